@@ -1,0 +1,1 @@
+"""MUNIT: multimodal unsupervised image-to-image translation with PyTorch Lightning."""

@@ -1,0 +1,1 @@
+"""Reading and drawing the two domains' images."""
