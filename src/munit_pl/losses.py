@@ -1,0 +1,77 @@
+"""Adversarial losses: logits in, a scalar out."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from munit_pl.layers import widen
+
+Logits = Sequence[Tensor]
+
+
+def lsgan_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
+    """Push scores of real images to 1 and of translated images to 0.
+
+    Least-squares GAN (Mao et al., 2017), without its factor of one half; averaged within each
+    scale and summed over scales.
+
+    Args:
+        real: Scores of real images, one ``(N, 1, h, w)`` per scale.
+        fake: Scores of translated images, the same shapes.
+
+    Returns:
+        A scalar.
+    """
+    terms = [
+        (widen(r) - 1).square().mean() + widen(f).square().mean()
+        for r, f in zip(real, fake, strict=True)
+    ]
+    return torch.stack(terms).sum()
+
+
+def lsgan_generator_loss(fake: Logits) -> Tensor:
+    """Push scores of translated images to 1: the other side of `lsgan_discriminator_loss`."""
+    return torch.stack([(widen(f) - 1).square().mean() for f in fake]).sum()
+
+
+def nsgan_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
+    """Push logits of real images up and of translated images down.
+
+    The cross entropy of Goodfellow et al., 2014, from logits; averaged within each scale and
+    summed over scales.
+
+    Args:
+        real: Logits of real images, one ``(N, 1, h, w)`` per scale.
+        fake: Logits of translated images, the same shapes.
+
+    Returns:
+        A scalar.
+    """
+    terms = [
+        F.softplus(-widen(r)).mean() + F.softplus(widen(f)).mean()
+        for r, f in zip(real, fake, strict=True)
+    ]
+    return torch.stack(terms).sum()
+
+
+def nsgan_generator_loss(fake: Logits) -> Tensor:
+    """Push logits of translated images up: the non-saturating loss of Goodfellow et al., 2014."""
+    return torch.stack([F.softplus(-widen(f)).mean() for f in fake]).sum()
+
+
+class AdversarialLoss(NamedTuple):
+    """Both sides of one adversarial game."""
+
+    discriminator: Callable[[Logits, Logits], Tensor]
+    generator: Callable[[Logits], Tensor]
+
+
+GanLoss = Literal["lsgan", "nsgan"]
+
+ADVERSARIAL_LOSSES: dict[str, AdversarialLoss] = {
+    "lsgan": AdversarialLoss(lsgan_discriminator_loss, lsgan_generator_loss),
+    "nsgan": AdversarialLoss(nsgan_discriminator_loss, nsgan_generator_loss),
+}

@@ -1,0 +1,165 @@
+"""What is minimised: section 3.2 of Huang et al., 2018, equations 1 to 5.
+
+Letters follow the path. The domains are a and b; ``x`` is an image, ``c`` a content code, ``s`` a
+style code read from an image and ``z`` one drawn from N(0, I). ``x_ab`` is ``x_a`` translated to b,
+``c_ab`` the content code read back from it, ``x_aba`` the image there and back.
+
+Every function is pure: no optimiser, no logging, the random styles are arguments. Terms come
+unweighted under the names of their weights, each a pair ``(2,)``: domain a's and domain b's.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from munit_pl.layers import widen
+from munit_pl.losses import AdversarialLoss
+
+Terms = dict[str, Tensor]
+
+
+class LossWeights(NamedTuple):
+    """The weights of the terms; "gan" weighs what the discriminators minimise too."""
+
+    gan: float = 1.0
+    image: float = 10.0
+    style: float = 1.0
+    content: float = 1.0
+    cycle: float = 0.0
+    perceptual: float = 0.0
+
+
+class Generator(Protocol):
+    """One domain's auto-encoder."""
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return content and style."""
+
+    def decode(self, content: Tensor, style: Tensor) -> Tensor:
+        """Return images."""
+
+
+Discriminator = Callable[[Tensor], list[Tensor]]
+
+
+class Codes(NamedTuple):
+    """What both encoders read from a pair of batches."""
+
+    c_a: Tensor
+    s_a: Tensor
+    c_b: Tensor
+    s_b: Tensor
+
+
+class Translations(NamedTuple):
+    """A pair of batches, each translated to the other domain."""
+
+    x_ab: Tensor
+    x_ba: Tensor
+
+
+def encode(gen_a: Generator, gen_b: Generator, x_a: Tensor, x_b: Tensor) -> Codes:
+    """Split images ``(N, C, H, W)`` in [-1, 1] of both domains into content and style."""
+    return Codes(*gen_a.encode(x_a), *gen_b.encode(x_b))
+
+
+def translate(
+    gen_a: Generator, gen_b: Generator, codes: Codes, z_a: Tensor, z_b: Tensor
+) -> Translations:
+    """Decode each content in the other domain, under the styles ``z``, ``(N, style_dim)``."""
+    return Translations(x_ab=gen_b.decode(codes.c_a, z_b), x_ba=gen_a.decode(codes.c_b, z_a))
+
+
+def discriminator_terms(
+    dis_a: Discriminator,
+    dis_b: Discriminator,
+    x_a: Tensor,
+    x_b: Tensor,
+    fakes: Translations,
+    gan_loss: AdversarialLoss,
+) -> Terms:
+    """Return what the discriminators minimise: equation 4, for each domain.
+
+    Args:
+        dis_a: Domain a's discriminator.
+        dis_b: Domain b's discriminator.
+        x_a: Real images of domain a, ``(N, C, H, W)`` in [-1, 1].
+        x_b: Real images of domain b.
+        fakes: Translations, through which no gradient goes.
+        gan_loss: The adversarial loss.
+    """
+    gan_a = gan_loss.discriminator(dis_a(x_a), dis_a(fakes.x_ba.detach()))
+    gan_b = gan_loss.discriminator(dis_b(x_b), dis_b(fakes.x_ab.detach()))
+    return {"gan": torch.stack((gan_a, gan_b))}
+
+
+def generator_terms(
+    gen_a: Generator,
+    gen_b: Generator,
+    dis_a: Discriminator,
+    dis_b: Discriminator,
+    x_a: Tensor,
+    x_b: Tensor,
+    codes: Codes,
+    fakes: Translations,
+    z_a: Tensor,
+    z_b: Tensor,
+    gan_loss: AdversarialLoss,
+    cycle: bool = False,
+    perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Terms:
+    """Return what the generators minimise, each term for domain a and for domain b.
+
+    Args:
+        gen_a: Domain a's auto-encoder.
+        gen_b: Domain b's auto-encoder.
+        dis_a: Domain a's discriminator; its weights are best frozen, to save their gradients.
+        dis_b: Domain b's discriminator.
+        x_a: Images of domain a, ``(N, C, H, W)`` in [-1, 1].
+        x_b: Images of domain b.
+        codes: What `encode` made of the images.
+        fakes: What `translate` made of the codes under ``z_a`` and ``z_b``.
+        z_a: Styles drawn for domain a, ``(N, style_dim)``.
+        z_b: Styles drawn for domain b.
+        gan_loss: The adversarial loss.
+        cycle: Add the explicit cycle term.
+        perceptual: Adds the perceptual term: a translation and its source in, a scalar out.
+
+    Returns:
+        The terms: "image" (equation 1), "content" (2), "style" (3) and "gan" (4), and where asked
+        for "cycle" (section 5.1's style-augmented cycle made explicit) and "perceptual".
+    """
+    c_a, s_a, c_b, s_b = codes
+    x_ab, x_ba = fakes
+
+    x_aa, x_bb = gen_a.decode(c_a, s_a), gen_b.decode(c_b, s_b)
+    c_ab, s_ab = gen_b.encode(x_ab)
+    c_ba, s_ba = gen_a.encode(x_ba)
+
+    pairs = {
+        "gan": (gan_loss.generator(dis_a(x_ba)), gan_loss.generator(dis_b(x_ab))),
+        "image": (l1(x_aa, x_a), l1(x_bb, x_b)),
+        # The first encoding is no fixed target: the gradient reaches both sides.
+        "content": (l1(c_ab, c_a), l1(c_ba, c_b)),
+        "style": (l1(s_ba, z_a), l1(s_ab, z_b)),
+    }
+    if cycle:
+        x_aba, x_bab = gen_a.decode(c_ab, s_a), gen_b.decode(c_ba, s_b)
+        pairs["cycle"] = (l1(x_aba, x_a), l1(x_bab, x_b))
+    if perceptual is not None:
+        pairs["perceptual"] = (perceptual(x_ba, x_b), perceptual(x_ab, x_a))
+    return {term: torch.stack(pair) for term, pair in pairs.items()}
+
+
+def total(terms: Terms, weights: LossWeights) -> Tensor:
+    """Return the weighted sum of ``terms`` over both domains: equation 5."""
+    weighted = [getattr(weights, term) * pair.sum() for term, pair in terms.items()]
+    return torch.stack(weighted).sum()
+
+
+def l1(x: Tensor, target: Tensor) -> Tensor:
+    """Return the mean absolute difference, summed in fp32 under mixed precision."""
+    return F.l1_loss(widen(x), widen(target))

@@ -1,0 +1,241 @@
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+
+from munit_pl.data import images
+from munit_pl.data.folder import ImageFolder
+from munit_pl.data.images import to_tensor, to_uint8
+from munit_pl.randomness import generator
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Save noise of a height and width, and return its path."""
+
+    def save_image(height, width, name="x.png", **options):
+        pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name, **options)
+        return tmp_path / name
+
+    return save_image
+
+
+def positions(height, width):
+    """An image each of whose pixels says where it is: row in red, column in green."""
+    y, x = np.mgrid[:height, :width]
+    return Image.fromarray(np.stack([y, x, 0 * x], axis=2).astype(np.uint8))
+
+
+def corner(x):
+    """Return the row and column that the upper left pixel had in the file."""
+    return tuple(to_uint8(x)[:2, 0, 0].tolist())
+
+
+# Sizes
+
+
+@pytest.mark.parametrize("size", [(250, 333), (333, 250), (100, 100), (256, 400), (31, 97)])
+def test_resizing_is_torchvisions(save, size):
+    path = save(*size)
+    x = ImageFolder([path], crop=None).load(0, None)
+    expected = v2.functional.resize(Image.open(path), [256], v2.InterpolationMode.BILINEAR)
+    assert torch.equal(x, to_tensor(expected))
+
+
+def test_250_by_333_becomes_256_by_340(save):
+    """``int(256 * 333 / 250)``: the long side is rounded down from 340.99."""
+    x = ImageFolder([save(250, 333)], crop=None).load(0, None)
+    assert x.shape == (3, 256, 340)
+
+
+def test_without_resizing_every_pixel_is_kept(save):
+    path = save(50, 70)
+    x = ImageFolder([path], resize=None, crop=None).load(0, None)
+    assert torch.equal(x, to_tensor(Image.open(path)))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_images_are_cropped_floats_of_the_asked_channels(save, channels):
+    folder = ImageFolder([save(90, 120)], channels=channels, resize=64, crop=(48, 56))
+    for rng in [None, generator(0)]:
+        x = folder.load(0, rng)
+        assert (x.shape, x.dtype) == ((channels, 48, 56), torch.float32)
+        assert x.min() >= -1
+        assert x.max() <= 1
+
+
+def test_the_background_shows_through(tmp_path):
+    Image.new("RGBA", (8, 8), (9, 9, 9, 0)).save(tmp_path / "x.png")
+    folder = ImageFolder([tmp_path / "x.png"], resize=8, crop=(8, 8), background=(255, 0, 255))
+    assert folder.load(0, None)[:, 0, 0].tolist() == [1, -1, 1]
+
+
+def test_an_upright_image_is_what_is_cropped(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 30)).save(tmp_path / "x.jpg", exif=exif)
+    folder = ImageFolder([tmp_path / "x.jpg"], resize=None, crop=(40, 30))
+    folder.check_sizes()
+    assert folder.load(0, None).shape == (3, 40, 30)
+
+
+def test_the_first_files_are_kept(save):
+    files = [save(8, 8, f"{i}.png") for i in range(4)]
+    folder = ImageFolder(files, max_images=3)
+    assert folder.files == files[:3]
+    assert len(folder) == 3
+    assert len(ImageFolder(files, max_images=9)) == 4
+
+
+# Chance
+
+
+@pytest.fixture
+def mapped(tmp_path):
+    """A folder of one image, 12 high and 10 wide, whose pixels say where they are."""
+    positions(12, 10).save(tmp_path / "x.png")
+
+    def make(**options):
+        return ImageFolder([tmp_path / "x.png"], **{"resize": None, "crop": (8, 8), **options})
+
+    return make
+
+
+def test_validation_takes_the_centre_and_never_mirrors(mapped):
+    for _ in range(20):
+        assert corner(mapped().load(0, None)) == (2, 1)
+
+
+def test_equal_generators_give_equal_crops(mapped):
+    folder = mapped()
+    for seed in range(20):
+        assert torch.equal(folder.load(0, generator(seed)), folder.load(0, generator(seed)))
+
+
+def test_loading_leaves_the_global_generator_alone(mapped):
+    state = torch.get_rng_state()
+    mapped().load(0, generator(0))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_every_position_is_reached_about_equally_often(mapped):
+    folder = mapped(flip=False)
+    corners = [corner(folder.load(0, generator(seed))) for seed in range(600)]
+    counts = {place: corners.count(place) for place in set(corners)}
+    assert set(counts) == {(top, left) for top in range(5) for left in range(3)}
+    assert 15 < min(counts.values()) <= max(counts.values()) < 75  # 40 expected
+
+
+def test_about_half_of_the_images_are_mirrored(mapped):
+    folder = mapped(crop=None)
+    plain, mirrored = folder.load(0, None), folder.load(0, None).flip(2)
+    draws = [folder.load(0, generator(seed)) for seed in range(200)]
+    count = sum(torch.equal(x, mirrored) for x in draws)
+    assert sum(torch.equal(x, plain) for x in draws) == 200 - count
+    assert 70 < count < 130
+
+
+def test_mirroring_does_not_depend_on_where_the_crop_lies(mapped):
+    folder = mapped()
+    crops = [to_uint8(folder.load(0, generator(seed)))[:2] for seed in range(600)]
+    mirrored = {crop[0, 0, 0].item(): [] for crop in crops}
+    for crop in crops:
+        mirrored[crop[0, 0, 0].item()].append(bool(crop[1, 0, 0] > crop[1, 0, -1]))
+    assert all(0.3 < np.mean(flags) < 0.7 for flags in mirrored.values())
+
+
+def test_without_mirroring_the_crops_are_the_same(mapped):
+    for seed in range(20):
+        x = mapped().load(0, generator(seed))
+        plain = mapped(flip=False).load(0, generator(seed))
+        assert torch.equal(x, plain) or torch.equal(x, plain.flip(2))
+
+
+def test_every_load_consumes_the_same_draws(mapped):
+    after = []
+    for options in [{}, {"flip": False}, {"crop": None}, {"resize": 20, "crop": (16, 12)}]:
+        rng = generator(0)
+        mapped(**options).load(0, rng)
+        after.append(torch.rand((), generator=rng).item())
+    assert len(set(after)) == 1
+
+
+# Refusing
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": 2}, "channels is 2, but must be 1, 3 or 4"),
+        ({"resize": 0}, "resize is 0, but must be at least 1, or None"),
+        ({"crop": (8, 0)}, "crop is 8x0, but both sides must be at least 1"),
+        ({"max_images": 0}, "max_images is 0, but must be at least 1, or None"),
+        (
+            {"crop": (300, 300)},
+            "crop 300x300 does not fit an image whose shortest side is resized to 256: "
+            "set resize to 300 or more, or choose a smaller crop",
+        ),
+    ],
+)
+def test_impossible_settings_are_refused(options, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        ImageFolder([], **options)
+
+
+def test_a_too_small_image_is_named_with_the_remedy(save):
+    folder = ImageFolder([save(100, 80)], resize=None)
+    message = (
+        r"^crop 256x256 \(height x width\) does not fit: '.*x\.png' is 100x80; set resize to 256 "
+        "or more, choose a smaller crop, or remove such images$"
+    )
+    for rng in [None, generator(0)]:
+        with pytest.raises(ValueError, match=message):
+            folder.load(0, rng)
+    with pytest.raises(ValueError, match=message):
+        folder.check_sizes()
+
+
+def test_the_first_three_small_files_are_named_at_once(save):
+    files = [save(20 + i, 40, f"{i}.png") for i in range(8)]
+    with pytest.raises(ValueError, match="does not fit") as error:
+        ImageFolder(files, resize=None, crop=(26, 40)).check_sizes()
+    named = re.findall(r"(\d)\.png' is (\w+)", str(error.value))
+    assert named == [("0", "20x40"), ("1", "21x40"), ("2", "22x40")]
+
+
+def test_a_long_crop_says_what_a_square_image_is_resized_to(save):
+    files = [save(30, 60, "wide.png"), save(50, 50, "square.png")]
+    folder = ImageFolder(files, resize=40, crop=(40, 60))
+    with pytest.raises(ValueError, match=r"fit: '.*square\.png' is 50x50, resized 40x40; set"):
+        folder.check_sizes()
+    assert folder.load(0, None).shape == (3, 40, 60)
+
+
+def test_a_turned_photograph_is_checked_as_it_is_seen(save):
+    """Lying in the file, standing when seen; a PNG and a TIFF keep their EXIF elsewhere."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    files = [save(30, 60, name, exif=exif) for name in ["x.jpg", "x.png", "x.tif"]]
+    ImageFolder(files, resize=None, crop=(60, 30)).check_sizes()
+    with pytest.raises(ValueError, match=r"x\.jpg' is 60x30, .*x\.png' is 60x30, .*x\.tif'"):
+        ImageFolder(files, resize=None, crop=(30, 60)).check_sizes()
+
+
+@pytest.mark.parametrize("crop", [None, (256, 256), (200, 256)])
+def test_no_file_is_opened_when_none_can_be_too_small(tmp_path, crop):
+    ImageFolder([tmp_path / "missing.png"], crop=crop).check_sizes()
+
+
+def test_checking_sizes_decodes_no_pixels(save, monkeypatch):
+    files = [save(300, 300, "x.png"), save(300, 300, "x.jpg"), save(300, 300, "x.tif")]
+
+    def load(image):
+        raise AssertionError("pixels were decoded")
+
+    for kind in [images.Image.Image, images.TiffImagePlugin.TiffImageFile]:
+        monkeypatch.setattr(kind, "load", load)
+    ImageFolder(files, resize=None).check_sizes()

@@ -1,0 +1,392 @@
+import os
+import re
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+
+from munit_pl.data.images import (
+    list_images,
+    read_image,
+    read_list,
+    read_size,
+    to_tensor,
+    to_uint8,
+)
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+ORIENTATION = 0x0112
+
+
+@pytest.fixture
+def photo():
+    """A smooth image, 40 wide and 30 high, that no turning or mirroring leaves as it is."""
+    y, x = np.mgrid[:30, :40]
+    return Image.fromarray(np.stack([x * 6, y * 8, (x + y) * 3], axis=2).astype(np.uint8))
+
+
+def oriented(orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return exif
+
+
+def distance(image, other):
+    return np.abs(np.asarray(image, dtype=int) - np.asarray(other, dtype=int)).max()
+
+
+def insert_chunk(path, kind, body, before):
+    data = path.read_bytes()
+    place = data.index(before) - 4
+    chunk = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    path.write_bytes(data[:place] + chunk + data[place:])
+
+
+# Finding
+
+
+def test_every_format_is_found_whatever_the_ending(tmp_path, photo):
+    kinds = ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF"]
+    for kind in kinds:
+        photo.save(tmp_path / f"{kind}.data", kind)
+    photo.convert("L").save(tmp_path / "PGM.data", "PPM")
+    Image.fromarray(np.zeros((4, 4), "uint16")).save(tmp_path / "big.data", "TIFF", big_tiff=True)
+    found = [path.stem for path in list_images(tmp_path)]
+    assert found == sorted([*kinds, "PGM", "big"])
+
+
+def test_what_is_no_image_is_passed_over(tmp_path, photo):
+    photo.save(tmp_path / "png.jpg", "PNG")
+    (tmp_path / "text.jpg").write_text("hello")
+    (tmp_path / "letters.bmp").write_text("BMW builds motorcycles and cars in Munich")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+    photo.save(tmp_path / "page.eps")
+    (tmp_path / "folder.jpg").mkdir()
+    assert list_images(tmp_path) == [tmp_path / "png.jpg"]
+
+
+def test_hidden_files_and_folders_are_passed_over(tmp_path, photo):
+    (tmp_path / ".cache").mkdir()
+    for name in ["seen.jpg", ".hidden.jpg", "._seen.jpg", ".cache/thumb.jpg"]:
+        photo.save(tmp_path / name)
+    assert list_images(tmp_path) == [tmp_path / "seen.jpg"]
+
+
+def test_nested_folders_are_read_in_the_order_of_relative_paths(tmp_path, photo):
+    names = ["10.jpg", "2.jpg", "a b/c d.jpg", "mañana/日本.jpg", "x.jpg", "x/1/2/3.jpg"]
+    for name in reversed(names):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        photo.save(tmp_path / name)
+    assert [p.relative_to(tmp_path).as_posix() for p in list_images(tmp_path)] == sorted(names)
+    assert all(read_image(path, 3).size == photo.size for path in list_images(tmp_path))
+
+
+def test_links_to_files_are_read_and_loops_and_broken_links_are_not(tmp_path, photo):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    photo.save(tmp_path / "elsewhere.png")
+    (folder / "link.png").symlink_to(tmp_path / "elsewhere.png")
+    (folder / "loop").symlink_to(folder)
+    (folder / "broken.png").symlink_to(tmp_path / "nothing.png")
+    assert list_images(folder) == [folder / "link.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.timeout(20)
+def test_a_pipe_does_not_block_the_search(tmp_path, photo):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    photo.save(tmp_path / "image.jpg")
+    assert list_images(tmp_path) == [tmp_path / "image.jpg"]
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"^there is no folder '.*trainA'$"):
+        list_images(tmp_path / "trainA")
+
+
+def test_a_folder_without_images_says_what_was_seen_and_what_is_read(tmp_path):
+    (tmp_path / "a.jpg").write_text("hello")
+    (tmp_path / "b.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    message = f"no image in {str(tmp_path)!r}: it holds 2 files, none of them JPEG, PNG, "
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        list_images(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_list_gives_its_files_in_its_order(tmp_path, photo):
+    for name in ["b.png", "a b.png", "日本.png"]:
+        photo.save(tmp_path / name)
+    lines = "\ufeff./b.png\r\n\r\n  日本.png \r\na b.png"
+    (tmp_path / "list.txt").write_bytes(lines.encode())
+    names = [path.name for path in read_list(tmp_path / "list.txt", tmp_path)]
+    assert names == ["b.png", "日本.png", "a b.png"]
+
+
+def test_a_list_names_the_line_whose_file_is_missing(tmp_path, photo):
+    photo.save(tmp_path / "a.png")
+    (tmp_path / "list.txt").write_text("a.png\n\nb.png\nc.png\n")
+    with pytest.raises(
+        FileNotFoundError, match=r"list\.txt', line 3: there is no file '.*b\.png'$"
+    ):
+        read_list(tmp_path / "list.txt", tmp_path)
+
+
+def test_an_empty_list_is_an_error(tmp_path):
+    (tmp_path / "list.txt").write_text("\n \n")
+    with pytest.raises(ValueError, match=r"the list '.*list\.txt' names no image"):
+        read_list(tmp_path / "list.txt", tmp_path)
+
+
+# Reading
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "JPEG", "WEBP"])
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])
+def test_every_format_gives_the_asked_channels(tmp_path, photo, kind, channels, mode):
+    lossy = {"JPEG": {"quality": 98}, "WEBP": {"lossless": True}}
+    photo.save(tmp_path / "x", kind, **lossy.get(kind, {}))
+    image = read_image(tmp_path / "x", channels)
+    assert image.mode == mode
+    assert distance(image, photo.convert(mode)) <= (12 if kind == "JPEG" else 0)
+    assert to_tensor(image).shape == (channels, 30, 40)
+
+
+def test_opaque_images_get_alpha_255(tmp_path, photo):
+    photo.save(tmp_path / "x.png")
+    alpha = read_image(tmp_path / "x.png", 4).getchannel("A")
+    assert alpha.getextrema() == (255, 255)
+
+
+def test_cmyk_keeps_its_colours(tmp_path):
+    image = Image.new("RGB", (16, 16), (250, 40, 10)).convert("CMYK")
+    image.save(tmp_path / "x.jpg", quality=100)
+    image.save(tmp_path / "x.tif")
+    for name in ["x.jpg", "x.tif"]:
+        assert distance(read_image(tmp_path / name, 3), np.array((250, 40, 10))) <= 3
+        assert read_image(tmp_path / name, 1).mode == "L"
+        assert read_image(tmp_path / name, 4).getpixel((0, 0))[3] == 255
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.tif", "x.pgm", "big-endian.tif"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_16_bit_grey_is_scaled_and_not_saturated(tmp_path, name, channels):
+    ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    big_endian = ramp.astype(">u2").tobytes()
+    if name == "x.pgm":
+        (tmp_path / name).write_bytes(b"P5 256 256 65535\n" + big_endian)
+    elif name == "big-endian.tif":
+        Image.frombytes("I;16B", (256, 256), big_endian).save(tmp_path / name)
+    else:
+        Image.fromarray(ramp).save(tmp_path / name)
+    read = np.array(read_image(tmp_path / name, channels)).reshape(256, 256, channels)
+    assert np.abs(read[:, :, 0] - ramp / 257).max() <= 0.5
+    assert (read[:, :, : min(channels, 3)] == read[:, :, :1]).all()
+
+
+def test_16_bit_grey_with_a_transparent_value_shows_the_background_there(tmp_path):
+    values = np.full((4, 4), 40000, np.uint16)
+    values[0, 0] = 7
+    Image.fromarray(values).save(tmp_path / "x.png")
+    insert_chunk(tmp_path / "x.png", b"tRNS", struct.pack(">H", 7), before=b"IDAT")
+    image = read_image(tmp_path / "x.png", 3, background=RED)
+    assert image.getpixel((0, 0)) == RED
+    assert image.getpixel((1, 0)) == (156, 156, 156)
+
+
+@pytest.mark.parametrize("transparency", [0, bytes([0, 255])])
+def test_a_palettes_transparency_shows_the_background(tmp_path, transparency):
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([*RED, *GREEN])
+    image.putpixel((0, 0), 0)
+    image.save(tmp_path / "x.png", transparency=transparency)
+    read = read_image(tmp_path / "x.png", 3, background=BLUE)
+    assert read.getpixel((0, 0)) == BLUE
+    assert read.getpixel((1, 1)) == GREEN
+    assert read_image(tmp_path / "x.png", 4).getpixel((0, 0)) == (*RED, 0)
+
+
+def test_a_transparent_colour_shows_the_background(tmp_path):
+    Image.new("RGB", (4, 4), RED).save(tmp_path / "rgb.png", transparency=RED)
+    Image.new("L", (4, 4), 9).save(tmp_path / "grey.png", transparency=9)
+    for name in ["rgb.png", "grey.png"]:
+        assert read_image(tmp_path / name, 3, background=BLUE).getpixel((0, 0)) == BLUE
+
+
+def test_half_transparent_grey_is_mixed_with_the_background(tmp_path):
+    Image.new("LA", (4, 4), (100, 128)).save(tmp_path / "x.png")
+    assert distance(read_image(tmp_path / "x.png", 1), np.array(177)) <= 1
+    assert distance(read_image(tmp_path / "x.png", 3, (0, 0, 0)), np.array((50, 50, 50))) <= 1
+
+
+def test_noise_under_full_transparency_does_not_show(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 4), dtype=np.uint8)
+    noise[:, :, 3] = 0
+    Image.fromarray(noise).save(tmp_path / "x.png")
+    assert read_image(tmp_path / "x.png", 3).getextrema() == ((255, 255),) * 3
+    assert read_image(tmp_path / "x.png", 1, background=(9, 9, 9)).getextrema() == (9, 9)
+    assert distance(read_image(tmp_path / "x.png", 4), noise) == 0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_every_orientation_is_turned_upright(tmp_path, photo, kind, orientation):
+    undo = dict(zip(range(2, 9), [0, 3, 1, 5, 2, 6, 4], strict=True))  # as a camera would turn it
+    turned = photo if orientation == 1 else photo.transpose(Image.Transpose(undo[orientation]))
+    options = {"JPEG": {"quality": 98}, "WEBP": {"lossless": True}}.get(kind, {})
+    turned.save(tmp_path / "x", kind, exif=oriented(orientation), **options)
+    image = read_image(tmp_path / "x", 3)
+    assert image.size == photo.size
+    assert distance(image, photo) <= 12
+    assert read_size(tmp_path / "x") == (30, 40)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photographs_are_turned_as_pillow_turns_them(tmp_path, photo, orientation):
+    photo.save(tmp_path / "x.jpg", exif=oriented(orientation))
+    expected = ImageOps.exif_transpose(Image.open(tmp_path / "x.jpg"))
+    assert distance(read_image(tmp_path / "x.jpg", 3), expected) == 0
+
+
+def test_a_photograph_with_broken_exif_is_shown_as_it_lies(tmp_path, photo):
+    photo.save(tmp_path / "x.jpg", exif=b"Exif\0\0this is no TIFF header")
+    assert read_image(tmp_path / "x.jpg", 3).size == photo.size
+    assert read_size(tmp_path / "x.jpg") == (30, 40)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF", "PNG"])
+def test_the_first_frame_is_read(tmp_path, kind):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, GREEN, BLUE)]
+    frames[0].save(tmp_path / "x", kind, save_all=True, append_images=frames[1:])
+    assert distance(read_image(tmp_path / "x", 3), np.array(RED)) <= 3
+
+
+def test_a_transparent_gif_shows_the_background(tmp_path):
+    image = Image.new("RGBA", (8, 8), (*RED, 255))
+    image.putpixel((3, 3), (0, 0, 0, 0))
+    image.save(tmp_path / "x.gif")
+    read = read_image(tmp_path / "x.gif", 3, background=BLUE)
+    assert (read.getpixel((3, 3)), read.getpixel((0, 0))) == (BLUE, RED)
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.tif", "x.bmp"])
+def test_1_bit_images_are_black_and_white(tmp_path, name):
+    pattern = np.indices((8, 8)).sum(0) % 2 == 0
+    Image.fromarray(pattern).save(tmp_path / name)
+    assert distance(read_image(tmp_path / name, 1), pattern * 255) == 0
+    assert read_image(tmp_path / name, 3).getpixel((0, 0)) == WHITE
+
+
+def test_a_multi_picture_jpeg_is_read(tmp_path, photo):
+    photo.save(tmp_path / "x.jpg", "MPO", save_all=True, append_images=[photo.rotate(180)])
+    assert distance(read_image(tmp_path / "x.jpg", 3), photo) <= 40
+
+
+# Refusing
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF"])
+def test_a_truncated_file_is_named_in_one_line(tmp_path, photo, kind):
+    photo.resize((400, 300)).save(tmp_path / "cut.jpg", kind)
+    whole = (tmp_path / "cut.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(OSError, match=r"^cannot read image '.*cut\.jpg': \w") as error:
+        read_image(tmp_path / "cut.jpg", 3)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\xff\xd8\xff"])
+def test_what_is_no_image_of_the_allowed_formats_is_named(tmp_path, content):
+    (tmp_path / "x.jpg").write_bytes(content)
+    for read in [read_size, lambda path: read_image(path, 3)]:
+        with pytest.raises(OSError, match=r"^cannot read image '.*x\.jpg': its header is of none"):
+            read(tmp_path / "x.jpg")
+
+
+def test_broken_compressed_data_is_an_oserror(tmp_path, photo):
+    photo.save(tmp_path / "x.png")
+    data = bytearray((tmp_path / "x.png").read_bytes())
+    start = data.index(b"IDAT") + 4
+    data[start : start + 20] = bytes(20)
+    (tmp_path / "x.png").write_bytes(data)
+    with pytest.raises(OSError, match=r"^cannot read image '.*x\.png': \w"):
+        read_image(tmp_path / "x.png", 3)
+
+
+def test_a_missing_file_stays_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"x\.png"):
+        read_image(tmp_path / "x.png", 3)
+
+
+def test_floating_point_pixels_are_refused(tmp_path):
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "x.tif")
+    with pytest.raises(ValueError, match=r"^cannot use image '.*x\.tif': .* floating-point"):
+        read_image(tmp_path / "x.tif", 3)
+
+
+def test_32_bit_pixels_are_refused(tmp_path):
+    Image.fromarray(np.full((4, 4), 70000, np.int32)).save(tmp_path / "x.tif")
+    with pytest.raises(ValueError, match=r"x\.tif': its pixels run from 70000 to 70000, not"):
+        read_image(tmp_path / "x.tif", 1)
+
+
+def test_the_header_alone_gives_the_size(tmp_path, photo):
+    """A PNG is cut off after its header: reading pixels would fail."""
+    photo.save(tmp_path / "x.png")
+    data = (tmp_path / "x.png").read_bytes()
+    (tmp_path / "x.png").write_bytes(data[: data.index(b"IDAT") + 8])
+    assert read_size(tmp_path / "x.png") == (30, 40)
+
+
+def test_a_png_with_late_exif_is_turned(tmp_path, photo):
+    photo.save(tmp_path / "x.png")
+    insert_chunk(tmp_path / "x.png", b"eXIf", oriented(6).tobytes()[6:], before=b"IEND")
+    assert read_image(tmp_path / "x.png", 3).size == (30, 40)
+
+
+# Tensors
+
+
+def test_tensors_run_from_minus_one_to_one():
+    image = Image.fromarray(np.array([[0, 51, 255]], np.uint8))
+    torch.testing.assert_close(to_tensor(image), torch.tensor([[[-1, -0.6, 1]]]))
+    assert to_tensor(image).is_contiguous()
+
+
+def test_channels_come_first():
+    x = to_tensor(Image.new("RGBA", (3, 2), (255, 0, 255, 0)))
+    assert x.shape == (4, 2, 3)
+    assert x[:, 1, 2].tolist() == [1, -1, 1, -1]
+
+
+def test_palette_indices_are_never_taken_for_colours():
+    with pytest.raises(ValueError, match="an image of mode P is none of L, RGB, RGBA"):
+        to_tensor(Image.new("P", (2, 2)))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_all_256_levels_survive_saving_and_reading(tmp_path, mode):
+    levels = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    image = Image.merge(mode, [levels] * len(mode))
+    saved = to_uint8(to_tensor(image)).permute(1, 2, 0).squeeze(2).numpy()
+    Image.fromarray(saved).save(tmp_path / "x.png")
+    assert distance(read_image(tmp_path / "x.png", len(mode)), image) == 0
+
+
+def test_a_grey_image_keeps_its_level():
+    """No stretching to the image's own minimum and maximum."""
+    assert (to_uint8(torch.full((2, 3, 4, 4), 100 / 127.5 - 1)) == 100).all()
+
+
+def test_values_are_rounded_and_cut_off():
+    levels = torch.tensor([-3.0, -1.0, 0.6 / 127.5 - 1, 0.0, 1.0, 3.0])
+    assert to_uint8(levels).tolist() == [0, 0, 1, 128, 255, 255]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_other_precisions_are_saved_as_float32_is(dtype):
+    levels = torch.arange(256, dtype=torch.float32).div(127.5).sub(1)
+    assert to_uint8(levels.to(dtype)).tolist() == list(range(256))
