@@ -154,4 +154,4 @@ def test_learning_rates_are_the_recorded_ones():
     recorded = json.loads((folder / "losses_separate_styles.json").read_text())
     # Recorded is the rate after the iteration, logged the rate that it used.
     assert computed[1:] == pytest.approx([iteration["lr"] for iteration in recorded[:-1]])
-    assert computed[0] == 1e-4
+    assert computed[0] == pytest.approx(1e-4)

@@ -4,6 +4,9 @@ No network takes part: the shape is read off a picture because no part of a draw
 as its white ground, the colour because the truth says which pixels carry it.
 """
 
+from typing import NamedTuple
+
+import torch
 from torch import Tensor
 
 # The smallest channel, in [-1, 1]. A pixel half shoe, half ground lies between 0 and 0.53.
@@ -83,3 +86,54 @@ def colour_spread(colours: Tensor) -> Tensor:
         before the root, so equally varied shapes give the same spread alone and together.
     """
     return colours.var(-2).sum(-1).mean().sqrt()
+
+
+class DrawnFigures(NamedTuple):
+    """How good translations from line drawings to coloured shoes are.
+
+    Attributes:
+        silhouette_iou: Mean intersection over union of the translations' silhouettes with the
+            drawn shapes, in [0, 1].
+        guided_error: Mean body colour error of example-guided translations, in [0, 255].
+        chance_error: The same against the colours of the other examples: what ignoring the
+            example gives.
+        colour_spread: Spread of body colours over random styles for the same shape, as a share of
+            the real set's.
+    """
+
+    silhouette_iou: float
+    guided_error: float
+    chance_error: float
+    colour_spread: float
+
+
+def drawn_figures(
+    translations: Tensor,
+    guided: Tensor,
+    silhouettes: Tensor,
+    uppers: Tensor,
+    examples: Tensor,
+    example_uppers: Tensor,
+) -> DrawnFigures:
+    """Measure translations of ``N`` shapes, under ``K`` random styles and under examples.
+
+    Args:
+        translations: Under random styles, ``(N, K, 3, H, W)`` in [-1, 1].
+        guided: Shape ``i`` in the style of example ``i``, ``(N, 3, H, W)``.
+        silhouettes: The shapes' true silhouettes, bool ``(N, H, W)``.
+        uppers: Where the shapes' uppers lie, bool ``(N, H, W)``.
+        examples: Coloured shoes, ``(N, 3, H, W)``.
+        example_uppers: Where the examples' uppers lie, bool ``(N, H, W)``.
+    """
+    k = translations.shape[1]
+    flat = translations.flatten(0, 1)
+    iou = silhouette_iou(flat, silhouettes.repeat_interleave(k, 0))
+    colours = body_colour(flat, uppers.repeat_interleave(k, 0)).view(-1, k, 3)
+    real, followed = body_colour(examples, example_uppers), body_colour(guided, uppers)
+    others = [colour_error(followed, real.roll(i, 0)).mean() for i in range(1, len(real))]
+    return DrawnFigures(
+        silhouette_iou=iou.mean().item(),
+        guided_error=colour_error(followed, real).mean().item(),
+        chance_error=torch.stack(others).mean().item(),
+        colour_spread=(colour_spread(colours) / colour_spread(real)).item(),
+    )

@@ -1,0 +1,151 @@
+"""Pictures of what a model does with the same few images, over the course of a run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from munit_pl.data.datamodule import TwoDomains
+from munit_pl.data.images import to_uint8
+from munit_pl.module import Domain as DomainName
+from munit_pl.module import MUNITModule
+from munit_pl.randomness import generator
+
+Row = tuple[str, Tensor]
+_GAP = 2  # pixels between pictures
+
+
+class ImageGrid(Callback):
+    """Save a grid of test images and their translations, in both directions.
+
+    Rows are the inputs, their reconstructions, translations under styles that stay the same all
+    through the run, one under fresh styles, examples, and translations in the examples' styles. A
+    row of fixed styles has one style for all inputs, so a column shows one input's variety.
+
+    Args:
+        folder: Where the pictures go.
+        every_n_steps: Iterations from one grid to the next.
+        num_images: Inputs, or as many as there are.
+        num_styles: Rows of fixed styles.
+        seed: What the styles depend on.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        every_n_steps: int = 1000,
+        num_images: int = 8,
+        num_styles: int = 3,
+        seed: int = 0,
+    ) -> None:
+        if min(every_n_steps, num_images, num_styles) < 1:
+            raise ValueError("every_n_steps, num_images and num_styles must be at least 1")
+        self.folder = Path(folder)
+        self.every_n_steps = every_n_steps
+        self.num_images = num_images
+        self.num_styles = num_styles
+        self.seed = seed
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        """Save both grids every ``every_n_steps`` iterations."""
+        step = trainer.global_step
+        if step % self.every_n_steps or not trainer.is_global_zero:
+            return
+        assert isinstance(pl_module, MUNITModule)
+        x_a, x_b = self._inputs(trainer, pl_module.device)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
+            grids = {
+                "a2b": self.rows(pl_module, x_a, x_b, "a", "b", step),
+                "b2a": self.rows(pl_module, x_b, x_a, "b", "a", step),
+            }
+        for direction, rows in grids.items():
+            picture = draw_grid(rows)
+            picture.save(self.folder / f"{step:08d}_{direction}.png")
+            _log(trainer, f"grid/{direction}", picture, step)
+
+    def rows(
+        self,
+        module: MUNITModule,
+        x: Tensor,
+        examples: Tensor,
+        source: DomainName,
+        target: DomainName,
+        step: int,
+    ) -> list[Row]:
+        """Return the grid's rows.
+
+        Args:
+            module: The model.
+            x: Images of domain ``source``, ``(N, C, H, W)`` in [-1, 1].
+            examples: As many images of domain ``target``.
+            source: The domain that is translated.
+            target: The domain that it is translated to.
+            step: What the fresh styles depend on, besides the seed.
+        """
+        n = len(x)
+        content, style = module.encode(x, source)
+        rows = [("input", x), ("reconstruction", module.decode(content, style, source))]
+        for i in range(self.num_styles):
+            z = self._styles(module, 1, "fixed", i).expand(n, -1)
+            rows.append((f"style {i + 1}", module.decode(content, z, target)))
+        fresh = self._styles(module, n, "fresh", step)
+        rows.append(("new styles", module.decode(content, fresh, target)))
+        _, guide = module.encode(examples, target)
+        return [*rows, ("example", examples), ("its style", module.decode(content, guide, target))]
+
+    def _inputs(self, trainer: Trainer, device: torch.device) -> list[Tensor]:
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(datamodule, TwoDomains)
+        domains = datamodule.domains["test"]
+        n = min(self.num_images, *map(len, domains))
+        return [torch.stack([d.load(i, None) for i in range(n)]).to(device) for d in domains]
+
+    def _styles(self, module: MUNITModule, n: int, *where: int | str) -> Tensor:
+        rng = generator(self.seed, "grid", *where)
+        return torch.randn(n, module.style_dim, generator=rng).to(module.device)
+
+
+def draw_grid(rows: Sequence[Row]) -> Image.Image:
+    """Lay rows of images below each other, labelled on the left, in their true colours.
+
+    Args:
+        rows: A label and images ``(N, C, H, W)`` in [-1, 1] each, all of one height and width.
+    """
+    height, width = rows[0][1].shape[2:]
+    font = ImageFont.load_default(size=max(10, min(height // 6, 24)))
+    margin = int(max(font.getlength(label) for label, _ in rows)) + 4 * _GAP
+    columns = max(len(images) for _, images in rows)
+    grid = Image.new(
+        "RGB",
+        (margin + columns * (width + _GAP), len(rows) * (height + _GAP)),
+        "white",
+    )
+    pen = ImageDraw.Draw(grid)
+    for i, (label, images) in enumerate(rows):
+        top = i * (height + _GAP)
+        pen.text((margin - 2 * _GAP, top + height / 2), label, "black", font, anchor="rm")
+        for j, image in enumerate(images):
+            grid.paste(to_picture(image), (margin + j * (width + _GAP), top))
+    return grid
+
+
+def to_picture(x: Tensor) -> Image.Image:
+    """Return an image ``(C, H, W)`` in [-1, 1] as a picture; 1, 3 or 4 channels."""
+    pixels = to_uint8(x.float().cpu()).permute(1, 2, 0).numpy()
+    return Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
+
+
+def _log(trainer: Trainer, name: str, picture: Image.Image, step: int) -> None:
+    """Give a picture to the loggers that take any."""
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_image(name, np.asarray(picture), step, dataformats="HWC")
+        elif isinstance(logger, WandbLogger):
+            logger.log_image(name, [picture], step)

@@ -1,0 +1,96 @@
+"""Mistakes on the command line and in configurations, told in one line each."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from munit_pl.commands.inputs import InputError
+
+
+def check_overrides(overrides: Sequence[str]) -> None:
+    """Compose the configuration once, to name what is misspelt and what it may have meant.
+
+    Raises:
+        InputError: If the overrides do not compose.
+    """
+    with initialize_config_module("munit_pl.conf", version_base="1.3"):
+        try:
+            compose("train", list(overrides))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InputError(_explain(str(error))) from None
+
+
+def _explain(message: str) -> str:
+    """Return Hydra's message in one line, with the nearest name where one is unknown."""
+    if match := re.search(r"Could not override '([^']+)'", message):
+        return f"there is no setting {match[1]}" + _nearest(match[1], _settings())
+    if match := re.search(r"Could not find '([^']+)/([^']+)'", message):
+        options = re.findall(r"^\t(\S+)$", message, re.MULTILINE)
+        return f"there is no {match[1]} {match[2]}" + _nearest(match[2], options)
+    return " ".join(message.split())
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    nearest = get_close_matches(name, known, n=1, cutoff=0.5)
+    if nearest:
+        return f": did you mean {nearest[0]}?"
+    return (
+        f"; there are {', '.join(known)}" if len(known) < 20 else " (munit-train --help lists all)"
+    )
+
+
+def _settings() -> list[str]:
+    """Return every setting and group that can be named on the command line."""
+    values = OmegaConf.to_container(compose("train"), resolve=False)
+    assert isinstance(values, dict)
+    return [*_keys(values), "+experiment"]
+
+
+def _keys(values: dict[Any, Any], prefix: str = "") -> list[str]:
+    keys = []
+    for key, value in values.items():
+        keys.append(f"{prefix}{key}")
+        if isinstance(value, dict):
+            keys += _keys(value, f"{prefix}{key}.")
+    return keys
+
+
+@contextmanager
+def failing_as_input_error(hint: str | None) -> Iterator[None]:
+    """Turn errors of building into one line; nothing has been trained yet.
+
+    Args:
+        hint: How to get the data, added where a file is missing.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        cause: BaseException = error
+        while isinstance(cause, HydraException) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        message = _one_line(error, cause)
+        if hint and isinstance(cause, FileNotFoundError):
+            message += f". {hint}"
+        raise InputError(message) from error
+
+
+def _one_line(error: Exception, cause: BaseException) -> str:
+    """Say what went wrong, and in which part of the configuration."""
+    if isinstance(error, MissingMandatoryValue):
+        key = error.full_key
+        return f"{key} is not given: add {key}=VALUE"
+    where = re.search(r"full_key: (\S+)", str(error))
+    message = " ".join(str(cause).split())
+    return f"{where[1]}: {message}" if where and where[1] not in message else message

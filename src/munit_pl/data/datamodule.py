@@ -1,0 +1,197 @@
+"""The two domains as LightningDataModules: folders of images, or shoes drawn on the spot."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.folder import ImageFolder
+from munit_pl.data.images import Colour, list_images, read_list
+from munit_pl.data.unpaired import Domain, StreamSampler, TrainingPairs, ValidationPairs
+
+Split = Literal["train", "test"]
+Loader = DataLoader[tuple[Tensor, Tensor]]
+
+
+class TwoDomains(LightningDataModule):
+    """Loaders over two domains that a subclass names.
+
+    Training batches are a function of seed and iteration, for any number of workers and
+    processes. Validation reads every test image once, in order.
+
+    Args:
+        size: Height and width of the images.
+        batch_size: Images of each domain in one process and iteration.
+        num_workers: Processes that load images.
+        seed: What the order and the augmentation depend on.
+    """
+
+    def __init__(self, size: tuple[int, int], batch_size: int, num_workers: int, seed: int) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, but must be at least 1")
+        if num_workers < 0:
+            raise ValueError(f"num_workers is {num_workers}, but must not be negative")
+        self.size = size
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.domains: dict[Split, tuple[Domain, Domain]] = {}
+
+    def make_domains(self, split: Split) -> tuple[Domain, Domain]:
+        """Return both domains' images of a split."""
+        raise NotImplementedError
+
+    def setup(self, stage: str | None = None) -> None:
+        """Find the images of both splits."""
+        if not self.domains:
+            self.domains = {"train": self.make_domains("train"), "test": self.make_domains("test")}
+
+    def train_dataloader(self) -> Loader:
+        """Return the stream of training batches, from the trainer's current iteration on."""
+        pairs = TrainingPairs(*self.domains["train"], seed=self.seed)
+        trainer = self.trainer
+        assert trainer is not None
+        sampler = StreamSampler(
+            pairs,
+            self.batch_size,
+            lambda: trainer.global_step,
+            num_replicas=trainer.world_size,
+            rank=trainer.global_rank,
+        )
+        return self._loader(pairs, sampler)
+
+    def val_dataloader(self) -> Loader:
+        """Return all pairs of test images, in order."""
+        return self._loader(ValidationPairs(*self.domains["test"]))
+
+    def _loader(
+        self, pairs: TrainingPairs | ValidationPairs, sampler: StreamSampler | None = None
+    ) -> Loader:
+        return DataLoader(
+            pairs,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+        )
+
+
+class UnpairedDataModule(TwoDomains):
+    """Two folders of images, of which none belongs to any other.
+
+    ``train_a`` and its like are each a folder, read with all its subfolders, or a text file of
+    paths relative to ``root``, one a line.
+
+    Args:
+        root: What relative paths start from.
+        train_a: Training images of domain a.
+        train_b: Training images of domain b.
+        test_a: Test images of domain a; none given and no such folder, the training ones.
+        test_b: Test images of domain b, likewise.
+        resize: Pixels of the shortest side after resizing; None keeps the size.
+        crop: Height and width that are cut out: at random for training, from the centre otherwise.
+        flip: Mirror half of the training images.
+        channels_a: Channels of domain a: 1 (grey), 3 (RGB) or 4 (with alpha).
+        channels_b: Channels of domain b.
+        background: What shows through transparent pixels, RGB in [0, 255].
+        max_images: Use the first so many files of each domain.
+        batch_size: Images of each domain in one process and iteration.
+        num_workers: Processes that load images.
+        seed: What order, crops and flips depend on.
+
+    Raises:
+        FileNotFoundError: If a folder or list is missing.
+        ValueError: If a domain is empty, or its images cannot hold the crop.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        train_a: str = "trainA",
+        train_b: str = "trainB",
+        test_a: str = "testA",
+        test_b: str = "testB",
+        resize: int | None = 256,
+        crop: Sequence[int] = (256, 256),
+        flip: bool = True,
+        channels_a: int = 3,
+        channels_b: int = 3,
+        background: Sequence[int] = (255, 255, 255),
+        max_images: int | None = None,
+        batch_size: int = 1,
+        num_workers: int = 4,
+        seed: int = 0,
+    ) -> None:
+        height, width = crop
+        super().__init__((height, width), batch_size, num_workers, seed)
+        self.root = Path(root)
+        self.sources = {"train": (train_a, train_b), "test": (test_a, test_b)}
+        self.resize = resize
+        self.flip = flip
+        self.channels = (channels_a, channels_b)
+        red, green, blue = background
+        self.background: Colour = (red, green, blue)
+        self.max_images = max_images
+
+    def make_domains(self, split: Split) -> tuple[ImageFolder, ImageFolder]:
+        """List both domains' images of a split and make sure that they can hold the crop."""
+        a, b = (self._make_domain(split, i) for i in (0, 1))
+        return a, b
+
+    def _make_domain(self, split: Split, i: int) -> ImageFolder:
+        source = self.root / self.sources[split][i]
+        if split == "test" and not source.exists():
+            source = self.root / self.sources["train"][i]
+        files = read_list(source, self.root) if source.is_file() else list_images(source)
+        folder = ImageFolder(
+            files,
+            channels=self.channels[i],
+            resize=self.resize,
+            crop=self.size,
+            flip=self.flip,
+            background=self.background,
+            max_images=self.max_images,
+        )
+        folder.check_sizes()
+        return folder
+
+
+class DrawnDataModule(TwoDomains):
+    """The embedded data set: line drawings of shoes (a) and coloured shoes (b).
+
+    Args:
+        size: Height and width of the drawings, at least 16.
+        length: Training drawings of each domain.
+        test_length: Test drawings of each domain.
+        batch_size: Drawings of each domain in one process and iteration.
+        num_workers: Processes that draw.
+        seed: What the shoes and their order depend on.
+    """
+
+    def __init__(
+        self,
+        size: Sequence[int] = (64, 64),
+        length: int = 2000,
+        test_length: int = 64,
+        batch_size: int = 1,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        height, width = size
+        super().__init__((height, width), batch_size, num_workers, seed)
+        self.lengths = {"train": length, "test": test_length}
+
+    def make_domains(self, split: Split) -> tuple[DrawnShoes, DrawnShoes]:
+        """Return both domains' drawings of a split."""
+        a, b = (
+            DrawnShoes(domain, split, self.lengths[split], self.size, self.seed)
+            for domain in ("a", "b")
+        )
+        return a, b
