@@ -208,7 +208,7 @@ class MUNITModule(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Read the perceptual loss's network, so that a missing file is known before training."""
-        if stage == "fit" and self.weights.perceptual:
+        if stage == "fit" and self.weights.perceptual and self._vgg is None:
             self._vgg = load_vgg16(**self.hparams["perceptual"])
 
     def encode(self, x: Tensor, domain: Domain = "a") -> tuple[Tensor, Tensor]:
@@ -248,9 +248,16 @@ class MUNITModule(LightningModule):
         process would draw for all their images.
         """
         first = self.global_rank * n
-        seeds = (place(self.hparams["seed"], "style", *where, first + i) for i in range(n))
-        styles = torch.stack([torch.randn(2, self.style_dim, generator=seed) for seed in seeds], 1)
-        z_a, z_b = styles.to(self.device)
+        draws = [
+            torch.randn(
+                2,
+                self.style_dim,
+                generator=place(self.hparams["seed"], "style", *where, first + i),
+                dtype=torch.float32,  # whatever the default is
+            )
+            for i in range(n)
+        ]
+        z_a, z_b = torch.stack(draws, 1).to(self.gen_a.style_encoder.head.weight)
         return z_a, z_b
 
     def check_size(self, height: int, width: int) -> None:

@@ -1,5 +1,6 @@
 """``munit-train``: compose a configuration, build what it names, fit."""
 
+import logging
 import os
 import re
 import sys
@@ -34,18 +35,21 @@ def train(cfg: DictConfig) -> Trainer:
         InputError: If something is asked for that cannot be; before anything is trained.
     """
     _quieten()
-    folder = Path(cfg.trainer.default_root_dir)
+    folder = Path(cfg.output_dir)
     ckpt_path = _resolve_checkpoint(cfg, folder)
     seed_everything(cfg.seed, workers=True, verbose=False)
     with failing_as_input_error(cfg.get("data_hint")):
         datamodule: LightningDataModule = build(cfg.data)
         module: LightningModule = build(cfg.model)
-        _check_data(datamodule, module)
+        datamodule.setup("fit")
+        module.setup("fit")
+        if isinstance(datamodule, TwoDomains) and isinstance(module, MUNITModule):
+            module.check_size(*datamodule.size)
         if ckpt_path:
             check_checkpoint(ckpt_path, module)
         callbacks = list(build(cfg.callbacks).values())
         trainer: Trainer = build(cfg.trainer, callbacks=callbacks, logger=_loggers(cfg))
-    trainer.fit(module, datamodule, ckpt_path=ckpt_path)
+    trainer.fit(module, datamodule, ckpt_path=ckpt_path, weights_only=True)
     return trainer
 
 
@@ -97,13 +101,6 @@ def _resolve_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
     return None
 
 
-def _check_data(datamodule: LightningDataModule, module: LightningModule) -> None:
-    """Find the images and make sure that the networks can take their size."""
-    datamodule.setup("fit")
-    if isinstance(datamodule, TwoDomains) and isinstance(module, MUNITModule):
-        module.check_size(*datamodule.size)
-
-
 def _loggers(cfg: DictConfig) -> list[Any]:
     """Build the loggers; W&B goes offline where it has no key, before it first tries to connect."""
     wandb = cfg.logger.get("wandb")
@@ -113,7 +110,8 @@ def _loggers(cfg: DictConfig) -> list[Any]:
 
 
 def _quieten() -> None:
-    """Hide warnings of Lightning's that are wrong of this model or that nobody can act on."""
+    """Hide what Lightning says that is wrong of this model, or that nobody can act on."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
         # The loaders start at the trainer's iteration: see StreamSampler.
         ".*your dataloader is not resumable.*",

@@ -1,0 +1,159 @@
+import pytest
+import torch
+from PIL import Image
+
+from munit_pl import DrawnDataModule, UnpairedDataModule
+from munit_pl.data.datamodule import TwoDomains
+
+
+class Run:
+    """What a data module asks of its trainer."""
+
+    def __init__(self, global_step=0, world_size=1, global_rank=0):
+        self.global_step = global_step
+        self.world_size = world_size
+        self.global_rank = global_rank
+
+
+def batches(datamodule, n=3, **run):
+    datamodule.trainer = Run(**run)
+    datamodule.setup("fit")
+    loader = iter(datamodule.train_dataloader())
+    return [next(loader) for _ in range(n)]
+
+
+def make_folders(root, counts, size=(40, 30), **save):
+    for folder, count in counts.items():
+        (root / folder).mkdir(parents=True)
+        for i in range(count):
+            image = Image.effect_noise(size, 60 + 7 * i).convert("RGB")
+            image.save(root / folder / f"{i}.png")
+    return root
+
+
+FOLDERS = {"trainA": 5, "trainB": 7, "testA": 2, "testB": 5}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_the_same_for_any_number_of_workers(tmp_path, workers):
+    make_folders(tmp_path, FOLDERS)
+    read = [
+        batches(UnpairedDataModule(tmp_path, resize=24, crop=(20, 16), batch_size=2, num_workers=n))
+        for n in (0, workers)
+    ]
+    for here, there in zip(*read, strict=True):
+        for x, y in zip(here, there, strict=True):
+            assert x.shape == (2, 3, 20, 16)
+            assert torch.equal(x, y)
+
+
+def test_two_processes_read_together_what_one_reads():
+    one = batches(DrawnDataModule(batch_size=4))
+    two = [batches(DrawnDataModule(batch_size=2), world_size=2, global_rank=r) for r in (0, 1)]
+    for whole, first, second in zip(one, *two, strict=True):
+        for domain in (0, 1):
+            assert torch.equal(whole[domain], torch.cat([first[domain], second[domain]]))
+
+
+def test_a_resumed_run_reads_on_in_mid_epoch():
+    passes = [batches(DrawnDataModule(length=6, batch_size=2), global_step=s) for s in (0, 3)]
+    whole = passes[0] + passes[1]
+    for step in (1, 4):  # in the first pass and in the second
+        (batch,) = batches(DrawnDataModule(length=6, batch_size=2), n=1, global_step=step)
+        for domain in (0, 1):
+            assert torch.equal(batch[domain], whole[step][domain])
+
+
+def test_test_images_are_all_read_in_order_and_always_alike(tmp_path):
+    datamodule = UnpairedDataModule(
+        make_folders(tmp_path, FOLDERS), resize=24, crop=(20, 20), batch_size=2, num_workers=0
+    )
+    datamodule.setup("fit")
+    first, second = (list(datamodule.val_dataloader()) for _ in range(2))
+    assert [len(x_b) for _, x_b in first] == [2, 2, 1]
+    for here, there in zip(first, second, strict=True):
+        assert torch.equal(here[1], there[1])
+
+
+def test_without_test_folders_the_training_images_are_used(tmp_path):
+    datamodule = UnpairedDataModule(
+        make_folders(tmp_path, {"trainA": 2, "trainB": 3}), resize=24, crop=(24, 24)
+    )
+    datamodule.setup("fit")
+    assert [len(d) for d in datamodule.domains["test"]] == [2, 3]
+
+
+def test_any_two_folders_and_lists_of_files_will_do(tmp_path):
+    make_folders(tmp_path, {"edges/old": 2, "photos": 4})
+    (tmp_path / "some.txt").write_text("photos/1.png\nphotos/3.png\n")
+    datamodule = UnpairedDataModule(
+        tmp_path, train_a="edges", train_b="some.txt", resize=24, crop=(24, 24)
+    )
+    datamodule.setup("fit")
+    a, b = datamodule.domains["train"]
+    assert [file.name for file in a.files] == ["0.png", "1.png"]
+    assert [file.name for file in b.files] == ["1.png", "3.png"]
+
+
+def test_channels_are_those_of_each_domain(tmp_path):
+    datamodule = UnpairedDataModule(
+        make_folders(tmp_path, FOLDERS),
+        resize=24,
+        crop=(24, 24),
+        channels_a=1,
+        channels_b=4,
+        num_workers=0,
+    )
+    ((x_a, x_b),) = batches(datamodule, n=1)
+    assert (x_a.shape[1], x_b.shape[1]) == (1, 4)
+
+
+def test_max_images_limits_each_domain(tmp_path):
+    datamodule = UnpairedDataModule(
+        make_folders(tmp_path, FOLDERS), resize=24, crop=(24, 24), max_images=3
+    )
+    datamodule.setup("fit")
+    assert [len(d) for d in datamodule.domains["train"]] == [3, 3]
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    make_folders(tmp_path, {"trainA": 1})
+    with pytest.raises(FileNotFoundError, match="trainB"):
+        UnpairedDataModule(tmp_path).setup("fit")
+
+
+def test_an_empty_domain_is_named(tmp_path):
+    make_folders(tmp_path, {"trainA": 1, "trainB": 0})
+    with pytest.raises(ValueError, match="trainB"):
+        UnpairedDataModule(tmp_path).setup("fit")
+
+
+def test_images_too_small_for_the_crop_are_named_before_training(tmp_path):
+    make_folders(tmp_path, FOLDERS)
+    with pytest.raises(ValueError, match=r"trainA/0\.png' is 30x40"):
+        UnpairedDataModule(tmp_path, resize=None, crop=(32, 32)).setup("fit")
+
+
+def test_a_crop_larger_than_the_resize_is_refused(tmp_path):
+    make_folders(tmp_path, FOLDERS)
+    with pytest.raises(ValueError, match="crop 30x30 does not fit"):
+        UnpairedDataModule(tmp_path, resize=20, crop=(30, 30)).setup("fit")
+
+
+@pytest.mark.parametrize("option", ["batch_size", "num_workers"])
+def test_impossible_loaders_are_refused(option):
+    with pytest.raises(ValueError, match=option):
+        DrawnDataModule(**{option: -1})
+
+
+def test_drawn_splits_and_domains_show_different_shoes():
+    datamodule = DrawnDataModule(length=4, test_length=4)
+    datamodule.setup("fit")
+    shoes = [
+        domain.truth(i).shoe
+        for split in ("train", "test")
+        for domain in datamodule.domains[split]
+        for i in range(4)
+    ]
+    assert len(set(shoes)) == 16
+    assert isinstance(datamodule, TwoDomains)

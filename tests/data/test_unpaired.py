@@ -1,0 +1,95 @@
+from collections import Counter
+
+import pytest
+import torch
+
+from munit_pl.data.unpaired import StreamSampler, TrainingPairs, ValidationPairs, sample_at
+
+
+class Numbers:
+    """A domain whose image i holds i, and what its generator draws."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __len__(self):
+        return self.n
+
+    def load(self, index, rng):
+        assert 0 <= index < self.n
+        drawn = torch.rand(1, generator=rng).item() if rng else -1.0
+        return torch.tensor([float(index), drawn])
+
+
+def order(n, positions, domain="a", seed=0):
+    return [sample_at(p, n, domain, seed) for p in positions]
+
+
+def test_each_pass_reads_each_image_once_in_an_order_of_its_own():
+    passes = [order(50, range(50 * i, 50 * i + 50)) for i in range(4)]
+    for indices in passes:
+        assert sorted(indices) == list(range(50))
+    assert len({tuple(indices) for indices in passes}) == 4
+
+
+def test_order_depends_on_the_seed():
+    assert order(50, range(50), seed=0) != order(50, range(50), seed=1)
+
+
+def test_domains_of_equal_length_are_not_paired():
+    pairs = TrainingPairs(Numbers(50), Numbers(50))
+    met = [(int(a[0]), int(b[0])) for a, b in (pairs[p] for p in range(200))]
+    equal = sum(a == b for a, b in met)
+    assert equal < 20  # 4 are expected by chance
+    # The same pair seldom meets again, as it would if one order followed the other.
+    assert Counter(met).most_common(1)[0][1] <= 3
+
+
+def test_the_shorter_domain_is_shuffled_anew_on_each_pass():
+    pairs = TrainingPairs(Numbers(3), Numbers(10))
+    assert len(pairs) == 10
+    read = [pairs[p] for p in range(30)]
+    assert Counter(int(a[0]) for a, _ in read) == {0: 10, 1: 10, 2: 10}
+    assert Counter(int(b[0]) for _, b in read) == dict.fromkeys(range(10), 3)
+    passes = {tuple(int(a[0]) for a, _ in read[3 * i : 3 * i + 3]) for i in range(10)}
+    assert len(passes) > 2
+
+
+def test_augmentation_is_a_function_of_seed_domain_and_position():
+    pairs = TrainingPairs(Numbers(5), Numbers(5), seed=1)
+    assert torch.equal(pairs[7][0], pairs[7][0])
+    draws = {
+        pairs[7][0][1].item(),
+        pairs[7][1][1].item(),
+        pairs[8][0][1].item(),
+        TrainingPairs(Numbers(5), Numbers(5), seed=2)[7][0][1].item(),
+    }
+    assert len(draws) == 4
+
+
+def test_validation_reads_every_image_in_order_without_augmentation():
+    pairs = ValidationPairs(Numbers(2), Numbers(3))
+    read = [[x.tolist() for x in pairs[i]] for i in range(len(pairs))]
+    assert read == [[[i % 2, -1], [i, -1]] for i in range(3)]
+
+
+def sampler(iteration=0, batch_size=2, replicas=1, rank=0, n=10):
+    pairs = TrainingPairs(Numbers(n), Numbers(3))
+    return StreamSampler(pairs, batch_size, lambda: iteration, replicas, rank)
+
+
+def test_sampler_starts_where_the_run_is():
+    assert list(sampler(0))[:4] == [0, 1, 2, 3]
+    assert list(sampler(7))[:4] == [14, 15, 16, 17]
+
+
+@pytest.mark.parametrize(("n", "batch_size", "batches"), [(10, 2, 5), (9, 2, 5), (1, 4, 1)])
+def test_an_epoch_is_a_pass_over_the_longer_domain_in_whole_batches(n, batch_size, batches):
+    s = StreamSampler(TrainingPairs(Numbers(n), Numbers(1)), batch_size, lambda: 0)
+    assert len(s) == len(list(s)) == batches * batch_size
+
+
+def test_batches_of_all_processes_together_are_the_next_positions():
+    first, second = (iter(sampler(replicas=2, rank=rank)) for rank in (0, 1))
+    together = [next(rank) for rank in (first, first, second, second) * 2]
+    assert together == [0, 1, 2, 3, 4, 5, 6, 7]

@@ -1,0 +1,273 @@
+from math import exp, tanh
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from munit_pl.layers import (
+    AdaINResBlock,
+    ConvBlock,
+    LayerNorm,
+    ResBlock,
+    adain,
+    at_least_one,
+    layer_norm,
+    make_activation,
+    make_norm,
+)
+
+HALF_TYPES = [(torch.float16, 2e-3), (torch.bfloat16, 2e-2)]
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+def far_from_zero(dtype):
+    """Values that ``dtype`` holds exactly, of a sum that fp16 cannot hold."""
+    step = {torch.float16: 0.5, torch.bfloat16: 4.0}[dtype]
+    return (1000 + step * torch.randint(0, 4, (2, 3, 16, 16))).to(dtype)
+
+
+def set_kernel(conv, factor):
+    """Make a convolution multiply by ``factor``."""
+    nn.init.dirac_(conv.weight)
+    conv.weight.data.mul_(factor)
+    nn.init.zeros_(conv.bias)
+
+
+def test_adain_gives_each_channel_the_asked_mean_and_deviation():
+    x, shift, scale = torch.randn(2, 3, 16, 16), torch.randn(2, 3), torch.rand(2, 3) + 0.5
+    y = adain(x, shift, scale)
+    torch.testing.assert_close(y.mean((2, 3)), shift)
+    torch.testing.assert_close(y.std((2, 3), correction=0), scale, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shift", "scale", "expected"),
+    [
+        (0.0, 1.0, [-0.5, 0.5]),
+        (10.0, 4.0, [8.0, 12.0]),
+        (10.0, 0.0, [10.0, 10.0]),  # no 1 is added to the scale
+        (0.0, -2.0, [1.0, -1.0]),
+    ],
+)
+def test_adain_divides_by_the_root_of_the_biased_variance_plus_eps(shift, scale, expected):
+    x = torch.tensor([1.0, 3.0]).view(1, 1, 1, 2)  # mean 2, biased variance 1
+    y = adain(x, torch.tensor([[shift]]), torch.tensor([[scale]]), eps=3.0)
+    torch.testing.assert_close(y.flatten(), torch.tensor(expected))
+
+
+def test_adain_eps_is_1e_5_unless_given():
+    x = 0.01 * torch.tensor([1.0, 3.0]).view(1, 1, 1, 2)  # biased variance 1e-4
+    y = adain(x, torch.zeros(1, 1), torch.ones(1, 1))
+    assert y.flatten()[1].item() == pytest.approx(0.01 / (1e-4 + 1e-5) ** 0.5, rel=1e-4)
+
+
+def test_adain_of_a_batch_is_that_of_its_samples():
+    x, shift, scale = torch.randn(2, 3, 5, 4), torch.randn(2, 3), torch.randn(2, 3)
+    alone = [adain(x[i : i + 1], shift[i : i + 1], scale[i : i + 1]) for i in range(2)]
+    torch.testing.assert_close(adain(x, shift, scale), torch.cat(alone), atol=1e-6, rtol=1e-6)
+
+
+def test_layer_norm_adds_eps_to_the_unbiased_deviation():
+    x = torch.tensor([8.0, 4.0, 4.0, 4.0]).view(1, 2, 1, 2)  # mean 5, unbiased deviation 2
+    y = layer_norm(x, torch.tensor([3.0, 6.0]), torch.tensor([0.0, 10.0]), eps=1.0)
+    torch.testing.assert_close(y.flatten(), torch.tensor([3.0, -1.0, 8.0, 8.0]))
+
+
+@pytest.mark.parametrize("eps", [1e-5, 0.5])
+def test_layer_norm_is_the_formula_over_each_sample(eps):
+    x, gamma, beta = torch.randn(3, 2, 1, 2), torch.randn(2), torch.randn(2)
+    expected = np.empty((3, 2, 1, 2), np.float32)
+    for i, sample in enumerate(x.numpy().astype(np.float64)):
+        mean = sample.sum() / 4
+        deviation = np.sqrt(((sample - mean) ** 2).sum() / 3)
+        for c in range(2):
+            expected[i, c] = (sample[c] - mean) / (deviation + eps) * gamma[c].item() + beta[c]
+    torch.testing.assert_close(layer_norm(x, gamma, beta, eps), torch.from_numpy(expected))
+
+
+def test_layer_norm_of_a_batch_is_that_of_its_samples():
+    x, gamma, beta = torch.randn(2, 3, 5, 4), torch.rand(3), torch.randn(3)
+    alone = torch.cat([layer_norm(sample[None], gamma, beta) for sample in x])
+    torch.testing.assert_close(layer_norm(x, gamma, beta), alone, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "pytorch",
+    [lambda x: F.layer_norm(x, x.shape[1:]), lambda x: F.group_norm(x, 1)],
+    ids=["layer_norm", "group_norm"],
+)
+def test_layer_norm_is_not_pytorchs(pytorch):
+    """Its deviation is unbiased: over n = 4 values the ratio is the root of 3 / 4."""
+    x = torch.randn(2, 2, 1, 2)
+    y = layer_norm(x, torch.ones(2), torch.zeros(2))
+    torch.testing.assert_close(y, 0.75**0.5 * pytorch(x), atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), HALF_TYPES)
+def test_adain_sums_half_types_in_fp32_and_keeps_the_type(dtype, tolerance):
+    x, shift, scale = far_from_zero(dtype), torch.randn(2, 3), torch.rand(2, 3) + 0.5
+    y = adain(x, shift, scale)
+    assert y.dtype == dtype
+    expected = adain(x.float(), shift, scale)
+    torch.testing.assert_close(y.float(), expected, atol=2 * tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("affine_dtype", [torch.float32, None])
+@pytest.mark.parametrize(("dtype", "tolerance"), HALF_TYPES)
+def test_layer_norm_sums_half_types_in_fp32_and_keeps_the_type(dtype, tolerance, affine_dtype):
+    x = far_from_zero(dtype)
+    gamma, beta = torch.rand(2, 3).to(affine_dtype or dtype)
+    y = layer_norm(x, gamma, beta)
+    assert y.dtype == dtype
+    expected = layer_norm(x.float(), gamma.float(), beta.float())
+    torch.testing.assert_close(y.float(), expected, atol=tolerance, rtol=tolerance)
+
+
+def test_layer_norms_scale_starts_uniform_below_one_and_its_shift_zero():
+    norm = LayerNorm(1000)
+    assert 0 <= norm.gamma.min() < 0.05
+    assert 0.95 < norm.gamma.max() < 1
+    assert norm.gamma.mean().item() == pytest.approx(0.5, abs=0.05)
+    assert norm.gamma.unique().numel() > 900
+    assert not norm.beta.any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("norm", ["adain", "layer_norm"])
+def test_a_constant_image_has_finite_features_and_gradients(norm, dtype):
+    x = torch.ones(1, 2, 4, 4, dtype=dtype, requires_grad=True)
+    scale, shift = torch.full((2,), 0.7), torch.tensor([0.5, -0.5])
+    y = adain(x, shift[None], scale[None]) if norm == "adain" else layer_norm(x, scale, shift)
+    torch.testing.assert_close(y.float(), shift.view(1, 2, 1, 1).expand(1, 2, 4, 4))
+    (y * torch.randn_like(y)).sum().backward()
+    assert x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("relu", [0.0, 0.0, 2.0]),
+        ("lrelu", [-0.2, 0.0, 2.0]),
+        ("prelu", [-0.25, 0.0, 2.0]),
+        ("selu", [SELU_SCALE * SELU_ALPHA * (exp(-1) - 1), 0.0, 2 * SELU_SCALE]),
+        ("tanh", [tanh(-1), 0.0, tanh(2)]),
+        ("none", [-1.0, 0.0, 2.0]),
+    ],
+)
+def test_activation_is_the_one_of_its_name(name, expected):
+    y = make_activation(name)(torch.tensor([-1.0, 0.0, 2.0]))
+    torch.testing.assert_close(y, torch.tensor(expected))
+
+
+def standardise(x, axes, eps=1e-5):
+    mean, variance = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+    return (x - mean) / np.sqrt(variance + eps)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("none", lambda x: x),
+        ("spectral", lambda x: x),
+        ("batch", lambda x: standardise(x, (0, 2, 3))),
+        ("instance", lambda x: standardise(x, (2, 3))),
+        ("layer", lambda x: standardise(x, (1, 2, 3), eps=0) * (59 / 60) ** 0.5),
+    ],
+)
+def test_norm_is_the_one_of_its_name(name, expected):
+    x = torch.randn(2, 3, 5, 4) + 2
+    norm = make_norm(name, 3)
+    if name == "layer":
+        nn.init.ones_(norm.gamma)
+    torch.testing.assert_close(norm(x), torch.from_numpy(expected(x.numpy())), atol=1e-4, rtol=1e-4)
+
+
+def test_instance_norm_has_no_parameters_and_is_the_same_in_evaluation():
+    x, norm = torch.randn(2, 3, 5, 4), make_norm("instance", 3)
+    assert not norm.state_dict()
+    assert torch.equal(norm.train()(x), norm.eval()(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (make_activation, "relu, lrelu, prelu, selu, tanh, none"),
+        (lambda name: make_norm(name, 3), "none, batch, instance, layer, spectral"),
+        (lambda name: ConvBlock(3, 3, 3, padding_mode=name), "reflect, replicate, zeros"),
+    ],
+    ids=["activation", "norm", "padding_mode"],
+)
+def test_an_unknown_name_is_refused_with_the_names_there_are(make, options):
+    with pytest.raises(ValueError, match=f"'swish', but must be one of {options}"):
+        make("swish")
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_sizes_below_one_are_refused_by_name(size):
+    at_least_one(dim=1, depth=2)
+    with pytest.raises(ValueError, match=f"depth is {size}, but must be at least 1"):
+        at_least_one(dim=1, depth=size)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (4, 2, 1), (7, 1, 3)])
+@pytest.mark.parametrize(
+    ("mode", "pad"), [("reflect", "reflect"), ("replicate", "replicate"), ("zeros", "constant")]
+)
+def test_conv_block_pads_as_asked_and_then_convolves(mode, pad, kernel, stride, padding):
+    block = ConvBlock(2, 3, kernel, stride, padding, activation="none", padding_mode=mode)
+    x = torch.randn(1, 2, 8, 6)
+    padded = F.pad(x, (padding,) * 4, mode=pad)
+    expected = F.conv2d(padded, block.conv.weight, block.conv.bias, stride)
+    torch.testing.assert_close(block(x), expected)
+
+
+def test_conv_block_reflects_unless_told_otherwise():
+    block = ConvBlock(1, 1, 3, padding=1, activation="none")
+    expected = F.conv2d(
+        F.pad(x := torch.randn(1, 1, 4, 4), (1,) * 4, mode="reflect"),
+        block.conv.weight,
+        block.conv.bias,
+    )
+    torch.testing.assert_close(block(x), expected)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "instance", "layer", "spectral"])
+def test_conv_block_has_a_bias_whatever_follows(norm):
+    assert ConvBlock(2, 3, 3, norm=norm).conv.bias.shape == (3,)
+
+
+def test_conv_block_normalises_before_it_activates():
+    block = ConvBlock(1, 1, 1, norm="instance", activation="relu")
+    set_kernel(block.conv, 1.0)
+    y = block(torch.tensor([-3.0, -1.0]).view(1, 1, 1, 2))
+    torch.testing.assert_close(y.flatten(), torch.tensor([0.0, 1.0]), atol=1e-4, rtol=0)
+
+
+def test_res_block_activates_between_its_convolutions_and_nowhere_else():
+    block = ResBlock(2, norm="none", activation="relu", padding_mode="reflect")
+    set_kernel(block.conv1.conv, 1.0)
+    set_kernel(block.conv2.conv, -1.0)
+    x = torch.randn(1, 2, 4, 4)
+    torch.testing.assert_close(block(x), x.clamp(max=0))  # x - relu(x)
+
+
+def test_adain_res_block_takes_shift_then_scale_of_its_first_and_then_its_second_norm():
+    block = AdaINResBlock(1, activation="relu", padding_mode="reflect")
+    set_kernel(block.conv1.conv, 1.0)
+    set_kernel(block.conv2.conv, 1.0)
+    x = torch.tensor([[1.0, 3.0], [1.0, 3.0]]).view(1, 1, 2, 2)
+    # First: -1 and 1, times 3, plus 1: -2 and 4; rectified 0 and 4. Second: -1 and 1, times 5,
+    # plus 7: 2 and 12. Added to 1 and 3.
+    y = block(x, torch.tensor([[1.0, 3.0, 7.0, 5.0]]))
+    expected = torch.tensor([[3.0, 15.0], [3.0, 15.0]]).view(1, 1, 2, 2)
+    torch.testing.assert_close(y, expected, atol=1e-4, rtol=0)
+
+
+def test_adain_res_block_hands_each_channel_its_own_numbers():
+    block = AdaINResBlock(2, activation="none", padding_mode="reflect")
+    affine = torch.tensor([[1.0, 2.0, 0.0, 0.0, 3.0, 4.0, 5.0, 6.0]])
+    y = block(x := torch.randn(1, 2, 4, 4), affine)
+    # The first scale is 0, so the second map is constant and only its shift is left.
+    torch.testing.assert_close(y - x, torch.tensor([3.0, 4.0]).view(1, 2, 1, 1).expand_as(x))
