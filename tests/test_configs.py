@@ -1,0 +1,116 @@
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize_config_module
+
+from munit_pl import MUNITModule
+from munit_pl.commands.train import build
+from munit_pl.objective import LossWeights
+
+CONF = Path(__file__).parents[1] / "conf"
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+
+
+@pytest.fixture
+def config():
+    with initialize_config_module("munit_pl.conf", version_base="1.3"):
+        yield lambda *overrides: compose("train", ["output_dir=x", *overrides])
+
+
+def test_the_experiments_are_the_originals_and_the_demo():
+    assert set(EXPERIMENTS) == {
+        "demo",
+        "edges2shoes",
+        "edges2handbags",
+        "summer2winter_yosemite256",
+        "synthia2cityscape",
+        "demo_edges2handbags_folder",
+        "demo_edges2handbags_list",
+    }
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_builds_a_model_that_its_data_can_pass(config, name):
+    cfg = config(f"+experiment={name}")
+    with torch.device("meta"):  # no memory, no time, the real sizes
+        module = build(cfg.model)
+        size = build(cfg.data).size
+        x = torch.empty(1, 3, *size)
+        module.check_size(*size)
+        assert module(x).shape == x.shape
+        assert [scale.shape[1] for scale in module.dis_b(x)] == [1, 1, 1]
+
+
+# Section 1.13 of the original's configurations, as far as they differ from each other.
+ORIGINAL = {
+    "demo_edges2handbags_folder": (256, 0, 0, 1000, 8, 1),
+    "demo_edges2handbags_list": (256, 0, 0, 1000, 8, 1),
+    "edges2handbags": (256, 0, 0, 10_000, 16, 10),
+    "edges2shoes": (256, 0, 0, 10_000, 16, 10),
+    "summer2winter_yosemite256": (256, 10, 0, 10_000, 16, 1),
+    "synthia2cityscape": (512, 10, 1, 10_000, 16, 10),
+}
+
+
+@pytest.mark.parametrize("name", ORIGINAL)
+def test_experiment_has_the_originals_values(config, name):
+    cfg = config(f"+experiment={name}")
+    size, cycle, perceptual, grid, images, log = ORIGINAL[name]
+    assert cfg.data.resize == size
+    assert cfg.data.crop == [size, size]
+    assert cfg.data.batch_size == 1
+    weights = {"gan": 1, "image": 10, "style": 1, "content": 1}
+    assert cfg.model.weights == {**weights, "cycle": cycle, "perceptual": perceptual}
+    assert cfg.model.optimizer == {"lr": 1e-4, "betas": [0.5, 0.999], "weight_decay": 1e-4}
+    assert cfg.model.scheduler == {"step_size": 100_000, "gamma": 0.5}
+    assert cfg.trainer.max_steps == 1_000_000
+    assert cfg.callbacks.checkpoints.every_n_steps == 10_000
+    assert (cfg.callbacks.grid.every_n_steps, cfg.callbacks.grid.num_images) == (grid, images)
+    assert cfg.trainer.log_every_n_steps == log
+    with torch.device("meta"):
+        module = build(cfg.model)
+    assert sum(p.numel() for p in module.parameters()) == 46_594_716
+
+
+def test_munit_yaml_lists_every_setting_with_its_default(config):
+    """The file is the reference that a user reads, and what makes misspelt keys known."""
+    listed = yaml.safe_load((CONF / "model" / "munit.yaml").read_text())
+    with torch.device("meta"):
+        built, default = build(config("data=folder", "data.root=x").model), MUNITModule()
+    for group, network in (("generator", "gen_a"), ("discriminator", "dis_a")):
+        arguments = type(default.get_submodule(network)).__init__.__kwdefaults__ or {}
+        names = type(default.get_submodule(network)).__init__.__code__.co_varnames
+        assert set(listed[group]) | {"in_channels"} >= set(arguments)
+        assert set(listed[group]) < set(names)
+    assert listed["weights"] == LossWeights()._asdict()
+    assert {k: v.shape for k, v in built.state_dict().items()} == {
+        k: v.shape for k, v in default.state_dict().items()
+    }
+    assert built.weights == default.weights
+    with_optimizers = [module.configure_optimizers()[0][1].defaults for module in (built, default)]
+    assert with_optimizers[0] | {"betas": (0.5, 0.999)} == with_optimizers[1]
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu", "ddp", "multinode", "default"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+def test_trainers_compose(config, name, precision):
+    cfg = config(f"trainer={name}", f"trainer.precision={precision}")
+    assert cfg.trainer.max_epochs == -1  # only max_steps ends a run
+    parallel = "ddp_find_unused_parameters_true" if name in ("ddp", "multinode") else "auto"
+    assert cfg.trainer.strategy == parallel
+    assert cfg.trainer.precision == precision
+    assert cfg.trainer.num_nodes == (2 if name == "multinode" else 1)
+
+
+@pytest.mark.parametrize("group", ["callbacks", "logger", "data", "model"])
+def test_every_choice_of_a_group_composes_and_names_real_classes(config, group, tmp_path):
+    for path in (CONF / group).glob("*.yaml"):
+        cfg = config(f"{group}={path.stem}", f"output_dir={tmp_path}")
+        if group == "data" and path.stem == "folder":
+            cfg.data.root = str(tmp_path)
+        if group == "logger" and "wandb" in cfg.logger:
+            cfg.logger.wandb.offline = True
+        with torch.device("meta"):
+            assert build(cfg[group])
