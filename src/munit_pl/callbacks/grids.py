@@ -102,7 +102,8 @@ class ImageGrid(Callback):
 
     def _inputs(self, trainer: Trainer, device: torch.device) -> list[Tensor]:
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(datamodule, TwoDomains)
+        if not isinstance(datamodule, TwoDomains):
+            raise TypeError("the picture grid shows test images of this package's data modules")
         domains = datamodule.domains["test"]
         n = min(self.num_images, *map(len, domains))
         return [torch.stack([d.load(i, None) for i in range(n)]).to(device) for d in domains]

@@ -94,7 +94,7 @@ def _resolve_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
         return find_last(folder)
     if cfg.ckpt_path is not None:
         return Path(cfg.ckpt_path)
-    if "LOCAL_RANK" not in os.environ and (folder / "checkpoints" / "last.ckpt").exists():
+    if (folder / "checkpoints" / "last.ckpt").exists():
         raise InputError(
             f"{folder} holds a run already: go on with it (ckpt_path=last) or name another (run=)"
         )
