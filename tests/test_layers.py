@@ -82,8 +82,8 @@ def test_layer_norm_is_the_formula_over_each_sample(eps):
     for i, sample in enumerate(x.numpy().astype(np.float64)):
         mean = sample.sum() / 4
         deviation = np.sqrt(((sample - mean) ** 2).sum() / 3)
-        for c in range(2):
-            expected[i, c] = (sample[c] - mean) / (deviation + eps) * gamma[c].item() + beta[c]
+        normal = (sample - mean) / (deviation + eps)
+        expected[i] = normal * gamma.numpy()[:, None, None] + beta.numpy()[:, None, None]
     torch.testing.assert_close(layer_norm(x, gamma, beta, eps), torch.from_numpy(expected))
 
 
@@ -111,7 +111,7 @@ def test_adain_sums_half_types_in_fp32_and_keeps_the_type(dtype, tolerance):
     y = adain(x, shift, scale)
     assert y.dtype == dtype
     expected = adain(x.float(), shift, scale)
-    torch.testing.assert_close(y.float(), expected, atol=2 * tolerance, rtol=tolerance)
+    torch.testing.assert_close(y.float(), expected, atol=tolerance, rtol=tolerance)
 
 
 @pytest.mark.parametrize("affine_dtype", [torch.float32, None])
@@ -224,13 +224,9 @@ def test_conv_block_pads_as_asked_and_then_convolves(mode, pad, kernel, stride, 
 
 
 def test_conv_block_reflects_unless_told_otherwise():
-    block = ConvBlock(1, 1, 3, padding=1, activation="none")
-    expected = F.conv2d(
-        F.pad(x := torch.randn(1, 1, 4, 4), (1,) * 4, mode="reflect"),
-        block.conv.weight,
-        block.conv.bias,
-    )
-    torch.testing.assert_close(block(x), expected)
+    block, x = ConvBlock(1, 1, 3, padding=1, activation="none"), torch.randn(1, 1, 4, 4)
+    padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
+    torch.testing.assert_close(block(x), F.conv2d(padded, block.conv.weight, block.conv.bias))
 
 
 @pytest.mark.parametrize("norm", ["none", "batch", "instance", "layer", "spectral"])
@@ -268,6 +264,8 @@ def test_adain_res_block_takes_shift_then_scale_of_its_first_and_then_its_second
 def test_adain_res_block_hands_each_channel_its_own_numbers():
     block = AdaINResBlock(2, activation="none", padding_mode="reflect")
     affine = torch.tensor([[1.0, 2.0, 0.0, 0.0, 3.0, 4.0, 5.0, 6.0]])
-    y = block(x := torch.randn(1, 2, 4, 4), affine)
+    x = torch.randn(1, 2, 4, 4)
+    y = block(x, affine)
     # The first scale is 0, so the second map is constant and only its shift is left.
-    torch.testing.assert_close(y - x, torch.tensor([3.0, 4.0]).view(1, 2, 1, 1).expand_as(x))
+    expected = x + torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)
+    torch.testing.assert_close(y, expected, atol=1e-3, rtol=0)

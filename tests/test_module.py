@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from munit_pl import MUNITModule
 from munit_pl import module as module_file
+from munit_pl.networks import AdaINGenerator
 from munit_pl.perceptual import Vgg16
 
 
@@ -76,13 +77,13 @@ def test_each_update_moves_its_own_two_networks(tiny):
 def test_nothing_is_computed_twice(tiny, monkeypatch, shared_styles, without_graph, with_graph):
     calls = {"encode": [], "decode": []}
     for name in calls:
-        original = getattr(module_file.AdaINGenerator, name)
+        original = getattr(AdaINGenerator, name)
 
         def counted(self, *args, name=name, original=original):
             calls[name].append(torch.is_grad_enabled())
             return original(self, *args)
 
-        monkeypatch.setattr(module_file.AdaINGenerator, name, counted)
+        monkeypatch.setattr(AdaINGenerator, name, counted)
     fit(MUNITModule(**tiny, shared_styles=shared_styles), steps=1)
     # Encoded: both images once, and both translations. Decoded: what the discriminators see,
     # without a graph unless it serves the generators too; then two translations and two

@@ -78,7 +78,8 @@ def test_style_is_the_head_of_the_mean_over_the_image():
     x = torch.randn(2, 3, 32, 48)
     mean = encoder.layers(x).mean((2, 3))
     assert encoder.layers(x).shape == (2, 8, 2, 3)
-    torch.testing.assert_close(encoder(x), F.linear(mean, encoder.head.weight[:, :, 0, 0]))
+    expected = F.linear(mean, encoder.head.weight[:, :, 0, 0], encoder.head.bias)
+    torch.testing.assert_close(encoder(x), expected)
 
 
 def test_nothing_normalises_the_style_encoder():
@@ -363,10 +364,21 @@ def test_discriminator_accepts_just_the_sizes_that_it_can_judge(layers, scales, 
             assert accepts(discriminator, *sides) == judges(*sides) == (side >= shortest)
 
 
+@pytest.mark.parametrize(("layers", "scales"), [(1, 1), (2, 1), (2, 2), (3, 3)])
+def test_instance_norm_needs_more_than_one_pixel_to_the_last(layers, scales):
+    """Over one pixel it would give 0 whatever the image, and PyTorch refuses."""
+    discriminator = MultiScaleDiscriminator(1, 1, layers, scales, "instance").eval()
+    for side in range(2, 40):
+        try:
+            discriminator(torch.randn(1, 1, side, side))
+        except (RuntimeError, ValueError):
+            assert not accepts(discriminator, side, side)
+        else:
+            assert accepts(discriminator, side, side)
+
+
 def test_published_discriminator_refuses_60_pixels(published):
     published.check_size(64, 64)
     published.dis_a.check_size(61, 61)
-    with pytest.raises(
-        ValueError, match="60x64 are too small for the discriminator: .* at least 6"
-    ):
+    with pytest.raises(ValueError, match=r"60x64 are too small .* at least 61"):
         published.check_size(60, 64)

@@ -2,5 +2,6 @@
 
 from munit_pl.data.datamodule import DrawnDataModule, UnpairedDataModule
 from munit_pl.module import MUNITModule
+from munit_pl.munit import MUNIT
 
-__all__ = ["DrawnDataModule", "MUNITModule", "UnpairedDataModule"]
+__all__ = ["MUNIT", "DrawnDataModule", "MUNITModule", "UnpairedDataModule"]

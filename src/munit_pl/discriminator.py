@@ -42,6 +42,9 @@ class MultiScaleDiscriminator(nn.Module):
         super().__init__()
         at_least_one(in_channels=in_channels, dim=dim, num_layers=num_layers, num_scales=num_scales)
         self.num_layers = num_layers
+        # A map of one pixel has no deviation to normalise by (batch normalisation: batch of 1).
+        normalised = norm in ("instance", "batch") and num_layers > 1
+        self.smallest_map = 2 if normalised else 1
         block = partial(ConvBlock, activation=activation, padding_mode=padding_mode)
         widths = [dim * 2**i for i in range(num_layers)]
         self.scales = nn.ModuleList(
@@ -67,11 +70,12 @@ class MultiScaleDiscriminator(nn.Module):
 
         Raises:
             ValueError: If the last convolution of the last scale has less than two pixels a side
-                to reflect.
+                to reflect, or leaves less than a normalisation needs.
         """
         # A strided convolution rounds a side down, and the last one needs two pixels: 2**L at the
-        # smallest scale. Pooling rounds up, so a pixel more than half is enough before each.
-        shortest = (2**self.num_layers - 1) * 2 ** (len(self.scales) - 1) + 1
+        # smallest scale, or twice that for a map of two. Pooling rounds up, so a pixel more than
+        # half is enough before each.
+        shortest = (self.smallest_map * 2**self.num_layers - 1) * 2 ** (len(self.scales) - 1) + 1
         if min(height, width) < shortest:
             raise ValueError(
                 f"images of {height}x{width} are too small for the discriminator: with num_layers="

@@ -52,3 +52,14 @@ def initialise(network: nn.Module, how: Initialisation, *, skip_spectral: bool =
         )
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
+        if spectral:
+            _settle(layer)
+
+
+def _settle(layer: nn.Module) -> None:
+    """Let a spectral normalisation find the new weight's norm: it iterates at each access."""
+    training = layer.training
+    layer.train()
+    for _ in range(15):  # as many as it takes when it is made
+        _ = layer.weight
+    layer.train(training)

@@ -33,14 +33,15 @@ def adain(x: Tensor, shift: Tensor, scale: Tensor, eps: float = 1e-5) -> Tensor:
         Features of the shape and type of ``x``.
     """
     n, c, h, w = x.shape
+    wide = torch.promote_types(x.dtype, torch.float32)
     # One sample's channels and another's are alike to batch_norm once the batch is folded into
     # the channels; it sums in fp32 whatever the type of x, and applies scale and shift on the way.
     y = F.batch_norm(
         x.reshape(1, n * c, h, w),
         None,
         None,
-        scale.reshape(-1).to(x.dtype),
-        shift.reshape(-1).to(x.dtype),
+        scale.reshape(-1).to(wide),
+        shift.reshape(-1).to(wide),
         training=True,
         eps=eps,
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -15,12 +15,10 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import StepLR
 
-from munit_pl.discriminator import MultiScaleDiscriminator
 from munit_pl.formats.nvlabs import read_checkpoint
-from munit_pl.initialisation import Initialisation, initialise
 from munit_pl.layers import at_least_one
 from munit_pl.losses import ADVERSARIAL_LOSSES, GanLoss
-from munit_pl.networks import AdaINGenerator
+from munit_pl.munit import MUNIT
 from munit_pl.objective import (
     Codes,
     LossWeights,
@@ -35,7 +33,6 @@ from munit_pl.objective import (
 from munit_pl.perceptual import Vgg16, load_vgg16, perceptual_loss
 from munit_pl.randomness import generator as place
 
-Domain = Literal["a", "b"]
 Images = tuple[Tensor, Tensor]
 Styles = tuple[Tensor, Tensor]
 
@@ -53,7 +50,7 @@ class _Part:
     fakes: Translations | None = None
 
 
-class MUNITModule(LightningModule):
+class MUNITModule(MUNIT, LightningModule):
     """MUNIT (Huang et al., ECCV 2018): two generators, two discriminators and how they learn.
 
     Each iteration updates the discriminators, then the generators on the same images, and counts
@@ -61,12 +58,11 @@ class MUNITModule(LightningModule):
     [-1, 1]; the pairing carries no meaning. The defaults are the original's.
 
     Args:
-        input_channels_a: Channels of domain a's images.
+        input_channels_a: See `MUNIT`, as of the next four.
         input_channels_b: Channels of domain b's images.
-        generator: Arguments of `AdaINGenerator` but for ``in_channels``.
-        discriminator: Arguments of `MultiScaleDiscriminator` but for ``in_channels``.
-        initialisation: ``generator`` and ``discriminator``, each a name that `initialise` knows
-            ("kaiming" and "normal" unless given), and its ``skip_spectral``.
+        generator: Arguments of `AdaINGenerator`.
+        discriminator: Arguments of `MultiScaleDiscriminator`.
+        initialisation: How weights are drawn.
         gan_loss: "lsgan" (least squares) or "nsgan" (non-saturating, from logits).
         weights: The terms' weights, see `LossWeights`. A term of weight 0 is not computed if it is
             "cycle" or "perceptual".
@@ -104,11 +100,13 @@ class MUNITModule(LightningModule):
         accumulate: int = 1,
         seed: int = 0,
     ) -> None:
-        super().__init__()
         generator, discriminator = _plain(generator or {}), _plain(discriminator or {})
         initialisation, weights = _plain(initialisation or {}), _plain(weights or {})
         optimizer, scheduler = _plain(optimizer or {}), _plain(scheduler or {})
         perceptual = _plain(perceptual or {})
+        super().__init__(
+            input_channels_a, input_channels_b, generator, discriminator, initialisation
+        )
         self.save_hyperparameters()
         self.automatic_optimization = False
         if gan_loss not in ADVERSARIAL_LOSSES:
@@ -119,11 +117,6 @@ class MUNITModule(LightningModule):
         if self.weights.perceptual and (input_channels_a, input_channels_b) != (3, 3):
             raise ValueError("the perceptual loss reads images of 3 channels in both domains")
 
-        self.gen_a = AdaINGenerator(input_channels_a, **generator)
-        self.gen_b = AdaINGenerator(input_channels_b, **generator)
-        self.dis_a = MultiScaleDiscriminator(input_channels_a, **discriminator)
-        self.dis_b = MultiScaleDiscriminator(input_channels_b, **discriminator)
-        self._initialise(**initialisation)
         self._vgg: Vgg16 | None = None
 
     @classmethod
@@ -151,12 +144,13 @@ class MUNITModule(LightningModule):
         )
         module = cls(**arguments)
         for name, state in states.items():
-            module.get_submodule(name).load_state_dict(state)
+            try:
+                module.get_submodule(name).load_state_dict(state)
+            except RuntimeError as error:  # many lines, of which the first names no file
+                path = gen_path if name.startswith("gen") else dis_path
+                detail = " ".join(str(error).split())
+                raise ValueError(f"{path} does not fit the networks: {detail}") from None
         return module
-
-    def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
-        """Translate images of domain a to domain b; see `translate`."""
-        return self.translate(x, style)
 
     def training_step(self, batch: Images, batch_idx: int) -> None:
         """Update the discriminators, then the generators, then the learning rates."""
@@ -211,36 +205,6 @@ class MUNITModule(LightningModule):
         if stage == "fit" and self.weights.perceptual and self._vgg is None:
             self._vgg = load_vgg16(**self.hparams["perceptual"])
 
-    def encode(self, x: Tensor, domain: Domain = "a") -> tuple[Tensor, Tensor]:
-        """Return content and style of images of ``domain``; see `AdaINGenerator` for shapes."""
-        return self._generator(domain).encode(x)
-
-    def decode(self, content: Tensor, style: Tensor, domain: Domain = "b") -> Tensor:
-        """Return images of ``domain`` that show ``content`` in ``style``."""
-        return self._generator(domain).decode(content, style)
-
-    def translate(self, x: Tensor, style: Tensor | None = None, to: Domain = "b") -> Tensor:
-        """Translate images to the other domain.
-
-        Args:
-            x: Images of the domain that is not ``to``, ``(N, C, H, W)`` in [-1, 1].
-            style: Styles of domain ``to``, ``(N, style_dim)``: drawn from N(0, I), or an example's
-                from `encode`. Drawn anew if not given.
-            to: The domain to translate to.
-
-        Returns:
-            Images of domain ``to``, of the height and width of ``x``.
-        """
-        if style is None:
-            style = torch.randn(len(x), self.style_dim, device=x.device, dtype=x.dtype)
-        content = self._generator("a" if to == "b" else "b").content_encoder(x)
-        return self.decode(content, style, to)
-
-    @property
-    def style_dim(self) -> int:
-        """Length of a style code."""
-        return self.gen_a.style_dim
-
     def draw_styles(self, n: int, *where: int | str) -> Styles:
         """Draw styles for ``n`` images of each domain, as a function of the seed and ``where``.
 
@@ -248,38 +212,14 @@ class MUNITModule(LightningModule):
         process would draw for all their images.
         """
         first = self.global_rank * n
-        draws = [
-            torch.randn(
-                2,
-                self.style_dim,
-                generator=place(self.hparams["seed"], "style", *where, first + i),
-                dtype=torch.float32,  # whatever the default is
-            )
-            for i in range(n)
-        ]
-        z_a, z_b = torch.stack(draws, 1).to(self.gen_a.style_encoder.head.weight)
+        styles = [self._draw_pair(*where, first + i) for i in range(n)]
+        z_a, z_b = torch.stack(styles, 1).to(self.gen_a.style_encoder.head.weight)
         return z_a, z_b
 
-    def check_size(self, height: int, width: int) -> None:
-        """Raise a `ValueError` if the networks cannot be trained on images of this size."""
-        self.gen_a.check_size(height, width)
-        self.dis_a.check_size(height, width)
-
-    def _initialise(
-        self,
-        generator: Initialisation = "kaiming",
-        discriminator: Initialisation = "normal",
-        skip_spectral: bool = False,
-    ) -> None:
-        initialise(self.gen_a, generator)
-        initialise(self.gen_b, generator)
-        initialise(self.dis_a, discriminator, skip_spectral=skip_spectral)
-        initialise(self.dis_b, discriminator, skip_spectral=skip_spectral)
-
-    def _generator(self, domain: Domain) -> AdaINGenerator:
-        if domain not in ("a", "b"):
-            raise ValueError(f"the domain is {domain!r}, but must be a or b")
-        return self.gen_a if domain == "a" else self.gen_b
+    def _draw_pair(self, *where: int | str) -> Tensor:
+        rng = place(self.hparams["seed"], "style", *where)
+        # In fp32 whatever the default is, so that all precisions draw the same numbers.
+        return torch.randn(2, self.style_dim, generator=rng, dtype=torch.float32)
 
     def _split(self, batch: Images) -> list[_Part]:
         """Split a batch as ``accumulate`` says and give each part its styles."""

@@ -64,7 +64,7 @@ def vgg16_features(x: Tensor, vgg: Vgg16) -> Tensor:
     Returns:
         Features, ``(N, 512, H / 8, W / 8)``.
     """
-    h = preprocess(x, vgg.source)
+    h = preprocess(widen(x), vgg.source)
     for stage, convolutions in enumerate(_STAGES, start=1):
         for i in range(1, convolutions + 1):
             weight, bias = (
@@ -151,6 +151,8 @@ def _from_file(file: Path) -> Mapping[str, Any]:
 def _rename(state: Mapping[str, Any], origin: str) -> dict[str, Tensor]:
     """Return the parameters under the paper's names, whichever of the two names they came under."""
     parameters = {}
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{origin} holds no VGG-16: it is a {type(state).__name__}")
     for layer, number in zip(_LAYERS, _TORCHVISION_LAYERS, strict=True):
         for name in ("weight", "bias"):
             tensor = state.get(f"{layer}.{name}", state.get(f"features.{number}.{name}"))

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.data.images import to_uint8
-from munit_pl.module import Domain as DomainName
 from munit_pl.module import MUNITModule
+from munit_pl.munit import Domain
 from munit_pl.randomness import generator
 
 Row = tuple[str, Tensor]
@@ -75,8 +75,8 @@ class ImageGrid(Callback):
         module: MUNITModule,
         x: Tensor,
         examples: Tensor,
-        source: DomainName,
-        target: DomainName,
+        source: Domain,
+        target: Domain,
         step: int,
     ) -> list[Row]:
         """Return the grid's rows.

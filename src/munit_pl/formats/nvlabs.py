@@ -39,7 +39,7 @@ def read_checkpoint(
     """
     arguments = read_config(config_path) if config_path else {}
     gens = _read_pair(gen_path, "enc_content.model.0.conv.weight", "generators")
-    sizes = {domain: _generator_sizes(state) for domain, state in gens.items()}
+    sizes = {domain: _generator_sizes(state, gen_path) for domain, state in gens.items()}
     arguments |= {f"input_channels_{d}": sizes[d].pop("in_channels") for d in gens}
     if sizes["a"] != sizes["b"]:
         raise ValueError(f"{gen_path}: the two generators differ: {sizes['a']} and {sizes['b']}")
@@ -48,8 +48,13 @@ def read_checkpoint(
     states = {f"gen_{d}": _rename(state, names, gen_path) for d, state in gens.items()}
     if dis_path:
         dises = _read_pair(dis_path, "cnns.0.0.conv.weight", "discriminators")
-        sizes_a = _discriminator_sizes(dises["a"])
-        arguments["discriminator"] = arguments.get("discriminator", {}) | sizes_a
+        sizes_a, sizes_b = (_discriminator_sizes(dises[d]) for d in "ab")
+        if sizes_a != sizes_b:
+            raise ValueError(f"{dis_path}: the discriminators differ: {sizes_a} and {sizes_b}")
+        asked = arguments.get("discriminator", {})
+        if sizes_a["norm"] == "none" and asked.get("norm") == "instance":
+            sizes_a["norm"] = "instance"  # which has no tensors
+        arguments["discriminator"] = asked | sizes_a
         states |= {
             f"dis_{d}": _rename(state, _DISCRIMINATOR_NAMES, dis_path) for d, state in dises.items()
         }
@@ -58,10 +63,22 @@ def read_checkpoint(
 
 def read_config(path: Path) -> dict[str, Any]:
     """Return the arguments of `MUNITModule` that the original's YAML file asks for."""
-    with path.open() as file:
-        config = yaml.safe_load(file)
+    try:
+        config = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"there is no file {path}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no YAML file") from error
     if not isinstance(config, dict) or not {"gen", "dis", "gan_w"} <= config.keys():
         raise ValueError(f"{path} is no configuration of the original MUNIT: no gen, dis, gan_w")
+    try:
+        return _translate(config)
+    except KeyError as error:
+        raise ValueError(f"{path} has no or an unknown {error.args[0]}") from None
+
+
+def _translate(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `MUNITModule` for a configuration in the original's keys."""
     gen, dis = config["gen"], config["dis"]
     pad = {"zero": "zeros"}
     return {
@@ -90,21 +107,21 @@ def read_config(path: Path) -> dict[str, Any]:
         },
         "gan_loss": dis["gan_type"],
         "weights": {
-            "gan": config["gan_w"],
-            "image": config["recon_x_w"],
-            "style": config["recon_s_w"],
-            "content": config["recon_c_w"],
-            "cycle": config["recon_x_cyc_w"],
-            "perceptual": config["vgg_w"],
+            "gan": float(config["gan_w"]),
+            "image": float(config["recon_x_w"]),
+            "style": float(config["recon_s_w"]),
+            "content": float(config["recon_c_w"]),
+            "cycle": float(config["recon_x_cyc_w"]),
+            "perceptual": float(config["vgg_w"]),
         },
         "optimizer": {
-            "lr": config["lr"],
-            "betas": [config["beta1"], config["beta2"]],
-            "weight_decay": config["weight_decay"],
+            "lr": float(config["lr"]),  # YAML takes 1e-4 for a word
+            "betas": [float(config["beta1"]), float(config["beta2"])],
+            "weight_decay": float(config["weight_decay"]),
         },
         "scheduler": {
             "step_size": config.get("step_size", 1),
-            "gamma": config["gamma"] if config["lr_policy"] == "step" else 1.0,
+            "gamma": float(config["gamma"]) if config["lr_policy"] == "step" else 1.0,
         },
     }
 
@@ -130,7 +147,9 @@ def _read_pair(path: Path, landmark: str, content: str) -> dict[str, StateDict]:
 def _describe(states: Mapping[str, Any]) -> str:
     """Say in words what a file that is not the expected one holds."""
     first = states.get("a")
-    keys = first.keys() if isinstance(first, Mapping) else states.keys()
+    if isinstance(first, Mapping) and "b" not in states:
+        return "one domain's network alone"
+    keys = [str(key) for key in (first if isinstance(first, Mapping) else states)]
     if "pytorch-lightning_version" in states:
         return "a checkpoint of Lightning, which MUNITModule.load_from_checkpoint reads"
     if {"gen", "dis"} <= states.keys():
@@ -144,8 +163,11 @@ def _describe(states: Mapping[str, Any]) -> str:
     return f"something with the entries {', '.join(map(str, list(keys)[:3])) or 'none'}"
 
 
-def _generator_sizes(state: StateDict) -> dict[str, Any]:
+def _generator_sizes(state: StateDict, path: Path) -> dict[str, Any]:
     """Return arguments of `AdaINGenerator`, as the shapes of the original's tensors tell them."""
+    for key in ("enc_style.model.6.weight", "mlp.model.0.fc.weight"):
+        if key not in state:
+            raise ValueError(f"{path} is incomplete: it has no {key}")
     dim, in_channels = state["enc_content.model.0.conv.weight"].shape[:2]
     depth = _count(state, r"enc_content\.model\.(\d+)\.conv\.weight") - 1
     sizes = {
