@@ -378,6 +378,16 @@ def test_the_scale_grows_once_an_iteration(tiny):
     assert scaler.get_scale() == 16.0 * 2**2
 
 
+def test_a_fused_adam_is_refused_under_fp16_and_trains_otherwise(tiny):
+    module = MUNITModule(**tiny, optimizer={"fused": True})
+    plugin = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
+    with pytest.raises(ValueError, match="fused=True cannot be had with precision 16-mixed"):
+        fit(module, plugins=[plugin])
+    before = weights(module)
+    fit(module, precision="bf16-mixed")
+    assert moved(before, weights(module))
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])

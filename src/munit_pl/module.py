@@ -205,6 +205,12 @@ class MUNITModule(MUNIT, LightningModule):
         if stage == "fit" and self.weights.perceptual and self._vgg is None:
             self._vgg = load_vgg16(**self.hparams["perceptual"])
 
+    def on_fit_start(self) -> None:
+        """Refuse a fused Adam under fp16: it unscales gradients too late to measure and clip."""
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        if scaled and self.hparams["optimizer"].get("fused"):
+            raise ValueError("optimizer fused=True cannot be had with precision 16-mixed")
+
     def draw_styles(self, n: int, *where: int | str) -> Styles:
         """Draw styles for ``n`` images of each domain, as a function of the seed and ``where``.
 
