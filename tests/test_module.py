@@ -31,6 +31,7 @@ def fit(module, steps=2, batch=2, channels=(3, 3), callbacks=(), **trainer):
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+        log_every_n_steps=1,
         callbacks=list(callbacks),
         **trainer,
     )
@@ -72,7 +73,7 @@ def test_each_update_moves_its_own_two_networks(tiny):
 
 
 @pytest.mark.parametrize(
-    ("shared_styles", "without_graph", "with_graph"), [(False, 2, 4), (True, 0, 4)]
+    ("shared_styles", "without_graph", "with_graph"), [(False, 2, 2), (True, 0, 2)]
 )
 def test_nothing_is_computed_twice(tiny, monkeypatch, shared_styles, without_graph, with_graph):
     calls = {"encode": [], "decode": []}
@@ -86,8 +87,8 @@ def test_nothing_is_computed_twice(tiny, monkeypatch, shared_styles, without_gra
         monkeypatch.setattr(AdaINGenerator, name, counted)
     fit(MUNITModule(**tiny, shared_styles=shared_styles), steps=1)
     # Encoded: both images once, and both translations. Decoded: what the discriminators see,
-    # without a graph unless it serves the generators too; then two translations and two
-    # reconstructions.
+    # without a graph unless it serves the generators too; then, in one call for each decoder,
+    # translations and reconstructions.
     assert calls["encode"] == [True] * 4
     assert sorted(calls["decode"]) == [False] * without_graph + [True] * with_graph
 
@@ -318,6 +319,28 @@ def test_a_checkpoint_of_configured_containers_loads_anywhere(tiny, tmp_path):
     assert loaded.hparams["optimizer"] == {"betas": [0.0, 0.9]}
     for name, weight in module.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], weight)
+
+
+def test_logs_are_made_in_the_iterations_that_the_trainer_writes_down(tiny):
+    logged = {}
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, *_):
+            logged[trainer.global_step] = set(trainer.callback_metrics)
+
+    pairs = [(images(), images(seed=1))] * 5
+    loop = Trainer(
+        max_steps=5,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        log_every_n_steps=3,
+        callbacks=[Watch()],
+    )
+    loop.fit(MUNITModule(**tiny), DataLoader(pairs, batch_size=None))
+    assert logged[2] == set()
+    assert {"gen/total", "dis/grad_norm", "style/var_b"} <= logged[3]
 
 
 def test_validation_logs_the_generators_terms(tiny):

@@ -382,3 +382,24 @@ def test_published_discriminator_refuses_60_pixels(published):
     published.dis_a.check_size(61, 61)
     with pytest.raises(ValueError, match=r"60x64 are too small .* at least 61"):
         published.check_size(60, 64)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "instance", "layer"])
+def test_batches_judged_at_once_are_judged_apart(norm):
+    dis = MultiScaleDiscriminator(3, 4, 2, 2, norm)
+    x, y, smaller = torch.randn(2, 3, 32, 32), torch.randn(2, 3, 32, 32), torch.randn(2, 3, 24, 32)
+    for batches in ((x, y), (x, smaller)):
+        for logits, batch in zip(dis.judge(*batches), batches, strict=True):
+            for scale, expected in zip(logits, dis(batch), strict=True):
+                torch.testing.assert_close(scale, expected)
+
+
+def test_judged_at_once_is_one_pass_where_samples_are_independent(monkeypatch):
+    passes = []
+    monkeypatch.setattr(
+        MultiScaleDiscriminator, "forward", lambda self, x: passes.append(len(x)) or [x]
+    )
+    x = torch.zeros(2, 3, 8, 8)
+    MultiScaleDiscriminator(3, 4, 2, 2).judge(x, x)
+    MultiScaleDiscriminator(3, 4, 2, 2, norm="batch").judge(x, x)
+    assert passes == [4, 2, 2]

@@ -8,8 +8,9 @@ from munit_pl.losses import ADVERSARIAL_LOSSES
 from munit_pl.networks import AdaINGenerator
 from munit_pl.objective import (
     Codes,
+    Decodings,
     LossWeights,
-    Translations,
+    decode,
     discriminator_terms,
     encode,
     generator_terms,
@@ -44,7 +45,7 @@ def passes(networks, batch):
     gen_a, gen_b, *_ = networks
     x_a, x_b, z_a, z_b = batch
     codes = encode(gen_a, gen_b, x_a, x_b)
-    return codes, translate(gen_a, gen_b, codes, z_a, z_b)
+    return codes, decode(gen_a, gen_b, codes, z_a, z_b)
 
 
 def mean_difference(x, y):
@@ -97,11 +98,11 @@ def test_generator_terms_are_the_equations(networks, batch, gan, score):
 def test_discriminator_terms_are_the_equation(networks, batch, gan, score):
     _, _, D_a, D_b = networks
     x1, x2, *_ = batch
-    _, fakes = passes(networks, batch)
-    terms = discriminator_terms(D_a, D_b, x1, x2, fakes, gan)
+    _, decoded = passes(networks, batch)
+    terms = discriminator_terms(D_a, D_b, x1, x2, decoded.x_ab, decoded.x_ba, gan)
     expected = (
-        score(D_a(x1), 1) + score(D_a(fakes.x_ba), 0),
-        score(D_b(x2), 1) + score(D_b(fakes.x_ab), 0),
+        score(D_a(x1), 1) + score(D_a(decoded.x_ba), 0),
+        score(D_b(x2), 1) + score(D_b(decoded.x_ab), 0),
     )
     assert terms.keys() == {"gan"}
     torch.testing.assert_close(terms["gan"], torch.stack(expected))
@@ -118,7 +119,7 @@ def test_perceptual_term_compares_each_translation_with_its_source(batch):
     gen_a, gen_b = (AdaINGenerator(3, 2, 3, 4, 1, 1) for _ in range(2))
     dis = MultiScaleDiscriminator(3, 2, 2, 1)
     x_a = x_a.expand(2, 3, 16, 24)
-    codes, fakes = passes((gen_a, gen_b), (x_a, x_b, z_a, z_b))
+    codes, decoded = passes((gen_a, gen_b), (x_a, x_b, z_a, z_b))
     compared = []
 
     def compare(x, target):
@@ -126,11 +127,11 @@ def test_perceptual_term_compares_each_translation_with_its_source(batch):
         return torch.tensor(float(len(compared)))
 
     terms = generator_terms(
-        gen_a, gen_b, dis, dis, x_a, x_b, codes, fakes, z_a, z_b, LSGAN, perceptual=compare
+        gen_a, gen_b, dis, dis, x_a, x_b, codes, decoded, z_a, z_b, LSGAN, perceptual=compare
     )
-    assert compared[0][0] is fakes.x_ba
+    assert compared[0][0] is decoded.x_ba
     assert compared[0][1] is x_b
-    assert compared[1][0] is fakes.x_ab
+    assert compared[1][0] is decoded.x_ab
     assert compared[1][1] is x_a
     assert terms["perceptual"].tolist() == [1.0, 2.0]
 
@@ -153,18 +154,18 @@ def stubs():
     gen = Identity()
     x_a, x_b = (gen.decode(torch.randn(2, 3, 4, 4), torch.randn(2, 1)) for _ in range(2))
     z_a, z_b = torch.randn(2, 1), torch.randn(2, 1)
-    codes, fakes = passes((gen, gen), (x_a, x_b, z_a, z_b))
-    return gen, x_a, x_b, codes, fakes, z_a, z_b
+    codes, decoded = passes((gen, gen), (x_a, x_b, z_a, z_b))
+    return gen, x_a, x_b, codes, decoded, z_a, z_b
 
 
 def test_every_generator_term_is_zero_when_its_promise_holds():
-    gen, x_a, x_b, codes, fakes, z_a, z_b = stubs()
+    gen, x_a, x_b, codes, decoded, z_a, z_b = stubs()
 
     def contents(x, target):
         return l1(x[:, :-1], target[:, :-1])
 
     terms = generator_terms(
-        gen, gen, ones, ones, x_a, x_b, codes, fakes, z_a, z_b, LSGAN, True, contents
+        gen, gen, ones, ones, x_a, x_b, codes, decoded, z_a, z_b, LSGAN, True, contents
     )
     assert terms.keys() == set(LossWeights._fields)
     assert all(pair.tolist() == [0.0, 0.0] for pair in terms.values())
@@ -179,42 +180,50 @@ def test_every_generator_term_is_zero_when_its_promise_holds():
     ],
 )
 def test_a_broken_promise_raises_just_its_own_terms(broken, terms_above_zero):
-    gen, x_a, x_b, codes, fakes, z_a, z_b = stubs()
+    gen, x_a, x_b, codes, decoded, z_a, z_b = stubs()
     if broken == "image of a":
         x_a = x_a + 1
     elif broken == "content of b":  # read back differently from x_ba; x_bb and x_bab are decoded
-        fakes = fakes._replace(x_ba=fakes.x_ba + torch.tensor([1.0, 1, 1, 0]).view(4, 1, 1))
+        decoded = decoded._replace(x_ba=decoded.x_ba + torch.tensor([1.0, 1, 1, 0]).view(4, 1, 1))
     else:
         z_a = z_a + 1
     cycle = broken == "image of a"
     terms = generator_terms(
-        gen, gen, ones, ones, x_a, x_b, codes, fakes, z_a, z_b, LSGAN, cycle=cycle
+        gen, gen, ones, ones, x_a, x_b, codes, decoded, z_a, z_b, LSGAN, cycle=cycle
     )
     above = {term: (pair > 1e-6).tolist() for term, pair in terms.items() if (pair > 1e-6).any()}
     assert above == terms_above_zero
 
 
+class Knows:
+    """A discriminator that gives its real images 1 and all others 0."""
+
+    def __init__(self, real):
+        self.real = real
+
+    def judge(self, *batches):
+        return [[torch.full((1, 1, 2, 2), float(batch is self.real))] for batch in batches]
+
+
 def test_discriminator_term_is_zero_when_it_knows_real_from_fake():
-    _, x_a, x_b, _, fakes, *_ = stubs()
+    _, x_a, x_b, _, decoded, *_ = stubs()
 
-    def knows(*real):
-        return lambda x: [torch.full((1, 1, 2, 2), float(any(x is image for image in real)))]
-
-    terms = discriminator_terms(knows(x_a), knows(x_b), x_a, x_b, fakes, LSGAN)
+    images = x_a, x_b, decoded.x_ab, decoded.x_ba
+    terms = discriminator_terms(Knows(x_a), Knows(x_b), *images, LSGAN)
     assert terms["gan"].tolist() == [0.0, 0.0]
-    fooled = discriminator_terms(knows(x_b), knows(x_b), x_a, x_b, fakes, LSGAN)
+    fooled = discriminator_terms(Knows(x_b), Knows(x_b), *images, LSGAN)
     assert fooled["gan"].tolist() == [1.0, 0.0]
 
 
 def test_content_term_has_a_gradient_to_the_first_encoding_too(networks, batch):
     x_a, x_b, z_a, z_b = batch
-    codes, fakes = passes(networks, batch)
+    codes, decoded = passes(networks, batch)
     codes = Codes(*(code.detach().requires_grad_() for code in codes))
-    fakes = Translations(*(fake.detach() for fake in fakes))  # no way back but through the target
-    terms = generator_terms(*networks, x_a, x_b, codes, fakes, z_a, z_b, LSGAN)
+    decoded = Decodings(*(fake.detach() for fake in decoded))  # no way back but through the target
+    terms = generator_terms(*networks, x_a, x_b, codes, decoded, z_a, z_b, LSGAN)
     terms["content"].sum().backward()
-    c_ab = networks[1].content_encoder(fakes.x_ab)
-    c_ba = networks[0].content_encoder(fakes.x_ba)
+    c_ab = networks[1].content_encoder(decoded.x_ab)
+    c_ba = networks[0].content_encoder(decoded.x_ba)
     for first, again in ((codes.c_a, c_ab), (codes.c_b, c_ba)):
         torch.testing.assert_close(first.grad, (first - again).sign() / first.numel())
     assert codes.s_a.grad is None
@@ -231,9 +240,10 @@ def test_content_term_has_a_gradient_to_both_encoders(networks, batch):
 def test_discriminator_terms_have_no_gradient_to_the_generators(networks, batch):
     gen_a, gen_b, dis_a, dis_b = networks
     x_a, x_b, *_ = batch
-    _, fakes = passes(networks, batch)
-    assert fakes.x_ab.requires_grad
-    discriminator_terms(dis_a, dis_b, x_a, x_b, fakes, LSGAN)["gan"].sum().backward()
+    _, decoded = passes(networks, batch)
+    assert decoded.x_ab.requires_grad
+    terms = discriminator_terms(dis_a, dis_b, x_a, x_b, decoded.x_ab, decoded.x_ba, LSGAN)
+    terms["gan"].sum().backward()
     assert all(p.grad is None for gen in (gen_a, gen_b) for p in gen.parameters())
     assert all(p.grad is not None for dis in (dis_a, dis_b) for p in dis.parameters())
 
@@ -279,3 +289,13 @@ def test_l1_of_half_images_is_summed_in_fp32(dtype):
     difference = l1(x, -x)
     assert difference.dtype == torch.float32
     assert difference.item() == pytest.approx(6)
+
+
+def test_decoding_at_once_is_decoding_apart(networks, batch):
+    gen_a, gen_b, *_ = networks
+    *_, z_a, z_b = batch
+    codes, decoded = passes(networks, batch)
+    apart = translate(gen_a, gen_b, codes, z_a, z_b)
+    expected = gen_a.decode(codes.c_a, codes.s_a), gen_b.decode(codes.c_b, codes.s_b), *apart
+    for x, y in zip(decoded, expected, strict=True):
+        torch.testing.assert_close(x, y)

@@ -3,6 +3,7 @@
 from functools import partial
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -42,6 +43,7 @@ class MultiScaleDiscriminator(nn.Module):
         super().__init__()
         at_least_one(in_channels=in_channels, dim=dim, num_layers=num_layers, num_scales=num_scales)
         self.num_layers = num_layers
+        self.norm = norm
         # A map of one pixel has no deviation to normalise by (batch normalisation: batch of 1).
         normalised = norm in ("instance", "batch") and num_layers > 1
         self.smallest_map = 2 if normalised else 1
@@ -64,6 +66,18 @@ class MultiScaleDiscriminator(nn.Module):
                 x = halve(x)
             logits.append(scale(x))
         return logits
+
+    def judge(self, *batches: Tensor) -> list[list[Tensor]]:
+        """Return the logits of each of several batches.
+
+        They pass together, in fewer and fuller steps, unless a batch normalisation would make
+        samples depend on those of another batch, or they differ in shape.
+        """
+        alike = len({batch.shape for batch in batches}) == 1
+        if self.norm == "batch" or not alike:
+            return [self(batch) for batch in batches]
+        scales = [scale.chunk(len(batches)) for scale in self(torch.cat(batches))]
+        return [list(logits) for logits in zip(*scales, strict=True)]
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse images that are too small for the smallest scale.

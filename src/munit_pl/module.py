@@ -21,9 +21,10 @@ from munit_pl.losses import ADVERSARIAL_LOSSES, GanLoss
 from munit_pl.munit import MUNIT
 from munit_pl.objective import (
     Codes,
+    Decodings,
     LossWeights,
     Terms,
-    Translations,
+    decode,
     discriminator_terms,
     encode,
     generator_terms,
@@ -47,7 +48,7 @@ class _Part:
     for_gen: Styles
     share: float
     codes: Codes | None = None
-    fakes: Translations | None = None
+    decoded: Decodings | None = None
 
 
 class MUNITModule(MUNIT, LightningModule):
@@ -118,6 +119,7 @@ class MUNITModule(MUNIT, LightningModule):
             raise ValueError("the perceptual loss reads images of 3 channels in both domains")
 
         self._vgg: Vgg16 | None = None
+        self._logging = False
 
     @classmethod
     def from_nvlabs(
@@ -154,6 +156,10 @@ class MUNITModule(MUNIT, LightningModule):
 
     def training_step(self, batch: Images, batch_idx: int) -> None:
         """Update the discriminators, then the generators, then the learning rates."""
+        # Logging costs more than a small network's update, so it is left to the iterations that the
+        # trainer writes down.
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        self._logging = (self.trainer.global_step + 1) % every == 0
         parts = self._split(batch)
         opt_dis, opt_gen = self.trainer.optimizers
         counted_opt_gen = cast("list[LightningOptimizer]", self.optimizers())[1]
@@ -167,28 +173,33 @@ class MUNITModule(MUNIT, LightningModule):
             gen_terms = [self._generators_backward(part) for part in parts]
         counted_opt_gen.step()
 
-        self._log_update("dis", dis_terms, opt_dis)
-        self._log_update("gen", gen_terms, opt_gen)
-        self._log_styles(parts)
+        if self._logging:
+            self._log_update("dis", dis_terms, opt_dis)
+            self._log_update("gen", gen_terms, opt_gen)
+            self._log_styles(parts)
         for config in self.trainer.lr_scheduler_configs:
             cast(StepLR, config.scheduler).step()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Measure and clip a gradient that the precision plugin has unscaled."""
-        name = "gen" if optimizer is self.trainer.optimizers[1] else "dis"
+        clip_norm = self.hparams["clip_norm"]
+        if clip_norm is None and not self._logging:
+            return
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
-        self.log(f"{name}/grad_norm", norm)
-        if self.hparams["clip_norm"] is not None:
-            clip_grads_with_norm_(parameters, self.hparams["clip_norm"], norm)
+        if self._logging:
+            name = "gen" if optimizer is self.trainer.optimizers[1] else "dis"
+            self.log(f"{name}/grad_norm", norm)
+        if clip_norm is not None:
+            clip_grads_with_norm_(parameters, clip_norm, norm)
 
     def validation_step(self, batch: Images, batch_idx: int) -> None:
         """Log the generators' terms on images that are not trained on."""
         x_a, x_b = batch
         z_a, z_b = self.draw_styles(len(x_a), "validation", batch_idx)
         codes = encode(self.gen_a, self.gen_b, x_a, x_b)
-        fakes = translate(self.gen_a, self.gen_b, codes, z_a, z_b)
-        terms = self._generator_terms(x_a, x_b, codes, fakes, z_a, z_b)
+        decoded = decode(self.gen_a, self.gen_b, codes, z_a, z_b)
+        terms = self._generator_terms(x_a, x_b, codes, decoded, z_a, z_b)
         values = {f"val/{self._tag(term)}": pair.sum() for term, pair in terms.items()}
         self.log_dict(values, batch_size=len(x_a), sync_dist=True)
 
@@ -248,16 +259,18 @@ class MUNITModule(MUNIT, LightningModule):
         """
         with torch.set_grad_enabled(keep):
             codes = encode(self.gen_a, self.gen_b, part.x_a, part.x_b)
-        keep_fakes = keep and self.hparams["shared_styles"]
-        with torch.set_grad_enabled(keep_fakes):
-            fakes = translate(self.gen_a, self.gen_b, codes, *part.for_dis)
+        part.codes = codes if keep else None
+        if keep and self.hparams["shared_styles"]:
+            part.decoded = decode(self.gen_a, self.gen_b, codes, *part.for_dis)
+            x_ab, x_ba = part.decoded.x_ab, part.decoded.x_ba
+        else:
+            with torch.no_grad():
+                x_ab, x_ba = translate(self.gen_a, self.gen_b, codes, *part.for_dis)
         terms = discriminator_terms(
-            self.dis_a, self.dis_b, part.x_a, part.x_b, fakes, self.gan_loss
+            self.dis_a, self.dis_b, part.x_a, part.x_b, x_ab, x_ba, self.gan_loss
         )
         terms = {term: part.share * pair for term, pair in terms.items()}
         self.manual_backward(total(terms, self.weights))
-        part.codes = codes if keep else None
-        part.fakes = fakes if keep_fakes else None
         return terms
 
     def _step_discriminators(self, optimizer: Optimizer) -> None:
@@ -278,15 +291,15 @@ class MUNITModule(MUNIT, LightningModule):
     def _generators_backward(self, part: _Part) -> Terms:
         """Add one part's share to the generators' gradient and return its share of the terms."""
         codes = part.codes or encode(self.gen_a, self.gen_b, part.x_a, part.x_b)
-        fakes = part.fakes or translate(self.gen_a, self.gen_b, codes, *part.for_gen)
-        terms = self._generator_terms(part.x_a, part.x_b, codes, fakes, *part.for_gen)
+        decoded = part.decoded or decode(self.gen_a, self.gen_b, codes, *part.for_gen)
+        terms = self._generator_terms(part.x_a, part.x_b, codes, decoded, *part.for_gen)
         terms = {term: part.share * pair for term, pair in terms.items()}
         self.manual_backward(total(terms, self.weights))
         part.codes = codes
         return terms
 
     def _generator_terms(
-        self, x_a: Tensor, x_b: Tensor, codes: Codes, fakes: Translations, z_a: Tensor, z_b: Tensor
+        self, x_a: Tensor, x_b: Tensor, codes: Codes, decoded: Decodings, z_a: Tensor, z_b: Tensor
     ) -> Terms:
         networks = self.gen_a, self.gen_b, self.dis_a, self.dis_b
         perceptual = None
@@ -295,7 +308,7 @@ class MUNITModule(MUNIT, LightningModule):
             perceptual = partial(perceptual_loss, vgg=self._vgg)
         cycle = self.weights.cycle > 0
         return generator_terms(
-            *networks, x_a, x_b, codes, fakes, z_a, z_b, self.gan_loss, cycle, perceptual
+            *networks, x_a, x_b, codes, decoded, z_a, z_b, self.gan_loss, cycle, perceptual
         )
 
     def _tag(self, term: str) -> str:

@@ -42,7 +42,14 @@ class Generator(Protocol):
         """Return images."""
 
 
-Discriminator = Callable[[Tensor], list[Tensor]]
+class Discriminator(Protocol):
+    """One domain's judge of images, at several scales."""
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        """Return logits, one map per scale."""
+
+    def judge(self, *batches: Tensor) -> list[list[Tensor]]:
+        """Return the logits of each of several batches."""
 
 
 class Codes(NamedTuple):
@@ -61,6 +68,15 @@ class Translations(NamedTuple):
     x_ba: Tensor
 
 
+class Decodings(NamedTuple):
+    """A pair of batches, each decoded in its own domain and in the other."""
+
+    x_aa: Tensor
+    x_bb: Tensor
+    x_ab: Tensor
+    x_ba: Tensor
+
+
 def encode(gen_a: Generator, gen_b: Generator, x_a: Tensor, x_b: Tensor) -> Codes:
     """Split images ``(N, C, H, W)`` in [-1, 1] of both domains into content and style."""
     return Codes(*gen_a.encode(x_a), *gen_b.encode(x_b))
@@ -73,12 +89,27 @@ def translate(
     return Translations(x_ab=gen_b.decode(codes.c_a, z_b), x_ba=gen_a.decode(codes.c_b, z_a))
 
 
+def decode(gen_a: Generator, gen_b: Generator, codes: Codes, z_a: Tensor, z_b: Tensor) -> Decodings:
+    """Reconstruct and `translate` at once: each decoder takes both contents in one batch.
+
+    Samples do not depend on their neighbours, so this is what separate calls would give.
+    """
+    c_a, s_a, c_b, s_b = codes
+    n_a, n_b = len(c_a), len(c_b)
+    of_a = gen_a.decode(torch.cat([c_a, c_b]), torch.cat([s_a, z_a]))
+    of_b = gen_b.decode(torch.cat([c_b, c_a]), torch.cat([s_b, z_b]))
+    x_aa, x_ba = of_a[:n_a], of_a[n_a:]
+    x_bb, x_ab = of_b[:n_b], of_b[n_b:]
+    return Decodings(x_aa=x_aa, x_bb=x_bb, x_ab=x_ab, x_ba=x_ba)
+
+
 def discriminator_terms(
     dis_a: Discriminator,
     dis_b: Discriminator,
     x_a: Tensor,
     x_b: Tensor,
-    fakes: Translations,
+    x_ab: Tensor,
+    x_ba: Tensor,
     gan_loss: AdversarialLoss,
 ) -> Terms:
     """Return what the discriminators minimise: equation 4, for each domain.
@@ -88,11 +119,12 @@ def discriminator_terms(
         dis_b: Domain b's discriminator.
         x_a: Real images of domain a, ``(N, C, H, W)`` in [-1, 1].
         x_b: Real images of domain b.
-        fakes: Translations, through which no gradient goes.
+        x_ab: Domain a's images translated to b, through which no gradient goes.
+        x_ba: Domain b's images translated to a, likewise.
         gan_loss: The adversarial loss.
     """
-    gan_a = gan_loss.discriminator(dis_a(x_a), dis_a(fakes.x_ba.detach()))
-    gan_b = gan_loss.discriminator(dis_b(x_b), dis_b(fakes.x_ab.detach()))
+    gan_a = gan_loss.discriminator(*dis_a.judge(x_a, x_ba.detach()))
+    gan_b = gan_loss.discriminator(*dis_b.judge(x_b, x_ab.detach()))
     return {"gan": torch.stack((gan_a, gan_b))}
 
 
@@ -104,7 +136,7 @@ def generator_terms(
     x_a: Tensor,
     x_b: Tensor,
     codes: Codes,
-    fakes: Translations,
+    decoded: Decodings,
     z_a: Tensor,
     z_b: Tensor,
     gan_loss: AdversarialLoss,
@@ -121,7 +153,7 @@ def generator_terms(
         x_a: Images of domain a, ``(N, C, H, W)`` in [-1, 1].
         x_b: Images of domain b.
         codes: What `encode` made of the images.
-        fakes: What `translate` made of the codes under ``z_a`` and ``z_b``.
+        decoded: What `decode` made of the codes under ``z_a`` and ``z_b``.
         z_a: Styles drawn for domain a, ``(N, style_dim)``.
         z_b: Styles drawn for domain b.
         gan_loss: The adversarial loss.
@@ -133,9 +165,8 @@ def generator_terms(
         for "cycle" (section 5.1's style-augmented cycle made explicit) and "perceptual".
     """
     c_a, s_a, c_b, s_b = codes
-    x_ab, x_ba = fakes
+    x_aa, x_bb, x_ab, x_ba = decoded
 
-    x_aa, x_bb = gen_a.decode(c_a, s_a), gen_b.decode(c_b, s_b)
     c_ab, s_ab = gen_b.encode(x_ab)
     c_ba, s_ba = gen_a.encode(x_ba)
 

@@ -16,8 +16,6 @@ from munit_pl.metrics.drawn import DrawnFigures, drawn_figures
 from munit_pl.module import MUNITModule
 from munit_pl.randomness import generator
 
-_SHOWN = 4  # drawings in the picture
-
 
 class DrawnReport(Callback):
     """Measure the finished model on test drawings, print the figures and draw a picture.
@@ -89,20 +87,21 @@ class DrawnReport(Callback):
         shoes: list[Truth],
         translations: Tensor,
     ) -> Image.Image:
-        """Show some drawings, each under random styles, then the same in examples' styles."""
-        shown = drawings[:_SHOWN]
-        x = _stack(shown, "x_a", module)
+        """Show a drawing of each kind under random styles, then in the styles of examples."""
+        kinds = {truth.shoe.kind: i for i, truth in reversed(list(enumerate(drawings)))}
+        shown = sorted(kinds.values())  # the first of each
+        x = _stack([drawings[i] for i in shown], "x_a", module)
         content, _ = module.encode(x, "a")
         examples = _stack(shoes[: self.num_styles], "x_b", module)
         _, guide = module.encode(examples, "b")
         rows = [
-            ("random styles", torch.cat([x[i : i + 1].cpu(), translations[i]]))
-            for i in range(len(shown))
+            ("random styles", torch.cat([x[j : j + 1].cpu(), translations[i]]))
+            for j, i in enumerate(shown)
         ]
         rows.append(("examples", torch.cat([torch.ones_like(x[:1]), examples])))
-        for i in range(len(shown)):
-            guided = module.decode(content[i : i + 1].expand(len(guide), -1, -1, -1), guide, "b")
-            rows.append(("their styles", torch.cat([x[i : i + 1], guided])))
+        for j in range(len(shown)):
+            guided = module.decode(content[j : j + 1].expand(len(guide), -1, -1, -1), guide, "b")
+            rows.append(("their styles", torch.cat([x[j : j + 1], guided])))
         return draw_grid(rows)
 
 

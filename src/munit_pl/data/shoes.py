@@ -182,11 +182,11 @@ def _boot(shoe: Shoe) -> Parts:
 
 
 def _heel(shoe: Shoe) -> Parts:
-    seat = 3.0 + 1.8 * shoe.height
+    seat = 2.6 + 1.4 * shoe.height
     arch = seat / 2 + 0.3
     stem = 0.55 + 0.35 * shoe.sole_height  # its width on the ground; 2 pixels of 64 at the least
-    toe = 1.2 + 0.4 * shoe.toe
-    vamp = 6.7 + 0.9 * shoe.opening
+    toe = 1.6 + 0.5 * shoe.toe
+    vamp = 5.9 + 0.9 * shoe.opening
 
     seam = _curve(
         *((10.4, 0.4), (9, 0.45), (7.4, 0.45), (6.1, 0.95), (4.5, arch), (2.6, seat - 0.1)),
@@ -201,15 +201,15 @@ def _heel(shoe: Shoe) -> Parts:
         ),
         _curve((2.6, seat - 0.65), (4.5, arch - 0.5), (6.1, 0.35), (7.2, 0), (9.2, 0), (10.4, 0.4)),
     )
-    back = _curve((0.1, seat + 0.2), (-0.15, seat + 0.9), (0, seat + 1.8), (0.1, seat + 2.5))
+    back = _curve((0.1, seat + 0.2), (-0.15, seat + 1.1), (0.1, seat + 2.4), (0, seat + 3.4))
     topline = _curve(
-        *((0.1, seat + 2.5), (1, seat + 1.7), (2.7, seat + 1.0), (4.5, arch + 1.5)),
-        *((vamp - 0.9, toe + 0.9), (vamp, toe + 0.85)),
+        *((0, seat + 3.4), (1, seat + 3.0), (2.7, seat + 2.1), (vamp - 1.6, toe + 2.2)),
+        *((vamp - 0.7, toe + 2.0), (vamp, toe + 2.1)),
     )
-    front = _curve((vamp, toe + 0.85), (8.6, toe + 0.1), (9.7, 0.65 * toe), (10.35, 0.4))
+    front = _curve((vamp, toe + 2.1), (8.0, toe + 0.7), (9.6, 0.7 * toe), (10.35, 0.4))
     details = [
-        _curve((8.9, toe + 0.5), (8.3, toe - 0.3), (8.2, 0)),
-        _curve((1.6, seat + 1.8), (1.9, seat + 0.8), (2.3, seat - 0.2)),
+        _curve((8.6, toe + 0.6), (8.0, toe - 0.3), (7.9, 0)),
+        _curve((1.9, seat + 2.9), (2.1, seat + 1.2), (2.5, seat - 0.2)),
     ]
     return Parts(_joined(back, topline, front, _tucked(seam)), _joined(seam, under), details)
 
