@@ -1,9 +1,5 @@
-from pathlib import Path
-
 import pytest
 import torch
-
-REFERENCE = Path(__file__).parent / "reference"
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
-from conftest import REFERENCE
+from recorded import REFERENCE
 from safetensors.torch import load_file
 from torch import nn
 from torchvision.transforms.functional import normalize

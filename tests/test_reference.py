@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 import torch
-from conftest import REFERENCE
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
+from recorded import REFERENCE
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import REFERENCE
+from recorded import REFERENCE
 
 from munit_pl import MUNITModule
 from munit_pl.formats.nvlabs import read_config
