@@ -83,16 +83,41 @@ def test_without_test_folders_the_training_images_are_used(tmp_path):
     assert [len(d) for d in datamodule.domains["test"]] == [2, 3]
 
 
-def test_any_two_folders_and_lists_of_files_will_do(tmp_path):
+def test_any_two_folders_will_do(tmp_path):
     make_folders(tmp_path, {"edges/old": 2, "photos": 4})
-    (tmp_path / "some.txt").write_text("photos/1.png\nphotos/3.png\n")
     datamodule = UnpairedDataModule(
-        tmp_path, train_a="edges", train_b="some.txt", resize=24, crop=(24, 24)
+        tmp_path, train_a="edges", train_b="photos", resize=24, crop=(24, 24)
+    )
+    datamodule.setup("fit")
+    assert [len(d) for d in datamodule.domains["train"]] == [2, 4]
+
+
+def test_a_list_names_the_files_of_its_folder(tmp_path):
+    make_folders(tmp_path, FOLDERS)
+    (tmp_path / "some.txt").write_text("./1.png\n3.png\n")
+    datamodule = UnpairedDataModule(
+        tmp_path, lists={"train_b": "some.txt", "test_b": None}, resize=24, crop=(24, 24)
     )
     datamodule.setup("fit")
     a, b = datamodule.domains["train"]
-    assert [file.name for file in a.files] == ["0.png", "1.png"]
-    assert [file.name for file in b.files] == ["1.png", "3.png"]
+    assert len(a) == FOLDERS["trainA"]
+    assert [file.relative_to(tmp_path).as_posix() for file in b.files] == [
+        "trainB/1.png",
+        "trainB/3.png",
+    ]
+    assert len(datamodule.domains["test"][1]) == FOLDERS["testB"]
+
+
+def test_a_list_of_no_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="lists has trainA, but may have train_a, train_b"):
+        UnpairedDataModule(tmp_path, lists={"trainA": "x.txt"})
+
+
+def test_a_missing_list_is_named(tmp_path):
+    make_folders(tmp_path, FOLDERS)
+    datamodule = UnpairedDataModule(tmp_path, lists={"train_a": "none.txt"})
+    with pytest.raises(FileNotFoundError, match=r"none\.txt"):
+        datamodule.setup("fit")
 
 
 def test_channels_are_those_of_each_domain(tmp_path):

@@ -1,6 +1,6 @@
 """The two domains as LightningDataModules: folders of images, or shoes drawn on the spot."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -86,15 +86,16 @@ class TwoDomains(LightningDataModule):
 class UnpairedDataModule(TwoDomains):
     """Two folders of images, of which none belongs to any other.
 
-    ``train_a`` and its like are each a folder, read with all its subfolders, or a text file of
-    paths relative to ``root``, one a line.
+    Each folder is read with all its subfolders, unless ``lists`` names the files to read.
 
     Args:
-        root: What relative paths start from.
-        train_a: Training images of domain a.
+        root: What the folders' paths start from.
+        train_a: Folder of training images of domain a.
         train_b: Training images of domain b.
         test_a: Test images of domain a; none given and no such folder, the training ones.
         test_b: Test images of domain b, likewise.
+        lists: For any of the four folders a text file below ``root``, which names one image a line,
+            relative to that folder.
         resize: Pixels of the shortest side after resizing; None keeps the size.
         crop: Height and width that are cut out: at random for training, from the centre otherwise.
         flip: Mirror half of the training images.
@@ -118,6 +119,7 @@ class UnpairedDataModule(TwoDomains):
         train_b: str = "trainB",
         test_a: str = "testA",
         test_b: str = "testB",
+        lists: Mapping[str, str | None] | None = None,
         resize: int | None = 256,
         crop: Sequence[int] = (256, 256),
         flip: bool = True,
@@ -132,27 +134,32 @@ class UnpairedDataModule(TwoDomains):
         height, width = crop
         super().__init__((height, width), batch_size, num_workers, seed)
         self.root = Path(root)
-        self.sources = {"train": (train_a, train_b), "test": (test_a, test_b)}
+        self.folders = {"train_a": train_a, "train_b": train_b, "test_a": test_a, "test_b": test_b}
+        self.lists = dict(lists or {})
+        if unknown := self.lists.keys() - self.folders.keys():
+            raise ValueError(
+                f"lists has {min(unknown)}, but may have {', '.join(self.folders)} only"
+            )
         self.resize = resize
         self.flip = flip
-        self.channels = (channels_a, channels_b)
+        self.channels = {"a": channels_a, "b": channels_b}
         red, green, blue = background
         self.background: Colour = (red, green, blue)
         self.max_images = max_images
 
     def make_domains(self, split: Split) -> tuple[ImageFolder, ImageFolder]:
         """List both domains' images of a split and make sure that they can hold the crop."""
-        a, b = (self._make_domain(split, i) for i in (0, 1))
-        return a, b
+        return self._make_domain(split, "a"), self._make_domain(split, "b")
 
-    def _make_domain(self, split: Split, i: int) -> ImageFolder:
-        source = self.root / self.sources[split][i]
-        if split == "test" and not source.exists():
-            source = self.root / self.sources["train"][i]
-        files = read_list(source, self.root) if source.is_file() else list_images(source)
+    def _make_domain(self, split: Split, domain: Literal["a", "b"]) -> ImageFolder:
+        name = f"{split}_{domain}"
+        if split == "test" and not (self.root / self.folders[name]).exists():
+            name = f"train_{domain}"
+        source, names = self.root / self.folders[name], self.lists.get(name)
+        files = read_list(self.root / names, source) if names else list_images(source)
         folder = ImageFolder(
             files,
-            channels=self.channels[i],
+            channels=self.channels[domain],
             resize=self.resize,
             crop=self.size,
             flip=self.flip,
