@@ -1,3 +1,4 @@
+import inspect
 from pathlib import Path
 
 import pytest
@@ -81,10 +82,10 @@ def test_munit_yaml_lists_every_setting_with_its_default(config):
     with torch.device("meta"):
         built, default = build(config("data=folder", "data.root=x").model), MUNITModule()
     for group, network in (("generator", "gen_a"), ("discriminator", "dis_a")):
-        arguments = type(default.get_submodule(network)).__init__.__kwdefaults__ or {}
-        names = type(default.get_submodule(network)).__init__.__code__.co_varnames
-        assert set(listed[group]) | {"in_channels"} >= set(arguments)
-        assert set(listed[group]) < set(names)
+        arguments = inspect.signature(type(default.get_submodule(network))).parameters
+        defaults = {name: a.default for name, a in arguments.items() if name != "in_channels"}
+        assert listed[group] == defaults
+    assert set(listed) - {"_target_"} == set(inspect.signature(MUNITModule).parameters)
     assert listed["weights"] == LossWeights()._asdict()
     assert {k: v.shape for k, v in built.state_dict().items()} == {
         k: v.shape for k, v in default.state_dict().items()
