@@ -77,6 +77,8 @@ def test_the_report_saves_prints_and_draws_what_it_measured(tiny, tmp_path, caps
 def test_other_data_is_refused(tiny, tmp_path):
     with pytest.raises(TypeError, match="data=drawn"):
         DrawnReport(tmp_path).on_train_end(Run(None), MUNITModule(**tiny))
+    with pytest.raises(TypeError, match="data=drawn"):  # and before training already
+        DrawnReport(tmp_path).on_fit_start(Run(None), MUNITModule(**tiny))
 
 
 def test_a_spread_needs_two(tmp_path):

@@ -88,6 +88,8 @@ def test_no_grid_between_its_iterations(tiny, tmp_path):
 def test_a_run_on_other_data_is_told_what_grids_need(tiny, tmp_path):
     with pytest.raises(TypeError, match="this package's data modules"):
         ImageGrid(tmp_path, every_n_steps=1).on_train_batch_end(Run(None), MUNITModule(**tiny))
+    with pytest.raises(TypeError, match="this package's data modules"):  # before training already
+        ImageGrid(tmp_path).on_fit_start(Run(None), MUNITModule(**tiny))
 
 
 def test_impossible_settings_are_refused(tmp_path):

@@ -7,6 +7,8 @@ from pathlib import Path
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from munit_pl.layers import at_least_one
+
 
 class Checkpoints(Checkpoint):
     """Save the run every so many iterations, and at its end.
@@ -21,8 +23,7 @@ class Checkpoints(Checkpoint):
     """
 
     def __init__(self, folder: str | Path, every_n_steps: int = 10_000) -> None:
-        if every_n_steps < 1:
-            raise ValueError(f"every_n_steps is {every_n_steps}, but must be at least 1")
+        at_least_one(every_n_steps=every_n_steps)
         self.folder = Path(folder)
         self.every_n_steps = every_n_steps
         self._saved_step: int | None = None

@@ -39,12 +39,14 @@ class DrawnReport(Callback):
         self.num_styles = num_styles
         self.seed = seed
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse other data now, and not when days of training are over."""
+        _datamodule(trainer)
+
     @torch.no_grad()
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure, print, draw and save."""
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(datamodule, DrawnDataModule):
-            raise TypeError("the drawn report measures runs on the drawn shoes (data=drawn)")
+        datamodule = _datamodule(trainer)
         if not trainer.is_global_zero:
             return
         assert isinstance(pl_module, MUNITModule)
@@ -103,6 +105,13 @@ class DrawnReport(Callback):
             guided = module.decode(content[j : j + 1].expand(len(guide), -1, -1, -1), guide, "b")
             rows.append(("their styles", torch.cat([x[j : j + 1], guided])))
         return draw_grid(rows)
+
+
+def _datamodule(trainer: Trainer) -> DrawnDataModule:
+    datamodule = trainer.datamodule  # type: ignore[attr-defined]
+    if not isinstance(datamodule, DrawnDataModule):
+        raise TypeError("the drawn report measures runs on the drawn shoes (data=drawn)")
+    return datamodule
 
 
 def _stack(truths: list[Truth], picture: str, module: MUNITModule) -> Tensor:

@@ -52,6 +52,10 @@ class ImageGrid(Callback):
         self.num_styles = num_styles
         self.seed = seed
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse data that has no test images to show, before anything is trained."""
+        _datamodule(trainer)
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Save both grids every ``every_n_steps`` iterations."""
         step = trainer.global_step
@@ -101,16 +105,20 @@ class ImageGrid(Callback):
         return [*rows, ("example", examples), ("its style", module.decode(content, guide, target))]
 
     def _inputs(self, trainer: Trainer, device: torch.device) -> list[Tensor]:
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(datamodule, TwoDomains):
-            raise TypeError("the picture grid shows test images of this package's data modules")
-        domains = datamodule.domains["test"]
+        domains = _datamodule(trainer).domains["test"]
         n = min(self.num_images, *map(len, domains))
         return [torch.stack([d.load(i, None) for i in range(n)]).to(device) for d in domains]
 
     def _styles(self, module: MUNITModule, n: int, *where: int | str) -> Tensor:
         rng = generator(self.seed, "grid", *where)
         return torch.randn(n, module.style_dim, generator=rng).to(module.device)
+
+
+def _datamodule(trainer: Trainer) -> TwoDomains:
+    datamodule = trainer.datamodule  # type: ignore[attr-defined]
+    if not isinstance(datamodule, TwoDomains):
+        raise TypeError("the picture grid shows test images of this package's data modules")
+    return datamodule
 
 
 def draw_grid(rows: Sequence[Row]) -> Image.Image:

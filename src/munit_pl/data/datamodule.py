@@ -13,6 +13,7 @@ from munit_pl.data.drawn import DrawnShoes
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.images import Colour, list_images, read_list
 from munit_pl.data.unpaired import Domain, StreamSampler, TrainingPairs, ValidationPairs
+from munit_pl.layers import at_least_one
 
 Split = Literal["train", "test"]
 Loader = DataLoader[tuple[Tensor, Tensor]]
@@ -33,8 +34,7 @@ class TwoDomains(LightningDataModule):
 
     def __init__(self, size: tuple[int, int], batch_size: int, num_workers: int, seed: int) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}, but must be at least 1")
+        at_least_one(batch_size=batch_size)
         if num_workers < 0:
             raise ValueError(f"num_workers is {num_workers}, but must not be negative")
         self.size = size
