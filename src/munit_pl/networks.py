@@ -186,6 +186,11 @@ class AdaINGenerator(nn.Module):
         activation: "relu", "lrelu" (slope 0.2), "prelu", "selu", "tanh" or "none".
         padding_mode: "reflect", "replicate" or "zeros".
 
+    Attributes:
+        arguments: What the generator was made with: ``AdaINGenerator(**arguments)`` is another.
+        multiple: What both sides of an image must be multiples of, ``2**D``.
+        shortest: The shortest side, in pixels, that the networks can pad by reflection.
+
     Shape:
         Images ``(N, in_channels, H, W)`` in [-1, 1]; ``H`` and ``W`` divisible by ``2**D``.
         Content ``(N, dim * 2**D, H / 2**D, W / 2**D)``; style ``(N, style_dim)``.
@@ -212,8 +217,23 @@ class AdaINGenerator(nn.Module):
         )
         if num_downsample < 0:
             raise ValueError(f"num_downsample is {num_downsample}, but must not be negative")
+        self.arguments = {
+            "in_channels": in_channels,
+            "dim": dim,
+            "style_dim": style_dim,
+            "mlp_dim": mlp_dim,
+            "num_downsample": num_downsample,
+            "num_res_blocks": num_res_blocks,
+            "activation": activation,
+            "padding_mode": padding_mode,
+        }
+        self.in_channels = in_channels
         self.style_dim = style_dim
         self.num_downsample = num_downsample
+        self.multiple: int = 2**num_downsample
+        # The style encoder pads one pixel before its last halving, the residual blocks one pixel
+        # at the content code's side; a reflected pixel needs a second one beside it.
+        self.shortest: int = max(2 * self.multiple, 2**STYLE_DOWNSAMPLINGS)
         self.content_encoder = ContentEncoder(
             in_channels, dim, num_downsample, num_res_blocks, activation, padding_mode
         )
@@ -247,17 +267,13 @@ class AdaINGenerator(nn.Module):
         Raises:
             ValueError: If a side is no multiple of ``2**D``, or too short for reflection.
         """
-        multiple = 2**self.num_downsample
-        if height % multiple or width % multiple:
+        if height % self.multiple or width % self.multiple:
             raise ValueError(
                 f"images of {height}x{width} cannot pass the generator: with num_downsample="
-                f"{self.num_downsample} both sides must be multiples of {multiple}"
+                f"{self.num_downsample} both sides must be multiples of {self.multiple}"
             )
-        # The style encoder pads one pixel before its last halving, the residual blocks one pixel
-        # at the content code's side; a reflected pixel needs a second one beside it.
-        shortest = max(2 * multiple, 2**STYLE_DOWNSAMPLINGS)
-        if min(height, width) < shortest:
+        if min(height, width) < self.shortest:
             raise ValueError(
                 f"images of {height}x{width} are too small for the generator: "
-                f"both sides must be at least {shortest}"
+                f"both sides must be at least {self.shortest}"
             )

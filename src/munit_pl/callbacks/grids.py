@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from munit_pl.data.datamodule import TwoDomains
-from munit_pl.data.images import to_uint8
+from munit_pl.data.images import to_picture
 from munit_pl.module import MUNITModule
 from munit_pl.munit import Domain
 from munit_pl.randomness import generator
@@ -143,12 +143,6 @@ def draw_grid(rows: Sequence[Row]) -> Image.Image:
         for j, image in enumerate(images):
             grid.paste(to_picture(image), (margin + j * (width + _GAP), top))
     return grid
-
-
-def to_picture(x: Tensor) -> Image.Image:
-    """Return an image ``(C, H, W)`` in [-1, 1] as a picture; 1, 3 or 4 channels."""
-    pixels = to_uint8(x.float().cpu()).permute(1, 2, 0).numpy()
-    return Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
 
 
 def _log(trainer: Trainer, name: str, picture: Image.Image, step: int) -> None:

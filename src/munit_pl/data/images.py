@@ -212,3 +212,9 @@ def to_uint8(x: Tensor) -> Tensor:
     Values outside the range are cut off; nothing is stretched.
     """
     return x.float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+
+
+def to_picture(x: Tensor) -> Image.Image:
+    """Return an image ``(C, H, W)`` in [-1, 1] as a picture; 1, 3 or 4 channels."""
+    pixels = to_uint8(x.float().cpu()).permute(1, 2, 0).numpy()
+    return Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
