@@ -1,0 +1,62 @@
+"""A trained model's generators as one safetensors file: what translating needs, and no more.
+
+The file holds the tensors under ``gen_a.`` and ``gen_b.``, and in its metadata, under
+``munit_pl``, a JSON text with the arguments of both `AdaINGenerator`.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from munit_pl.networks import AdaINGenerator
+
+_KEY = "munit_pl"
+
+Arguments = dict[str, Any]
+
+
+def export_generators(path: str | Path, gen_a: AdaINGenerator, gen_b: AdaINGenerator) -> None:
+    """Write both generators to ``path``, which appears when it is complete.
+
+    Args:
+        path: The file to write, ``*.safetensors``.
+        gen_a: Domain a's generator.
+        gen_b: Domain b's generator.
+    """
+    gens = {"gen_a": gen_a, "gen_b": gen_b}
+    tensors = {
+        f"{name}.{key}": tensor.detach().cpu().contiguous()
+        for name, gen in gens.items()
+        for key, tensor in gen.state_dict().items()
+    }
+    arguments = {name: gen.arguments for name, gen in gens.items()}
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(tensors, unfinished, {_KEY: json.dumps(arguments)})
+    unfinished.replace(path)
+
+
+def read_exported(path: Path) -> tuple[dict[str, Arguments], Mapping[str, Tensor]]:
+    """Read what `export_generators` wrote.
+
+    Returns:
+        The arguments of ``gen_a`` and ``gen_b``, and all tensors by name.
+
+    Raises:
+        ValueError: If the file is something else.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no safetensors file, or a damaged one: {error}") from None
+    if _KEY not in metadata:
+        raise ValueError(f"{path} holds tensors, but no model that munit_pl exported")
+    return json.loads(metadata[_KEY]), tensors

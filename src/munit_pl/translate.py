@@ -1,0 +1,232 @@
+"""Images in, images out: a trained model put to use."""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from munit_pl.data.images import read_image, to_tensor
+from munit_pl.formats.generators import read_generators
+from munit_pl.munit import Domain
+from munit_pl.networks import AdaINGenerator, ContentEncoder, Decoder, StyleEncoder
+from munit_pl.tiling import check_tile, decode_tiled, encode_content_tiled, encode_style_tiled
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_CPU = torch.device("cpu")
+
+
+class Translator:
+    """Translates images of any size, each under any number of styles.
+
+    An image's content is encoded once, however many styles it is shown in. It holds no state
+    between calls, so threads may share one. Results come to the CPU as float32.
+
+    Args:
+        gen_a: Domain a's generator; moved to ``device`` and put into evaluation mode.
+        gen_b: Domain b's generator, likewise.
+        device: Where to compute: "cpu", "cuda", "mps"; unless given the fastest there is.
+        precision: "fp32", or the type that autocast computes with: "bf16", "fp16".
+        batch_size: Images that are decoded at once. More take more memory.
+        tile: Side in pixels of the tiles that layers are computed in, for images larger than the
+            device's memory allows. The same images but for rounding; see `munit_pl.tiling`.
+        compile: Compile the networks with `torch.compile`, which takes its time for each new size.
+
+    Raises:
+        ValueError: If an option is none of these, or there is no such device.
+    """
+
+    def __init__(
+        self,
+        gen_a: AdaINGenerator,
+        gen_b: AdaINGenerator,
+        *,
+        device: str | torch.device | None = None,
+        precision: Precision = "fp32",
+        batch_size: int = 8,
+        tile: int | None = None,
+        compile: bool = False,
+    ) -> None:
+        if precision not in _DTYPES:
+            raise ValueError(f"precision is {precision!r}, but must be fp32, bf16 or fp16")
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, but must be at least 1")
+        if tile is not None:
+            check_tile(tile)
+        self.device = _find_device(device)
+        self.precision: Precision = precision
+        self.batch_size = batch_size if tile is None else 1
+        self.tile = tile
+        self._gens: dict[Domain, AdaINGenerator] = {"a": gen_a, "b": gen_b}
+        for gen in self._gens.values():
+            gen.to(self.device).eval()
+            if compile:
+                for part in (gen.content_encoder, gen.style_encoder, gen.decoder):
+                    part.compile()
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        config_path: str | Path | None = None,
+        *,
+        device: str | torch.device | None = None,
+        precision: Precision = "fp32",
+        batch_size: int = 8,
+        tile: int | None = None,
+        compile: bool = False,
+    ) -> "Translator":
+        """Read a trained model: see `read_generators` for the files, the class for the options."""
+        return cls(
+            *read_generators(path, config_path),
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+            tile=tile,
+            compile=compile,
+        )
+
+    @property
+    def generators(self) -> tuple[AdaINGenerator, AdaINGenerator]:
+        """Domain a's generator and domain b's."""
+        return self._gens["a"], self._gens["b"]
+
+    def channels(self, domain: Domain) -> int:
+        """Return the channels of a domain's images."""
+        return self._generator(domain).in_channels
+
+    def style_dim(self, domain: Domain) -> int:
+        """Return the length of a domain's style codes."""
+        return self._generator(domain).style_dim
+
+    def read(self, path: str | Path, domain: Domain) -> Tensor:
+        """Read an image file as one of ``domain``, ``(1, C, H, W)`` in [-1, 1]."""
+        return to_tensor(read_image(Path(path), self.channels(domain)))[None]
+
+    @torch.no_grad()
+    def encode_style(self, x: Tensor, domain: Domain) -> Tensor:
+        """Return the styles, ``(N, style_dim)``, of a domain's images ``(N, C, H, W)`` in [-1, 1].
+
+        Raises:
+            ValueError: If the images have other channels, or a side is too short.
+        """
+        encoder = self._checked(x, domain).style_encoder
+        styles = [self._run(encoder, part) for part in torch.split(x, self.batch_size)]
+        return torch.cat(styles).float().cpu()
+
+    @torch.no_grad()
+    def translate(self, x: Tensor, styles: Tensor, to: Domain = "b") -> Tensor:
+        """Show the content of images in styles of domain ``to``.
+
+        Args:
+            x: Images of the domain that is not ``to``, ``(N, C, H, W)`` in [-1, 1], of any size
+                from the networks' shortest side on.
+            styles: ``(K, style_dim)``, the same for all images, or ``(N, K, style_dim)``.
+            to: The domain to translate to.
+
+        Returns:
+            Images, ``(N, K, C', H, W)`` in [-1, 1].
+
+        Raises:
+            ValueError: If shapes do not fit.
+        """
+        source: Domain = "b" if to == "a" else "a"
+        return self._decode(x, source, styles, to)
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor, domain: Domain) -> Tensor:
+        """Return images ``(N, C, H, W)`` of ``domain``, encoded and decoded in their own style."""
+        return self._decode(x, domain, self.encode_style(x, domain)[:, None], domain)[:, 0]
+
+    def _decode(self, x: Tensor, source: Domain, styles: Tensor, to: Domain) -> Tensor:
+        """Decode each image, of ``source``, in each of its styles of ``to``."""
+        encoder, decoder = self._checked(x, source), self._generator(to)
+        styles = _per_image(styles, len(x), decoder.style_dim)
+        k, (height, width) = styles.shape[1], x.shape[2:]
+        padded, top, left = _pad(x, encoder.multiple)
+        shown = torch.empty(len(x) * k, decoder.in_channels, height, width)
+        for first in range(0, len(x), self.batch_size):
+            images = slice(first, first + self.batch_size)
+            content = self._run(encoder.content_encoder, padded[images])
+            # All pairs of an image and one of its styles, the styles of an image side by side.
+            pairs = torch.arange(len(content) * k)
+            for these in torch.split(pairs, self.batch_size):
+                style = styles[images].flatten(0, 1)[these]
+                y = self._run(decoder.decoder, content[these // k], style)
+                y = y[..., top : top + height, left : left + width]
+                shown[first * k + these] = y.float().cpu()
+        return shown.view(len(x), k, *shown.shape[1:])
+
+    def _run(self, network: nn.Module, *inputs: Tensor) -> Tensor:
+        """Compute one network, whole or in tiles."""
+        inputs = tuple(x.to(self.device) for x in inputs) if self.tile is None else inputs
+        dtype = _DTYPES[self.precision]
+        with torch.autocast(self.device.type, dtype, enabled=self.precision != "fp32"):
+            match network, self.tile:
+                case _, None:
+                    y = network(*inputs)
+                case ContentEncoder(), tile:
+                    y = encode_content_tiled(network, inputs[0], tile)
+                case StyleEncoder(), tile:
+                    y = encode_style_tiled(network, inputs[0], tile)
+                case Decoder(), tile:
+                    y = decode_tiled(network, inputs[0], inputs[1], tile)
+        return y
+
+    def _generator(self, domain: Domain) -> AdaINGenerator:
+        if domain not in ("a", "b"):
+            raise ValueError(f"the domain is {domain!r}, but must be a or b")
+        return self._gens[domain]
+
+    def _checked(self, x: Tensor, domain: Domain) -> AdaINGenerator:
+        """Return the domain's generator, which can take ``x``."""
+        gen = self._generator(domain)
+        if x.ndim != 4 or x.shape[1] != gen.in_channels:
+            raise ValueError(
+                f"images of domain {domain} are (N, {gen.in_channels}, H, W) for this model, but "
+                f"these are {tuple(x.shape)}"
+            )
+        height, width = x.shape[2:]
+        if min(height, width) < gen.shortest:
+            raise ValueError(
+                f"an image of {height}x{width} is too small for this model: both sides must be at "
+                f"least {gen.shortest} pixels"
+            )
+        return gen
+
+
+def _find_device(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        available = torch.accelerator.is_available()
+        return torch.accelerator.current_accelerator() or _CPU if available else _CPU
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"there is no device {str(device)!r} here") from error
+    return torch.device(device)
+
+
+def _per_image(styles: Tensor, n: int, style_dim: int) -> Tensor:
+    """Return styles as ``(N, K, style_dim)``."""
+    per_image = styles.expand(n, -1, -1) if styles.ndim == 2 else styles
+    if per_image.ndim != 3 or len(per_image) != n or per_image.shape[2] != style_dim:
+        raise ValueError(
+            f"styles for {n} images are (K, {style_dim}) or ({n}, K, {style_dim}) for this model, "
+            f"but these are {tuple(styles.shape)}"
+        )
+    return per_image
+
+
+def _pad(x: Tensor, multiple: int) -> tuple[Tensor, int, int]:
+    """Reflect the borders of images until both sides are multiples of ``multiple``.
+
+    Returns:
+        The padded images, and the rows above and the columns left of the original ones.
+    """
+    height, width = x.shape[2:]
+    down, along = -height % multiple, -width % multiple
+    top, left = down // 2, along // 2
+    return F.pad(x, (left, along - left, top, down - top), mode="reflect"), top, left

@@ -1,0 +1,104 @@
+import hashlib
+import json
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from recorded import REFERENCE
+from safetensors.torch import save_file
+
+from munit_pl import MUNITModule, Translator
+from munit_pl.formats.exported import export_generators
+from munit_pl.formats.generators import digest, read_generators
+from munit_pl.networks import AdaINGenerator
+
+
+def equal(generator, other):
+    ours, theirs = generator.state_dict(), other.state_dict()
+    assert ours.keys() == theirs.keys()
+    return all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.fixture
+def module(tiny):
+    tiny["generator"] |= {"activation": "lrelu", "padding_mode": "zeros"}
+    return MUNITModule(input_channels_b=1, **tiny)
+
+
+def test_a_checkpoint_of_training_gives_its_generators(module, tmp_path):
+    trainer = Trainer(accelerator="cpu", max_steps=1, logger=False, enable_checkpointing=False)
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint(tmp_path / "last.ckpt", weights_only=True)
+    gen_a, gen_b = read_generators(tmp_path / "last.ckpt")
+    assert equal(gen_a, module.gen_a)
+    assert equal(gen_b, module.gen_b)
+    assert gen_a.arguments == module.gen_a.arguments
+    assert gen_b.in_channels == 1
+
+
+def test_a_checkpoint_of_default_settings_gives_default_networks(tmp_path):
+    with torch.device("meta"):
+        expected = AdaINGenerator()
+    state = {
+        f"{name}.{key}": torch.zeros(tensor.shape)
+        for name in ("gen_a", "gen_b")
+        for key, tensor in expected.state_dict().items()
+    }
+    torch.save({"state_dict": state, "hyper_parameters": {"generator": {}}}, tmp_path / "c.ckpt")
+    assert read_generators(tmp_path / "c.ckpt")[0].arguments == expected.arguments
+
+
+def test_an_exported_model_is_the_model(module, tmp_path):
+    export_generators(tmp_path / "m.safetensors", module.gen_a, module.gen_b)
+    gen_a, gen_b = read_generators(tmp_path / "m.safetensors")
+    assert equal(gen_a, module.gen_a)
+    assert equal(gen_b, module.gen_b)
+    assert gen_b.arguments == module.gen_b.arguments
+    assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_the_originals_checkpoint_translates_as_recorded():
+    case = REFERENCE / "munit_batch2"
+    translator = Translator.load(next(case.glob("gen_*.pt")), device="cpu")
+    module = MUNITModule.from_nvlabs(next(case.glob("gen_*.pt")))
+    x, z = torch.rand(1, 3, 32, 32) * 2 - 1, torch.randn(1, translator.style_dim("b"))
+    with torch.no_grad():
+        expected = module.translate(x, z)
+    torch.testing.assert_close(translator.translate(x, z)[:, 0], expected)
+
+
+def test_the_digest_is_the_files_sha256(tmp_path):
+    content = bytes(range(256)) * 9000  # more than two blocks
+    (tmp_path / "file").write_bytes(content)
+    assert digest(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no checkpoint .*nothing\.ckpt"):
+        read_generators(tmp_path / "nothing.ckpt")
+
+
+def test_files_of_other_kinds_are_told_apart(module, tmp_path):
+    (tmp_path / "text").write_text("no model at all")
+    with pytest.raises(ValueError, match="text is no file of PyTorch weights"):
+        read_generators(tmp_path / "text")
+    save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="no model that munit_pl exported"):
+        read_generators(tmp_path / "other.safetensors")
+    export_generators(tmp_path / "cut.safetensors", module.gen_a, module.gen_b)
+    whole = (tmp_path / "cut.safetensors").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(whole[:-100])
+    with pytest.raises(ValueError, match="no safetensors file, or a damaged one"):
+        read_generators(tmp_path / "cut.safetensors")
+
+
+def test_weights_of_another_size_than_described_are_refused(module, tmp_path):
+    arguments = {"gen_a": module.gen_a.arguments | {"dim": 8}, "gen_b": module.gen_b.arguments}
+    state = {
+        f"{name}.{key}": tensor
+        for name in ("gen_a", "gen_b")
+        for key, tensor in module.get_submodule(name).state_dict().items()
+    }
+    save_file(state, tmp_path / "m.safetensors", {"munit_pl": json.dumps(arguments)})
+    with pytest.raises(ValueError, match=r"m.safetensors does not fit the networks.*size mismatch"):
+        read_generators(tmp_path / "m.safetensors")
