@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from munit_pl.layers import widen
+from munit_pl.metrics.weights import Pretrained, load_weights
 
 VggSource = Literal["torchvision", "caffe"]
 
@@ -26,7 +27,13 @@ _LAYERS = [
     for i in range(1, convolutions + 1)
 ]
 _TORCHVISION_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
-_TORCHVISION_FILE = "vgg16-397923af.pth"
+_WEIGHTS = Pretrained(
+    "VGG-16",
+    "vgg16-397923af.pth",
+    "the perceptual loss",
+    "give its path, or allow the download of 528 MB with model.perceptual.download=true",
+)
+_URL = f"https://download.pytorch.org/models/{_WEIGHTS.file_name}"
 
 
 class Vgg16(NamedTuple):
@@ -111,48 +118,20 @@ def load_vgg16(
         ValueError: If ``source`` is unknown, or is "caffe" without a path, or the file holds
             something else.
         FileNotFoundError: If there is no file.
+        OSError: If the download fails.
     """
     if source not in get_args(VggSource):
         raise ValueError(f"perceptual source is {source!r}, but must be torchvision or caffe")
     if path is None and source == "caffe":
         raise ValueError("perceptual source caffe needs a path: a file with VGG-16's Caffe weights")
-    state = _from_cache(download) if path is None else _from_file(Path(path))
-    return Vgg16(source, _rename(state, path or _TORCHVISION_FILE))
-
-
-def _from_cache(download: bool) -> Mapping[str, Any]:
-    """Return torchvision's weights from PyTorch's cache."""
-    file = Path(torch.hub.get_dir()) / "checkpoints" / _TORCHVISION_FILE
-    if download:
-        url = f"https://download.pytorch.org/models/{_TORCHVISION_FILE}"
-        return torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True)
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"the perceptual loss needs torchvision's VGG-16 weights, and there is no {file}: put "
-            "the file there, give its path, or allow the download of 528 MB with "
-            "model.perceptual.download=true"
-        )
-    return _from_file(file)
-
-
-def _from_file(file: Path) -> Mapping[str, Any]:
-    """Return the dictionary of tensors in ``file``; nothing else is unpickled."""
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no file of VGG-16 weights at {file}")
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(
-            f"{file} is no file of PyTorch weights (a Lua .t7 file must be converted first)"
-        ) from error
-    return state
+    file = None if path is None else Path(path)
+    state = load_weights(_WEIGHTS, file, _URL if download else None)
+    return Vgg16(source, _rename(state, path or _WEIGHTS.file_name))
 
 
 def _rename(state: Mapping[str, Any], origin: str) -> dict[str, Tensor]:
     """Return the parameters under the paper's names, whichever of the two names they came under."""
     parameters = {}
-    if not isinstance(state, Mapping):
-        raise ValueError(f"{origin} holds no VGG-16: it is a {type(state).__name__}")
     for layer, number in zip(_LAYERS, _TORCHVISION_LAYERS, strict=True):
         for name in ("weight", "bias"):
             tensor = state.get(f"{layer}.{name}", state.get(f"features.{number}.{name}"))
