@@ -1,0 +1,165 @@
+"""Are outputs where real images are, and the other way round? By nearest neighbours of features.
+
+Improved precision and recall (Kynkäänniemi et al., 2019); density and coverage (Naeem et al.,
+2020). All four put a closed ball around each point of a set, that reaches to the point's ``k``-th
+nearest neighbour in its set, itself not counted, and ask which points of the other set lie in it.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.utilities.data import dim_zero_cat
+
+from munit_pl.layers import at_least_one, widen
+from munit_pl.metrics.network import NetworkMetric
+
+_CHUNK = 1024  # rows of a matrix of distances that are in memory at a time
+
+# What squared distances may be off by, over the largest squared norm: a ball is closed, and that
+# of an image that is in the set several times has no radius.
+_ROUNDING = 1e-12
+
+
+class ManifoldFigures(NamedTuple):
+    """Figures of a set of outputs against a set of real images, each as a float64 scalar.
+
+    Attributes:
+        precision: Share of outputs in a ball of a real image, with ``k = 3``.
+        recall: Share of real images in a ball of an output, with ``k = 3``.
+        density: Mean number of real images' balls that an output lies in, over ``k = 5``; near 1
+            for equal distributions, and not bound by it.
+        coverage: Share of real images with an output in their ball, with ``k = 5``.
+    """
+
+    precision: Tensor
+    recall: Tensor
+    density: Tensor
+    coverage: Tensor
+
+
+def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[Tensor, Tensor]:
+    """Return improved precision and recall (Kynkäänniemi et al., 2019).
+
+    Args:
+        real: Features of real images, ``(N, d)``.
+        fake: Features of outputs, ``(M, d)``.
+        k: Which neighbour a ball reaches to; the paper has 3.
+
+    Returns:
+        Two float64 scalars in [0, 1].
+
+    Raises:
+        ValueError: If the shapes do not fit or a set has fewer than ``k + 1`` points.
+    """
+    real, fake = _checked(real, fake, k)
+    precision = torch.cat([balls.any(1) for balls in _inside(fake, real, _radii(real, k))])
+    recall = torch.cat([balls.any(1) for balls in _inside(real, fake, _radii(fake, k))])
+    return precision.double().mean(), recall.double().mean()
+
+
+def density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> tuple[Tensor, Tensor]:
+    """Return density and coverage (Naeem et al., 2020).
+
+    Balls are around real images alone, so an outlier among the outputs does not count for much.
+
+    Args:
+        real: Features of real images, ``(N, d)``.
+        fake: Features of outputs, ``(M, d)``.
+        k: Which neighbour a ball reaches to; the paper has 5.
+
+    Returns:
+        Two float64 scalars: density of at least 0, coverage in [0, 1].
+
+    Raises:
+        ValueError: If the shapes do not fit or a set has fewer than ``k + 1`` points.
+    """
+    real, fake = _checked(real, fake, k)
+    hits = torch.zeros(len(real), dtype=torch.float64, device=real.device)
+    for balls in _inside(fake, real, _radii(real, k)):
+        hits += balls.sum(0)
+    return hits.sum() / (k * len(fake)), (hits > 0).double().mean()
+
+
+class ManifoldMetrics(NetworkMetric[nn.Module]):
+    """`precision_recall` and `density_coverage` with the papers' neighbours, 3 and 5.
+
+    Features of all images are kept, as the network made them.
+
+    Args:
+        network: Takes images ``(N, C, H, W)`` to features ``(N, d)``.
+    """
+
+    real_features: list[Tensor]
+    fake_features: list[Tensor]
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__(network)
+        self.add_state("real_features", [], dist_reduce_fx="cat")
+        self.add_state("fake_features", [], dist_reduce_fx="cat")
+
+    def update(self, x: Tensor, real: bool) -> None:
+        """Add images ``(N, C, H, W)`` in [-1, 1], ``real`` ones or outputs.
+
+        Raises:
+            ValueError: If the network's features are no vectors.
+        """
+        features = self.network(widen(x))
+        if features.ndim != 2:
+            raise ValueError(f"features must be (N, d), but are {tuple(features.shape)}")
+        (self.real_features if real else self.fake_features).append(features)
+
+    def compute(self) -> ManifoldFigures:
+        """Return the figures over all images so far.
+
+        Raises:
+            ValueError: If there are fewer than 6 real images or 6 outputs.
+        """
+        if not len(self.real_features) or not len(self.fake_features):
+            raise ValueError(
+                "the manifold metrics need real images and outputs, but one is missing"
+            )
+        real, fake = dim_zero_cat(self.real_features), dim_zero_cat(self.fake_features)
+        return ManifoldFigures(*precision_recall(real, fake), *density_coverage(real, fake))
+
+
+def _checked(real: Tensor, fake: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return both sets in float64, about the real ones' mean."""
+    at_least_one(k=k)
+    if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
+        raise ValueError(
+            f"features must be (N, d) and (M, d), but are {tuple(real.shape)} and "
+            f"{tuple(fake.shape)}"
+        )
+    if min(len(real), len(fake)) <= k:
+        raise ValueError(
+            f"{len(real)} real images and {len(fake)} outputs are too few: with k={k} there must "
+            f"be at least {k + 1} of each"
+        )
+    mean = real.double().mean(0)
+    return real.double() - mean, fake.double() - mean
+
+
+def _squared_distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
+    """Yield the squared distances of a few points of ``x`` at a time from all of ``y``.
+
+    Over dot products, 25 times as fast on a CPU as difference by difference, and good to some
+    1e-14 of the squared norms.
+    """
+    norms = y.square().sum(1)
+    for rows in torch.split(x, _CHUNK):
+        yield rows.square().sum(1, keepdim=True) + norms - 2 * rows @ y.T
+
+
+def _radii(x: Tensor, k: int) -> Tensor:
+    """Return each point's squared distance to its ``k``-th nearest neighbour, ``(N,)``."""
+    # Each point is among its own nearest, so the neighbour is one further.
+    return torch.cat([rows.kthvalue(k + 1, dim=1).values for rows in _squared_distances(x, x)])
+
+
+def _inside(points: Tensor, centres: Tensor, radii: Tensor) -> Iterator[Tensor]:
+    """Yield which balls each point lies in, a few points at a time, bool ``(rows, centres)``."""
+    largest = torch.cat([points, centres]).square().sum(1).max()
+    for rows in _squared_distances(points, centres):
+        yield rows <= radii + _ROUNDING * largest

@@ -1,0 +1,126 @@
+import pytest
+import torch
+from torch import nn
+
+from munit_pl.metrics import manifold
+from munit_pl.metrics.manifold import ManifoldMetrics, density_coverage, precision_recall
+
+
+def line(*points):
+    return torch.tensor(points)[:, None]
+
+
+def figures(pair):
+    return [x.item() for x in pair]
+
+
+def test_figures_on_a_line():
+    """With k = 1 the real balls are [-1, 1], [0, 2], [1, 3], [-60, 0].
+
+    Of the outputs 0.5 lies in two of them, 3 on the edge of one, 5 and 6 in none. Their own balls
+    are [-2, 3], [1, 5], [4, 6], [5, 7], which leave out -30.
+    """
+    real, fake = line(0.0, 1.0, 2.0, -30.0), line(0.5, 3.0, 5.0, 6.0)
+    assert figures(precision_recall(real, fake, k=1)) == [2 / 4, 3 / 4]
+    assert figures(density_coverage(real, fake, k=1)) == [3 / 4, 3 / 4]
+
+
+def test_figures_in_the_plane():
+    """Around each corner of a square two others lie at 1, so with k = 2 the balls have radius 1.
+
+    The centre lies in all four, (1.9, 0) in that of (1, 0), (9, 9) in none.
+    """
+    real = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    fake = torch.tensor([[0.5, 0.5], [1.9, 0.0], [9.0, 9.0]])
+    assert precision_recall(real, fake, k=2)[0].item() == pytest.approx(2 / 3)
+    assert figures(density_coverage(real, fake, k=2)) == pytest.approx([5 / 6, 1])
+
+
+def test_one_far_output_lifts_recall_but_not_coverage():
+    """The weakness of Kynkäänniemi's recall that Naeem et al. show."""
+    real = line(*[float(i) for i in range(10)])
+    fake = torch.cat([line(0.0, 0.1, 0.2, 0.3, 0.4), line(100.0)])
+    assert precision_recall(real, fake, k=1)[1].item() == 1
+    assert density_coverage(real, fake, k=1)[1].item() == 2 / 10
+
+
+def test_a_set_covers_itself():
+    x = torch.randn(50, 8)
+    assert figures(precision_recall(x, x)) == [1, 1]
+    # Each image lies in its own ball and, on average, in five more.
+    assert figures(density_coverage(x, x)) == pytest.approx([6 / 5, 1])
+
+
+def test_sets_far_apart_share_nothing():
+    x, y = torch.randn(50, 8), torch.randn(50, 8) + 1e4
+    assert figures(precision_recall(x, y)) + figures(density_coverage(x, y)) == [0, 0, 0, 0]
+
+
+def test_balls_without_a_radius_hold_the_copies_of_their_image():
+    """Also where rounding leaves copies at other distances than 0."""
+    images = 3 * torch.randn(97, 131)
+    real = images.repeat(6, 1)
+    fake = torch.cat([images[torch.randperm(97)] for _ in range(7)])
+    assert figures(precision_recall(real, fake)) == [1, 1]
+    assert figures(density_coverage(real, fake)) == pytest.approx([6 / 5, 1])
+
+
+@pytest.mark.parametrize("chunk", [7, 1024])
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_figures_are_those_of_loops_over_points(monkeypatch, chunk, k):
+    monkeypatch.setattr(manifold, "_CHUNK", chunk)
+    real, fake = torch.randn(40, 6), 1.2 * torch.randn(30, 6) + 0.3
+
+    def inside(points, centres):
+        """Whether point i lies in the ball around centre j."""
+        radii = [sorted((c - other).norm() for other in centres)[k] for c in centres]
+        return torch.tensor(
+            [[(p - c).norm() <= r for c, r in zip(centres, radii, strict=True)] for p in points]
+        )
+
+    in_real, in_fake = inside(fake, real), inside(real, fake)
+    assert figures(precision_recall(real, fake, k)) == pytest.approx(
+        [in_real.any(1).double().mean().item(), in_fake.any(1).double().mean().item()]
+    )
+    assert figures(density_coverage(real, fake, k)) == pytest.approx(
+        [in_real.sum().item() / (k * 30), in_real.any(0).double().mean().item()]
+    )
+
+
+def test_the_metric_has_the_papers_neighbours_and_gathers_batches():
+    real, fake = torch.randn(20, 3), torch.randn(15, 3)
+    metric = ManifoldMetrics(nn.Flatten())
+    for features, is_real in ((real[:7], True), (fake, False), (real[7:], True)):
+        metric.update(features[:, :, None, None], real=is_real)
+    computed = metric.compute()
+    assert computed._fields == ("precision", "recall", "density", "coverage")
+    assert figures(computed[:2]) == figures(precision_recall(real, fake, k=3))
+    assert figures(computed[2:]) == figures(density_coverage(real, fake, k=5))
+
+
+def test_the_network_is_no_part_of_the_metric():
+    metric = ManifoldMetrics(nn.Sequential(nn.Flatten(), nn.Linear(3, 2)))
+    metric.update(torch.randn(4, 3, 1, 1), real=True)
+    assert metric.state_dict() == {}
+    assert not metric.real_features[0].requires_grad
+
+
+@pytest.mark.parametrize("function", [precision_recall, density_coverage])
+def test_k_points_are_too_few(function):
+    x = torch.randn(4, 2)
+    function(x, x, k=3)
+    with pytest.raises(ValueError, match="4 real images and 3 outputs are too few: with k=3"):
+        function(x, x[:3], k=3)
+    with pytest.raises(ValueError, match="k is 0, but must be at least 1"):
+        function(x, x, k=0)
+    with pytest.raises(ValueError, match=r"features must be \(N, d\) and \(M, d\)"):
+        function(x, torch.randn(4, 3), k=3)
+
+
+def test_a_metric_without_outputs_says_so():
+    metric = ManifoldMetrics(nn.Flatten())
+    metric.update(torch.randn(9, 3, 1, 1), real=True)
+    with pytest.raises(ValueError, match="need real images and outputs"):
+        metric.compute()
+    with pytest.raises(ValueError, match=r"features must be \(N, d\), but are \(2, 3, 1, 1\)"):
+        ManifoldMetrics(nn.Identity()).update(torch.randn(2, 3, 1, 1), real=True)
