@@ -2,7 +2,13 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from hydra import compose, initialize_config_module
+
+from munit_pl.commands.translate import main as translate
+from munit_pl.formats.exported import export_generators
+from munit_pl.initialisation import initialise
+from munit_pl.networks import AdaINGenerator
 
 # The smallest run that does all a long one does: two layers of everything, 16x16 drawings.
 TINY = [
@@ -48,3 +54,23 @@ def command(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """A file with the smallest generators, which are not trained."""
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        gens = [AdaINGenerator(dim=4, mlp_dim=8, num_res_blocks=1) for _ in "ab"]
+        for gen in gens:
+            initialise(gen, "kaiming")
+    export_generators(path, *gens)
+    return path
+
+
+@pytest.fixture
+def translated(exported, tmp_path, monkeypatch):
+    """Run ``munit-translate`` in this process, in ``tmp_path``; return its exit status."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: translate([str(exported), *map(str, arguments)])

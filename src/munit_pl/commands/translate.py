@@ -1,0 +1,167 @@
+"""``munit-translate``: images and videos in, their translations out."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from munit_pl.commands.inputs import InputError
+from munit_pl.commands.processes import Place, find_place
+from munit_pl.commands.translating.choosing import LooksOf, choose_looks
+from munit_pl.commands.translating.clips import Clip
+from munit_pl.commands.translating.jobs import Tally, Workshop
+from munit_pl.commands.translating.options import parse
+from munit_pl.commands.translating.outputs import Outputs
+from munit_pl.commands.translating.recipe import Recipe
+from munit_pl.commands.translating.sheets import Sheets
+from munit_pl.commands.translating.sources import Source, find_examples, find_sources
+from munit_pl.commands.translating.stills import Stills
+from munit_pl.data.images import MODES
+from munit_pl.formats.generators import digest
+from munit_pl.formats.video import require_av
+from munit_pl.munit import Domain
+from munit_pl.translate import Translator
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Translate as the command line says.
+
+    Args:
+        arguments: The command line, ``sys.argv`` unless given.
+
+    Returns:
+        The exit status: 1 if an input could not be translated, 130 if the user stopped it.
+    """
+    options = parse(arguments)
+    try:
+        return translate(options, find_place())
+    except KeyboardInterrupt:
+        return 130
+    except torch.OutOfMemoryError:
+        message = "the device has too little memory: lower --batch-size, or give --tile 512"
+    except (InputError, OSError) as error:
+        message = " ".join(str(error).split())
+    sys.exit(f"munit-translate: {message}")
+
+
+def translate(options: argparse.Namespace, place: Place) -> int:
+    """Translate this process's share of the inputs.
+
+    Args:
+        options: What `parse` returned.
+        place: Which share of the inputs is this process's; the others' are theirs.
+
+    Returns:
+        1 if an input could not be translated, else 0.
+
+    Raises:
+        InputError: If something is asked for that cannot be; nothing has been translated then.
+        OSError: If an output cannot be written.
+    """
+    out = Path(options.out)
+    sources = find_sources(options.inputs, out)[place.rank :: place.world_size]
+    examples = find_examples(options.like) if options.like else []
+    _check_av(options, sources)
+    translator = _load(options, place)
+    looks, header = choose_looks(options, translator, examples)
+    alone = place.world_size == 1
+    manifest = "manifest.jsonl" if alone else f"manifest.{place.rank}.jsonl"
+    outputs = Outputs(out, manifest, options.overwrite)
+    shop = Workshop(translator, _recipe(options, looks), outputs)
+    sheets = Sheets(out, "sheet_" if alone else f"sheet_r{place.rank}_", header)
+    stills = Stills([source for source in sources if not source.is_video], shop, sheets)
+    clips = [Clip(source, shop) for source in sources if source.is_video]
+    tally = Tally(stills.check() + sum(clip.check() for clip in clips), hidden=place.rank > 0)
+    start = time.perf_counter()
+    try:
+        stills.make(tally)
+        for clip in clips:
+            clip.make(tally)
+    finally:
+        tally.bar.close()
+        outputs.close()
+    print(
+        _summary(tally, time.perf_counter() - start, out, place),
+        sheets.summary(len(stills.sources)),
+        sep="",
+    )
+    if tally.failed:
+        failed = f"{len(tally.failed)} of {len(sources)} inputs could not be translated"
+        print(f"munit-translate: {failed}", file=sys.stderr)
+    return 1 if tally.failed else 0
+
+
+def _check_av(options: argparse.Namespace, sources: Sequence[Source]) -> None:
+    if options.animate == "mp4" or any(source.is_video for source in sources):
+        try:
+            require_av()
+        except ImportError as error:
+            raise InputError(str(error)) from None
+
+
+def _load(options: argparse.Namespace, place: Place) -> Translator:
+    any_gpu = options.device in (None, "cuda")
+    device = place.device if any_gpu and place.device else options.device
+    try:
+        translator = Translator.load(
+            options.checkpoint,
+            options.config,
+            device=device,
+            precision=options.precision,
+            batch_size=options.batch_size,
+            tile=options.tile,
+            compile=options.compile,
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    channels = translator.channels(options.to)
+    for n in {translator.channels("a"), translator.channels("b")} - MODES.keys():
+        raise InputError(f"this model's images have {n} channels, which no image file holds")
+    if channels == 4 and options.format == "jpg":
+        raise InputError(
+            f"images of domain {options.to} have an alpha channel, which jpg does not hold: "
+            "choose --format png or webp"
+        )
+    return translator
+
+
+def _recipe(options: argparse.Namespace, looks: LooksOf) -> Recipe:
+    other: Domain = "b" if options.to == "a" else "a"
+    saving = {
+        "png": {"compress_level": 1},  # in a third of the time of 6, a fifth larger
+        "jpg": {"quality": options.quality, "subsampling": 0},  # colours as sharp as the rest
+        "webp": {"quality": options.quality},
+    }[options.format]
+    return Recipe(
+        source=options.to if options.reconstruct else other,
+        to=options.to,
+        looks=looks,
+        resize=options.resize,
+        suffix=f".{options.format}",
+        saving=saving,
+        batch_size=options.batch_size,
+        animation=options.animate,
+        fps=options.fps,
+        settings={
+            "checkpoint": digest(options.checkpoint),
+            "config": digest(options.config) if options.config else None,
+            "resize": options.resize,
+            "precision": options.precision,
+            "quality": saving.get("quality"),
+        },
+        seed=options.seed,
+    )
+
+
+def _summary(tally: Tally, seconds: float, out: Path, place: Place) -> str:
+    whose = "" if place.world_size == 1 else f"rank {place.rank} of {place.world_size}: "
+    there = f" ({tally.present} were there already)" if tally.present else ""
+    speed = f", {tally.written / seconds:.1f} images/s" if tally.written else ""
+    return f"{whose}{tally.written} images written to {out}{there}{speed}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What `munit-translate` is made of: inputs, styles, outputs and the account of them."""

@@ -1,0 +1,88 @@
+"""From the command line to styles: random ones, or those of examples, interpolated and edited."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from munit_pl.commands.inputs import InputError
+from munit_pl.commands.translating.looks import (
+    OWN,
+    Look,
+    edited,
+    example_looks,
+    interpolated,
+    mean_look,
+    random_looks,
+    swept,
+)
+from munit_pl.commands.translating.recipe import resized
+from munit_pl.commands.translating.sheets import Cell, thumbnail
+from munit_pl.data.images import read_image, to_tensor
+from munit_pl.translate import Translator
+
+LooksOf = Callable[[str], Sequence[Look]]
+
+
+def choose_looks(
+    options: argparse.Namespace, translator: Translator, examples: Sequence[Path]
+) -> tuple[LooksOf, list[Cell]]:
+    """Choose the styles of a run.
+
+    Args:
+        options: What `parse` returned.
+        translator: The model.
+        examples: Images to take styles from, if any.
+
+    Returns:
+        The styles of the input called so; and the examples as they stand above their columns, if
+        each has its own.
+
+    Raises:
+        InputError: If an example cannot be read, or there are no such styles.
+    """
+    if options.reconstruct:
+        return lambda name: [OWN], []
+    if options.fresh:
+        k, style_dim = options.styles, translator.style_dim(options.to)
+        _vary(random_looks(k, style_dim, options.seed), options)  # to hear of mistakes at once
+        return lambda name: _vary(random_looks(k, style_dim, options.seed, name), options), []
+    header: list[Cell] = []
+    if examples:
+        chosen, header = _read_examples(options, translator, examples)
+    else:
+        chosen = random_looks(options.styles, translator.style_dim(options.to), options.seed)
+    looks = _vary(chosen, options)
+    return lambda name: looks, header if len(looks) == len(header) else []
+
+
+def _read_examples(
+    options: argparse.Namespace, translator: Translator, examples: Sequence[Path]
+) -> tuple[list[Look], list[Cell]]:
+    """Return the examples' styles, and small pictures of them."""
+    styles, header = [], list[Cell]()
+    for path in examples:
+        try:
+            picture = read_image(path, translator.channels(options.to))
+            picture = resized(picture, options.resize)
+            styles.append(translator.encode_style(to_tensor(picture)[None], options.to))
+        except (OSError, ValueError) as error:
+            raise InputError(f"no style can be taken from {path}: {error}") from error
+        header.append((path.stem, thumbnail(picture)))
+    looks = example_looks(examples, torch.cat(styles))
+    return ([mean_look(looks)], []) if options.mean else (looks, header)
+
+
+def _vary(looks: Sequence[Look], options: argparse.Namespace) -> Sequence[Look]:
+    """Interpolate, edit and sweep as asked, in this order: what is set holds on the way too."""
+    try:
+        if options.interpolate:
+            looks = interpolated(looks, options.interpolate)
+        if options.set:
+            looks = edited(looks, dict(options.set))
+        if options.sweep:
+            looks = swept(looks, *options.sweep)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    return looks

@@ -1,0 +1,93 @@
+"""Videos as inputs of ``munit-translate``: every frame is an image, named by its number."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from munit_pl.commands.translating.jobs import Job, Tally, Workshop
+from munit_pl.commands.translating.looks import Look
+from munit_pl.commands.translating.outputs import Settings
+from munit_pl.commands.translating.recipe import resized
+from munit_pl.commands.translating.sources import Source
+from munit_pl.data.images import MODES
+from munit_pl.formats.video import read_frames, read_header
+
+
+class Clip:
+    """A video.
+
+    Frames are called ``CLIP.mp4/000001`` and so on, and share their random styles: others for
+    each would flicker. An animation is made in each style.
+
+    Args:
+        source: The file.
+        shop: Where its outputs are made.
+    """
+
+    def __init__(self, source: Source, shop: Workshop) -> None:
+        self.source = source
+        self.shop = shop
+        self.stamp = source.stamp()
+        self.looks: Sequence[Look] = shop.recipe.looks(source.name)
+
+    def check(self) -> int:
+        """Return how many outputs there will be, as far as the header tells.
+
+        Raises:
+            InputError: If something is there that must not be replaced.
+        """
+        folder = self.shop.outputs.folder / self.source.name
+        present = folder.glob(f"[0-9]*{self.shop.recipe.suffix}")
+        for number in {file.stem.partition("_")[0] for file in present}:
+            self._missing(f"/{number}")
+        try:
+            rate, frames = read_header(self.source.path)
+        except OSError:  # told when it is the video's turn
+            return 0
+        for look in self.looks:
+            self._is_unanimated(look, rate)
+        return frames * len(self.looks)
+
+    def make(self, tally: Tally) -> None:
+        """Make what is missing, frame by frame."""
+        frames: list[str] = []
+        for _ in self.shop.make(self._read(frames, tally), tally):
+            pass  # written is all that a frame must be
+        if self.shop.recipe.animation is None or self.source in tally.failed:
+            return
+        rate, _ = read_header(self.source.path)
+        for look in self.looks:
+            if self._is_unanimated(look, rate):
+                names = [self.shop.recipe.output(frame, look) for frame in frames]
+                settings = self.shop.recipe.animated_with(self.stamp, [look], rate)
+                self.shop.animate(names, self._animation(look), settings, rate)
+
+    def _read(self, frames: list[str], tally: Tally) -> Iterator[Job]:
+        """Read the frames that anything is missing of; append the names of all to ``frames``."""
+        recipe = self.shop.recipe
+        mode = MODES[self.shop.translator.channels(recipe.source)]
+        try:
+            for number, picture in enumerate(read_frames(self.source.path), start=1):
+                frame = f"/{number:06}"
+                frames.append(self.source.name + frame)
+                missing = self._missing(frame)
+                tally.found(len(self.looks) - len(missing))
+                if missing:
+                    picture = resized(picture.convert(mode), recipe.resize)
+                    yield Job(self.source, frames[-1], self._stamp(frame), picture, missing)
+        except OSError as error:
+            tally.fail(self.source, error)
+
+    def _missing(self, frame: str) -> list[Look]:
+        return self.shop.missing(self.source.name + frame, self._stamp(frame), self.looks)
+
+    def _stamp(self, frame: str) -> Settings:
+        return {**self.stamp, "input": f"{self.source.path}{frame}"}
+
+    def _animation(self, look: Look) -> str:
+        return f"{self.source.name}/animation_{look.label}.{self.shop.recipe.animation}"
+
+    def _is_unanimated(self, look: Look, rate: Fraction) -> bool:
+        if self.shop.recipe.animation is None:
+            return False
+        settings = self.shop.recipe.animated_with(self.stamp, [look], rate)
+        return not self.shop.outputs.is_done(self._animation(look), settings)

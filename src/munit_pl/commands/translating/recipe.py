@@ -1,0 +1,76 @@
+"""What one run of ``munit-translate`` does to every input alike."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from PIL import Image
+
+from munit_pl.commands.translating.looks import How, Look
+from munit_pl.commands.translating.options import Size
+from munit_pl.commands.translating.outputs import Settings, fingerprint
+from munit_pl.munit import Domain
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What holds for all outputs of a run.
+
+    Attributes:
+        source: The domain of the inputs.
+        to: The domain of the outputs; equal to ``source`` where inputs are reconstructed.
+        looks: Gives the styles of the input called so.
+        resize: What inputs are resized to, if at all.
+        suffix: Ending of the outputs' names.
+        saving: Pillow's options for writing them.
+        batch_size: Inputs that are translated at once, at most.
+        animation: Ending of the animations' names, if any are to be made.
+        fps: Frames per second of the animation of an image.
+        settings: What outputs depend on besides: the model, and so on.
+        seed: The run's seed, for the manifest.
+    """
+
+    source: Domain
+    to: Domain
+    looks: Callable[[str], Sequence[Look]]
+    resize: Size | None
+    suffix: str
+    saving: Mapping[str, Any]
+    batch_size: int
+    animation: str | None
+    fps: Fraction
+    settings: Settings
+    seed: int
+
+    def output(self, name: str, look: Look) -> str:
+        """Return where in the output folder an input called ``name`` is shown in a style."""
+        return f"{name}_{look.label}{self.suffix}"
+
+    def made_with(self, stamp: Settings, look: Look) -> Settings:
+        """Return all that an output depends on; ``stamp`` tells its input."""
+        return self._with(stamp, look.how)
+
+    def animated_with(self, stamp: Settings, looks: Sequence[Look], fps: Fraction) -> Settings:
+        """Return all that an animation depends on."""
+        shown = fingerprint([look.how for look in looks])
+        return self._with(stamp, {"animation": shown, "fps": str(fps)})
+
+    def _with(self, stamp: Settings, how: How) -> Settings:
+        direction = f"{self.source}2{self.to}"
+        return {**stamp, "direction": direction, "how": how, **self.settings}
+
+
+def resized(picture: Image.Image, size: Size | None) -> Image.Image:
+    """Resize as images for training are: bilinear, and antialiased where they shrink.
+
+    Args:
+        picture: The image.
+        size: Pixels of the shortest side, or of height and width; ``None`` keeps the size.
+    """
+    if isinstance(size, int):
+        shortest = min(picture.size)
+        size = (size * picture.height // shortest, size * picture.width // shortest)
+    if size is None or size == (picture.height, picture.width):
+        return picture
+    return picture.resize(size[::-1], Image.Resampling.BILINEAR)
