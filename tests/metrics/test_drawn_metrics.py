@@ -1,11 +1,17 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
-from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.drawn import DrawnShoes, draw
 from munit_pl.metrics.drawn import (
+    DrawnMetric,
     body_colour,
     colour_error,
     colour_spread,
+    drawn_a2b,
+    drawn_b2a,
+    mean_absolute_error,
     silhouette,
     silhouette_iou,
 )
@@ -22,6 +28,38 @@ def square():
     mask = torch.zeros(1, 8, 8, dtype=torch.bool)
     mask[:, 2:6, 2:6] = True
     return mask
+
+
+def truths(domain, n):
+    shoes = DrawnShoes(domain, "test", n)
+    return [shoes.truth(i) for i in range(n)]
+
+
+def stacked(truths, field):
+    return torch.stack([getattr(truth, field) for truth in truths])
+
+
+def repainted(truth, other):
+    """What a perfect translator gives: the one's shape in the other's colours."""
+    return draw(replace(truth.shoe, body=other.shoe.body, sole=other.shoe.sole), (64, 64)).x_b
+
+
+def figures_of(translate, cycled=None, n=24, k=8):
+    """Figures of a -> b where ``translate(truth, other)`` makes a picture of each pair."""
+    drawings, shoes = truths("a", n), truths("b", n)
+    styles = [[shoes[(k * i + j) % n] for j in range(k)] for i in range(n)]  # each as often
+    pairs = list(zip(drawings, shoes, strict=True))
+    rows = [[translate(d, s) for s in row] for d, row in zip(drawings, styles, strict=True)]
+    return drawn_a2b(
+        translations=torch.stack([torch.stack(row) for row in rows]),
+        guided=torch.stack([translate(d, s) for d, s in pairs]),
+        cycled=stacked(drawings, "x_a") if cycled is None else cycled,
+        drawings=stacked(drawings, "x_a"),
+        silhouettes=stacked(drawings, "silhouette"),
+        uppers=stacked(drawings, "upper"),
+        examples=stacked(shoes, "x_b"),
+        example_uppers=stacked(shoes, "upper"),
+    )
 
 
 @pytest.mark.parametrize("size", [(64, 64), (48, 96)])
@@ -83,3 +121,94 @@ def test_spread_averages_variances_over_shapes():
     still = torch.zeros(2, 3)
     moving = torch.tensor([[0.0, 0.0, 0.0], [2.0, 4.0, 4.0]])
     assert colour_spread(torch.stack([still, moving])).item() == pytest.approx(3.0)
+
+
+def test_absolute_error_averages_over_each_picture():
+    x, truth = torch.zeros(2, 1, 2, 2), torch.zeros(2, 1, 2, 2)
+    x[0, 0, 0, 0], truth[0, 0, 0, 1] = 1.0, 1.0  # two of four values off by half the range
+    truth[1] = -1.0
+    assert mean_absolute_error(x, truth).tolist() == [63.75, 127.5]
+
+
+def test_black_is_as_far_from_white_as_can_be():
+    white = torch.ones(1, 3, 4, 4)
+    assert mean_absolute_error(white, -white).tolist() == [255.0]
+
+
+def test_perfect_translations_to_b_have_perfect_figures():
+    figures = figures_of(repainted)
+    assert figures.silhouette_iou > 0.985
+    assert figures.guided_error < 2  # shading and seams differ a little from shape to shape
+    assert figures.chance_error > 40
+    assert figures.colour_spread == pytest.approx(1, abs=0.15)  # by 8 colours of 24
+    assert figures.colour_energy < 0.5
+    assert figures.cycle_error == 0
+
+
+def test_ignoring_the_style_shows_in_all_figures_of_colour():
+    figures = figures_of(lambda truth, _: truth.x_b)
+    assert figures.guided_error == pytest.approx(figures.chance_error, rel=0.25)
+    assert figures.guided_error > 40
+    assert figures.colour_spread == 0
+    assert figures.colour_energy > 2
+
+
+def test_losing_the_shape_shows_in_the_silhouette():
+    assert figures_of(lambda truth, _: truth.x_b.roll(16, -1)).silhouette_iou < 0.7
+
+
+# 2 |X - Y| between two point masses, here white and red.
+def test_colour_energy_is_that_of_the_body_colours(square):
+    two = torch.cat([square, square])
+    red = painted(two, (200.0, 0.0, 0.0))
+    figures = drawn_a2b(
+        translations=torch.ones(2, 3, 3, 8, 8),
+        guided=red,
+        cycled=red,
+        drawings=red,
+        silhouettes=two,
+        uppers=two,
+        examples=red,
+        example_uppers=two,
+    )
+    distance = ((255 - 200) ** 2 + 255**2 + 255**2) ** 0.5
+    assert figures.colour_energy == pytest.approx(2 * distance, rel=1e-6)
+
+
+def test_cycle_error_is_the_mean_difference_from_the_drawings():
+    drawings = stacked(truths("a", 24), "x_a")
+    figures = figures_of(lambda truth, _: truth.x_b, cycled=drawings * 0.8 - 0.2)
+    # White falls by 0.4 to 0.6, black stays.
+    cover = (drawings + 1).mean().item() / 2
+    assert figures.cycle_error == pytest.approx(0.4 * 127.5 * cover, rel=1e-4)
+
+
+def test_perfect_translations_to_a_have_perfect_figures():
+    x_a = stacked(truths("b", 4), "x_a")
+    assert drawn_b2a(x_a, x_a) == (1.0, 0.0)
+
+
+def test_figures_of_b2a_are_means_over_the_pictures():
+    x_a = stacked(truths("b", 2), "x_a")
+    x_ba = torch.stack([x_a[0], torch.ones_like(x_a[1])])  # one perfect, one white
+    ink_share = (1 - x_a[1]).mean().item() / 2
+    figures = drawn_b2a(x_ba, x_a)
+    assert figures.edge_f1 == 0.5
+    assert figures.paired_error == pytest.approx(255 * ink_share / 2)
+
+
+def test_a_drawing_one_pixel_off_is_not_the_true_one():
+    x_a = stacked(truths("b", 4), "x_a")
+    figures = drawn_b2a(x_a.roll(1, -1), x_a)
+    assert 0.5 < figures.edge_f1 < 0.9
+    assert figures.paired_error > 5
+
+
+def test_batches_and_processes_together_measure_what_one_batch_does():
+    x_a = stacked(truths("b", 4), "x_a")
+    x_ba = x_a.roll(1, -1)
+    metric = DrawnMetric(drawn_b2a)
+    metric.update(translations=x_ba[:1], truths=x_a[:1])
+    metric.update(translations=x_ba[1:], truths=x_a[1:])
+    assert metric.compute() == drawn_b2a(x_ba, x_a)
+    assert not metric.state_dict()

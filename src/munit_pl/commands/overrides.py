@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 from hydra import compose, initialize_config_module
@@ -15,41 +16,45 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from munit_pl.commands.inputs import InputError
 
 
-def check_overrides(overrides: Sequence[str]) -> None:
-    """Compose the configuration once, to name what is misspelt and what it may have meant.
+def check_overrides(overrides: Sequence[str], config: str = "train") -> None:
+    """Compose a configuration once, to name what is misspelt and what it may have meant.
 
     Raises:
         InputError: If the overrides do not compose.
     """
     with initialize_config_module("munit_pl.conf", version_base="1.3"):
         try:
-            compose("train", list(overrides))
+            compose(config, list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(_explain(str(error))) from None
+            known = partial(_settings, config, overrides)
+            raise InputError(_explain(str(error), known, f"munit-{config}")) from None
 
 
-def _explain(message: str) -> str:
+def _explain(message: str, known: Callable[[], list[str]], command: str) -> str:
     """Return Hydra's message in one line, with the nearest name where one is unknown."""
     if match := re.search(r"Could not override '([^']+)'", message):
-        return f"there is no setting {match[1]}" + _nearest(match[1], _settings())
+        return f"there is no setting {match[1]}" + _nearest(match[1], known(), command)
     if match := re.search(r"Could not find '([^']+)/([^']+)'", message):
         options = re.findall(r"^\t(\S+)$", message, re.MULTILINE)
-        return f"there is no {match[1]} {match[2]}" + _nearest(match[2], options)
+        return f"there is no {match[1]} {match[2]}" + _nearest(match[2], options, command)
     return " ".join(message.split())
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
+def _nearest(name: str, known: Sequence[str], command: str) -> str:
     nearest = get_close_matches(name, known, n=1, cutoff=0.5)
     if nearest:
         return f": did you mean {nearest[0]}?"
-    return (
-        f"; there are {', '.join(known)}" if len(known) < 20 else " (munit-train --help lists all)"
-    )
+    return f"; there are {', '.join(known)}" if len(known) < 20 else f" (see {command} --help)"
 
 
-def _settings() -> list[str]:
-    """Return every setting and group that can be named on the command line."""
-    values = OmegaConf.to_container(compose("train"), resolve=False)
+def _settings(config: str, overrides: Sequence[str]) -> list[str]:
+    """Return every setting and group that can be named, given which groups were chosen."""
+    choices = [override for override in overrides if "." not in override.split("=")[0]]
+    try:
+        cfg = compose(config, choices)
+    except (HydraException, OmegaConfBaseException):  # a choice is what is wrong
+        cfg = compose(config)
+    values = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(values, dict)
     return [*_keys(values), "+experiment"]
 
@@ -74,7 +79,14 @@ def failing_as_input_error(hint: str | None) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
+    except (
+        HydraException,
+        OmegaConfBaseException,
+        ValueError,
+        TypeError,
+        OSError,
+        ImportError,
+    ) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         cause: BaseException = error

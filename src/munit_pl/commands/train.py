@@ -1,7 +1,6 @@
 """``munit-train``: compose a configuration, build what it names, fit."""
 
 import logging
-import os
 import re
 import sys
 import warnings
@@ -16,6 +15,7 @@ from omegaconf import DictConfig
 
 from munit_pl.commands.inputs import InputError, check_checkpoint, find_last, has_wandb_key
 from munit_pl.commands.overrides import check_overrides, failing_as_input_error
+from munit_pl.commands.processes import find_place
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.module import MUNITModule
 
@@ -61,7 +61,7 @@ def main() -> None:
         sys.argv.append("+experiment=demo")
         overrides.append("+experiment=demo")
     try:
-        if "run" not in chosen and _started_by_a_launcher():
+        if "run" not in chosen and find_place().world_size > 1:
             raise InputError(
                 "several processes were started from outside (torchrun, SLURM), and all must know "
                 "the run's folder: add run=NAME"
@@ -79,13 +79,6 @@ def _main(cfg: DictConfig) -> None:
         train(cfg)
     except InputError as error:
         sys.exit(f"munit-train: {error}")  # Hydra would add a traceback
-
-
-def _started_by_a_launcher() -> bool:
-    """Tell whether torchrun or SLURM started this process beside others."""
-    torchrun = "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", 1)) > 1
-    slurm = int(os.environ.get("SLURM_NTASKS", 1)) > 1 and "SLURM_PROCID" in os.environ
-    return torchrun or slurm
 
 
 def _resolve_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:

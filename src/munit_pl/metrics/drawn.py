@@ -1,13 +1,23 @@
-"""How well translations into drawn shoes keep the shape and follow the colour, by the known truth.
+"""How good translations between line drawings and coloured shoes are, by the known truth.
 
 No network takes part: the shape is read off a picture because no part of a drawn shoe is as light
-as its white ground, the colour because the truth says which pixels carry it.
+as its white ground, the colour because the truth says which pixels carry it. What a coloured shoe's
+line drawing should be is known outright.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from inspect import signature
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
+
+from munit_pl.metrics.drawn_edges import edge_f1
+from munit_pl.metrics.energy import energy_distance
+
+Figures = TypeVar("Figures")
 
 # The smallest channel, in [-1, 1]. A pixel half shoe, half ground lies between 0 and 0.53.
 _GROUND = 0.3
@@ -88,8 +98,22 @@ def colour_spread(colours: Tensor) -> Tensor:
     return colours.var(-2).sum(-1).mean().sqrt()
 
 
-class DrawnFigures(NamedTuple):
+def mean_absolute_error(x: Tensor, truth: Tensor) -> Tensor:
+    """Return the mean absolute difference of each picture's values, ``(N,)`` in [0, 255].
+
+    Args:
+        x: Pictures, ``(N, C, H, W)`` in [-1, 1].
+        truth: What they should be, the same shape and range.
+    """
+    return (x - truth).abs().mean((1, 2, 3)) * 127.5
+
+
+class DrawnA2B(NamedTuple):
     """How good translations from line drawings to coloured shoes are.
+
+    64 test shoes of 64 by 64, painted by their maker in the colours of others, come to 0.99, 0.8,
+    71, 0.97, 3.0 and 0; all white translations to 0, 157, 157, 0, 438 and 22; copied drawings to
+    0.33, 118, 118, 0, 310 and 0.
 
     Attributes:
         silhouette_iou: Mean intersection over union of the translations' silhouettes with the
@@ -99,41 +123,111 @@ class DrawnFigures(NamedTuple):
             example gives.
         colour_spread: Spread of body colours over random styles for the same shape, as a share of
             the real set's.
+        colour_energy: Energy distance of the translations' body colours under random styles to
+            the examples' real ones, in [0, 255] units: the distance itself, not its root. It is
+            blind to whether each shape has all colours or each its own, which the spread shows.
+        cycle_error: Mean absolute difference of the drawings and their translations to b and
+            back, in [0, 255]. A translator that changes nothing has none either.
     """
 
     silhouette_iou: float
     guided_error: float
     chance_error: float
     colour_spread: float
+    colour_energy: float
+    cycle_error: float
 
 
-def drawn_figures(
+def drawn_a2b(
     translations: Tensor,
     guided: Tensor,
+    cycled: Tensor,
+    drawings: Tensor,
     silhouettes: Tensor,
     uppers: Tensor,
     examples: Tensor,
     example_uppers: Tensor,
-) -> DrawnFigures:
-    """Measure translations of ``N`` shapes, under ``K`` random styles and under examples.
+) -> DrawnA2B:
+    """Measure translations of ``N`` drawings, under ``K`` random styles and under examples.
 
     Args:
         translations: Under random styles, ``(N, K, 3, H, W)`` in [-1, 1].
-        guided: Shape ``i`` in the style of example ``i``, ``(N, 3, H, W)``.
-        silhouettes: The shapes' true silhouettes, bool ``(N, H, W)``.
-        uppers: Where the shapes' uppers lie, bool ``(N, H, W)``.
-        examples: Coloured shoes, ``(N, 3, H, W)``.
+        guided: Drawing ``i`` in the style of example ``i``, ``(N, 3, H, W)``.
+        cycled: The drawings translated to b under some style and back under their own,
+            ``(N, 3, H, W)``.
+        drawings: The line drawings, ``(N, 3, H, W)``.
+        silhouettes: Their shoes' true silhouettes, bool ``(N, H, W)``.
+        uppers: Where their shoes' uppers lie, bool ``(N, H, W)``.
+        examples: Coloured shoes, ``(N, 3, H, W)``, at least 2.
         example_uppers: Where the examples' uppers lie, bool ``(N, H, W)``.
     """
     k = translations.shape[1]
     flat = translations.flatten(0, 1)
     iou = silhouette_iou(flat, silhouettes.repeat_interleave(k, 0))
-    colours = body_colour(flat, uppers.repeat_interleave(k, 0)).view(-1, k, 3)
+    colours = body_colour(flat, uppers.repeat_interleave(k, 0))
     real, followed = body_colour(examples, example_uppers), body_colour(guided, uppers)
     others = [colour_error(followed, real.roll(i, 0)).mean() for i in range(1, len(real))]
-    return DrawnFigures(
+    return DrawnA2B(
         silhouette_iou=iou.mean().item(),
         guided_error=colour_error(followed, real).mean().item(),
         chance_error=torch.stack(others).mean().item(),
-        colour_spread=(colour_spread(colours) / colour_spread(real)).item(),
+        colour_spread=(colour_spread(colours.view(-1, k, 3)) / colour_spread(real)).item(),
+        colour_energy=energy_distance(colours, real).item(),
+        cycle_error=mean_absolute_error(cycled, drawings).mean().item(),
     )
+
+
+class DrawnB2A(NamedTuple):
+    """How good translations from coloured shoes to line drawings are.
+
+    On 64 test shoes of 64 by 64, the true drawings have 1 and 0, all white translations 0 and 21,
+    copied pictures 0.47 and 37, the drawings of other shoes 0.19 and 34.
+
+    Attributes:
+        edge_f1: Mean F1 score of the translations' ink against the true drawings', pixel by
+            pixel, in [0, 1].
+        paired_error: Mean absolute difference of the translations and the true drawings of the
+            same shoes, in [0, 255].
+    """
+
+    edge_f1: float
+    paired_error: float
+
+
+def drawn_b2a(translations: Tensor, truths: Tensor) -> DrawnB2A:
+    """Measure translations of ``N`` coloured shoes.
+
+    Args:
+        translations: Line drawings made of them, ``(N, 3, H, W)`` in [-1, 1].
+        truths: The true line drawings of the same shoes, the same shape and range.
+    """
+    return DrawnB2A(
+        edge_f1=edge_f1(translations, truths).mean().item(),
+        paired_error=mean_absolute_error(translations, truths).mean().item(),
+    )
+
+
+class DrawnMetric(Metric, Generic[Figures]):
+    """`drawn_a2b` or `drawn_b2a` over all batches and processes.
+
+    Args:
+        measure: Which of the two. Its arguments are those of ``update``, by name.
+    """
+
+    full_state_update = False
+
+    def __init__(self, measure: Callable[..., Figures]) -> None:
+        super().__init__()
+        self.measure = measure
+        self.arguments = tuple(signature(measure).parameters)
+        for name in self.arguments:
+            self.add_state(name, [], dist_reduce_fx="cat")
+
+    def update(self, **tensors: Tensor) -> None:
+        """Add the tensors of ``N`` inputs."""
+        for name in self.arguments:
+            getattr(self, name).append(tensors[name].to(self.device))
+
+    def compute(self) -> Figures:
+        """Return the figures over all inputs so far."""
+        return self.measure(**{name: dim_zero_cat(getattr(self, name)) for name in self.arguments})

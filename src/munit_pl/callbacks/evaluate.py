@@ -1,0 +1,128 @@
+"""A protocol's figures while a model trains, and the checkpoint that was best by one of them."""
+
+import math
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from munit_pl.data.datamodule import TwoDomains
+from munit_pl.evaluation.drawn import Drawn
+from munit_pl.evaluation.instruments import Instruments, load_instruments
+from munit_pl.evaluation.protocols import evaluate, find_protocol, keys
+from munit_pl.evaluation.subject import Subject
+from munit_pl.layers import at_least_one
+from munit_pl.module import MUNITModule
+from munit_pl.translate import Translator
+
+
+class Evaluate(Callback):
+    """Run a protocol every so many iterations, and keep the best checkpoint by one figure.
+
+    Figures go to the loggers as ``eval/...`` and to ``folder/00001000/``, the best checkpoint is
+    ``folder/best.ckpt``. The networks that see are the callback's own: they are in no checkpoint
+    and no process exchanges their gradients. Nothing of the training changes by it.
+
+    Args:
+        folder: Where reports and the best checkpoint go.
+        protocol: Its name.
+        every_n_steps: Iterations from one evaluation to the next.
+        monitor: Key of the figure that decides, such as "a2b/silhouette_iou".
+        mode: "max" if more is better, "min" if less is.
+        limit: Test images of each domain at most, if not as many as the protocol says.
+        networks: Arguments of `load_instruments`.
+        seed: Where random styles come from.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        protocol: str,
+        monitor: str,
+        mode: Literal["min", "max"],
+        every_n_steps: int = 1000,
+        limit: int | None = None,
+        networks: dict[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        at_least_one(every_n_steps=every_n_steps)
+        if mode not in ("min", "max"):
+            raise ValueError(f"mode is {mode!r}, but must be min or max")
+        self.folder = Path(folder)
+        self.protocol = find_protocol(protocol, limit)
+        self.monitor = monitor
+        self.mode = mode
+        self.every_n_steps = every_n_steps
+        self.networks = networks or {}
+        self.seed = seed
+        self.best: float | None = None
+        self._instruments: Instruments | None = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find the networks and refuse data that the protocol cannot use, before training."""
+        if not isinstance(trainer.datamodule, TwoDomains):  # type: ignore[attr-defined]
+            raise TypeError("an evaluation takes test images of this package's data modules")
+        subject = subject_of(trainer, pl_module, self.seed)
+        self.protocol.check(subject)
+        if not isinstance(self.protocol, Drawn):
+            self._instruments = load_instruments(**self.networks, device=subject.device)
+        known = keys(self.protocol, self._instruments)
+        if self.monitor not in known:
+            raise ValueError(f"monitor is {self.monitor}, but must be one of {', '.join(known)}")
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        """Evaluate every ``every_n_steps`` iterations."""
+        if trainer.global_step % self.every_n_steps:
+            return
+        report = evaluate(
+            self.protocol,
+            subject_of(trainer, pl_module, self.seed),
+            self._instruments,
+            {"iteration": str(trainer.global_step)},
+            {"data": "test images of the run"},
+        )
+        figures = {figure.key: figure.value for figure in report.figures}
+        for logger in trainer.loggers:
+            named = {f"eval/{key}": value for key, value in figures.items()}
+            logger.log_metrics(named, trainer.global_step)
+        if trainer.is_global_zero:
+            report.write(self.folder / f"{trainer.global_step:08d}")
+        self._keep_best(trainer, figures)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run has to know."""
+        return {"monitor": self.monitor, "best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there; the best by another figure says nothing of this one."""
+        if state_dict["monitor"] == self.monitor:
+            self.best = state_dict["best"]
+
+    def _keep_best(self, trainer: Trainer, figures: dict[str, float]) -> None:
+        # All processes save or none does, so rounding must not let them decide each for itself.
+        value = trainer.strategy.broadcast(figures[self.monitor])
+        if math.isnan(value) or (self.best is not None and not self._is_better(value, self.best)):
+            return
+        self.best = value
+        trainer.save_checkpoint(self.folder / "best.ckpt")
+
+    def _is_better(self, value: float, other: float) -> bool:
+        return value < other if self.mode == "min" else value > other
+
+
+def subject_of(trainer: Trainer, pl_module: LightningModule, seed: int) -> Subject:
+    """Return what a run trains, and its images, as an evaluation takes them."""
+    datamodule = trainer.datamodule  # type: ignore[attr-defined]
+    assert isinstance(pl_module, MUNITModule)
+    # Copies: a translator's networks are in evaluation mode, and in fp32 whatever trains here.
+    gens = (deepcopy(gen).float() for gen in (pl_module.gen_a, pl_module.gen_b))
+    return Subject(
+        Translator(*gens, device=pl_module.device),
+        datamodule.domains["train"],
+        datamodule.domains["test"],
+        seed,
+        trainer.global_rank,
+        trainer.world_size,
+    )

@@ -1,0 +1,138 @@
+"""The drawn shoes' protocol: exact measures, by the known truth, with no network."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from munit_pl.data.drawn import DrawnShoes, Truth, draw
+from munit_pl.evaluation.report import Figure
+from munit_pl.evaluation.subject import DOMAINS, Measured, Subject
+from munit_pl.metrics.drawn import DrawnA2B, DrawnB2A, DrawnMetric, drawn_a2b, drawn_b2a
+from munit_pl.munit import Domain
+from munit_pl.styles import random_styles
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Exact measures on the drawn shoes, see `DrawnA2B` and `DrawnB2A`.
+
+    Input ``i`` of a domain is translated under random styles, and drawing ``i`` in the style of
+    coloured shoe ``i`` too, which is another shoe. What a perfect model would get is measured on
+    the same drawings, coloured by their maker: in random colours, and in the examples'.
+
+    Args:
+        inputs: Test images of each domain, the first ones.
+        styles: Random styles for each drawing. Coloured shoes are translated under one.
+    """
+
+    name: ClassVar[str] = "drawn"
+    version: ClassVar[int] = 1
+
+    inputs: int = 64
+    styles: int = 8
+
+    def check(self, subject: Subject) -> None:
+        """Raise a `ValueError` if the test images are no drawn shoes, or too few."""
+        for domain in DOMAINS:
+            _shoes(subject, domain, self.inputs)
+
+    def keys(self) -> list[str]:
+        """Return the keys of all figures."""
+        return [*(f"a2b/{key}" for key, *_ in _A2B), *(f"b2a/{key}" for key, *_ in _B2A)]
+
+    def measure(self, subject: Subject) -> Measured:
+        """Measure both directions; no network is needed."""
+        drawings, shoes = (_shoes(subject, domain, self.inputs) for domain in DOMAINS)
+        of_model, of_truth = DrawnMetric(drawn_a2b), DrawnMetric(drawn_a2b)
+        back = DrawnMetric(drawn_b2a)
+        for metric in (of_model, of_truth, back):
+            metric.to(subject.device)
+        for i in subject.share(self.inputs, "drawn shoes"):
+            drawing, shoe = drawings.truth(i), shoes.truth(i)
+            known = {
+                "drawings": drawing.x_a[None],
+                "silhouettes": drawing.silhouette[None],
+                "uppers": drawing.upper[None],
+                "examples": shoe.x_b[None],
+                "example_uppers": shoe.upper[None],
+            }
+            of_model.update(**known, **self._translate(subject, drawing, shoe, i))
+            of_truth.update(**known, **self._paint(subject, drawing, shoe, i))
+            back.update(translations=self._draw(subject, shoe, i), truths=shoe.x_a[None])
+        return Measured(_figures(of_model.compute(), of_truth.compute(), back.compute()), {}, [])
+
+    def _translate(
+        self, subject: Subject, drawing: Truth, shoe: Truth, i: int
+    ) -> dict[str, Tensor]:
+        """Translate a drawing under random styles, in a shoe's style, and there and back."""
+        translator, x_a = subject.translator, drawing.x_a[None]
+        styles = random_styles(
+            self.styles, translator.style_dim("b"), subject.seed, self.name, "a2b", i
+        )
+        translations = translator.translate(x_a, styles, "b")
+        guided = translator.translate(x_a, translator.encode_style(shoe.x_b[None], "b"), "b")[:, 0]
+        own = translator.encode_style(x_a, "a")
+        cycled = translator.translate(translations[:, 0], own, "a")[:, 0]
+        return {"translations": translations, "guided": guided, "cycled": cycled}
+
+    def _paint(self, subject: Subject, drawing: Truth, shoe: Truth, i: int) -> dict[str, Tensor]:
+        """Colour a drawing as a perfect model would."""
+        colours = subject.train_images("b")
+        assert isinstance(colours, DrawnShoes)
+        others = (colours.truth((i * self.styles + j) % len(colours)) for j in range(self.styles))
+        translations = torch.stack([_coloured_as(drawing, other) for other in others])
+        guided = _coloured_as(drawing, shoe)
+        return {
+            "translations": translations[None],
+            "guided": guided[None],
+            "cycled": drawing.x_a[None],
+        }
+
+    def _draw(self, subject: Subject, shoe: Truth, i: int) -> Tensor:
+        """Translate a coloured shoe to a line drawing."""
+        dim = subject.translator.style_dim("a")
+        style = random_styles(1, dim, subject.seed, self.name, "b2a", i)
+        return subject.translator.translate(shoe.x_b[None], style, "a")[:, 0]
+
+
+def _shoes(subject: Subject, domain: Domain, n: int) -> DrawnShoes:
+    if not isinstance(subject.test_images(domain), DrawnShoes):
+        raise ValueError("protocol drawn measures models of the drawn shoes (data=drawn)")
+    images = subject.test_images(domain, n)
+    assert isinstance(images, DrawnShoes)
+    return images
+
+
+def _coloured_as(drawing: Truth, other: Truth) -> Tensor:
+    shoe = replace(drawing.shoe, body=other.shoe.body, sole=other.shoe.sole)
+    height, width = drawing.silhouette.shape
+    return draw(shoe, (height, width)).x_b
+
+
+def _figures(a2b: DrawnA2B, perfect: DrawnA2B, b2a: DrawnB2A) -> list[Figure]:
+    there = [
+        Figure(f"a2b/{key}", label, getattr(a2b, key), better, getattr(perfect, key))
+        for key, label, better in _A2B
+    ]
+    back = [
+        Figure(f"b2a/{key}", label, getattr(b2a, key), better, perfect_value)
+        for key, label, better, perfect_value in _B2A
+    ]
+    return there + back
+
+
+_Rows = tuple[tuple[str, str, Literal["higher", "lower", ""]], ...]
+_A2B: _Rows = (
+    ("silhouette_iou", "shape kept: silhouette IoU", "higher"),
+    ("guided_error", "example followed: colour error, of 255", "lower"),
+    ("chance_error", "the same, were the example ignored", ""),
+    ("colour_spread", "variety: colours' spread for one shape, of the real set's", "higher"),
+    ("colour_energy", "colours as the real set's: energy distance", "lower"),
+    ("cycle_error", "there and back: error, of 255", "lower"),
+)
+_B2A: tuple[tuple[str, str, Literal["higher", "lower"], float], ...] = (
+    ("edge_f1", "lines where they belong: F1 of the ink", "higher", 1.0),
+    ("paired_error", "distance from the true drawing, of 255", "lower", 0.0),
+)

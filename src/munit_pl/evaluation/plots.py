@@ -1,0 +1,283 @@
+"""An evaluation's plots, as PNG files in memory: equal numbers give equal bytes."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Sheet
+from PIL import Image
+
+from munit_pl.evaluation.report import Figure
+from munit_pl.evaluation.style_space import Moments, StyleMap
+
+_DPI = 110
+_BLUE, _ORANGE, _GREY, _PALE = "#2563a8", "#d97706", "#6f757d", "#e3e6ea"
+_SMALL = 8  # points
+
+Curve = npt.NDArray[np.float64]  # (2, points): iterations, values
+
+
+def plot_distributions(distributions: Mapping[str, Sequence[float]]) -> bytes:
+    """Draw a histogram of each set of values, a panel each, with their mean.
+
+    Args:
+        distributions: Values by label. What is no finite number is left out, and its panel says so.
+
+    Raises:
+        ValueError: If there is no set of values.
+    """
+    if not distributions:
+        raise ValueError("there are no values to draw a histogram of")
+    sheet, panels = _panels(len(distributions), 2, (4.6, 2.3))
+    for panel, (label, values) in zip(panels, distributions.items(), strict=True):
+        finite = [value for value in values if math.isfinite(value)]
+        without = f", {len(values) - len(finite)} not finite" * (len(finite) < len(values))
+        said = f"{len(finite)} inputs{without}"
+        if finite:
+            mean = sum(finite) / len(finite)
+            panel.hist(finite, bins=min(30, 5 + len(finite) // 5), color=_BLUE, alpha=0.75)
+            panel.axvline(mean, color=_ORANGE, linewidth=1.5)
+            said = f"mean {mean:.4g} of {said}"
+        panel.set_title(f"{label}\n{said}", fontsize=_SMALL)
+        panel.set_ylabel("inputs", fontsize=_SMALL)
+    return _png(sheet)
+
+
+def plot_figures(figures: Sequence[Figure]) -> bytes:
+    """Draw each figure and that of real images on one line, whose scale is its own.
+
+    A scale goes from 0, or the lower of the two if that is below, to the higher of the two. Figures
+    without a value of real images are left out.
+    """
+    rows = [figure for figure in figures if figure.real is not None]
+    sheet = Sheet(figsize=(9.5, 0.7 + 0.34 * max(1, len(rows))), dpi=_DPI, layout="constrained")
+    axes = sheet.subplots()
+    axes.set_frame_on(False)
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_ylim(max(1, len(rows)) - 0.4, -0.6)
+    axes.set_xticks([])
+    names = [f"{figure.key.split('/')[0]}: {figure.label}" for figure in rows]
+    axes.set_yticks(range(len(rows)), names, fontsize=_SMALL)
+    axes.tick_params(length=0)
+    if not rows:
+        axes.text(0.5, 0, "no figure has a value of real images beside it", ha="center")
+        return _png(sheet)
+    for y, figure in enumerate(rows):
+        _draw_row(axes, y, figure)
+    _write_beside(axes, -0.75, "● model", "◆ real", "")
+    return _png(sheet)
+
+
+def _draw_row(axes: Axes, y: int, figure: Figure) -> None:
+    assert figure.real is not None
+    low, high = min(0, figure.value, figure.real), max(0, figure.value, figure.real)
+    value, real = ((x - low) / ((high - low) or 1) for x in (figure.value, figure.real))
+    axes.plot([0, 1], [y, y], color=_PALE, linewidth=5, solid_capstyle="round", zorder=1)
+    axes.plot([value, real], [y, y], color=_BLUE, linewidth=2, alpha=0.6, zorder=2)
+    axes.plot(real, y, "D", color=_ORANGE, markersize=8, zorder=3)
+    axes.plot(value, y, "o", color=_BLUE, markersize=7, zorder=4)
+    better = {"higher": "more is better", "lower": "less is better", "": ""}[figure.better]
+    _write_beside(axes, y, f"{figure.value:.4g}", f"{figure.real:.4g}", better)
+
+
+def _write_beside(axes: Axes, y: float, value: str, real: str, better: str) -> None:
+    """Write a row's three columns right of the axes, in points, for the layout to make room."""
+    columns = (
+        (50, value, "right", _BLUE),
+        (95, real, "right", _ORANGE),
+        (105, better, "left", _GREY),
+    )
+    for points, text, side, colour in columns:
+        axes.annotate(
+            text,
+            (1, y),
+            (points, 0),
+            textcoords="offset points",
+            ha=side,
+            va="center",
+            color=colour,
+            fontsize=_SMALL,
+            annotation_clip=False,
+        )
+
+
+def plot_curves(logs: Sequence[Path], evaluations: Sequence[Path]) -> bytes | None:
+    """Draw how losses and figures came along while a model was trained.
+
+    Losses are drawn as logged and, more heavily, as a moving average.
+
+    Args:
+        logs: Files ``metrics.csv`` of a run, in the order in which it was started and resumed. What
+            was logged after the point where it was resumed later is not drawn.
+        evaluations: Files ``metrics.json`` of reports in folders called after their iteration.
+
+    Returns:
+        The plot, or None if no file holds anything to draw. Files that are not there are passed
+        over.
+    """
+    losses = _read_logs([path for path in logs if path.is_file()])
+    figures = _read_evaluations([path for path in evaluations if path.is_file()])
+    if not losses and not figures:
+        return None
+    sheet, panels = _panels(len(losses) + len(figures), 3, (3.2, 1.9))
+    for panel, (title, curves) in zip(panels, losses.items(), strict=False):
+        for (name, (steps, values)), colour in zip(curves.items(), (_BLUE, _ORANGE), strict=False):
+            panel.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+            smooth = moving_average(values, max(1, len(values) // 25))
+            panel.plot(steps, smooth, color=colour, linewidth=1.5, label=name)
+        panel.set_title(title, fontsize=_SMALL)
+        if len(curves) > 1:
+            panel.legend(fontsize=_SMALL - 1, frameon=False)
+    for panel, (key, (curve, real)) in zip(panels[len(losses) :], figures.items(), strict=True):
+        panel.plot(*curve, "o-", color=_BLUE, markersize=3, linewidth=1.5)
+        if real is not None:
+            panel.axhline(real, color=_ORANGE, linestyle="--", linewidth=1, label="real images")
+            panel.legend(fontsize=_SMALL - 1, frameon=False)
+        panel.set_title(f"evaluation: {key}", fontsize=_SMALL)
+    for panel in panels:
+        panel.set_xlabel("iteration", fontsize=_SMALL - 1)
+    return _png(sheet)
+
+
+def _read_logs(paths: Sequence[Path]) -> dict[str, dict[str, Curve]]:
+    """Return curves by what they show, those of both domains together."""
+    points: dict[str, dict[float, float]] = {}
+    for path in paths:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = [(_number(row.get("step")), row) for row in csv.DictReader(file)]
+        rows = [(step, row) for step, row in lines if math.isfinite(step)]
+        start = min((step for step, _ in rows), default=math.inf)
+        for column, before in points.items():
+            points[column] = {step: value for step, value in before.items() if step < start}
+        for step, row in rows:
+            for column, text in row.items():
+                if _is_loss(column) and math.isfinite(value := _number(text)):
+                    points.setdefault(column, {})[step] = value
+    curves: dict[str, dict[str, Curve]] = {}
+    for column in sorted(points):
+        if points[column]:
+            title, _, domain = column.rpartition("_")
+            both = (title, f"domain {domain}") if domain in ("a", "b") else (column, column)
+            curve = np.array(sorted(points[column].items())).T
+            curves.setdefault(both[0], {})[both[1]] = curve
+    return curves
+
+
+def _is_loss(column: str | None) -> bool:
+    part, _, name = (column or "").partition("/")
+    return part in ("dis", "gen", "style", "val") and name not in ("lr", "grad_norm")
+
+
+def _read_evaluations(paths: Sequence[Path]) -> dict[str, tuple[Curve, float | None]]:
+    """Return figures over iterations by key, and the last value of real images."""
+    points: dict[str, list[tuple[int, float]]] = {}
+    real: dict[str, float | None] = {}
+    for path in sorted(paths, key=lambda path: int(path.parent.name)):
+        figures: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["figures"]
+        for key, figure in figures.items():
+            points.setdefault(key, []).append((int(path.parent.name), figure["value"]))
+            real[key] = figure["real"]
+    return {key: (np.array(values, dtype=float).T, real[key]) for key, values in points.items()}
+
+
+def _number(text: str | None) -> float:
+    """Return a cell's number; an empty one, or one of a line that was cut off, has none."""
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan
+
+
+def moving_average(values: Curve, width: int) -> Curve:
+    """Return the mean of the ``width`` values around each, of fewer at the ends."""
+    window = np.ones(width)
+    return np.convolve(values, window, "same") / np.convolve(np.ones_like(values), window, "same")
+
+
+def plot_style_map(styles: StyleMap) -> bytes:
+    """Draw encoded and random styles on one plane, and each dimension's moments against N(0, 1).
+
+    Where a picture has no room there is a dot.
+    """
+    sheet = Sheet(figsize=(11, 7.6), dpi=_DPI, layout="constrained")
+    grid = sheet.add_gridspec(2, 2, height_ratios=(3.2, 1))
+    source, target = styles.direction
+    titles = (
+        f"real images of domain {target}, by their style",
+        f"one image of domain {source} in random styles",
+    )
+    layers = styles.encoded, styles.sampled
+    low, high = _square(np.concatenate([layer.points.numpy() for layer in layers]), styles.side)
+    for column, (title, layer) in enumerate(zip(titles, layers, strict=True)):
+        axes = sheet.add_subplot(grid[0, column])
+        x, y = layer.points.T.numpy()
+        axes.scatter(x, y, s=9, color=_GREY, alpha=0.7, linewidths=0)
+        for i, picture in layer.pictures.items():
+            _place(axes, picture, layer.points[i].tolist(), styles.side)
+        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+        axes.set_title(title, fontsize=_SMALL + 2)
+        first, second = styles.explained
+        axes.set_xlabel(f"first axis: {first:.0%} of the variance", fontsize=_SMALL)
+        axes.set_ylabel(f"second axis: {second:.0%}", fontsize=_SMALL)
+        axes.tick_params(labelsize=_SMALL - 1)
+    _draw_moments(sheet.add_subplot(grid[1, :]), styles.found)
+    return _png(sheet)
+
+
+def _square(points: npt.NDArray[np.float64], side: float) -> npt.NDArray[np.float64]:
+    """Return the corners ``(low, high)`` of a square that holds all points and their pictures."""
+    low, high = points.min(0), points.max(0)
+    half = (high - low).max() / 2 + side
+    return (low + high) / 2 + half * np.array([[-1], [1]])
+
+
+def _place(axes: Axes, picture: Image.Image, centre: Sequence[float], side: float) -> None:
+    width, height = (side * length / max(picture.size) / 2 for length in picture.size)
+    x, y = centre
+    axes.imshow(picture, extent=(x - width, x + width, y - height, y + height))
+
+
+def _draw_moments(axes: Axes, found: Moments) -> None:
+    deviation = found.variance.sqrt().numpy()
+    dimensions = np.arange(len(deviation))
+    axes.axhspan(-1, 1, color=_PALE, label="N(0, 1): mean and one deviation")
+    axes.axhline(0, color="white")
+    axes.errorbar(
+        dimensions, found.mean.numpy(), deviation, fmt="o", color=_BLUE, capsize=4, label="encoded"
+    )
+    numbers = zip(found.mean.tolist(), found.variance.tolist(), strict=True)
+    names = [
+        f"{i}\nmean {round(mean, 2) + 0:.2f}\nvar. {var:.2g}"
+        for i, (mean, var) in enumerate(numbers)
+    ]
+    few = dimensions[:: -(-len(names) // 16)]
+    axes.set_xticks(few, [names[i] for i in few], fontsize=_SMALL - 1)
+    axes.tick_params(labelsize=_SMALL - 1)
+    axes.set_title("encoded styles of real images, by dimension", fontsize=_SMALL + 2)
+    axes.margins(y=0.4)
+    axes.legend(fontsize=_SMALL - 1, frameon=False, loc="upper right", ncols=2)
+
+
+def _panels(n: int, columns: int, size: tuple[float, float]) -> tuple[Sheet, list[Axes]]:
+    """Return ``n`` panels of a size in inches, row by row."""
+    columns = min(n, columns)
+    rows = -(-n // columns)
+    sheet = Sheet(figsize=(columns * size[0], rows * size[1]), dpi=_DPI, layout="constrained")
+    panels = [sheet.add_subplot(rows, columns, i + 1) for i in range(n)]
+    for panel in panels:
+        panel.tick_params(labelsize=_SMALL - 1)
+        panel.spines[["top", "right"]].set_visible(False)
+    return sheet, panels
+
+
+def _png(sheet: Sheet) -> bytes:
+    file = io.BytesIO()
+    sheet.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()

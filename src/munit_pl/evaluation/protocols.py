@@ -1,0 +1,104 @@
+"""The protocols by name, and how a report comes of one."""
+
+import time
+from dataclasses import asdict, replace
+from typing import Any
+
+from munit_pl.evaluation.drawn import Drawn
+from munit_pl.evaluation.instruments import Instruments
+from munit_pl.evaluation.munit2018 import Munit2018
+from munit_pl.evaluation.report import Report
+from munit_pl.evaluation.starganv2 import StarGANv2
+from munit_pl.evaluation.subject import Subject
+
+Protocol = Drawn | Munit2018 | StarGANv2
+
+PROTOCOLS: dict[str, Protocol] = {p.name: p for p in (Drawn(), Munit2018(), StarGANv2())}
+
+
+def find_protocol(name: str, limit: int | None = None) -> Protocol:
+    """Return a protocol.
+
+    Args:
+        name: One of ``PROTOCOLS``.
+        limit: Translate so many test images of each domain at most. What comes of it is not the
+            protocol's figure, and the report says so.
+
+    Raises:
+        ValueError: If there is no such protocol, or ``limit`` is too small.
+    """
+    if name not in PROTOCOLS:
+        raise ValueError(f"there is no protocol {name}: there are {', '.join(PROTOCOLS)}")
+    protocol = PROTOCOLS[name]
+    if limit is None or (protocol.inputs is not None and limit >= protocol.inputs):
+        return protocol
+    if limit < 2:
+        raise ValueError(f"the limit is {limit}, but must be at least 2")
+    return replace(protocol, inputs=limit)
+
+
+def evaluate(
+    protocol: Protocol,
+    subject: Subject,
+    instruments: Instruments | None,
+    checkpoint: dict[str, str],
+    data: dict[str, str],
+) -> Report:
+    """Measure a model as a protocol says.
+
+    Args:
+        protocol: From `find_protocol`.
+        subject: The model and its data.
+        instruments: The networks to see with; protocol "drawn" needs none.
+        checkpoint: What the report shall say of the model.
+        data: What it shall say of the data.
+
+    Raises:
+        ValueError: If there are too few images, or the protocol does not fit the data.
+    """
+    start = time.perf_counter()
+    protocol = _unlimited(protocol, subject)
+    if isinstance(protocol, Drawn):
+        measured = protocol.measure(subject)
+    else:
+        measured = protocol.measure(subject, _given(instruments))
+    return Report(
+        protocol=f"{protocol.name} v{protocol.version}",
+        numbers=asdict(protocol),
+        deviations=[*_deviations(protocol), *measured.deviations],
+        figures=measured.figures,
+        distributions=measured.distributions,
+        networks={} if instruments is None else instruments.names(),
+        checkpoint=checkpoint,
+        data=data,
+        seed=subject.seed,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def keys(protocol: Protocol, instruments: Instruments | None) -> list[str]:
+    """Return the keys of the figures that a protocol measures on any data."""
+    return protocol.keys() if isinstance(protocol, Drawn) else protocol.keys(_given(instruments))
+
+
+def _unlimited(protocol: Protocol, subject: Subject) -> Protocol:
+    """Take back a limit that leaves nothing out, where the protocol takes all images."""
+    most = max(map(len, subject.test))
+    if isinstance(protocol, StarGANv2) and protocol.inputs is not None and protocol.inputs >= most:
+        return replace(protocol, inputs=None)
+    return protocol
+
+
+def _given(instruments: Instruments | None) -> Instruments:
+    if instruments is None:
+        raise ValueError("this protocol needs networks to see with")
+    return instruments
+
+
+def _deviations(protocol: Protocol) -> list[str]:
+    published: dict[str, Any] = asdict(PROTOCOLS[protocol.name])
+    return [
+        f"{name} {value} instead of {'all' if published[name] is None else published[name]}"
+        for name, value in asdict(protocol).items()
+        if value != published[name]
+    ]

@@ -1,0 +1,147 @@
+"""What came out of an evaluation, never without the protocol that it followed."""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+_ARROWS = {"higher": "↑", "lower": "↓", "": ""}
+
+
+class Figure(NamedTuple):
+    """One number.
+
+    Attributes:
+        key: Its name in files and for ``monitor``, such as "a2b/silhouette_iou".
+        label: Its name for people; where a network took part, with the network's.
+        value: The number.
+        better: Which way is better; "" marks a number that others are read against.
+        real: The same measure of real images, where there is one: what a perfect model gets.
+    """
+
+    key: str
+    label: str
+    value: float
+    better: Literal["higher", "lower", ""]
+    real: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """An evaluation's outcome.
+
+    Args:
+        protocol: The protocol's name and version, such as "munit2018 v1".
+        numbers: All that the protocol fixes, as used.
+        deviations: Where ``numbers`` are not the protocol's own, in words.
+        figures: What was measured.
+        distributions: Single values behind some figures, by label: one per input.
+        networks: The networks that took part, by what they were for.
+        checkpoint: The model's file and its SHA-256.
+        data: What it was measured on, in words.
+        seed: Where random styles came from.
+        seconds: How long it took.
+
+    Raises:
+        ValueError: If no protocol or no figure is given.
+    """
+
+    protocol: str
+    numbers: dict[str, Any]
+    deviations: Sequence[str]
+    figures: Sequence[Figure]
+    distributions: dict[str, list[float]]
+    networks: dict[str, str]
+    checkpoint: dict[str, str]
+    data: dict[str, str]
+    seed: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if not self.protocol:
+            raise ValueError("a report needs the name of its protocol")
+        if not self.figures:
+            raise ValueError(f"protocol {self.protocol} measured nothing")
+
+    def write(self, folder: Path) -> None:
+        """Write ``metrics.json`` and ``metrics.md`` into ``folder``.
+
+        What is no finite number becomes null in the former: JSON knows neither NaN nor infinity.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        values = json.dumps(_finite(self.as_dict()), indent=1, allow_nan=False)
+        write_whole(folder / "metrics.json", values + "\n")
+        write_whole(folder / "metrics.md", self.markdown())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as plain values, with the versions that it was measured with."""
+        values = asdict(self)
+        values["figures"] = {figure.key: figure._asdict() for figure in self.figures}
+        packages = ("munit-pl", "torch", "torchmetrics")
+        values["versions"] = {package: version(package) for package in packages}
+        values["device"] = {"threads": torch.get_num_threads()}
+        return values
+
+    def markdown(self) -> str:
+        """Return the figures as a table, and below it what they mean."""
+        rows = [
+            f"| {figure.key.split('/')[0]} | {figure.label} | {_short(figure.value)} | "
+            f"{'' if figure.real is None else _short(figure.real)} | "
+            f"{_ARROWS[figure.better]} |"
+            for figure in self.figures
+        ]
+        lines = [
+            f"# {self.title}",
+            "",
+            "| direction | measure | model | real images | better |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+            *(f"- {line}" for line in self.notes()),
+        ]
+        return "\n".join(lines) + "\n"
+
+    @property
+    def title(self) -> str:
+        """The protocol's name, and whether it was followed to the letter."""
+        return f"Protocol {self.protocol}" + (", with deviations" if self.deviations else "")
+
+    def notes(self) -> list[str]:
+        """Say how the figures came about, a line each."""
+        numbers = ", ".join(
+            f"{name} {'all' if value is None else value}" for name, value in self.numbers.items()
+        )
+        networks = [f"{use}: {name}" for use, name in self.networks.items()]
+        return [
+            f"protocol {self.protocol}: {numbers}; seed {self.seed}",
+            *(f"deviation: {line}" for line in self.deviations),
+            *networks,
+            *(f"{name}: {text}" for name, text in (self.checkpoint | self.data).items()),
+            f"{self.seconds:.0f} s",
+        ]
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file that appears under its name when it is complete."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
+    unfinished.replace(path)
+
+
+def _finite(value: Any) -> Any:
+    """Return plain values with None for each number that is not finite."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}"

