@@ -74,8 +74,7 @@ class StarGANv2:
     def _measure(
         self, direction: Direction, subject: Subject, instruments: Instruments, into: Measured
     ) -> None:
-        images = subject.test_images(direction.source)
-        n = self._translated(images)
+        n = self._translated(subject.test_images(direction.source))
         train = subject.train_images(direction.target)
         test = subject.test_images(direction.target)
         subset = min(self.kernel_subset, n * self.outputs, len(train), len(test))
@@ -94,26 +93,37 @@ class StarGANv2:
             add_images(test.load(i, None)[None], False, sets["real"])
         real = sets["real"].values()
         for how, what in (("latent", "random styles"), ("reference", "examples")):
-            per_input = CatMetric(nan_strategy="disable").to(subject.device)
-            diversity = Diversity(instruments.distance, "all").to(subject.device)
-            for i in subject.share(n, f"{direction}: {what}"):
-                styles = self._styles(direction, how, subject, i)
-                outputs = subject.translator.translate(
-                    images.load(i, None)[None], styles, direction.target
-                )
-                # A step's value is that of its own input.
-                per_input.update(diversity(outputs.to(subject.device))[None])
-                add_images(outputs[0], False, sets[how])
             label = f"{what}: diversity, {instruments.distance.name}"
-            spread = subject.in_order(per_input.compute().flatten())
+            diversity, spread = self._translate(direction, how, subject, instruments, sets[how])
             into.distributions[f"{direction}, {label}"] = spread
-            into.figures.append(
-                Figure(f"{direction}/{how}/diversity", label, diversity.compute().item(), "higher")
-            )
+            into.figures.append(Figure(f"{direction}/{how}/diversity", label, diversity, "higher"))
             into.figures.extend(
                 Figure(f"{direction}/{how}/{key}", f"{what}: {name}", value, better, real[key][1])
                 for key, (name, value, better) in sets[how].values().items()
             )
+
+    def _translate(
+        self,
+        direction: Direction,
+        how: str,
+        subject: Subject,
+        instruments: Instruments,
+        outputs_seen: SetComparison,
+    ) -> tuple[float, list[float]]:
+        """Translate one way into a comparison; return the diversity, and that of each input."""
+        images = subject.test_images(direction.source)
+        per_input = CatMetric(nan_strategy="disable").to(subject.device)
+        diversity = Diversity(instruments.distance, "all").to(subject.device)
+        for i in subject.share(self._translated(images), f"{direction}: {how}"):
+            styles = self._styles(direction, how, subject, i)
+            outputs = subject.translator.translate(
+                images.load(i, None)[None], styles, direction.target
+            )
+            # A step's value is that of its own input.
+            per_input.update(diversity(outputs.to(subject.device))[None])
+            add_images(outputs[0], False, outputs_seen)
+        spread = subject.in_order(per_input.compute().flatten())
+        return diversity.compute().item(), spread
 
     def _translated(self, images: Images) -> int:
         """Return how many of a domain's test images are translated."""
