@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--precision", default="fp32")
-    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--batch-size", type=int)
     options = parser.parse_args()
 
     gens = AdaINGenerator(dim=options.dim), AdaINGenerator(dim=options.dim)

@@ -169,3 +169,8 @@ def test_options_out_of_range_are_refused(gens, option, message):
 def test_an_unknown_domain_is_refused(translator):
     with pytest.raises(ValueError, match="the domain is 'c', but must be a or b"):
         translator.translate(images(16, 16), torch.randn(1, 8), "c")
+
+
+def test_on_a_cpu_one_image_is_decoded_at_a_time_unless_told_otherwise(gens):
+    assert Translator(*gens, device="cpu").batch_size == 1
+    assert Translator(*gens, device="cpu", batch_size=8).batch_size == 8

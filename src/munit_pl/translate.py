@@ -30,7 +30,8 @@ class Translator:
         gen_b: Domain b's generator, likewise.
         device: Where to compute: "cpu", "cuda", "mps"; unless given the fastest there is.
         precision: "fp32", or the type that autocast computes with: "bf16", "fp16".
-        batch_size: Images that are decoded at once. More take more memory.
+        batch_size: Images that are decoded at once; unless given 1 on a CPU, where large maps of
+            several images fall out of its caches, and 8 elsewhere.
         tile: Side in pixels of the tiles that layers are computed in, for images larger than the
             device's memory allows. The same images but for rounding; see `munit_pl.tiling`.
         compile: Compile the networks with `torch.compile`, which takes its time for each new size.
@@ -46,19 +47,20 @@ class Translator:
         *,
         device: str | torch.device | None = None,
         precision: Precision = "fp32",
-        batch_size: int = 8,
+        batch_size: int | None = None,
         tile: int | None = None,
         compile: bool = False,
     ) -> None:
         if precision not in _DTYPES:
             raise ValueError(f"precision is {precision!r}, but must be fp32, bf16 or fp16")
-        if batch_size < 1:
+        if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, but must be at least 1")
         if tile is not None:
             check_tile(tile)
         self.device = _find_device(device)
         self.precision: Precision = precision
-        self.batch_size = batch_size if tile is None else 1
+        usual = 1 if self.device.type == "cpu" else 8
+        self.batch_size = (batch_size or usual) if tile is None else 1
         self.tile = tile
         self._gens: dict[Domain, AdaINGenerator] = {"a": gen_a, "b": gen_b}
         for gen in self._gens.values():
@@ -75,7 +77,7 @@ class Translator:
         *,
         device: str | torch.device | None = None,
         precision: Precision = "fp32",
-        batch_size: int = 8,
+        batch_size: int | None = None,
         tile: int | None = None,
         compile: bool = False,
     ) -> "Translator":

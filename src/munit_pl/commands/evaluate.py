@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     compute = parser.add_argument_group("how it is computed")
     compute.add_argument("--device", help="cpu, cuda, mps; the fastest there is unless given")
     compute.add_argument("--precision", default="fp32", choices=get_args(Precision))
-    compute.add_argument("--batch-size", type=int, default=8, metavar="N", help="8")
+    compute.add_argument("--batch-size", type=int, metavar="N", help="cpu 1, else 8")
     networks = parser.add_argument_group("networks to see with")
     networks.add_argument("--features", default="auto", choices=get_args(FeaturesName))
     networks.add_argument("--distance", default="auto", choices=get_args(DistanceName))

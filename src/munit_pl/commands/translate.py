@@ -142,7 +142,7 @@ def _recipe(options: argparse.Namespace, looks: LooksOf) -> Recipe:
         resize=options.resize,
         suffix=f".{options.format}",
         saving=saving,
-        batch_size=options.batch_size,
+        batch_size=options.batch_size or 8,
         animation=options.animate,
         fps=options.fps,
         settings={

@@ -9,7 +9,7 @@ def test_unless_told_otherwise_ten_random_styles_of_domain_b():
     options = parse(["last.ckpt", "photos"])
     assert (options.to, options.styles, options.seed, options.out) == ("b", 10, 0, "translations")
     assert (options.format, options.quality, options.precision) == ("png", 95, "fp32")
-    assert (options.batch_size, options.fps, options.resize) == (8, 12, None)
+    assert (options.batch_size, options.fps, options.resize) == (None, 12, None)
 
 
 def test_inputs_may_stand_before_and_after_options():
