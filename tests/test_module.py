@@ -8,8 +8,7 @@ from lightning.pytorch.plugins import MixedPrecision
 from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
-from munit_pl import MUNITModule
-from munit_pl import module as module_file
+from munit_pl import MUNITModule, perceptual_module
 from munit_pl.networks import AdaINGenerator
 from munit_pl.perceptual import Vgg16
 
@@ -244,11 +243,11 @@ def test_every_option_trains(tiny, options):
 def test_perceptual_term_is_logged_with_its_weights_source_and_not_saved(tiny, monkeypatch):
     vgg = Vgg16("torchvision", {})
     dims = [3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
-    for layer, before, after in zip(module_file_layers(), dims, dims[1:], strict=False):
+    for layer, before, after in zip(vgg_layers(), dims, dims[1:], strict=False):
         vgg.parameters[f"{layer}.weight"] = torch.randn(after, before, 3, 3)
         vgg.parameters[f"{layer}.bias"] = torch.zeros(after)
     asked = []
-    monkeypatch.setattr(module_file, "load_vgg16", lambda **kw: asked.append(kw) or vgg)
+    monkeypatch.setattr(perceptual_module, "load_vgg16", lambda **kw: asked.append(kw) or vgg)
     module = MUNITModule(**tiny, weights={"perceptual": 1.0}, perceptual={"download": False})
     metrics = fit(module, steps=1).callback_metrics
     assert asked == [{"download": False}]
@@ -256,13 +255,13 @@ def test_perceptual_term_is_logged_with_its_weights_source_and_not_saved(tiny, m
     assert not any("vgg" in name or "conv1_1" in name for name in module.state_dict())
 
 
-def module_file_layers():
+def vgg_layers():
     stages = (2, 2, 3, 3, 3)
     return [f"conv{s + 1}_{i + 1}" for s, n in enumerate(stages) for i in range(n)]
 
 
 def test_without_a_perceptual_weight_no_vgg_is_looked_for(tiny, monkeypatch):
-    monkeypatch.setattr(module_file, "load_vgg16", lambda **_: pytest.fail("it was"))
+    monkeypatch.setattr(perceptual_module, "load_vgg16", lambda **_: pytest.fail("it was"))
     fit(MUNITModule(**tiny), steps=1)
 
 

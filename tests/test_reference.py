@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from munit_pl import MUNITModule
 from munit_pl import module as module_file
 from munit_pl.discriminator import MultiScaleDiscriminator
-from munit_pl.formats.nvlabs import _DISCRIMINATOR_NAMES, _generator_names, _rename
+from munit_pl.formats.nvlabs import DISCRIMINATOR_NAMES, _generator_names, rename
 from munit_pl.objective import Decodings, translate
 
 CASES = ["munit_batch2", "munit_cyclic_batch1"]
@@ -102,9 +102,9 @@ def recorded_weights(module, folder, styles):
     for network in ("gen_a", "gen_b", "dis_a", "dis_b"):
         names = _generator_names(module.gen_a.num_downsample)
         if network.startswith("dis"):
-            names = _DISCRIMINATOR_NAMES
+            names = DISCRIMINATOR_NAMES
         theirs = {k.removeprefix(f"{network}."): w for k, w in weights.items() if network in k}
-        ours = _rename(theirs, names, folder)
+        ours = rename(theirs, names, folder)
         renamed |= {f"{network}.{key}": weight for key, weight in ours.items()}
     return renamed
 

@@ -75,3 +75,14 @@ ADVERSARIAL_LOSSES: dict[str, AdversarialLoss] = {
     "lsgan": AdversarialLoss(lsgan_discriminator_loss, lsgan_generator_loss),
     "nsgan": AdversarialLoss(nsgan_discriminator_loss, nsgan_generator_loss),
 }
+
+
+def adversarial_loss(name: str) -> AdversarialLoss:
+    """Return the adversarial loss called ``name``.
+
+    Raises:
+        ValueError: If there is no such loss.
+    """
+    if name not in ADVERSARIAL_LOSSES:
+        raise ValueError(f"gan_loss is {name!r}, but must be {' or '.join(ADVERSARIAL_LOSSES)}")
+    return ADVERSARIAL_LOSSES[name]

@@ -1,19 +1,15 @@
 """MUNIT's four networks as one plain module: what a trained model is used through."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
-
-import torch
-from torch import Tensor, nn
+from typing import Any
 
 from munit_pl.discriminator import MultiScaleDiscriminator
 from munit_pl.initialisation import Initialisation, initialise
 from munit_pl.networks import AdaINGenerator
+from munit_pl.pair import DomainPair
 
-Domain = Literal["a", "b"]
 
-
-class MUNIT(nn.Module):
+class MUNIT(DomainPair):
     """Two auto-encoders and two discriminators, one of each for domain a and for domain b.
 
     Args:
@@ -35,6 +31,11 @@ class MUNIT(nn.Module):
         ValueError: If an argument is out of range.
     """
 
+    gen_a: AdaINGenerator
+    gen_b: AdaINGenerator
+    dis_a: MultiScaleDiscriminator
+    dis_b: MultiScaleDiscriminator
+
     def __init__(
         self,
         input_channels_a: int = 3,
@@ -50,45 +51,6 @@ class MUNIT(nn.Module):
         self.dis_b = MultiScaleDiscriminator(input_channels_b, **discriminator or {})
         self._initialise(**initialisation or {})
 
-    def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
-        """Translate images of domain a to domain b; see `translate`."""
-        return self.translate(x, style)
-
-    def encode(self, x: Tensor, domain: Domain = "a") -> tuple[Tensor, Tensor]:
-        """Return content and style of images of ``domain``; see `AdaINGenerator` for shapes."""
-        return self._generator(domain).encode(x)
-
-    def decode(self, content: Tensor, style: Tensor, domain: Domain = "b") -> Tensor:
-        """Return images of ``domain`` that show ``content`` in ``style``."""
-        return self._generator(domain).decode(content, style)
-
-    def translate(self, x: Tensor, style: Tensor | None = None, to: Domain = "b") -> Tensor:
-        """Translate images to the other domain.
-
-        Args:
-            x: Images of the domain that is not ``to``, ``(N, C, H, W)`` in [-1, 1].
-            style: Styles of domain ``to``, ``(N, style_dim)``: drawn from N(0, I), or an example's
-                from `encode`. Drawn anew if not given.
-            to: The domain to translate to.
-
-        Returns:
-            Images of domain ``to``, of the height and width of ``x``.
-        """
-        if style is None:
-            style = torch.randn(len(x), self.style_dim, device=x.device, dtype=x.dtype)
-        content = self._generator("a" if to == "b" else "b").content_encoder(x)
-        return self.decode(content, style, to)
-
-    @property
-    def style_dim(self) -> int:
-        """Length of a style code."""
-        return self.gen_a.style_dim
-
-    def check_size(self, height: int, width: int) -> None:
-        """Raise a `ValueError` if the networks cannot be trained on images of this size."""
-        self.gen_a.check_size(height, width)
-        self.dis_a.check_size(height, width)
-
     def _initialise(
         self,
         generator: Initialisation = "kaiming",
@@ -99,8 +61,3 @@ class MUNIT(nn.Module):
         initialise(self.gen_b, generator)
         initialise(self.dis_a, discriminator, skip_spectral=skip_spectral)
         initialise(self.dis_b, discriminator, skip_spectral=skip_spectral)
-
-    def _generator(self, domain: Domain) -> AdaINGenerator:
-        if domain not in ("a", "b"):
-            raise ValueError(f"the domain is {domain!r}, but must be a or b")
-        return self.gen_a if domain == "a" else self.gen_b

@@ -9,6 +9,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from munit_pl.generator import DomainGenerator
 from munit_pl.layers import (
     Activation,
     AdaINResBlock,
@@ -173,7 +174,7 @@ class Decoder(nn.Module):
         return self.to_image(x)
 
 
-class AdaINGenerator(nn.Module):
+class AdaINGenerator(DomainGenerator):
     """One domain's auto-encoder: split an image into content and style, and put it back together.
 
     Args:
@@ -186,15 +187,14 @@ class AdaINGenerator(nn.Module):
         activation: "relu", "lrelu" (slope 0.2), "prelu", "selu", "tanh" or "none".
         padding_mode: "reflect", "replicate" or "zeros".
 
-    Attributes:
-        arguments: What the generator was made with: ``AdaINGenerator(**arguments)`` is another.
-        multiple: What both sides of an image must be multiples of, ``2**D``.
-        shortest: The shortest side, in pixels, that the networks can pad by reflection.
-
     Shape:
         Images ``(N, in_channels, H, W)`` in [-1, 1]; ``H`` and ``W`` divisible by ``2**D``.
         Content ``(N, dim * 2**D, H / 2**D, W / 2**D)``; style ``(N, style_dim)``.
     """
+
+    content_encoder: ContentEncoder
+    style_encoder: StyleEncoder
+    decoder: Decoder
 
     def __init__(
         self,
@@ -230,10 +230,10 @@ class AdaINGenerator(nn.Module):
         self.in_channels = in_channels
         self.style_dim = style_dim
         self.num_downsample = num_downsample
-        self.multiple: int = 2**num_downsample
+        self.multiple = 2**num_downsample
         # The style encoder pads one pixel before its last halving, the residual blocks one pixel
         # at the content code's side; a reflected pixel needs a second one beside it.
-        self.shortest: int = max(2 * self.multiple, 2**STYLE_DOWNSAMPLINGS)
+        self.shortest = max(2 * self.multiple, 2**STYLE_DOWNSAMPLINGS)
         self.content_encoder = ContentEncoder(
             in_channels, dim, num_downsample, num_res_blocks, activation, padding_mode
         )
@@ -249,31 +249,6 @@ class AdaINGenerator(nn.Module):
             padding_mode,
         )
 
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the content code and the style code of images ``x``."""
-        return self.content_encoder(x), self.style_encoder(x)
-
-    def decode(self, content: Tensor, style: Tensor) -> Tensor:
-        """Return the images that show ``content``, of either domain, in this domain's ``style``."""
-        return self.decoder(content, style)
-
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` encoded and decoded again."""
         return self.decode(*self.encode(x))
-
-    def check_size(self, height: int, width: int) -> None:
-        """Refuse images of a size that these networks cannot give back.
-
-        Raises:
-            ValueError: If a side is no multiple of ``2**D``, or too short for reflection.
-        """
-        if height % self.multiple or width % self.multiple:
-            raise ValueError(
-                f"images of {height}x{width} cannot pass the generator: with num_downsample="
-                f"{self.num_downsample} both sides must be multiples of {self.multiple}"
-            )
-        if min(height, width) < self.shortest:
-            raise ValueError(
-                f"images of {height}x{width} are too small for the generator: "
-                f"both sides must be at least {self.shortest}"
-            )

@@ -185,8 +185,8 @@ def generator_terms(
     return {term: torch.stack(pair) for term, pair in pairs.items()}
 
 
-def total(terms: Terms, weights: LossWeights) -> Tensor:
-    """Return the weighted sum of ``terms`` over both domains: equation 5."""
+def total(terms: Terms, weights: tuple[float, ...]) -> Tensor:
+    """Return the sum of ``terms`` over both domains, weighted by a named tuple: equation 5."""
     weighted = [getattr(weights, term) * pair.sum() for term, pair in terms.items()]
     return torch.stack(weighted).sum()
 

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from munit_pl.data.images import read_image, to_tensor
 from munit_pl.formats.generators import read_generators
-from munit_pl.munit import Domain
+from munit_pl.generator import DomainGenerator
 from munit_pl.networks import AdaINGenerator, ContentEncoder, Decoder, StyleEncoder
+from munit_pl.pair import Domain
 from munit_pl.tiling import check_tile, decode_tiled, encode_content_tiled, encode_style_tiled
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -33,7 +34,8 @@ class Translator:
         batch_size: Images that are decoded at once; unless given 1 on a CPU, where large maps of
             several images fall out of its caches, and 8 elsewhere.
         tile: Side in pixels of the tiles that layers are computed in, for images larger than the
-            device's memory allows. The same images but for rounding; see `munit_pl.tiling`.
+            device's memory allows. The same images but for rounding; see `munit_pl.tiling`. MUNIT's
+            networks alone can be.
         compile: Compile the networks with `torch.compile`, which takes its time for each new size.
 
     Raises:
@@ -42,8 +44,8 @@ class Translator:
 
     def __init__(
         self,
-        gen_a: AdaINGenerator,
-        gen_b: AdaINGenerator,
+        gen_a: DomainGenerator,
+        gen_b: DomainGenerator,
         *,
         device: str | torch.device | None = None,
         precision: Precision = "fp32",
@@ -57,16 +59,18 @@ class Translator:
             raise ValueError(f"batch_size is {batch_size}, but must be at least 1")
         if tile is not None:
             check_tile(tile)
+            if not isinstance(gen_a, AdaINGenerator):
+                raise ValueError(f"tile is {tile}, but only MUNIT's networks can be tiled")
         self.device = _find_device(device)
         self.precision: Precision = precision
         usual = 1 if self.device.type == "cpu" else 8
         self.batch_size = (batch_size or usual) if tile is None else 1
         self.tile = tile
-        self._gens: dict[Domain, AdaINGenerator] = {"a": gen_a, "b": gen_b}
+        self._gens: dict[Domain, DomainGenerator] = {"a": gen_a, "b": gen_b}
         for gen in self._gens.values():
             gen.to(self.device).eval()
-            if compile:
-                for part in (gen.content_encoder, gen.style_encoder, gen.decoder):
+            for part in (gen.content_encoder, gen.style_encoder, gen.decoder) if compile else ():
+                if part is not None:
                     part.compile()
 
     @classmethod
@@ -92,7 +96,7 @@ class Translator:
         )
 
     @property
-    def generators(self) -> tuple[AdaINGenerator, AdaINGenerator]:
+    def generators(self) -> tuple[DomainGenerator, DomainGenerator]:
         """Domain a's generator and domain b's."""
         return self._gens["a"], self._gens["b"]
 
@@ -101,21 +105,47 @@ class Translator:
         return self._generator(domain).in_channels
 
     def style_dim(self, domain: Domain) -> int:
-        """Return the length of a domain's style codes."""
+        """Return the length of a domain's style codes; 0 if the method has none."""
         return self._generator(domain).style_dim
+
+    @property
+    def reads_styles(self) -> bool:
+        """Whether styles can be read from images, to follow an example."""
+        return all(gen.style_encoder is not None for gen in self._gens.values())
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether images have a content code, from which their own domain can show them again."""
+        return all(gen.has_content_code for gen in self._gens.values())
 
     def read(self, path: str | Path, domain: Domain) -> Tensor:
         """Read an image file as one of ``domain``, ``(1, C, H, W)`` in [-1, 1]."""
         return to_tensor(read_image(Path(path), self.channels(domain)))[None]
 
     @torch.no_grad()
+    def encode_content(self, x: Tensor, domain: Domain) -> Tensor:
+        """Return the contents, ``(N, ...)``, of a domain's images ``(N, C, H, W)`` in [-1, 1].
+
+        Raises:
+            ValueError: If the images have other channels, or a side that is too short or no
+                multiple of what the generator halves.
+        """
+        gen = self.check(x, domain)
+        gen.check_size(*x.shape[2:])
+        parts = torch.split(x, self.batch_size)
+        return torch.cat([self._run(gen.content_encoder, part).float().cpu() for part in parts])
+
+    @torch.no_grad()
     def encode_style(self, x: Tensor, domain: Domain) -> Tensor:
         """Return the styles, ``(N, style_dim)``, of a domain's images ``(N, C, H, W)`` in [-1, 1].
 
         Raises:
-            ValueError: If the images have other channels, or a side is too short.
+            ValueError: If the images have other channels, or a side is too short, or the method
+                reads no styles.
         """
-        encoder = self._checked(x, domain).style_encoder
+        encoder = self.check(x, domain).style_encoder
+        if encoder is None:
+            raise ValueError("this model's method reads no style from an image")
         styles = [self._run(encoder, part) for part in torch.split(x, self.batch_size)]
         return torch.cat(styles).float().cpu()
 
@@ -140,27 +170,56 @@ class Translator:
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, domain: Domain) -> Tensor:
-        """Return images ``(N, C, H, W)`` of ``domain``, encoded and decoded in their own style."""
-        return self._decode(x, domain, self.encode_style(x, domain)[:, None], domain)[:, 0]
+        """Return images ``(N, C, H, W)`` of ``domain``, encoded and decoded in their own style.
+
+        Raises:
+            ValueError: If the images do not fit, or the method has no content code.
+        """
+        if not self.reconstructs:
+            raise ValueError("this model's method has no codes to reconstruct from")
+        own = self.encode_style(x, domain) if self.reads_styles else x.new_empty(len(x), 0)
+        return self._decode(x, domain, own[:, None], domain)[:, 0]
+
+    @torch.no_grad()
+    def decode(self, content: Tensor, styles: Tensor, to: Domain = "b") -> Tensor:
+        """Show contents, from `encode_content`, in styles of domain ``to``.
+
+        Args:
+            content: ``(N, ...)``, of either domain.
+            styles: ``(K, style_dim)``, the same for all contents, or ``(N, K, style_dim)``.
+            to: The domain to show them in.
+
+        Returns:
+            Images, ``(N, K, C', H, W)`` in [-1, 1].
+
+        Raises:
+            ValueError: If shapes do not fit.
+        """
+        gen = self._generator(to)
+        styles = _per_image(styles, len(content), gen.style_dim)
+        k = styles.shape[1]
+        # All pairs of a content and one of its styles, the styles of a content side by side.
+        pairs = torch.arange(len(content) * k)
+        shown = [
+            self._run(gen.decoder, content[these // k], styles.flatten(0, 1)[these]).float().cpu()
+            for these in torch.split(pairs, self.batch_size)
+        ]
+        images = torch.cat(shown)
+        return images.view(len(content), k, *images.shape[1:])
 
     def _decode(self, x: Tensor, source: Domain, styles: Tensor, to: Domain) -> Tensor:
         """Decode each image, of ``source``, in each of its styles of ``to``."""
-        encoder, decoder = self._checked(x, source), self._generator(to)
-        styles = _per_image(styles, len(x), decoder.style_dim)
-        k, (height, width) = styles.shape[1], x.shape[2:]
-        padded, top, left = _pad(x, encoder.multiple)
-        shown = torch.empty(len(x) * k, decoder.in_channels, height, width)
+        gen = self.check(x, source)
+        styles = _per_image(styles, len(x), self.style_dim(to))
+        height, width = x.shape[2:]
+        padded, top, left = _pad(x, gen.multiple)
+        shown = []
         for first in range(0, len(x), self.batch_size):
             images = slice(first, first + self.batch_size)
-            content = self._run(encoder.content_encoder, padded[images])
-            # All pairs of an image and one of its styles, the styles of an image side by side.
-            pairs = torch.arange(len(content) * k)
-            for these in torch.split(pairs, self.batch_size):
-                style = styles[images].flatten(0, 1)[these]
-                y = self._run(decoder.decoder, content[these // k], style)
-                y = y[..., top : top + height, left : left + width]
-                shown[first * k + these] = y.float().cpu()
-        return shown.view(len(x), k, *shown.shape[1:])
+            content = self._run(gen.content_encoder, padded[images])
+            y = self.decode(content, styles[images], to)
+            shown.append(y[..., top : top + height, left : left + width])
+        return torch.cat(shown)
 
     def _run(self, network: nn.Module, *inputs: Tensor) -> Tensor:
         """Compute one network, whole or in tiles."""
@@ -178,13 +237,17 @@ class Translator:
                     y = decode_tiled(network, inputs[0], inputs[1], tile)
         return y
 
-    def _generator(self, domain: Domain) -> AdaINGenerator:
+    def _generator(self, domain: Domain) -> DomainGenerator:
         if domain not in ("a", "b"):
             raise ValueError(f"the domain is {domain!r}, but must be a or b")
         return self._gens[domain]
 
-    def _checked(self, x: Tensor, domain: Domain) -> AdaINGenerator:
-        """Return the domain's generator, which can take ``x``."""
+    def check(self, x: Tensor, domain: Domain) -> DomainGenerator:
+        """Return the domain's generator, which can take images ``x``, ``(N, C, H, W)``.
+
+        Raises:
+            ValueError: If the images have other channels, or a side is too short.
+        """
         gen = self._generator(domain)
         if x.ndim != 4 or x.shape[1] != gen.in_channels:
             raise ValueError(

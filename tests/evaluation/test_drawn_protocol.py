@@ -27,6 +27,7 @@ class Perfect:
     """
 
     device = torch.device("cpu")
+    reads_styles = True
 
     def __init__(self, train, test):
         self.painted = [train[1].truth(i) for i in range(len(train[1]))]
@@ -70,6 +71,7 @@ class Same:
     """Makes one thing of each image, whatever the style."""
 
     device = torch.device("cpu")
+    reads_styles = True
 
     def __init__(self, make):
         self.make = make

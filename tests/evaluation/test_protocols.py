@@ -14,6 +14,7 @@ from munit_pl.evaluation.subject import Measured, Subject
 
 class White:
     device = torch.device("cpu")
+    reads_styles = True
 
     def style_dim(self, domain):
         return 8

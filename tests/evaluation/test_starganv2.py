@@ -45,6 +45,7 @@ class Turning:
     """Colours at the angle of the style: that of an example, or a random one."""
 
     device = CPU
+    reads_styles = True
 
     def __init__(self):
         self.asked = []
@@ -199,7 +200,7 @@ def test_keys_are_those_of_the_figures(subject):
         for measure in MEASURES
     ]
     keys += [f"mean/{how}/{m}" for how in ("latent", "reference") for m in ("diversity", "fd")]
-    assert list(figures_of(measured)) == StarGANv2().keys(instruments) == keys
+    assert list(figures_of(measured)) == StarGANv2().keys(instruments, True) == keys
 
 
 def test_means_are_over_both_directions(subject):

@@ -9,7 +9,7 @@ import torch
 from recorded import REFERENCE
 
 from munit_pl import MUNITModule
-from munit_pl.formats.nvlabs import read_config
+from munit_pl.formats.nvlabs_config import munit_arguments, read_config
 
 CASE = REFERENCE / "munit_cyclic_batch1"
 GENERATOR = {"dim": 2, "style_dim": 3, "mlp_dim": 4, "num_downsample": 2, "num_res_blocks": 2}
@@ -285,7 +285,7 @@ def test_a_configs_values_become_hyper_parameters():
 def test_each_entry_of_a_config_becomes_our_argument(theirs, ours, config, tmp_path):
     for key, value in theirs.items():
         config[key] = config[key] | value if isinstance(value, dict) else value
-    arguments = read_config(write(config, tmp_path))
+    arguments = read_config(write(config, tmp_path), munit_arguments)
     for name, value in ours.items():
         assert value == arguments[name] or value.items() <= arguments[name].items()
     MUNITModule(**arguments | {"weights": {}}).configure_optimizers()
@@ -325,7 +325,7 @@ def test_an_activation_without_tensors_is_the_one_the_config_tells(config, tmp_p
 def test_a_config_of_something_else_is_refused(tmp_path):
     path = write({"model": "pix2pix"}, tmp_path)
     with pytest.raises(ValueError, match=f"{path} is no configuration of the original MUNIT"):
-        read_config(path)
+        read_config(path, munit_arguments)
 
 
 def test_a_missing_config_is_named(tmp_path):
@@ -360,7 +360,7 @@ WRONG = [
     ("lightning", "it is a checkpoint of Lightning, which MUNITModule.load_from_checkpoint reads"),
     ("one gen", "it is one generator without its domain's name"),
     ("one dis", "it is one discriminator without its domain"),
-    ("unit", "it is generators of UNIT, not of MUNIT"),
+    ("unit", "it is generators of UNIT, which UNITModule.from_nvlabs reads"),
     ("our state", "it is something with the entries gen_a.content_encoder"),
     ("empty", "it is something with the entries none"),
     ("list", "it is something with the entries none"),

@@ -47,7 +47,7 @@ class DrawnReport(Callback):
             return
         (self.folder / "drawn.json").write_text(json.dumps(figures, indent=1))
         self._picture(subject.translator, *test).save(self.folder / "drawn.png")
-        print(_sentences(figures, protocol, self.folder / "drawn.png"))
+        print(_sentences(figures, subject.translator, protocol.inputs, self.folder / "drawn.png"))
 
     def _picture(
         self, translator: Translator, drawings: DrawnShoes, shoes: DrawnShoes
@@ -56,17 +56,19 @@ class DrawnReport(Callback):
         kinds = {drawings.truth(i).shoe.kind: i for i in reversed(range(len(drawings)))}
         x = torch.stack([drawings.load(i) for i in sorted(kinds.values())])  # the first of each
         examples = torch.stack([shoes.load(i) for i in range(min(Drawn.styles, len(shoes)))])
+        dim = translator.style_dim("b")
+        k = Drawn.styles if dim else 1
         styles = torch.stack(
-            [
-                random_styles(Drawn.styles, translator.style_dim("b"), self.seed, "picture", i)
-                for i in range(len(x))
-            ]
+            [random_styles(k, dim, self.seed, "picture", i) for i in range(len(x))]
         )
         random = translator.translate(x, styles, "b")
+        rows = [("random styles", torch.cat([x[i : i + 1], random[i]])) for i in range(len(x))]
+        if not translator.reads_styles:
+            return draw_grid(rows)
         guided = translator.translate(x, translator.encode_style(examples, "b"), "b")
         return draw_grid(
             [
-                *(("random styles", torch.cat([x[i : i + 1], random[i]])) for i in range(len(x))),
+                *rows,
                 ("examples", torch.cat([torch.ones_like(x[:1]), examples])),
                 *(("their styles", torch.cat([x[i : i + 1], guided[i]])) for i in range(len(x))),
             ]
@@ -80,13 +82,19 @@ def _datamodule(trainer: Trainer) -> DrawnDataModule:
     return datamodule
 
 
-def _sentences(figures: dict[str, float], protocol: Drawn, picture: Path) -> str:
+def _sentences(
+    figures: dict[str, float], translator: Translator, inputs: int, picture: Path
+) -> str:
     a2b = {key.removeprefix("a2b/"): value for key, value in figures.items()}
-    return (
-        f"On {protocol.inputs} test drawings, {protocol.styles} random styles each:\n"
-        f"  the shape is kept: silhouette IoU {a2b['silhouette_iou']:.3f} (1 is exact)\n"
-        f"  the example is followed: body colour off by {a2b['guided_error']:.1f} of 255, "
-        f"by {a2b['chance_error']:.1f} if it were ignored\n"
-        f"  one drawing gets many colours: {a2b['colour_spread']:.2f} of the real shoes' spread\n"
-        f"Look at {picture}"
-    )
+    lines = [
+        f"On {inputs} test drawings, {Drawn.styles} random styles each:",
+        f"  the shape is kept: silhouette IoU {a2b['silhouette_iou']:.3f} (1 is exact)",
+    ]
+    if translator.reads_styles:
+        lines.append(
+            f"  the example is followed: body colour off by {a2b['guided_error']:.1f} of 255, "
+            f"by {a2b['chance_error']:.1f} if it were ignored"
+        )
+    spread = f"{a2b['colour_spread']:.2f} of the real shoes' spread"
+    lines.append(f"  one drawing gets many colours: {spread}")
+    return "\n".join([*lines, f"Look at {picture}"])

@@ -8,13 +8,13 @@ from typing import Any, Literal
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from munit_pl.adversarial import AdversarialModule
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.instruments import Instruments, load_instruments
 from munit_pl.evaluation.protocols import evaluate, find_protocol, keys
 from munit_pl.evaluation.subject import Subject
 from munit_pl.layers import at_least_one
-from munit_pl.module import MUNITModule
 from munit_pl.translate import Translator
 
 
@@ -68,7 +68,7 @@ class Evaluate(Callback):
         self.protocol.check(subject)
         if not isinstance(self.protocol, Drawn):
             self._instruments = load_instruments(**self.networks, device=subject.device)
-        known = keys(self.protocol, self._instruments)
+        known = keys(self.protocol, self._instruments, subject.translator.reads_styles)
         if self.monitor not in known:
             raise ValueError(f"monitor is {self.monitor}, but must be one of {', '.join(known)}")
 
@@ -115,7 +115,7 @@ class Evaluate(Callback):
 def subject_of(trainer: Trainer, pl_module: LightningModule, seed: int) -> Subject:
     """Return what a run trains, and its images, as an evaluation takes them."""
     datamodule = trainer.datamodule  # type: ignore[attr-defined]
-    assert isinstance(pl_module, MUNITModule)
+    assert isinstance(pl_module, AdversarialModule)
     # Copies: a translator's networks are in evaluation mode, and in fp32 whatever trains here.
     gens = (deepcopy(gen).float() for gen in (pl_module.gen_a, pl_module.gen_b))
     return Subject(

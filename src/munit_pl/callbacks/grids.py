@@ -11,10 +11,10 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from munit_pl.adversarial import AdversarialModule
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.data.images import to_picture
-from munit_pl.module import MUNITModule
-from munit_pl.munit import Domain
+from munit_pl.pair import Domain
 from munit_pl.randomness import generator
 
 Row = tuple[str, Tensor]
@@ -26,7 +26,8 @@ class ImageGrid(Callback):
 
     Rows are the inputs, their reconstructions, translations under styles that stay the same all
     through the run, one under fresh styles, examples, and translations in the examples' styles. A
-    row of fixed styles has one style for all inputs, so a column shows one input's variety.
+    row of fixed styles has one style for all inputs, so a column shows one input's variety. Of a
+    method without styles, or without codes, the rows are fewer.
 
     Args:
         folder: Where the pictures go.
@@ -61,7 +62,7 @@ class ImageGrid(Callback):
         step = trainer.global_step
         if step % self.every_n_steps or not trainer.is_global_zero:
             return
-        assert isinstance(pl_module, MUNITModule)
+        assert isinstance(pl_module, AdversarialModule)
         x_a, x_b = self._inputs(trainer, pl_module.device)
         self.folder.mkdir(parents=True, exist_ok=True)
         with torch.no_grad(), trainer.precision_plugin.forward_context():
@@ -76,7 +77,7 @@ class ImageGrid(Callback):
 
     def rows(
         self,
-        module: MUNITModule,
+        module: AdversarialModule,
         x: Tensor,
         examples: Tensor,
         source: Domain,
@@ -95,12 +96,18 @@ class ImageGrid(Callback):
         """
         n = len(x)
         content, style = module.encode(x, source)
-        rows = [("input", x), ("reconstruction", module.decode(content, style, source))]
+        rows = [("input", x)]
+        if module.gen_a.has_content_code:
+            rows.append(("reconstruction", module.decode(content, style, source)))
+        if not module.style_dim:
+            return [*rows, ("translation", module.decode(content, x.new_empty(n, 0), target))]
         for i in range(self.num_styles):
             z = self._styles(module, 1, "fixed", i).expand(n, -1)
             rows.append((f"style {i + 1}", module.decode(content, z, target)))
         fresh = self._styles(module, n, "fresh", step)
         rows.append(("new styles", module.decode(content, fresh, target)))
+        if module.gen_a.style_encoder is None:
+            return rows
         _, guide = module.encode(examples, target)
         return [*rows, ("example", examples), ("its style", module.decode(content, guide, target))]
 
@@ -109,7 +116,7 @@ class ImageGrid(Callback):
         n = min(self.num_images, *map(len, domains))
         return [torch.stack([d.load(i, None) for i in range(n)]).to(device) for d in domains]
 
-    def _styles(self, module: MUNITModule, n: int, *where: int | str) -> Tensor:
+    def _styles(self, module: AdversarialModule, n: int, *where: int | str) -> Tensor:
         rng = generator(self.seed, "grid", *where)
         return torch.randn(n, module.style_dim, generator=rng).to(module.device)
 

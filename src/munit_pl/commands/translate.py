@@ -22,7 +22,7 @@ from munit_pl.commands.translating.stills import Stills
 from munit_pl.data.images import MODES
 from munit_pl.formats.generators import digest
 from munit_pl.formats.video import require_av
-from munit_pl.munit import Domain
+from munit_pl.pair import Domain
 from munit_pl.translate import Translator
 
 

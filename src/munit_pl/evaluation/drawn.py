@@ -10,7 +10,7 @@ from munit_pl.data.drawn import DrawnShoes, Truth, draw
 from munit_pl.evaluation.report import Figure
 from munit_pl.evaluation.subject import DOMAINS, Measured, Subject
 from munit_pl.metrics.drawn import DrawnA2B, DrawnB2A, DrawnMetric, drawn_a2b, drawn_b2a
-from munit_pl.munit import Domain
+from munit_pl.pair import Domain
 from munit_pl.styles import random_styles
 
 
@@ -72,8 +72,15 @@ class Drawn:
             self.styles, translator.style_dim("b"), subject.seed, self.name, "a2b", i
         )
         translations = translator.translate(x_a, styles, "b")
-        guided = translator.translate(x_a, translator.encode_style(shoe.x_b[None], "b"), "b")[:, 0]
-        own = translator.encode_style(x_a, "a")
+        if translator.reads_styles:
+            guide, own = (
+                translator.encode_style(shoe.x_b[None], "b"),
+                translator.encode_style(x_a, "a"),
+            )
+        else:  # nothing of an example can be followed
+            guide = styles[:1]
+            own = random_styles(1, translator.style_dim("a"), subject.seed, self.name, "own", i)
+        guided = translator.translate(x_a, guide, "b")[:, 0]
         cycled = translator.translate(translations[:, 0], own, "a")[:, 0]
         return {"translations": translations, "guided": guided, "cycled": cycled}
 

@@ -13,7 +13,7 @@ from munit_pl.metrics.inception import Inception, find_inception, load_inception
 from munit_pl.metrics.lite0 import Lite0, load_lite0
 from munit_pl.metrics.lpips import FeatureDistance, lpips_alexnet, read_heads, read_heads_v01
 from munit_pl.metrics.weights import find_alexnet, load_alexnet_weights
-from munit_pl.munit import Domain
+from munit_pl.pair import Domain
 
 FeaturesName = Literal["auto", "inception", "lite0"]
 DistanceName = Literal["auto", "lpips", "lite0"]

@@ -76,9 +76,21 @@ def evaluate(
     )
 
 
-def keys(protocol: Protocol, instruments: Instruments | None) -> list[str]:
-    """Return the keys of the figures that a protocol measures on any data."""
-    return protocol.keys() if isinstance(protocol, Drawn) else protocol.keys(_given(instruments))
+def keys(
+    protocol: Protocol, instruments: Instruments | None, reads_styles: bool = True
+) -> list[str]:
+    """Return the keys of the figures that a protocol measures on any data.
+
+    Args:
+        protocol: From `find_protocol`.
+        instruments: The networks to see with; protocol "drawn" needs none.
+        reads_styles: Whether the model's method reads styles from images.
+    """
+    if isinstance(protocol, Drawn):
+        return protocol.keys()
+    if isinstance(protocol, StarGANv2):
+        return protocol.keys(_given(instruments), reads_styles)
+    return protocol.keys(_given(instruments))
 
 
 def _unlimited(protocol: Protocol, subject: Subject) -> Protocol:

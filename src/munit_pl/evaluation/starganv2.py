@@ -52,24 +52,27 @@ class StarGANv2:
                 )
             subject.test_images(domain, self._translated(test))
 
-    def keys(self, instruments: Instruments) -> list[str]:
-        """Return the keys of all figures."""
+    def keys(self, instruments: Instruments, reads_styles: bool) -> list[str]:
+        """Return the keys of all figures, fewer for a method that reads no style from an image."""
         in_directions = [
             f"{direction}/{how}/{key}"
             for direction in DIRECTIONS
-            for how in ("latent", "reference")
+            for how in _hows(reads_styles)
             for key in ("diversity", *SetComparison.keys)
         ]
         return in_directions + [
-            f"mean/{how}/{key}" for how in ("latent", "reference") for key in ("diversity", "fd")
+            f"mean/{how}/{key}" for how in _hows(reads_styles) for key in ("diversity", "fd")
         ]
 
     def measure(self, subject: Subject, instruments: Instruments) -> Measured:
         """Measure both directions, with random styles and with examples."""
         measured = Measured([], {}, [])
+        if not subject.translator.reads_styles:
+            measured.deviations.append("no examples, since the method reads no style from an image")
         for direction in DIRECTIONS:
             self._measure(direction, subject, instruments, measured)
-        return measured._replace(figures=measured.figures + _means(measured.figures))
+        means = _means(measured.figures, _hows(subject.translator.reads_styles))
+        return measured._replace(figures=measured.figures + means)
 
     def _measure(
         self, direction: Direction, subject: Subject, instruments: Instruments, into: Measured
@@ -85,14 +88,15 @@ class StarGANv2:
             )
         sets = {
             how: SetComparison(instruments.features, subset, subject.seed, subject.device)
-            for how in ("latent", "reference", "real")
+            for how in (*_hows(subject.translator.reads_styles), "real")
         }
         for i in subject.share(len(train), f"{direction}: training images"):
             add_images(train.load(i, None)[None], True, *sets.values())
         for i in subject.share(len(test), f"{direction}: test images"):
             add_images(test.load(i, None)[None], False, sets["real"])
         real = sets["real"].values()
-        for how, what in (("latent", "random styles"), ("reference", "examples")):
+        for how in _hows(subject.translator.reads_styles):
+            what = _WHAT[how]
             label = f"{what}: diversity, {instruments.distance.name}"
             diversity, spread = self._translate(direction, how, subject, instruments, sets[how])
             into.distributions[f"{direction}, {label}"] = spread
@@ -141,11 +145,19 @@ class StarGANv2:
         return subject.translator.encode_style(x, direction.target)
 
 
-def _means(figures: Sequence[Figure]) -> list[Figure]:
+_WHAT = {"latent": "random styles", "reference": "examples"}
+
+
+def _hows(reads_styles: bool) -> list[str]:
+    """Return where styles come from, as far as the method has it."""
+    return list(_WHAT) if reads_styles else ["latent"]
+
+
+def _means(figures: Sequence[Figure], hows: Sequence[str]) -> list[Figure]:
     """Return the means over both directions: what the paper prints."""
     by_key = {figure.key: figure for figure in figures}
     means = []
-    for how in ("latent", "reference"):
+    for how in hows:
         for name in ("diversity", "fd"):
             there, back = (by_key[f"{direction}/{how}/{name}"] for direction in DIRECTIONS)
             value = (there.value + back.value) / 2

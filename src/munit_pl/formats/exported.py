@@ -1,7 +1,7 @@
 """A trained model's generators as one safetensors file: what translating needs, and no more.
 
 The file holds the tensors under ``gen_a.`` and ``gen_b.``, and in its metadata, under
-``munit_pl``, a JSON text with the arguments of both `AdaINGenerator`.
+``munit_pl``, a JSON text that says of each generator its kind and its arguments.
 """
 
 import json
@@ -14,14 +14,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from munit_pl.networks import AdaINGenerator
+from munit_pl.generator import DomainGenerator
 
 _KEY = "munit_pl"
 
-Arguments = dict[str, Any]
+Description = dict[str, dict[str, Any]]
 
 
-def export_generators(path: str | Path, gen_a: AdaINGenerator, gen_b: AdaINGenerator) -> None:
+def export_generators(path: str | Path, gen_a: DomainGenerator, gen_b: DomainGenerator) -> None:
     """Write both generators to ``path``, which appears when it is complete.
 
     Args:
@@ -35,18 +35,20 @@ def export_generators(path: str | Path, gen_a: AdaINGenerator, gen_b: AdaINGener
         for name, gen in gens.items()
         for key, tensor in gen.state_dict().items()
     }
-    arguments = {name: gen.arguments for name, gen in gens.items()}
+    description = {
+        name: {"kind": type(gen).__name__, "arguments": gen.arguments} for name, gen in gens.items()
+    }
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(tensors, unfinished, {_KEY: json.dumps(arguments)})
+    save_file(tensors, unfinished, {_KEY: json.dumps(description)})
     unfinished.replace(path)
 
 
-def read_exported(path: Path) -> tuple[dict[str, Arguments], Mapping[str, Tensor]]:
+def read_exported(path: Path) -> tuple[Description, Mapping[str, Tensor]]:
     """Read what `export_generators` wrote.
 
     Returns:
-        The arguments of ``gen_a`` and ``gen_b``, and all tensors by name.
+        Kind and arguments of ``gen_a`` and ``gen_b``, and all tensors by name.
 
     Raises:
         ValueError: If the file is something else.

@@ -10,15 +10,18 @@ from torch import Tensor
 
 from munit_pl.formats.exported import read_exported
 from munit_pl.formats.nvlabs import read_checkpoint
-from munit_pl.networks import AdaINGenerator
+from munit_pl.formats.nvlabs_unit import holds_unit, read_unit_checkpoint
+from munit_pl.generator import DomainGenerator
 
-Generators = tuple[AdaINGenerator, AdaINGenerator]
+Generators = tuple[DomainGenerator, DomainGenerator]
+Description = dict[str, dict[str, Any]]
 
 
 def read_generators(path: str | Path, config_path: str | Path | None = None) -> Generators:
     """Read the generators of a checkpoint, of an exported model or of the original MUNIT's file.
 
-    Nothing but tensors and plain values is unpickled.
+    Nothing but tensors and plain values is unpickled. What the generators are is looked up by name
+    among `DomainGenerator.kinds`, so one of another package must have been imported.
 
     Args:
         path: A ``.ckpt`` of ``munit-train``, a ``.safetensors`` of `export_generators`, or the
@@ -36,10 +39,10 @@ def read_generators(path: str | Path, config_path: str | Path | None = None) -> 
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}")
     if _is_safetensors(path):
-        arguments, state = read_exported(path)
+        description, state = read_exported(path)
     else:
-        arguments, state = _read_pickled(path, Path(config_path) if config_path else None)
-    gen_a, gen_b = (_build(name, arguments[name], state, path) for name in ("gen_a", "gen_b"))
+        description, state = _read_pickled(path, Path(config_path) if config_path else None)
+    gen_a, gen_b = (_build(name, description, state, path) for name in ("gen_a", "gen_b"))
     return gen_a, gen_b
 
 
@@ -57,41 +60,47 @@ def _is_safetensors(path: Path) -> bool:
         return file.read(9)[8:] == b"{"  # after the header's length
 
 
-def _read_pickled(
-    path: Path, config_path: Path | None
-) -> tuple[dict[str, dict[str, Any]], Mapping[str, Tensor]]:
+def _read_pickled(path: Path, config_path: Path | None) -> tuple[Description, Mapping[str, Tensor]]:
     try:  # mapped: the optimisers' states, two thirds of a checkpoint, are never read
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception:  # not mappable is the format of torch 0.3 and 0.4, or no checkpoint at all
         checkpoint = None
-    if isinstance(checkpoint, Mapping) and {"state_dict", "hyper_parameters"} <= checkpoint.keys():
-        given = checkpoint["hyper_parameters"]
-        generator = given.get("generator") or {}
-        return {
-            f"gen_{domain}": {"in_channels": given.get(f"input_channels_{domain}", 3), **generator}
-            for domain in "ab"
-        }, checkpoint["state_dict"]
-    arguments, states = read_checkpoint(path, None, config_path)
-    return {
+    if isinstance(checkpoint, Mapping) and {"state_dict", "generators"} <= checkpoint.keys():
+        return checkpoint["generators"], checkpoint["state_dict"]
+    unit = holds_unit(path)
+    read = read_unit_checkpoint if unit else read_checkpoint
+    arguments, states = read(path, None, config_path)
+    description = {
         f"gen_{domain}": {
-            "in_channels": arguments[f"input_channels_{domain}"],
-            **arguments["generator"],
+            "kind": "UNITGenerator" if unit else "AdaINGenerator",
+            "arguments": {
+                "in_channels": arguments[f"input_channels_{domain}"],
+                **arguments["generator"],
+            },
         }
         for domain in "ab"
-    }, {f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()}
+    }
+    return description, {
+        f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()
+    }
 
 
 def _build(
-    name: str, arguments: Mapping[str, Any], state: Mapping[str, Tensor], path: Path
-) -> AdaINGenerator:
+    name: str, description: Description, state: Mapping[str, Tensor], path: Path
+) -> DomainGenerator:
     own = {  # copied, since a mapped file may change under a running program
         key.removeprefix(f"{name}."): tensor.clone()
         for key, tensor in state.items()
         if key.startswith(f"{name}.")
     }
     try:
+        kind = DomainGenerator.kinds[description[name]["kind"]]
+    except (KeyError, TypeError):
+        known = ", ".join(DomainGenerator.kinds)
+        raise ValueError(f"{path} describes no {name} that is known here: {known}") from None
+    try:
         with torch.device("meta"):  # no weights are drawn that would be thrown away
-            generator = AdaINGenerator(**arguments)
+            generator = kind(**description[name]["arguments"])
         generator.load_state_dict(own, assign=True)
     except (RuntimeError, TypeError, ValueError) as error:
         detail = " ".join(str(error).split())

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from torch import Tensor
+from torch import Tensor, nn
+
+from munit_pl.formats.nvlabs_config import munit_arguments, read_config
 
 StateDict = dict[str, Tensor]
 
-_BLOCK = r"(conv\.(?:weight|bias)|norm\.(?:gamma|beta)|activation\.weight)"
-_NORM = {"none": "none", "bn": "batch", "in": "instance", "ln": "layer", "sn": "spectral"}
-_INIT = {"gaussian": "normal"}
+BLOCK = r"(conv\.(?:weight|bias)|norm\.(?:gamma|beta)|activation\.weight)"
 
 
 def read_checkpoint(
@@ -37,96 +36,50 @@ def read_checkpoint(
     Raises:
         ValueError: If a file is something else; the message says what.
     """
-    arguments = read_config(config_path) if config_path else {}
-    gens = _read_pair(gen_path, "enc_content.model.0.conv.weight", "generators")
+    arguments = read_config(config_path, munit_arguments) if config_path else {}
+    gens = read_pair(gen_path, "enc_content.model.0.conv.weight", "generators")
     sizes = {domain: _generator_sizes(state, gen_path) for domain, state in gens.items()}
     arguments |= {f"input_channels_{d}": sizes[d].pop("in_channels") for d in gens}
     if sizes["a"] != sizes["b"]:
         raise ValueError(f"{gen_path}: the two generators differ: {sizes['a']} and {sizes['b']}")
     arguments["generator"] = arguments.get("generator", {}) | sizes["a"]
     names = _generator_names(sizes["a"]["num_downsample"])
-    states = {f"gen_{d}": _rename(state, names, gen_path) for d, state in gens.items()}
+    states = {f"gen_{d}": rename(state, names, gen_path) for d, state in gens.items()}
     if dis_path:
-        dises = _read_pair(dis_path, "cnns.0.0.conv.weight", "discriminators")
-        sizes_a, sizes_b = (_discriminator_sizes(dises[d]) for d in "ab")
-        if sizes_a != sizes_b:
-            raise ValueError(f"{dis_path}: the discriminators differ: {sizes_a} and {sizes_b}")
-        asked = arguments.get("discriminator", {})
-        if sizes_a["norm"] == "none" and asked.get("norm") == "instance":
-            sizes_a["norm"] = "instance"  # which has no tensors
-        arguments["discriminator"] = asked | sizes_a
-        states |= {
-            f"dis_{d}": _rename(state, _DISCRIMINATOR_NAMES, dis_path) for d, state in dises.items()
-        }
+        states |= read_discriminators(dis_path, arguments)
     return arguments, states
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Return the arguments of `MUNITModule` that the original's YAML file asks for."""
-    try:
-        config = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML file") from error
-    if not isinstance(config, dict) or not {"gen", "dis", "gan_w"} <= config.keys():
-        raise ValueError(f"{path} is no configuration of the original MUNIT: no gen, dis, gan_w")
-    try:
-        return _translate(config)
-    except KeyError as error:
-        raise ValueError(f"{path} has no or an unknown {error.args[0]}") from None
+def read_discriminators(path: Path, arguments: dict[str, Any]) -> dict[str, StateDict]:
+    """Read both discriminators, and enter their sizes into ``arguments`` of a module."""
+    dises = read_pair(path, "cnns.0.0.conv.weight", "discriminators")
+    sizes_a, sizes_b = (_discriminator_sizes(dises[d]) for d in "ab")
+    if sizes_a != sizes_b:
+        raise ValueError(f"{path}: the discriminators differ: {sizes_a} and {sizes_b}")
+    asked = arguments.get("discriminator", {})
+    if sizes_a["norm"] == "none" and asked.get("norm") == "instance":
+        sizes_a["norm"] = "instance"  # which has no tensors
+    arguments["discriminator"] = asked | sizes_a
+    return {f"dis_{d}": rename(state, DISCRIMINATOR_NAMES, path) for d, state in dises.items()}
 
 
-def _translate(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `MUNITModule` for a configuration in the original's keys."""
-    gen, dis = config["gen"], config["dis"]
-    pad = {"zero": "zeros"}
-    return {
-        "input_channels_a": config["input_dim_a"],
-        "input_channels_b": config["input_dim_b"],
-        "generator": {
-            "dim": gen["dim"],
-            "style_dim": gen["style_dim"],
-            "mlp_dim": gen["mlp_dim"],
-            "num_downsample": gen["n_downsample"],
-            "num_res_blocks": gen["n_res"],
-            "activation": gen["activ"],
-            "padding_mode": pad.get(gen["pad_type"], gen["pad_type"]),
-        },
-        "discriminator": {
-            "dim": dis["dim"],
-            "num_layers": dis["n_layer"],
-            "num_scales": dis["num_scales"],
-            "norm": _NORM[dis["norm"]],
-            "activation": dis["activ"],
-            "padding_mode": pad.get(dis["pad_type"], dis["pad_type"]),
-        },
-        "initialisation": {
-            "generator": _INIT.get(config["init"], config["init"]),
-            "skip_spectral": True,
-        },
-        "gan_loss": dis["gan_type"],
-        "weights": {
-            "gan": float(config["gan_w"]),
-            "image": float(config["recon_x_w"]),
-            "style": float(config["recon_s_w"]),
-            "content": float(config["recon_c_w"]),
-            "cycle": float(config["recon_x_cyc_w"]),
-            "perceptual": float(config["vgg_w"]),
-        },
-        "optimizer": {
-            "lr": float(config["lr"]),  # YAML takes 1e-4 for a word
-            "betas": [float(config["beta1"]), float(config["beta2"])],
-            "weight_decay": float(config["weight_decay"]),
-        },
-        "scheduler": {
-            "step_size": config.get("step_size", 1),
-            "gamma": float(config["gamma"]) if config["lr_policy"] == "step" else 1.0,
-        },
-    }
+def load_states(
+    module: nn.Module,
+    states: Mapping[str, StateDict],
+    gen_path: str | Path,
+    dis_path: str | Path | None,
+) -> None:
+    """Put the networks that were read into a module; a misfit names the file it comes from."""
+    for name, state in states.items():
+        try:
+            module.get_submodule(name).load_state_dict(state)
+        except RuntimeError as error:  # many lines, of which the first names no file
+            path = gen_path if name.startswith("gen") else dis_path
+            detail = " ".join(str(error).split())
+            raise ValueError(f"{path} does not fit the networks: {detail}") from None
 
 
-def _read_pair(path: Path, landmark: str, content: str) -> dict[str, StateDict]:
+def read_pair(path: Path, landmark: str, content: str) -> dict[str, StateDict]:
     """Return both domains' tensors, or say what the file holds instead."""
     try:
         file = torch.load(path, map_location="cpu", weights_only=True)
@@ -159,7 +112,7 @@ def _describe(states: Mapping[str, Any]) -> str:
     if any(key.startswith("cnns.") for key in keys):
         return "discriminators (dis_*.pt)" if first else "one discriminator without its domain"
     if any(key.startswith("enc.model.") for key in keys):
-        return "generators of UNIT, not of MUNIT"
+        return "generators of UNIT, which UNITModule.from_nvlabs reads"
     return f"something with the entries {', '.join(map(str, list(keys)[:3])) or 'none'}"
 
 
@@ -169,16 +122,16 @@ def _generator_sizes(state: StateDict, path: Path) -> dict[str, Any]:
         if key not in state:
             raise ValueError(f"{path} is incomplete: it has no {key}")
     dim, in_channels = state["enc_content.model.0.conv.weight"].shape[:2]
-    depth = _count(state, r"enc_content\.model\.(\d+)\.conv\.weight") - 1
+    depth = count(state, r"enc_content\.model\.(\d+)\.conv\.weight") - 1
     sizes = {
         "in_channels": in_channels,
         "dim": dim,
         "style_dim": state["enc_style.model.6.weight"].shape[0],
         "mlp_dim": state["mlp.model.0.fc.weight"].shape[0],
         "num_downsample": depth,
-        "num_res_blocks": _count(state, r"dec\.model\.0\.model\.(\d+)\.model\.0\.conv\.weight"),
+        "num_res_blocks": count(state, r"dec\.model\.0\.model\.(\d+)\.model\.0\.conv\.weight"),
     }
-    return sizes | _prelu(state)
+    return sizes | prelu(state)
 
 
 def _discriminator_sizes(state: StateDict) -> dict[str, Any]:
@@ -193,19 +146,20 @@ def _discriminator_sizes(state: StateDict) -> dict[str, Any]:
             norm = name
     sizes = {
         "dim": state["cnns.0.0.conv.weight"].shape[0],
-        "num_layers": _count(state, r"cnns\.0\.(\d+)\.conv\.(?:module\.)?bias"),
-        "num_scales": _count(state, r"cnns\.(\d+)\.0\.conv\.weight"),
+        "num_layers": count(state, r"cnns\.0\.(\d+)\.conv\.(?:module\.)?bias"),
+        "num_scales": count(state, r"cnns\.(\d+)\.0\.conv\.weight"),
         "norm": norm,
     }
-    return sizes | _prelu(state)
+    return sizes | prelu(state)
 
 
-def _prelu(state: StateDict) -> dict[str, str]:
+def prelu(state: StateDict) -> dict[str, str]:
     """Return the activation where the tensors tell it: only "prelu" has any."""
     return {"activation": "prelu"} if any("activation" in key for key in state) else {}
 
 
-def _count(state: StateDict, pattern: str) -> int:
+def count(state: StateDict, pattern: str) -> int:
+    """Return how many different first groups of ``pattern`` the tensors' names have."""
     return len({m[1] for m in map(re.compile(pattern).fullmatch, state) if m})
 
 
@@ -213,20 +167,20 @@ def _generator_names(depth: int) -> dict[str, str]:
     """Return patterns of the original's names and ours, for ``depth`` halvings of the side."""
     convolutions = "|".join(map(str, range(depth + 1)))
     names = {
-        rf"enc_style\.model\.([0-4])\.{_BLOCK}": r"style_encoder.layers.\1.\2",
+        rf"enc_style\.model\.([0-4])\.{BLOCK}": r"style_encoder.layers.\1.\2",
         r"enc_style\.model\.6\.(weight|bias)": r"style_encoder.head.\1",
-        rf"enc_content\.model\.({convolutions})\.{_BLOCK}": r"content_encoder.layers.\1.\2",
-        rf"dec\.model\.{2 * depth + 1}\.{_BLOCK}": r"decoder.to_image.\1",
+        rf"enc_content\.model\.({convolutions})\.{BLOCK}": r"content_encoder.layers.\1.\2",
+        rf"dec\.model\.{2 * depth + 1}\.{BLOCK}": r"decoder.to_image.\1",
         r"dec\.model\.0\.model\.(\d+)\.model\.0\.(activation\.weight)": r"decoder.res_blocks.\1.\2",
     }
     for i in (0, 1):
-        block = rf"model\.(\d+)\.model\.{i}\.{_BLOCK}"
+        block = rf"model\.(\d+)\.model\.{i}\.{BLOCK}"
         names[rf"enc_content\.model\.{depth + 1}\.{block}"] = (
             rf"content_encoder.res_blocks.\1.conv{i + 1}.\2"
         )
         names[rf"dec\.model\.0\.{block}"] = rf"decoder.res_blocks.\1.conv{i + 1}.\2"
     for i in range(depth):
-        names[rf"dec\.model\.{2 * i + 2}\.{_BLOCK}"] = rf"decoder.up_blocks.{i}.\1"
+        names[rf"dec\.model\.{2 * i + 2}\.{BLOCK}"] = rf"decoder.up_blocks.{i}.\1"
     for i in range(3):
         names[rf"mlp\.model\.{i}\.fc\.(weight|bias)"] = rf"decoder.mlp.{2 * i}.\1"
         names[rf"mlp\.model\.{i}\.activation\.(weight)"] = rf"decoder.mlp.{2 * i + 1}.\1"
@@ -234,17 +188,17 @@ def _generator_names(depth: int) -> dict[str, str]:
 
 
 _SPECTRAL = r"cnns\.(\d+)\.(\d+)\.conv\.module\."
-_DISCRIMINATOR_NAMES = {
+DISCRIMINATOR_NAMES = {
     _SPECTRAL + "weight_bar": r"scales.\1.\2.conv.parametrizations.weight.original",
     _SPECTRAL + "weight_([uv])": r"scales.\1.\2.conv.parametrizations.weight.0._\3",
     _SPECTRAL + "bias": r"scales.\1.\2.conv.bias",
-    rf"cnns\.(\d+)\.(\d+)\.{_BLOCK}": r"scales.\1.\2.\3",
+    rf"cnns\.(\d+)\.(\d+)\.{BLOCK}": r"scales.\1.\2.\3",
     r"cnns\.(\d+)\.(\d+)\.(norm\.\w+)": r"scales.\1.\2.\3",
     r"cnns\.(\d+)\.(\d+)\.(weight|bias)": r"scales.\1.\2.\3",
 }
 
 
-def _rename(state: StateDict, names: Mapping[str, str], path: Path) -> StateDict:
+def rename(state: StateDict, names: Mapping[str, str], path: Path) -> StateDict:
     """Return ``state`` under our names, without statistics that the original never used.
 
     Adaptive instance normalisation registered dummy statistics, and before torch 0.4 every

@@ -5,9 +5,9 @@ import pytest
 from munit_pl.commands.translating.options import parse
 
 
-def test_unless_told_otherwise_ten_random_styles_of_domain_b():
+def test_unless_told_otherwise_images_go_to_domain_b_as_png():
     options = parse(["last.ckpt", "photos"])
-    assert (options.to, options.styles, options.seed, options.out) == ("b", 10, 0, "translations")
+    assert (options.to, options.styles, options.seed, options.out) == ("b", None, 0, "translations")
     assert (options.format, options.quality, options.precision) == ("png", 95, "fp32")
     assert (options.batch_size, options.fps, options.resize) == (None, 12, None)
 

@@ -42,19 +42,35 @@ def choose_looks(
     Raises:
         InputError: If an example cannot be read, or there are no such styles.
     """
+    _check_method(options, translator)
     if options.reconstruct:
         return lambda name: [OWN], []
+    style_dim = translator.style_dim(options.to)
+    k = options.styles or (10 if style_dim else 1)
     if options.fresh:
-        k, style_dim = options.styles, translator.style_dim(options.to)
         _vary(random_looks(k, style_dim, options.seed), options)  # to hear of mistakes at once
         return lambda name: _vary(random_looks(k, style_dim, options.seed, name), options), []
     header: list[Cell] = []
     if examples:
         chosen, header = _read_examples(options, translator, examples)
     else:
-        chosen = random_looks(options.styles, translator.style_dim(options.to), options.seed)
+        chosen = random_looks(k, style_dim, options.seed)
     looks = _vary(chosen, options)
     return lambda name: looks, header if len(looks) == len(header) else []
+
+
+def _check_method(options: argparse.Namespace, translator: Translator) -> None:
+    """Refuse what the model's method does not have."""
+    if options.reconstruct and not translator.reconstructs:
+        raise InputError("--reconstruct: this model's method has no codes to reconstruct from")
+    if options.like and not translator.reads_styles:
+        raise InputError("--like: this model's method reads no style from an image")
+    many = (options.styles or 1) > 1 or options.interpolate or options.set or options.sweep
+    if many and not translator.style_dim(options.to):
+        raise InputError(
+            "this model's method has no styles, so each image has one translation: leave out "
+            "--styles, --interpolate, --set and --sweep"
+        )
 
 
 def _read_examples(

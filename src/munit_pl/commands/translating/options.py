@@ -39,7 +39,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_intermixed_args(arguments)
     if contradiction := _contradiction(options):
         parser.error(contradiction)
-    options.styles = options.styles or 10
     return options
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from munit_pl.commands.translating.looks import How, Look
 from munit_pl.commands.translating.options import Size
 from munit_pl.commands.translating.outputs import Settings, fingerprint
-from munit_pl.munit import Domain
+from munit_pl.pair import Domain
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,253 @@
+"""What every method's LightningModule shares: two players, updated in turns by manual optimisation."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, StepLR
+
+from munit_pl.objective import Terms, total
+from munit_pl.pair import DomainPair
+from munit_pl.randomness import generator as place
+
+Images = tuple[Tensor, Tensor]
+
+
+@dataclass
+class Part:
+    """A share of a batch, on its way through both updates of an iteration.
+
+    Attributes:
+        x_a: Images of domain a, ``(N, C, H, W)`` in [-1, 1].
+        x_b: Images of domain b.
+        draws: The method's random numbers for these images, each ``(N, ...)``.
+        share: The part's share of the batch.
+        alone: Whether it is the whole batch.
+        memo: What the first update leaves for the second to use again.
+    """
+
+    x_a: Tensor
+    x_b: Tensor
+    draws: dict[str, Tensor]
+    share: float
+    alone: bool
+    memo: Any = None
+
+
+class AdversarialModule(DomainPair, LightningModule):
+    """Two generators and two discriminators that learn against each other.
+
+    Each iteration updates the discriminators and the generators, in the method's order, on the same
+    images, and counts as one step of the trainer. Batches are pairs ``(x_a, x_b)`` of images
+    ``(N, C, H, W)`` in [-1, 1].
+
+    A method is a subclass. Its ``__init__`` makes the four networks of `DomainPair` and saves as
+    hyper-parameters at least ``optimizer``, ``scheduler``, ``clip_norm``, ``accumulate`` and
+    ``seed``; it sets ``weights`` and says what is drawn and what is minimised.
+
+    Attributes:
+        weights: A named tuple of the terms' weights; "gan" weighs the discriminators' term too.
+        generators_first: Whether the generators' update comes before the discriminators'.
+        paired: Whether ``x_a[i]`` and ``x_b[i]`` must show the same thing.
+        adam: The method's arguments of `torch.optim.Adam`, where ``optimizer`` gives no others.
+    """
+
+    generators_first: ClassVar[bool] = False
+    paired: ClassVar[bool] = False
+    adam: ClassVar[dict[str, Any]] = {"lr": 1e-4, "betas": (0.5, 0.999), "weight_decay": 1e-4}
+
+    weights: tuple[float, ...]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self._logging = False
+
+    def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:
+        """Return the random numbers for ``N`` images of each domain, each ``(N, ...)``.
+
+        They are a function of the images' sizes, the seed and ``where``: the iteration in training.
+        """
+        raise NotImplementedError
+
+    def discriminator_terms(self, part: Part) -> Terms:
+        """Return the discriminators' terms, unweighted, a pair each: domain a's and domain b's."""
+        raise NotImplementedError
+
+    def generator_terms(self, part: Part) -> Terms:
+        """Return the generators' terms, likewise."""
+        raise NotImplementedError
+
+    def validation_terms(self, x_a: Tensor, x_b: Tensor, draws: dict[str, Tensor]) -> Terms:
+        """Return the generators' terms for images that are not trained on."""
+        return self.generator_terms(Part(x_a, x_b, draws, share=1.0, alone=True))
+
+    def term_name(self, term: str) -> str:
+        """Return a term's name in the logs."""
+        return term
+
+    def log_codes(self, parts: Sequence[Part]) -> None:
+        """Log what the method wants known of its codes in an iteration that is written down."""
+
+    def make_scheduler(self, optimizer: Optimizer) -> LRScheduler:
+        """Return the schedule of one optimiser, stepped once an iteration."""
+        return StepLR(optimizer, **{"step_size": 100_000, "gamma": 0.5} | self.hparams["scheduler"])
+
+    def training_step(self, batch: Images, batch_idx: int) -> None:
+        """Update both players, then the learning rates."""
+        # Logging costs more than a small network's update, so it is left to the iterations that the
+        # trainer writes down.
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        self._logging = (self.trainer.global_step + 1) % every == 0
+        parts = self._split(batch)
+        updates = {"dis": self._update_discriminators, "gen": self._update_generators}
+        order = ("gen", "dis") if self.generators_first else ("dis", "gen")
+        terms = {player: updates[player](parts) for player in order}
+        if self._logging:  # after both: Lightning forgets what is logged before a counted step
+            for player, optimizer in zip(("dis", "gen"), self.trainer.optimizers, strict=True):
+                self._log_update(player, terms[player], optimizer)
+            self.log_codes(parts)
+        for config in self.trainer.lr_scheduler_configs:
+            cast(Any, config.scheduler).step()  # no plateau schedule
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Measure and clip a gradient that the precision plugin has unscaled."""
+        clip_norm = self.hparams["clip_norm"]
+        if clip_norm is None and not self._logging:
+            return
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if self._logging:
+            name = "gen" if optimizer is self.trainer.optimizers[1] else "dis"
+            self.log(f"{name}/grad_norm", norm)
+        if clip_norm is not None:
+            clip_grads_with_norm_(parameters, clip_norm, norm)
+
+    def validation_step(self, batch: Images, batch_idx: int) -> None:
+        """Log the generators' terms on images that are not trained on."""
+        x_a, x_b = batch
+        terms = self.validation_terms(x_a, x_b, self.draw(x_a, x_b, "validation", batch_idx))
+        values = {f"val/{self.term_name(term)}": pair.sum() for term, pair in terms.items()}
+        self.log_dict(values, batch_size=len(x_a), sync_dist=True)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return one Adam for both discriminators and one for both generators."""
+        arguments = self.adam | self.hparams["optimizer"]
+        pairs = (self.dis_a, self.dis_b), (self.gen_a, self.gen_b)
+        optimizers = [Adam([*a.parameters(), *b.parameters()], **arguments) for a, b in pairs]
+        return optimizers, [self.make_scheduler(optimizer) for optimizer in optimizers]
+
+    def on_fit_start(self) -> None:
+        """Refuse a fused Adam under fp16: it unscales gradients too late to measure and clip."""
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        if scaled and self.hparams["optimizer"].get("fused"):
+            raise ValueError("optimizer fused=True cannot be had with precision 16-mixed")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note what the generators are, so that they can be used without this module."""
+        checkpoint["generators"] = {
+            f"gen_{domain}": {"kind": type(gen).__name__, "arguments": gen.arguments}
+            for domain, gen in (("a", self.gen_a), ("b", self.gen_b))
+        }
+
+    def draw_normal(self, shape: Iterable[int], n: int, *where: int | str) -> Tensor:
+        """Draw N(0, 1) for ``n`` images, ``(n, *shape)``, as a function of the seed and ``where``.
+
+        Every process of a distributed run draws other numbers, and all together those that one
+        process would draw for all their images.
+        """
+        shape, first, seed = tuple(shape), self.global_rank * n, self.hparams["seed"]
+        # In fp32 whatever the default is, so that all precisions draw the same numbers.
+        samples = [
+            torch.randn(shape, generator=place(seed, *where, first + i), dtype=torch.float32)
+            for i in range(n)
+        ]
+        return torch.stack(samples).to(next(self.parameters()))
+
+    def _split(self, batch: Images) -> list[Part]:
+        """Split a batch as ``accumulate`` says and give each part its random numbers."""
+        x_a, x_b = batch
+        n, k = len(x_a), self.hparams["accumulate"]
+        draws = self.draw(x_a, x_b, self.trainer.global_step)
+        chunks = list(zip(x_a.chunk(k), x_b.chunk(k), strict=True))
+        drawn = {name: values.chunk(k) for name, values in draws.items()}
+        return [
+            Part(
+                a,
+                b,
+                {name: values[i] for name, values in drawn.items()},
+                share=len(a) / n,
+                alone=len(chunks) == 1,
+            )
+            for i, (a, b) in enumerate(chunks)
+        ]
+
+    def _update_discriminators(self, parts: Sequence[Part]) -> list[Terms]:
+        optimizer = self.trainer.optimizers[0]
+        optimizer.zero_grad()
+        terms = [self._backward(self.discriminator_terms(part), part) for part in parts]
+        self._step_discriminators(optimizer)
+        return terms
+
+    def _step_discriminators(self, optimizer: Optimizer) -> None:
+        """Step without Lightning's wrapper, which would count a second step of the iteration.
+
+        Under fp16 the gradient is unscaled here and the step skipped if it overflowed; the
+        generators' step, which goes through Lightning, updates the scale for both.
+        """
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None:
+            scaler.unscale_(optimizer)
+        self.on_before_optimizer_step(optimizer)
+        if scaler is not None:
+            scaler.step(optimizer)
+        else:
+            optimizer.step()
+
+    def _update_generators(self, parts: Sequence[Part]) -> list[Terms]:
+        optimizer = self.trainer.optimizers[1]
+        counted = cast("list[LightningOptimizer]", self.optimizers())[1]
+        optimizer.zero_grad()
+        with self.toggled_optimizer(optimizer):  # no gradients for the discriminators' weights
+            terms = [self._backward(self.generator_terms(part), part) for part in parts]
+        counted.step()
+        return terms
+
+    def _backward(self, terms: Terms, part: Part) -> Terms:
+        """Add one part's share to the gradient and return its share of the terms."""
+        terms = {term: part.share * pair for term, pair in terms.items()}
+        self.manual_backward(total(terms, self.weights))
+        return terms
+
+    def _log_update(self, name: str, part_terms: list[Terms], optimizer: Optimizer) -> None:
+        """Log one update's terms, their weighted sum and the learning rate."""
+        terms = {
+            term: torch.stack([of_part[term].detach() for of_part in part_terms]).sum(0)
+            for term in part_terms[0]
+        }
+        values = {
+            f"{name}/{self.term_name(term)}_{domain}": value
+            for term, pair in terms.items()
+            for domain, value in zip("ab", pair, strict=True)
+        }
+        self.log_dict(values | {f"{name}/lr": optimizer.param_groups[0]["lr"]})
+        self.log(f"{name}/total", total(terms, self.weights), prog_bar=True)
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` with its mappings and sequences as dicts and lists, which checkpoints hold.
+
+    Configurations come as containers of their own, and a checkpoint with those does not load.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    return value

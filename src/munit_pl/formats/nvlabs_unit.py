@@ -1,0 +1,88 @@
+"""Checkpoints that the original MUNIT's code made of UNIT; see `munit_pl.formats.nvlabs`."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from munit_pl.formats.nvlabs import (
+    BLOCK,
+    StateDict,
+    count,
+    prelu,
+    read_discriminators,
+    read_pair,
+    rename,
+)
+from munit_pl.formats.nvlabs_config import read_config, unit_arguments
+
+_LANDMARK = "enc.model.0.conv.weight"
+
+
+def holds_unit(path: Path) -> bool:
+    """Tell whether a file holds UNIT's generators."""
+    try:
+        file = torch.load(path, map_location="cpu", weights_only=True)
+        return _LANDMARK in file["a"]
+    except Exception:  # whatever else it is, others say
+        return False
+
+
+def read_unit_checkpoint(
+    gen_path: Path, dis_path: Path | None = None, config_path: Path | None = None
+) -> tuple[dict[str, Any], dict[str, StateDict]]:
+    """Read UNIT's networks as the original saved them.
+
+    Args:
+        gen_path: The generators' file.
+        dis_path: The discriminators' file.
+        config_path: The run's YAML file. Where it and the shapes disagree, the shapes are right.
+
+    Returns:
+        Arguments of `UNITModule`, and the state dictionaries of its networks by name
+        (``gen_a``, ``gen_b``, and with ``dis_path`` ``dis_a``, ``dis_b``).
+
+    Raises:
+        ValueError: If a file is something else; the message says what.
+    """
+    arguments = read_config(config_path, unit_arguments) if config_path else {}
+    gens = read_pair(gen_path, _LANDMARK, "generators of UNIT")
+    sizes = {domain: _sizes(state) for domain, state in gens.items()}
+    arguments |= {f"input_channels_{d}": sizes[d].pop("in_channels") for d in gens}
+    if sizes["a"] != sizes["b"]:
+        raise ValueError(f"{gen_path}: the two generators differ: {sizes['a']} and {sizes['b']}")
+    arguments["generator"] = arguments.get("generator", {}) | sizes["a"]
+    names = unit_names(sizes["a"]["num_downsample"])
+    states = {f"gen_{d}": rename(state, names, gen_path) for d, state in gens.items()}
+    if dis_path:
+        states |= read_discriminators(dis_path, arguments)
+    return arguments, states
+
+
+def _sizes(state: StateDict) -> dict[str, Any]:
+    """Return arguments of `UNITGenerator`, as the shapes of the original's tensors tell them."""
+    dim, in_channels = state[_LANDMARK].shape[:2]
+    return {
+        "in_channels": in_channels,
+        "dim": dim,
+        "num_downsample": count(state, r"enc\.model\.(\d+)\.conv\.weight") - 1,
+        "num_res_blocks": count(state, r"dec\.model\.0\.model\.(\d+)\.model\.0\.conv\.weight"),
+    } | prelu(state)
+
+
+def unit_names(depth: int) -> dict[str, str]:
+    """Return patterns of the original's names and ours, for ``depth`` halvings of the side."""
+    convolutions = "|".join(map(str, range(depth + 1)))
+    names = {
+        rf"enc\.model\.({convolutions})\.{BLOCK}": r"content_encoder.layers.\1.\2",
+        rf"dec\.model\.{2 * depth + 1}\.{BLOCK}": r"decoder.to_image.\1",
+    }
+    for i in (0, 1):
+        block = rf"model\.(\d+)\.model\.{i}\.{BLOCK}"
+        names[rf"enc\.model\.{depth + 1}\.{block}"] = (
+            rf"content_encoder.res_blocks.\1.conv{i + 1}.\2"
+        )
+        names[rf"dec\.model\.0\.{block}"] = rf"decoder.res_blocks.\1.conv{i + 1}.\2"
+    for i in range(depth):
+        names[rf"dec\.model\.{2 * i + 2}\.{BLOCK}"] = rf"decoder.up_blocks.{i}.\1"
+    return names
