@@ -4,6 +4,9 @@ from PIL import Image
 
 from munit_pl import DrawnDataModule, UnpairedDataModule
 from munit_pl.data.datamodule import TwoDomains
+from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.unpaired import sample_at
+from munit_pl.metrics.drawn import silhouette_iou
 
 
 class Run:
@@ -169,6 +172,61 @@ def test_a_crop_larger_than_the_resize_is_refused(tmp_path):
 def test_impossible_loaders_are_refused(option):
     with pytest.raises(ValueError, match=option):
         DrawnDataModule(**{option: -1})
+
+
+def test_drawn_pairs_show_the_same_shoe_at_the_places_of_domain_a():
+    datamodule = DrawnDataModule(length=6, batch_size=2, seed=3, paired=True)
+    drawn = batches(datamodule)
+    shoes = datamodule.domains["train"][0]
+    for step, (x_a, x_b) in enumerate(drawn):
+        truths = [shoes.truth(sample_at(2 * step + i, 6, "a", 3)) for i in range(2)]
+        assert torch.equal(x_a, torch.stack([truth.x_a for truth in truths]))
+        assert torch.equal(x_b, torch.stack([truth.x_b for truth in truths]))
+        silhouettes = torch.stack([truth.silhouette for truth in truths])
+        assert silhouette_iou(x_b, silhouettes).min() > 0.95
+
+
+def test_drawn_validation_pairs_show_the_test_shoes_of_domain_a():
+    datamodule = DrawnDataModule(test_length=5, batch_size=3, paired=True)
+    datamodule.setup("fit")
+    x_a, x_b = (torch.cat(xs) for xs in zip(*datamodule.val_dataloader(), strict=True))
+    truths = [datamodule.domains["test"][0].truth(i) for i in range(5)]
+    assert torch.equal(x_a, torch.stack([truth.x_a for truth in truths]))
+    assert torch.equal(x_b, torch.stack([truth.x_b for truth in truths]))
+
+
+def test_drawn_batches_without_pairs_show_each_domains_own_shoes():
+    ((x_a, x_b),) = batches(DrawnDataModule(length=4, batch_size=4, seed=3), n=1)
+    for name, x in (("a", x_a), ("b", x_b)):
+        own = DrawnShoes(name, "train", 4, seed=3)
+        assert torch.equal(x, torch.stack([own.load(sample_at(i, 4, name, 3)) for i in range(4)]))
+
+
+def test_drawn_pairs_resume_and_share_processes_as_others_do():
+    (whole,) = batches(DrawnDataModule(batch_size=4, paired=True), n=1, global_step=3)
+    parts = [
+        batches(
+            DrawnDataModule(batch_size=2, paired=True),
+            1,
+            global_step=3,
+            world_size=2,
+            global_rank=r,
+        )[0]
+        for r in (0, 1)
+    ]
+    for domain in (0, 1):
+        assert torch.equal(whole[domain], torch.cat([part[domain] for part in parts]))
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_what_evaluation_uses_is_the_same_with_pairs_and_without(split):
+    modules = [DrawnDataModule(length=3, test_length=3, paired=p) for p in (True, False)]
+    for module, paired in zip(modules, (True, False), strict=True):
+        module.setup("fit")
+        assert module.paired == paired
+    for ours, theirs in zip(*(module.domains[split] for module in modules), strict=True):
+        assert [ours.truth(i).shoe for i in range(3)] == [theirs.truth(i).shoe for i in range(3)]
+        assert all(torch.equal(ours.load(i), theirs.load(i)) for i in range(3))
 
 
 def test_drawn_splits_and_domains_show_different_shoes():

@@ -30,6 +30,13 @@ def test_another_seed_split_domain_or_index_shows_another_shoe():
     assert len(shoes) == 200
 
 
+def test_a_domain_can_show_the_shoes_of_the_other():
+    own, other = DrawnShoes("a", "test", 3), DrawnShoes("b", "test", 3, shoes_of="a")
+    for index in range(3):
+        assert own.truth(index).shoe == other.truth(index).shoe
+        assert torch.equal(other.load(index), own.truth(index).x_b)
+
+
 def test_size_changes_the_resolution_only():
     assert DrawnShoes("a", "test", 1).truth(0).shoe == (
         DrawnShoes("a", "test", 1, (32, 80)).truth(0).shoe
@@ -165,6 +172,7 @@ def test_a_sample_of_64_takes_at_most_5_ms():
     [
         ({"domain": "c"}, "domain must be 'a' or 'b', got 'c'"),
         ({"split": "val"}, "split must be 'train' or 'test', got 'val'"),
+        ({"shoes_of": "c"}, "shoes_of must be 'a', 'b' or None, got 'c'"),
         ({"length": 0}, "length must be at least 1, got 0"),
         ({"size": (64, 15)}, "size must be at least 16 by 16, got 64 by 15"),
     ],

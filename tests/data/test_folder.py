@@ -83,6 +83,35 @@ def test_an_upright_image_is_what_is_cropped(tmp_path):
     assert folder.load(0, None).shape == (3, 40, 30)
 
 
+@pytest.mark.parametrize(("half", "left"), [("left", 0), ("right", 35)])
+def test_a_half_is_the_folder_of_images_cut_in_two(save, tmp_path, half, left):
+    Image.open(save(60, 70)).crop((left, 0, left + 35, 60)).save(tmp_path / "cut.png")
+    options = {"resize": 40, "crop": (38, 36)}
+    halves = ImageFolder([tmp_path / "x.png"], half=half, **options)
+    cut = ImageFolder([tmp_path / "cut.png"], **options)
+    for rng in (lambda: None, lambda: generator(3)):
+        assert torch.equal(halves.load(0, rng()), cut.load(0, rng()))
+
+
+def test_halves_are_those_of_the_upright_image(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # seen after a quarter turn: 8 wide, 21 high
+    lying = positions(8, 21)
+    lying.save(tmp_path / "x.png", exif=exif)
+    folder = ImageFolder([tmp_path / "x.png"], resize=None, crop=None, half="right")
+    folder.check_sizes()
+    x = folder.load(0, None)
+    seen = torch.rot90(to_tensor(lying), -1, (1, 2))  # clockwise
+    assert torch.equal(x, seen[:, :, 4:])
+
+
+def test_an_image_without_equal_halves_is_named(save):
+    folder = ImageFolder([save(300, 301)], half="left")
+    for use in (folder.check_sizes, lambda: folder.load(0, None)):
+        with pytest.raises(ValueError, match=r"x\.png' is 300x301 .* even width"):
+            use()
+
+
 def test_the_first_files_are_kept(save):
     files = [save(8, 8, f"{i}.png") for i in range(4)]
     folder = ImageFolder(files, max_images=3)
@@ -171,6 +200,7 @@ def test_every_load_consumes_the_same_draws(mapped):
     ("options", "message"),
     [
         ({"channels": 2}, "channels is 2, but must be 1, 3 or 4"),
+        ({"half": "top"}, "half is 'top', but must be 'left', 'right' or None"),
         ({"resize": 0}, "resize is 0, but must be at least 1, or None"),
         ({"crop": (8, 0)}, "crop is 8x0, but both sides must be at least 1"),
         ({"max_images": 0}, "max_images is 0, but must be at least 1, or None"),

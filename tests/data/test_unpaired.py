@@ -67,6 +67,20 @@ def test_augmentation_is_a_function_of_seed_domain_and_position():
     assert len(draws) == 4
 
 
+def test_pairs_share_the_order_and_the_augmentation_of_domain_a():
+    paired = TrainingPairs(Numbers(5), Numbers(5), seed=1, paired=True)
+    unpaired = TrainingPairs(Numbers(5), Numbers(5), seed=1)
+    for position in (0, 3, 7, 12):
+        a, b = paired[position]
+        assert torch.equal(a, b)
+        assert torch.equal(a, unpaired[position][0])
+
+
+def test_pairs_of_unequal_domains_are_refused():
+    with pytest.raises(ValueError, match="domain a has 5 images and domain b 6, but pairs need"):
+        TrainingPairs(Numbers(5), Numbers(6), paired=True)
+
+
 def test_validation_reads_every_image_in_order_without_augmentation():
     pairs = ValidationPairs(Numbers(2), Numbers(3))
     read = [[x.tolist() for x in pairs[i]] for i in range(len(pairs))]

@@ -15,6 +15,7 @@ from munit_pl.data.images import Colour, list_images, read_list
 from munit_pl.data.unpaired import Domain, StreamSampler, TrainingPairs, ValidationPairs
 from munit_pl.layers import at_least_one
 
+DomainName = Literal["a", "b"]
 Split = Literal["train", "test"]
 Loader = DataLoader[tuple[Tensor, Tensor]]
 
@@ -30,9 +31,17 @@ class TwoDomains(LightningDataModule):
         batch_size: Images of each domain in one process and iteration.
         num_workers: Processes that load images.
         seed: What the order and the augmentation depend on.
+        paired: Whether the two images of a batch's place show the same thing.
     """
 
-    def __init__(self, size: tuple[int, int], batch_size: int, num_workers: int, seed: int) -> None:
+    def __init__(
+        self,
+        size: tuple[int, int],
+        batch_size: int,
+        num_workers: int,
+        seed: int,
+        paired: bool = False,
+    ) -> None:
         super().__init__()
         at_least_one(batch_size=batch_size)
         if num_workers < 0:
@@ -41,11 +50,16 @@ class TwoDomains(LightningDataModule):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
+        self.paired = paired
         self.domains: dict[Split, tuple[Domain, Domain]] = {}
 
     def make_domains(self, split: Split) -> tuple[Domain, Domain]:
         """Return both domains' images of a split."""
         raise NotImplementedError
+
+    def batch_domains(self, split: Split) -> tuple[Domain, Domain]:
+        """Return what a split's batches are read from: its ``domains``, unless overridden."""
+        return self.domains[split]
 
     def setup(self, stage: str | None = None) -> None:
         """Find the images of both splits."""
@@ -54,7 +68,7 @@ class TwoDomains(LightningDataModule):
 
     def train_dataloader(self) -> Loader:
         """Return the stream of training batches, from the trainer's current iteration on."""
-        pairs = TrainingPairs(*self.domains["train"], seed=self.seed)
+        pairs = TrainingPairs(*self.batch_domains("train"), seed=self.seed, paired=self.paired)
         trainer = self.trainer
         assert trainer is not None
         sampler = StreamSampler(
@@ -68,7 +82,7 @@ class TwoDomains(LightningDataModule):
 
     def val_dataloader(self) -> Loader:
         """Return all pairs of test images, in order."""
-        return self._loader(ValidationPairs(*self.domains["test"]))
+        return self._loader(ValidationPairs(*self.batch_domains("test")))
 
     def _loader(
         self, pairs: TrainingPairs | ValidationPairs, sampler: StreamSampler | None = None
@@ -151,7 +165,7 @@ class UnpairedDataModule(TwoDomains):
         """List both domains' images of a split and make sure that they can hold the crop."""
         return self._make_domain(split, "a"), self._make_domain(split, "b")
 
-    def _make_domain(self, split: Split, domain: Literal["a", "b"]) -> ImageFolder:
+    def _make_domain(self, split: Split, domain: DomainName) -> ImageFolder:
         name = f"{split}_{domain}"
         if split == "test" and not (self.root / self.folders[name]).exists():
             name = f"train_{domain}"
@@ -173,6 +187,8 @@ class UnpairedDataModule(TwoDomains):
 class DrawnDataModule(TwoDomains):
     """The embedded data set: line drawings of shoes (a) and coloured shoes (b).
 
+    Equal indices of ``domains`` show different shoes always, as the evaluation asks for.
+
     Args:
         size: Height and width of the drawings, at least 16.
         length: Training drawings of each domain.
@@ -180,6 +196,7 @@ class DrawnDataModule(TwoDomains):
         batch_size: Drawings of each domain in one process and iteration.
         num_workers: Processes that draw.
         seed: What the shoes and their order depend on.
+        paired: Training and validation batches hold domain a's shoes in both domains.
     """
 
     def __init__(
@@ -190,15 +207,21 @@ class DrawnDataModule(TwoDomains):
         batch_size: int = 1,
         num_workers: int = 0,
         seed: int = 0,
+        paired: bool = False,
     ) -> None:
         height, width = size
-        super().__init__((height, width), batch_size, num_workers, seed)
+        super().__init__((height, width), batch_size, num_workers, seed, paired)
         self.lengths = {"train": length, "test": test_length}
 
     def make_domains(self, split: Split) -> tuple[DrawnShoes, DrawnShoes]:
         """Return both domains' drawings of a split."""
-        a, b = (
-            DrawnShoes(domain, split, self.lengths[split], self.size, self.seed)
-            for domain in ("a", "b")
-        )
-        return a, b
+        return self._make_domain(split, "a", "a"), self._make_domain(split, "b", "b")
+
+    def batch_domains(self, split: Split) -> tuple[Domain, Domain]:
+        """Return both domains' drawings of a split; if paired, domain a's shoes in both."""
+        a, b = self.domains[split]
+        return a, self._make_domain(split, "b", "a") if self.paired else b
+
+    def _make_domain(self, split: Split, domain: DomainName, shoes_of: DomainName) -> DrawnShoes:
+        length = self.lengths[split]
+        return DrawnShoes(domain, split, length, self.size, self.seed, shoes_of)

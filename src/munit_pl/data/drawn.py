@@ -46,7 +46,7 @@ class DrawnShoes:
     """One domain of the embedded data set; draws its samples as they are asked for.
 
     Sample ``i`` is a function of domain, split, seed and ``i`` alone. The domains are unpaired:
-    equal indices show different shoes.
+    equal indices show different shoes, unless one domain shows the other's.
 
     Args:
         domain: Line drawings (a) or coloured pictures (b).
@@ -54,6 +54,8 @@ class DrawnShoes:
         length: Number of samples.
         size: Height and width of the pictures, each at least 16; best at 64 or more.
         seed: Another seed gives other shoes.
+        shoes_of: The domain whose shoes are shown; ``None`` shows its own. Equal indices of
+            domains with the same shoes are pairs.
     """
 
     def __init__(
@@ -63,9 +65,12 @@ class DrawnShoes:
         length: int,
         size: tuple[int, int] = (64, 64),
         seed: int = 0,
+        shoes_of: Literal["a", "b"] | None = None,
     ) -> None:
         if domain not in ("a", "b"):
             raise ValueError(f"domain must be 'a' or 'b', got {domain!r}")
+        if shoes_of not in ("a", "b", None):
+            raise ValueError(f"shoes_of must be 'a', 'b' or None, got {shoes_of!r}")
         if split not in ("train", "test"):
             raise ValueError(f"split must be 'train' or 'test', got {split!r}")
         if length < 1:
@@ -75,6 +80,7 @@ class DrawnShoes:
         self.length = length
         self.size = _checked(size)
         self.seed = seed
+        self.shoes_of = shoes_of or domain
 
     def __len__(self) -> int:
         return self.length
@@ -92,7 +98,7 @@ class DrawnShoes:
         """Return the shoe of sample ``index`` in both domains, with its masks."""
         if not 0 <= index < self.length:
             raise IndexError(f"index must lie in [0, {self.length}), got {index}")
-        rng = generator(self.seed, "shoe", self.domain, self.split, index)
+        rng = generator(self.seed, "shoe", self.shoes_of, self.split, index)
         return draw(sample_shoe(rng), self.size)
 
 

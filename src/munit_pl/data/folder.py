@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from munit_pl.data.images import MODES, Colour, read_image, read_size, to_tensor
+
+Half = Literal["left", "right"]
 
 
 class ImageFolder:
@@ -23,6 +26,8 @@ class ImageFolder:
         flip: Whether half of the training images are mirrored left to right.
         background: What shows through transparent pixels, red, green and blue in [0, 255].
         max_images: Use this many files, the first ones; ``None`` uses all.
+        half: Use this half of each file, cut off before all else, as where two domains share a
+            file. Both halves resize, crop and mirror alike under equal generators.
 
     Raises:
         ValueError: A setting is out of range, or no image can hold the crop.
@@ -37,6 +42,7 @@ class ImageFolder:
         flip: bool = True,
         background: Colour = (255, 255, 255),
         max_images: int | None = None,
+        half: Half | None = None,
     ) -> None:
         if channels not in MODES:
             raise ValueError(f"channels is {channels}, but must be 1, 3 or 4")
@@ -46,6 +52,8 @@ class ImageFolder:
             raise ValueError(f"crop is {_by(crop)}, but both sides must be at least 1")
         if max_images is not None and max_images < 1:
             raise ValueError(f"max_images is {max_images}, but must be at least 1, or None")
+        if half not in ("left", "right", None):
+            raise ValueError(f"half is {half!r}, but must be 'left', 'right' or None")
         if resize is not None and crop is not None and min(crop) > resize:
             raise ValueError(
                 f"crop {_by(crop)} does not fit an image whose shortest side is resized to "
@@ -57,6 +65,7 @@ class ImageFolder:
         self.crop = crop
         self.flip = flip
         self.background = background
+        self.half = half
 
     def __len__(self) -> int:
         return len(self.files)
@@ -74,11 +83,14 @@ class ImageFolder:
 
         Raises:
             OSError: The file cannot be read or decoded.
-            ValueError: The image is smaller than the crop.
+            ValueError: The image is smaller than the crop, or has no halves of equal width.
         """
         path = self.files[index]
         image = read_image(path, self.channels, self.background)
-        original = (image.height, image.width)
+        original = self._halved(path, (image.height, image.width))
+        if self.half is not None:
+            left = original[1] if self.half == "right" else 0
+            image = image.crop((left, 0, left + original[1], original[0]))
         size = self._resized(original)
         if not self._holds_crop(size):
             raise ValueError(self._too_small([(path, original)]))
@@ -91,14 +103,28 @@ class ImageFolder:
 
         Raises:
             OSError: A header cannot be read.
-            ValueError: Some images are smaller than the crop; the first three are named.
+            ValueError: Some images are smaller than the crop; the first three are named. Or one
+                has no halves of equal width.
         """
-        if self.crop is None or (self.resize is not None and max(self.crop) <= self.resize):
+        fits_all = self.crop is None or (self.resize is not None and max(self.crop) <= self.resize)
+        if fits_all and self.half is None:
             return
-        sizes = ((path, read_size(path)) for path in self.files)
+        sizes = ((path, self._halved(path, read_size(path))) for path in self.files)
         small = (entry for entry in sizes if not self._holds_crop(self._resized(entry[1])))
         if first := list(islice(small, 3)):
             raise ValueError(self._too_small(first))
+
+    def _halved(self, path: Path, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the height and width of what is used of an image."""
+        if self.half is None:
+            return size
+        height, width = size
+        if width % 2:
+            raise ValueError(
+                f"{str(path)!r} is {_by(size)} (height x width), but two images of equal width "
+                "side by side have an even width: correct or remove it"
+            )
+        return height, width // 2
 
     def _resized(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return the height and width after resizing, rounded as torchvision's resize does."""
@@ -114,8 +140,9 @@ class ImageFolder:
 
     def _too_small(self, images: list[tuple[Path, tuple[int, int]]]) -> str:
         assert self.crop is not None
+        of_half = "" if self.half is None else f"the {self.half} half of "
         named = ", ".join(
-            f"{str(path)!r} is {_by(size)}"
+            f"{of_half}{str(path)!r} is {_by(size)}"
             + ("" if self.resize is None else f", resized {_by(self._resized(size))}")
             for path, size in images
         )

@@ -1,4 +1,7 @@
-"""The order of samples: a function of seed and position, never of what was read before."""
+"""The order of samples: a function of seed and position, never of what was read before.
+
+The domains are unpaired unless pairs are asked for, and then domain a's stream is that of both.
+"""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -44,23 +47,35 @@ class TrainingPairs(Dataset[tuple[Tensor, Tensor]]):
         a: Domain a.
         b: Domain b.
         seed: What order, crops and flips depend on, besides the position.
+        paired: Equal indices show the same thing. Domain b then follows domain a's order, crops
+            and flips.
+
+    Raises:
+        ValueError: If pairs are asked for of domains of different lengths.
     """
 
-    def __init__(self, a: Domain, b: Domain, seed: int = 0) -> None:
+    def __init__(self, a: Domain, b: Domain, seed: int = 0, paired: bool = False) -> None:
+        if paired and len(a) != len(b):
+            raise ValueError(
+                f"domain a has {len(a)} images and domain b {len(b)}, but pairs need as many of "
+                "each: complete the pairs, or set paired to false"
+            )
         self.a = a
         self.b = b
         self.seed = seed
+        self.streams = ("a", "a") if paired else ("a", "b")
 
     def __len__(self) -> int:
         """Return the images of the longer domain: a pass over it is an epoch."""
         return max(len(self.a), len(self.b))
 
     def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
-        return self._load(self.a, "a", position), self._load(self.b, "b", position)
+        a, b = self.streams
+        return self._load(self.a, a, position), self._load(self.b, b, position)
 
-    def _load(self, domain: Domain, name: str, position: int) -> Tensor:
-        index = sample_at(position, len(domain), name, self.seed)
-        return domain.load(index, generator(self.seed, "augment", name, position))
+    def _load(self, domain: Domain, stream: str, position: int) -> Tensor:
+        index = sample_at(position, len(domain), stream, self.seed)
+        return domain.load(index, generator(self.seed, "augment", stream, position))
 
 
 class ValidationPairs(Dataset[tuple[Tensor, Tensor]]):

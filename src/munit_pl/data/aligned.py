@@ -1,0 +1,95 @@
+"""Both domains side by side in each file, as Isola et al. 2017 ("pix2pix") stored their pairs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from munit_pl.data.datamodule import Split, TwoDomains
+from munit_pl.data.folder import Half, ImageFolder
+from munit_pl.data.images import Colour, list_images
+
+
+class AlignedDataModule(TwoDomains):
+    """One folder of images whose left half is of domain a and whose right half of domain b.
+
+    The halves of a file are cut apart before they are resized. Equal indices of ``domains`` are
+    the halves of one file, whether the batches are paired or not. Each folder is read with all its
+    subfolders.
+
+    Args:
+        root: What the folders' paths start from.
+        train: Folder of training images.
+        test: Folder of test images; without such a folder, the training ones.
+        reverse: The right half is of domain a and the left one of domain b.
+        paired: Batches hold both halves of a file, cropped and mirrored alike; otherwise each
+            domain has its own order, crops and flips, as in two folders of unpaired images.
+        resize: Pixels of the shortest side of a half after resizing; None keeps the size.
+        crop: Height and width that are cut out of each half: at random for training, from the
+            centre otherwise.
+        flip: Mirror half of the training images.
+        channels_a: Channels of domain a: 1 (grey), 3 (RGB) or 4 (with alpha).
+        channels_b: Channels of domain b.
+        background: What shows through transparent pixels, RGB in [0, 255].
+        max_images: Use the first so many files.
+        batch_size: Images of each domain in one process and iteration.
+        num_workers: Processes that load images.
+        seed: What order, crops and flips depend on.
+
+    Raises:
+        FileNotFoundError: If the training folder is missing.
+        ValueError: If a folder is empty, an image's width is odd, or its halves cannot hold the
+            crop.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        train: str = "train",
+        test: str = "val",
+        reverse: bool = False,
+        paired: bool = True,
+        resize: int | None = 256,
+        crop: Sequence[int] = (256, 256),
+        flip: bool = True,
+        channels_a: int = 3,
+        channels_b: int = 3,
+        background: Sequence[int] = (255, 255, 255),
+        max_images: int | None = None,
+        batch_size: int = 1,
+        num_workers: int = 4,
+        seed: int = 0,
+    ) -> None:
+        height, width = crop
+        super().__init__((height, width), batch_size, num_workers, seed, paired)
+        self.root = Path(root)
+        self.folders: dict[Split, str] = {"train": train, "test": test}
+        self.reverse = reverse
+        self.resize = resize
+        self.flip = flip
+        self.channels_a = channels_a
+        self.channels_b = channels_b
+        red, green, blue = background
+        self.background: Colour = (red, green, blue)
+        self.max_images = max_images
+
+    def make_domains(self, split: Split) -> tuple[ImageFolder, ImageFolder]:
+        """List a split's files and make sure that their halves are equal and can hold the crop."""
+        folder = self.root / self.folders[split]
+        if split == "test" and not folder.exists():
+            folder = self.root / self.folders["train"]
+        files = list_images(folder)
+        a = self._make_domain(files, self.channels_a, "right" if self.reverse else "left")
+        b = self._make_domain(files, self.channels_b, "left" if self.reverse else "right")
+        a.check_sizes()  # b's halves are of the same size
+        return a, b
+
+    def _make_domain(self, files: Sequence[Path], channels: int, half: Half) -> ImageFolder:
+        return ImageFolder(
+            files,
+            channels,
+            self.resize,
+            self.size,
+            self.flip,
+            self.background,
+            self.max_images,
+            half,
+        )
