@@ -54,6 +54,16 @@ def test_a_linear_layers_weight_has_the_asked_deviation(how, deviation):
     check_normal(linear.weight, deviation)
 
 
+@pytest.mark.parametrize("how", NAMES)
+def test_a_transposed_convolution_is_initialised_as_convolutions_are(how):
+    transposed, conv = nn.ConvTranspose2d(16, 32, 3), nn.Conv2d(32, 16, 3)
+    for layer in (transposed, conv):  # weights of one shape, (16, 32, 3, 3)
+        torch.manual_seed(0)
+        initialise(layer, how)
+    assert torch.equal(transposed.weight, conv.weight)
+    assert not transposed.bias.any()
+
+
 @pytest.mark.parametrize("layer", [nn.Conv2d(8, 6, 3), nn.Linear(20, 6)])
 def test_orthogonal_rows_have_the_root_of_two_as_their_length(layer):
     initialise(layer, "orthogonal")

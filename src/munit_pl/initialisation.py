@@ -23,7 +23,7 @@ _FILL: dict[str, Callable[[Tensor], Tensor]] = {
 def initialise(network: nn.Module, how: Initialisation, *, skip_spectral: bool = False) -> None:
     """Draw every convolution's and linear layer's weight anew and set their biases to 0.
 
-    Normalisations keep what they have.
+    Transposed convolutions count as convolutions. Normalisations keep what they have.
 
     Args:
         network: What to initialise, in place.
@@ -42,7 +42,7 @@ def initialise(network: nn.Module, how: Initialisation, *, skip_spectral: bool =
     if how == "default":
         return
     for layer in network.modules():
-        if not isinstance(layer, nn.Conv2d | nn.Linear):
+        if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             continue
         spectral = parametrize.is_parametrized(layer, "weight")
         if spectral and skip_spectral:

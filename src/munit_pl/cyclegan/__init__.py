@@ -1,0 +1,1 @@
+"""CycleGAN: unpaired translation by cycle consistency alone (Zhu et al., ICCV 2017)."""
