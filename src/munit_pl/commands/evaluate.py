@@ -14,6 +14,7 @@ from hydra.utils import instantiate
 from munit_pl.commands.inputs import InputError
 from munit_pl.commands.overrides import check_overrides, failing_as_input_error
 from munit_pl.commands.processes import Place, find_place, join_processes
+from munit_pl.data.aligned import AlignedDataModule
 from munit_pl.data.datamodule import TwoDomains, UnpairedDataModule
 from munit_pl.data.folder import ImageFolder
 from munit_pl.evaluation.drawn import Drawn
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         "       munit-evaluate train-classifier FOLDER --out FILE",
         description="Measure a trained model as a named protocol says.",
         epilog="Data are given as to munit-train: data=drawn (the default), or data=folder "
-        "data.root=... data.resize=... data.crop=[...].",
+        "data.root=... data.resize=... data.crop=[...], or data=aligned for files of both domains.",
     )
     parser.add_argument("checkpoint", metavar="CKPT", type=Path, help="as for munit-translate")
     parser.add_argument("data", nargs="*", metavar="data=...", help="settings of the data")
@@ -186,7 +187,7 @@ def _find_subject(
         progress=True,
     )
     for domain in DOMAINS:
-        translator.encode_style(subject.test_images(domain).load(0, None)[None], domain)
+        translator.check(subject.test_images(domain).load(0, None)[None], domain)
     return subject
 
 
@@ -226,7 +227,7 @@ def _describe(datamodule: TwoDomains) -> dict[str, str]:
         for split, domains in datamodule.domains.items()
     }
     name = "drawn shoes"
-    if isinstance(datamodule, UnpairedDataModule):
+    if isinstance(datamodule, UnpairedDataModule | AlignedDataModule):
         name = datamodule.root.resolve().name
     text = f"{name}, {sizes}; training images {counts['train']}, test images {counts['test']}"
     for domain, train, test in zip(DOMAINS, *datamodule.domains.values(), strict=True):

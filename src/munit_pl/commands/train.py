@@ -13,11 +13,11 @@ from hydra.utils import instantiate
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
 from omegaconf import DictConfig
 
+from munit_pl.adversarial import AdversarialModule
 from munit_pl.commands.inputs import InputError, check_checkpoint, find_last, has_wandb_key
 from munit_pl.commands.overrides import check_overrides, failing_as_input_error
 from munit_pl.commands.processes import find_place
 from munit_pl.data.datamodule import TwoDomains
-from munit_pl.module import MUNITModule
 
 build = partial(instantiate, _convert_="all")  # plain dicts and lists: they go into checkpoints
 
@@ -43,8 +43,9 @@ def train(cfg: DictConfig) -> Trainer:
         module: LightningModule = build(cfg.model)
         datamodule.setup("fit")
         module.setup("fit")
-        if isinstance(datamodule, TwoDomains) and isinstance(module, MUNITModule):
+        if isinstance(datamodule, TwoDomains) and isinstance(module, AdversarialModule):
             module.check_size(*datamodule.size)
+            _check_pairs(datamodule, module)
         if ckpt_path:
             check_checkpoint(ckpt_path, module)
         callbacks = list(build(cfg.callbacks).values())
@@ -79,6 +80,15 @@ def _main(cfg: DictConfig) -> None:
         train(cfg)
     except InputError as error:
         sys.exit(f"munit-train: {error}")  # Hydra would add a traceback
+
+
+def _check_pairs(datamodule: TwoDomains, module: AdversarialModule) -> None:
+    """Keep a method that learns from pairs from images that are none."""
+    if module.paired and not datamodule.paired:
+        raise ValueError(
+            f"{type(module).__name__} learns from pairs, but these images are none: use "
+            "data=aligned, or data.paired=true where the data has it"
+        )
 
 
 def _resolve_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
