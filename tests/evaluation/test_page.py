@@ -1,6 +1,9 @@
 import base64
 import io
+import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -9,6 +12,8 @@ from PIL import Image
 
 from munit_pl.data.drawn import DrawnShoes
 from munit_pl.data.images import to_picture
+from munit_pl.evaluation.codes import encoded_styles
+from munit_pl.evaluation.latent import largest_correlation
 from munit_pl.evaluation.page import write_page
 from munit_pl.evaluation.plots import plot_curves
 from munit_pl.evaluation.report import Figure, Report
@@ -168,8 +173,8 @@ def test_as_many_pictures_as_promised_are_there(page):
     examples = 2 * (IMAGES + IMAGES * (1 + IMAGES))
     interpolations = 2 * (2 * 2 * (1 + 8) + 2)
     sweeps = 1 + 7 * DIMENSIONS
-    maps_and_overview = 2 + 1
-    total = random + examples + interpolations + sweeps + maps_and_overview
+    maps_histograms_and_overview = 2 + 2 + 1
+    total = random + examples + interpolations + sweeps + maps_histograms_and_overview
     assert len(page.all("img")) == total
     assert all(image["alt"] for image in page.all("img"))
 
@@ -213,6 +218,59 @@ def test_every_dimension_is_swept_from_minus_to_plus_three(page):
         for i in range(DIMENSIONS)
         for value in range(-3, 4)
     ]
+
+
+def test_beside_each_dimension_stands_how_much_it_changes_the_image(page):
+    """From the pixels on the page, which are rounded, so the number is near."""
+    for i in range(DIMENSIONS):
+        alt = f"input 1 of domain a in style 1 with dimension {i} at"
+        row = [page.pixels(f"{alt} {value}") for value in range(-3, 4)]
+        change = np.mean([np.abs(one - other).mean() for one, other in combinations(row, 2)])
+        (said,) = re.findall(rf"dimension {i}: ([\d.]+)", page.text)
+        assert float(said) == pytest.approx(change, abs=0.6)
+
+
+def make_drawn(size):
+    domains = tuple(DrawnShoes(domain, "test", 6, size) for domain in ("a", "b"))
+    return replace(make_subject(), train=domains, test=domains)
+
+
+def test_codes_are_looked_into_in_both_domains_and_directions(page, tmp_path):
+    titles = [f"Encoded styles of domain {domain} against N(0, I)" for domain in "ab"]
+    titles += ["There and back: a → b → a", "There and back: b → a → b"]
+    assert [page.text.count(title) for title in titles] == [1, 1, 1, 1]
+    assert [f"What the codes of domain {d} tell" in page.text for d in "ab"] == [False, False]
+    numbers = {"num_images": 1, "num_styles": 1}
+    drawn = written(tmp_path / "page.html", make_drawn((16, 16)), make_report(), **numbers)
+    titles = [f"What the codes of domain {domain} tell" for domain in "ab"] + titles
+    places = [drawn.text.index(title) for title in titles]
+    assert places == sorted(places)
+    assert all(title in drawn.pictures() for title in titles[:4])
+
+
+def test_numbers_of_codes_are_those_that_are_measured(page, subject):
+    expected = largest_correlation(encoded_styles(subject, "b"))
+    part = page.text.partition("Encoded styles of domain b")[2]
+    (said,) = re.findall(
+        r"largest correlation of two dimensions\s*([\d.]+)", part.partition("There")[0]
+    )
+    assert said.startswith(f"{expected:.2f}")
+
+
+def test_contents_that_would_be_padded_tell_nothing(tmp_path):
+    """The networks halve a side twice, and 18 is no multiple of 4."""
+    numbers = {"num_images": 1, "num_styles": 1}
+    page = written(tmp_path / "page.html", make_drawn((16, 18)), make_report(), **numbers)
+    assert "What the codes" not in page.text
+    assert "Encoded styles" in page.text
+
+
+@pytest.mark.filterwarnings("ignore:var_mean")  # of the map, which shows the one
+def test_there_are_no_statistics_of_one_image(tmp_path):
+    numbers = {"num_images": 1, "num_styles": 1}
+    page = written(tmp_path / "page.html", make_subject(length=1), make_report(), **numbers)
+    assert "Encoded styles" not in page.text
+    assert "There and back" in page.text
 
 
 def test_small_images_are_enlarged_by_whole_numbers(page):

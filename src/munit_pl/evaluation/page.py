@@ -14,6 +14,8 @@ from torch import Tensor
 
 from munit_pl.data.images import to_picture
 from munit_pl.data.unpaired import Domain as Images
+from munit_pl.evaluation.codes_section import into_the_codes
+from munit_pl.evaluation.latent import traversal_change
 from munit_pl.evaluation.plots import (
     plot_curves,
     plot_distributions,
@@ -85,17 +87,10 @@ def write_page(
         ValueError: If a number is below 1.
     """
     at_least_one(num_images=num_images, num_styles=num_styles)
-    galleries = [_Gallery(subject, there, num_images, num_styles) for there in DIRECTIONS]
-    sections = [
-        Section("styles", "Random styles", [gallery.random() for gallery in galleries]),
-        Section("examples", "Examples", [gallery.by_example() for gallery in galleries]),
-        Section(
-            "interpolations",
-            "Interpolations",
-            [table for gallery in galleries for table in gallery.interpolations()],
-        ),
-        Section("sweeps", "What each style dimension does", [galleries[0].sweeps()]),
-    ]
+    sections = _sections(
+        [_Gallery(subject, there, num_images, num_styles) for there in DIRECTIONS],
+        subject.translator.reads_styles,
+    )
     compared = [figure for figure in report.figures if figure.real is not None]
     spread = report.distributions
     html = _template().render(
@@ -105,8 +100,9 @@ def write_page(
             _plot(
                 plot_style_map(map_styles(subject, there)), f"map of domain {there.target}'s styles"
             )
-            for there in DIRECTIONS
+            for there in (DIRECTIONS if subject.translator.reads_styles else ())
         ],
+        codes=[(block, _plot(block.plot, block.title)) for block in into_the_codes(subject)],
         curves=_plot(_curves(run_folder), "curves of the training run"),
         overview=_plot(
             plot_figures(compared) if compared else None, "each figure beside that of real images"
@@ -116,6 +112,21 @@ def write_page(
         ),
     )
     write_whole(path, html)
+
+
+def _sections(galleries: Sequence["_Gallery"], reads_styles: bool) -> list[Section]:
+    """Return the parts of the page that show pictures, as far as the method has styles."""
+    if not galleries[0].dim:
+        return [Section("styles", "Translations", [gallery.random() for gallery in galleries])]
+    random = Section("styles", "Random styles", [gallery.random() for gallery in galleries])
+    examples = Section("examples", "Examples", [gallery.by_example() for gallery in galleries])
+    interpolations = [table for gallery in galleries for table in gallery.interpolations()]
+    return [
+        random,
+        *([examples] if reads_styles else []),
+        Section("interpolations", "Interpolations", interpolations),
+        Section("sweeps", "What each style dimension does", [galleries[0].sweeps()]),
+    ]
 
 
 class _Gallery:
@@ -132,7 +143,7 @@ class _Gallery:
         self.dim = self.translator.style_dim(direction.target)
         # One more than shown where there is a single one: an interpolation has two ends.
         drawn = random_styles(max(2, num_styles), self.dim, subject.seed, "page", str(direction))
-        self.ends, self.styles = drawn[:2], drawn[:num_styles]
+        self.ends, self.styles = drawn[:2], drawn[: num_styles if self.dim else 1]
 
     def random(self) -> Table:
         """Show every input in every random style."""
@@ -151,12 +162,12 @@ class _Gallery:
 
     def interpolations(self) -> list[Table]:
         """Show inputs on the way between two random styles, and between two examples."""
+        random = self._interpolation("two random styles", self.ends, "style 1", "style 2")
+        if not self.translator.reads_styles:
+            return [random]
         first, last = self._example(0), self._example(len(self.examples) - 1)
         codes = self._encode([self.examples[0], self.examples[-1]])
-        return [
-            self._interpolation("two random styles", self.ends, "style 1", "style 2"),
-            self._interpolation("two examples", codes, first, last),
-        ]
+        return [random, self._interpolation("two examples", codes, first, last)]
 
     def _interpolation(self, between: str, ends: Tensor, first: Cell, last: Cell) -> Table:
         way = slerp(ends[0], ends[1], torch.linspace(0, 1, _FRAMES))
@@ -172,11 +183,14 @@ class _Gallery:
         rows: list[list[Cell]] = []
         for i in range(self.dim):
             names = [f"style 1 with dimension {i} at {value}" for value in at]
-            styles = sweep(self.styles[0], i, values)
-            rows.append([f"dimension {i}", *self._row(0, styles, names)])
+            frames = self._translate(0, sweep(self.styles[0], i, values))
+            change = f"dimension {i}: {traversal_change(frames):.1f}"
+            rows.append([change, *self._named(0, frames, names)])
         note = (
             "One dimension at a time; all others stay as in style 1. Styles follow N(0, 1), so "
-            "nearly all values lie between -3 and 3."
+            "nearly all values lie between -3 and 3. Beside each dimension stands how much the "
+            "image changes, as the mean absolute difference of any two in the row, of 255: about 0 "
+            "where a dimension does nothing."
         )
         return Table(self.name, note, [self._input(0), *at], rows)
 
@@ -193,7 +207,12 @@ class _Gallery:
         ]
 
     def _row(self, i: int, styles: Tensor, names: Sequence[str]) -> list[Picture]:
-        outputs = self.translator.translate(self.inputs[i][None], styles, self.target)[0]
+        return self._named(i, self._translate(i, styles), names)
+
+    def _translate(self, i: int, styles: Tensor) -> Tensor:
+        return self.translator.translate(self.inputs[i][None], styles, self.target)[0]
+
+    def _named(self, i: int, outputs: Tensor, names: Sequence[str]) -> list[Picture]:
         return [
             _show(y, f"input {i + 1} of domain {self.source} in {name}")
             for y, name in zip(outputs, names, strict=True)

@@ -18,8 +18,9 @@ from munit_pl.evaluation.report import Figure
 from munit_pl.evaluation.style_space import Moments, StyleMap
 
 _DPI = 110
-_BLUE, _ORANGE, _GREY, _PALE = "#2563a8", "#d97706", "#6f757d", "#e3e6ea"
-_SMALL = 8  # points
+BLUE, ORANGE = "#2563a8", "#d97706"
+_GREY, _PALE = "#6f757d", "#e3e6ea"
+SMALL = 8  # points
 
 Curve = npt.NDArray[np.float64]  # (2, points): iterations, values
 
@@ -35,19 +36,19 @@ def plot_distributions(distributions: Mapping[str, Sequence[float]]) -> bytes:
     """
     if not distributions:
         raise ValueError("there are no values to draw a histogram of")
-    sheet, panels = _panels(len(distributions), 2, (4.6, 2.3))
+    sheet, panels = make_panels(len(distributions), 2, (4.6, 2.3))
     for panel, (label, values) in zip(panels, distributions.items(), strict=True):
         finite = [value for value in values if math.isfinite(value)]
         without = f", {len(values) - len(finite)} not finite" * (len(finite) < len(values))
         said = f"{len(finite)} inputs{without}"
         if finite:
             mean = sum(finite) / len(finite)
-            panel.hist(finite, bins=min(30, 5 + len(finite) // 5), color=_BLUE, alpha=0.75)
-            panel.axvline(mean, color=_ORANGE, linewidth=1.5)
+            panel.hist(finite, bins=min(30, 5 + len(finite) // 5), color=BLUE, alpha=0.75)
+            panel.axvline(mean, color=ORANGE, linewidth=1.5)
             said = f"mean {mean:.4g} of {said}"
-        panel.set_title(f"{label}\n{said}", fontsize=_SMALL)
-        panel.set_ylabel("inputs", fontsize=_SMALL)
-    return _png(sheet)
+        panel.set_title(f"{label}\n{said}", fontsize=SMALL)
+        panel.set_ylabel("inputs", fontsize=SMALL)
+    return to_png(sheet)
 
 
 def plot_figures(figures: Sequence[Figure]) -> bytes:
@@ -64,15 +65,15 @@ def plot_figures(figures: Sequence[Figure]) -> bytes:
     axes.set_ylim(max(1, len(rows)) - 0.4, -0.6)
     axes.set_xticks([])
     names = [f"{figure.key.split('/')[0]}: {figure.label}" for figure in rows]
-    axes.set_yticks(range(len(rows)), names, fontsize=_SMALL)
+    axes.set_yticks(range(len(rows)), names, fontsize=SMALL)
     axes.tick_params(length=0)
     if not rows:
         axes.text(0.5, 0, "no figure has a value of real images beside it", ha="center")
-        return _png(sheet)
+        return to_png(sheet)
     for y, figure in enumerate(rows):
         _draw_row(axes, y, figure)
     _write_beside(axes, -0.75, "● model", "◆ real", "")
-    return _png(sheet)
+    return to_png(sheet)
 
 
 def _draw_row(axes: Axes, y: int, figure: Figure) -> None:
@@ -80,9 +81,9 @@ def _draw_row(axes: Axes, y: int, figure: Figure) -> None:
     low, high = min(0, figure.value, figure.real), max(0, figure.value, figure.real)
     value, real = ((x - low) / ((high - low) or 1) for x in (figure.value, figure.real))
     axes.plot([0, 1], [y, y], color=_PALE, linewidth=5, solid_capstyle="round", zorder=1)
-    axes.plot([value, real], [y, y], color=_BLUE, linewidth=2, alpha=0.6, zorder=2)
-    axes.plot(real, y, "D", color=_ORANGE, markersize=8, zorder=3)
-    axes.plot(value, y, "o", color=_BLUE, markersize=7, zorder=4)
+    axes.plot([value, real], [y, y], color=BLUE, linewidth=2, alpha=0.6, zorder=2)
+    axes.plot(real, y, "D", color=ORANGE, markersize=8, zorder=3)
+    axes.plot(value, y, "o", color=BLUE, markersize=7, zorder=4)
     better = {"higher": "more is better", "lower": "less is better", "": ""}[figure.better]
     _write_beside(axes, y, f"{figure.value:.4g}", f"{figure.real:.4g}", better)
 
@@ -90,8 +91,8 @@ def _draw_row(axes: Axes, y: int, figure: Figure) -> None:
 def _write_beside(axes: Axes, y: float, value: str, real: str, better: str) -> None:
     """Write a row's three columns right of the axes, in points, for the layout to make room."""
     columns = (
-        (50, value, "right", _BLUE),
-        (95, real, "right", _ORANGE),
+        (50, value, "right", BLUE),
+        (95, real, "right", ORANGE),
         (105, better, "left", _GREY),
     )
     for points, text, side, colour in columns:
@@ -103,7 +104,7 @@ def _write_beside(axes: Axes, y: float, value: str, real: str, better: str) -> N
             ha=side,
             va="center",
             color=colour,
-            fontsize=_SMALL,
+            fontsize=SMALL,
             annotation_clip=False,
         )
 
@@ -126,24 +127,24 @@ def plot_curves(logs: Sequence[Path], evaluations: Sequence[Path]) -> bytes | No
     figures = _read_evaluations([path for path in evaluations if path.is_file()])
     if not losses and not figures:
         return None
-    sheet, panels = _panels(len(losses) + len(figures), 3, (3.2, 1.9))
+    sheet, panels = make_panels(len(losses) + len(figures), 3, (3.2, 1.9))
     for panel, (title, curves) in zip(panels, losses.items(), strict=False):
-        for (name, (steps, values)), colour in zip(curves.items(), (_BLUE, _ORANGE), strict=False):
+        for (name, (steps, values)), colour in zip(curves.items(), (BLUE, ORANGE), strict=False):
             panel.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
             smooth = moving_average(values, max(1, len(values) // 25))
             panel.plot(steps, smooth, color=colour, linewidth=1.5, label=name)
-        panel.set_title(title, fontsize=_SMALL)
+        panel.set_title(title, fontsize=SMALL)
         if len(curves) > 1:
-            panel.legend(fontsize=_SMALL - 1, frameon=False)
+            panel.legend(fontsize=SMALL - 1, frameon=False)
     for panel, (key, (curve, real)) in zip(panels[len(losses) :], figures.items(), strict=True):
-        panel.plot(*curve, "o-", color=_BLUE, markersize=3, linewidth=1.5)
+        panel.plot(*curve, "o-", color=BLUE, markersize=3, linewidth=1.5)
         if real is not None:
-            panel.axhline(real, color=_ORANGE, linestyle="--", linewidth=1, label="real images")
-            panel.legend(fontsize=_SMALL - 1, frameon=False)
-        panel.set_title(f"evaluation: {key}", fontsize=_SMALL)
+            panel.axhline(real, color=ORANGE, linestyle="--", linewidth=1, label="real images")
+            panel.legend(fontsize=SMALL - 1, frameon=False)
+        panel.set_title(f"evaluation: {key}", fontsize=SMALL)
     for panel in panels:
-        panel.set_xlabel("iteration", fontsize=_SMALL - 1)
-    return _png(sheet)
+        panel.set_xlabel("iteration", fontsize=SMALL - 1)
+    return to_png(sheet)
 
 
 def _read_logs(paths: Sequence[Path]) -> dict[str, dict[str, Curve]]:
@@ -222,13 +223,13 @@ def plot_style_map(styles: StyleMap) -> bytes:
         for i, picture in layer.pictures.items():
             _place(axes, picture, layer.points[i].tolist(), styles.side)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
-        axes.set_title(title, fontsize=_SMALL + 2)
+        axes.set_title(title, fontsize=SMALL + 2)
         first, second = styles.explained
-        axes.set_xlabel(f"first axis: {first:.0%} of the variance", fontsize=_SMALL)
-        axes.set_ylabel(f"second axis: {second:.0%}", fontsize=_SMALL)
-        axes.tick_params(labelsize=_SMALL - 1)
+        axes.set_xlabel(f"first axis: {first:.0%} of the variance", fontsize=SMALL)
+        axes.set_ylabel(f"second axis: {second:.0%}", fontsize=SMALL)
+        axes.tick_params(labelsize=SMALL - 1)
     _draw_moments(sheet.add_subplot(grid[1, :]), styles.found)
-    return _png(sheet)
+    return to_png(sheet)
 
 
 def _square(points: npt.NDArray[np.float64], side: float) -> npt.NDArray[np.float64]:
@@ -250,7 +251,7 @@ def _draw_moments(axes: Axes, found: Moments) -> None:
     axes.axhspan(-1, 1, color=_PALE, label="N(0, 1): mean and one deviation")
     axes.axhline(0, color="white")
     axes.errorbar(
-        dimensions, found.mean.numpy(), deviation, fmt="o", color=_BLUE, capsize=4, label="encoded"
+        dimensions, found.mean.numpy(), deviation, fmt="o", color=BLUE, capsize=4, label="encoded"
     )
     numbers = zip(found.mean.tolist(), found.variance.tolist(), strict=True)
     names = [
@@ -258,26 +259,27 @@ def _draw_moments(axes: Axes, found: Moments) -> None:
         for i, (mean, var) in enumerate(numbers)
     ]
     few = dimensions[:: -(-len(names) // 16)]
-    axes.set_xticks(few, [names[i] for i in few], fontsize=_SMALL - 1)
-    axes.tick_params(labelsize=_SMALL - 1)
-    axes.set_title("encoded styles of real images, by dimension", fontsize=_SMALL + 2)
+    axes.set_xticks(few, [names[i] for i in few], fontsize=SMALL - 1)
+    axes.tick_params(labelsize=SMALL - 1)
+    axes.set_title("encoded styles of real images, by dimension", fontsize=SMALL + 2)
     axes.margins(y=0.4)
-    axes.legend(fontsize=_SMALL - 1, frameon=False, loc="upper right", ncols=2)
+    axes.legend(fontsize=SMALL - 1, frameon=False, loc="upper right", ncols=2)
 
 
-def _panels(n: int, columns: int, size: tuple[float, float]) -> tuple[Sheet, list[Axes]]:
+def make_panels(n: int, columns: int, size: tuple[float, float]) -> tuple[Sheet, list[Axes]]:
     """Return ``n`` panels of a size in inches, row by row."""
     columns = min(n, columns)
     rows = -(-n // columns)
     sheet = Sheet(figsize=(columns * size[0], rows * size[1]), dpi=_DPI, layout="constrained")
     panels = [sheet.add_subplot(rows, columns, i + 1) for i in range(n)]
     for panel in panels:
-        panel.tick_params(labelsize=_SMALL - 1)
+        panel.tick_params(labelsize=SMALL - 1)
         panel.spines[["top", "right"]].set_visible(False)
     return sheet, panels
 
 
-def _png(sheet: Sheet) -> bytes:
+def to_png(sheet: Sheet) -> bytes:
+    """Return a sheet as a PNG file; equal sheets give equal bytes."""
     file = io.BytesIO()
     sheet.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()
