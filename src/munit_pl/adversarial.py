@@ -1,4 +1,4 @@
-"""What every method's LightningModule shares: two players, updated in turns by manual optimisation."""
+"""What every method's LightningModule shares: two players, updated in turns."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

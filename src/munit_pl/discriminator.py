@@ -1,5 +1,6 @@
 """MUNIT's discriminator: patches of an image judged at several scales."""
 
+from collections.abc import Iterable
 from functools import partial
 from itertools import pairwise
 
@@ -10,11 +11,48 @@ from torch import Tensor, nn
 from munit_pl.layers import Activation, ConvBlock, Norm, PaddingMode, at_least_one
 
 
-class MultiScaleDiscriminator(nn.Module):
+class ScaleDiscriminators(nn.Module):
+    """Independent discriminators, each on an image of half the side of the one before.
+
+    Subclasses say what one discriminator is; the scales are those of Wang et al., "High-Resolution
+    Image Synthesis and Semantic Manipulation with Conditional GANs", CVPR 2018.
+
+    Args:
+        scales: The discriminators, from the full scale to the smallest.
+        norm: Their normalisation.
+    """
+
+    def __init__(self, scales: Iterable[nn.Module], norm: Norm) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(scales)
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Return the logits of images ``x``, from the full scale to the smallest."""
+        logits = []
+        for i, scale in enumerate(self.scales):
+            if i > 0:
+                x = halve(x)
+            logits.append(scale(x))
+        return logits
+
+    def judge(self, *batches: Tensor) -> list[list[Tensor]]:
+        """Return the logits of each of several batches.
+
+        They pass together, in fewer and fuller steps, unless a batch normalisation would make
+        samples depend on those of another batch, or they differ in shape.
+        """
+        alike = len({batch.shape for batch in batches}) == 1
+        if self.norm == "batch" or not alike:
+            return [self(batch) for batch in batches]
+        scales = [scale.chunk(len(batches)) for scale in self(torch.cat(batches))]
+        return [list(logits) for logits in zip(*scales, strict=True)]
+
+
+class MultiScaleDiscriminator(ScaleDiscriminators):
     """Independent patch discriminators, each on an image of half the side of the one before.
 
-    Section 5.1 of Huang et al., 2018; the scales are those of Wang et al., "High-Resolution Image
-    Synthesis and Semantic Manipulation with Conditional GANs", CVPR 2018.
+    Section 5.1 of Huang et al., 2018.
 
     Args:
         in_channels: Channels of the domain's images.
@@ -40,44 +78,27 @@ class MultiScaleDiscriminator(nn.Module):
         activation: Activation = "lrelu",
         padding_mode: PaddingMode = "reflect",
     ) -> None:
-        super().__init__()
         at_least_one(in_channels=in_channels, dim=dim, num_layers=num_layers, num_scales=num_scales)
+        block = partial(ConvBlock, activation=activation, padding_mode=padding_mode)
+        widths = [dim * 2**i for i in range(num_layers)]
+        super().__init__(
+            (
+                nn.Sequential(
+                    block(in_channels, dim, 4, 2, 1),
+                    *(
+                        block(before, after, 4, 2, 1, norm=norm)
+                        for before, after in pairwise(widths)
+                    ),
+                    nn.Conv2d(widths[-1], 1, 1),
+                )
+                for _ in range(num_scales)
+            ),
+            norm,
+        )
         self.num_layers = num_layers
-        self.norm = norm
         # A map of one pixel has no deviation to normalise by (batch normalisation: batch of 1).
         normalised = norm in ("instance", "batch") and num_layers > 1
         self.smallest_map = 2 if normalised else 1
-        block = partial(ConvBlock, activation=activation, padding_mode=padding_mode)
-        widths = [dim * 2**i for i in range(num_layers)]
-        self.scales = nn.ModuleList(
-            nn.Sequential(
-                block(in_channels, dim, 4, 2, 1),
-                *(block(before, after, 4, 2, 1, norm=norm) for before, after in pairwise(widths)),
-                nn.Conv2d(widths[-1], 1, 1),
-            )
-            for _ in range(num_scales)
-        )
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Return the logits of images ``x``, from the full scale to the smallest."""
-        logits = []
-        for i, scale in enumerate(self.scales):
-            if i > 0:
-                x = halve(x)
-            logits.append(scale(x))
-        return logits
-
-    def judge(self, *batches: Tensor) -> list[list[Tensor]]:
-        """Return the logits of each of several batches.
-
-        They pass together, in fewer and fuller steps, unless a batch normalisation would make
-        samples depend on those of another batch, or they differ in shape.
-        """
-        alike = len({batch.shape for batch in batches}) == 1
-        if self.norm == "batch" or not alike:
-            return [self(batch) for batch in batches]
-        scales = [scale.chunk(len(batches)) for scale in self(torch.cat(batches))]
-        return [list(logits) for logits in zip(*scales, strict=True)]
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse images that are too small for the smallest scale.

@@ -3,16 +3,15 @@
 from functools import partial
 from itertools import pairwise
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from munit_pl.discriminator import halve
+from munit_pl.discriminator import ScaleDiscriminators
 from munit_pl.layers import ConvBlock, Norm, at_least_one
 
 WIDEST = 8  # the multiple of the first width at which the doubling ends
 
 
-class PatchDiscriminator(nn.Module):
+class PatchDiscriminator(ScaleDiscriminators):
     """A judge of overlapping patches: with three strided convolutions, of 70x70 pixels.
 
     Section 6.1.2 of Isola et al., "Image-to-Image Translation with Conditional Adversarial
@@ -41,45 +40,25 @@ class PatchDiscriminator(nn.Module):
         num_scales: int = 1,
         norm: Norm = "instance",
     ) -> None:
-        super().__init__()
         at_least_one(in_channels=in_channels, dim=dim, num_layers=num_layers, num_scales=num_scales)
-        self.num_layers = num_layers
-        self.norm = norm
         block = partial(ConvBlock, activation="lrelu", padding_mode="zeros")
         widths = [dim * min(2**i, WIDEST) for i in range(num_layers + 1)]
-        self.scales = nn.ModuleList(
-            nn.Sequential(
-                block(in_channels, dim, 4, 2, 1),
-                *(
-                    block(before, after, 4, 2, 1, norm=norm)
-                    for before, after in pairwise(widths[:-1])
-                ),
-                block(widths[-2], widths[-1], 4, 1, 1, norm=norm),
-                nn.Conv2d(widths[-1], 1, 4, 1, 1),
-            )
-            for _ in range(num_scales)
+        super().__init__(
+            (
+                nn.Sequential(
+                    block(in_channels, dim, 4, 2, 1),
+                    *(
+                        block(before, after, 4, 2, 1, norm=norm)
+                        for before, after in pairwise(widths[:-1])
+                    ),
+                    block(widths[-2], widths[-1], 4, 1, 1, norm=norm),
+                    nn.Conv2d(widths[-1], 1, 4, 1, 1),
+                )
+                for _ in range(num_scales)
+            ),
+            norm,
         )
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Return the logits of images ``x``, from the full scale to the smallest."""
-        logits = []
-        for i, scale in enumerate(self.scales):
-            if i > 0:
-                x = halve(x)
-            logits.append(scale(x))
-        return logits
-
-    def judge(self, *batches: Tensor) -> list[list[Tensor]]:
-        """Return the logits of each of several batches.
-
-        They pass together, unless a batch normalisation would make samples depend on those of
-        another batch, or they differ in shape.
-        """
-        alike = len({batch.shape for batch in batches}) == 1
-        if self.norm == "batch" or not alike:
-            return [self(batch) for batch in batches]
-        scales = [scale.chunk(len(batches)) for scale in self(torch.cat(batches))]
-        return [list(logits) for logits in zip(*scales, strict=True)]
+        self.num_layers = num_layers
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse images that leave no logit at the smallest scale.
