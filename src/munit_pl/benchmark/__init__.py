@@ -1,0 +1,1 @@
+"""The paper's comparison of methods, on drawn shoes."""

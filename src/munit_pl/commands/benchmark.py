@@ -1,0 +1,228 @@
+"""``munit-benchmark``: train and measure what the paper compared, and put it into a table."""
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import hydra
+import torch
+from hydra import compose, initialize_config_module
+from omegaconf import DictConfig
+
+from munit_pl.adversarial import AdversarialModule
+from munit_pl.benchmark.measure import Extent, make_shoes, measure, measure_losses
+from munit_pl.benchmark.results import conclude, figures_file, last_checkpoint, write_figures
+from munit_pl.benchmark.rows import ROWS, STEPS
+from munit_pl.commands.inputs import InputError
+from munit_pl.commands.overrides import check_overrides, failing_as_input_error
+from munit_pl.commands.train import build, train
+from munit_pl.evaluation.instruments import Instruments, load_instruments
+from munit_pl.evaluation.report import write_whole
+from munit_pl.translate import Translator
+
+# All that a full comparison does, in as little time as it can be done in: the figures say nothing.
+_SMALL_STEPS = 20
+_SMALL_SETTINGS = (
+    "model.generator.dim=4",
+    "model.discriminator.dim=4",
+    "trainer.precision=32-true",
+    "callbacks.grid.num_images=2",
+)
+_SMALL_EXTENT = Extent(inputs=4, styles=2, varied=2, pairs=2, compared=8, subset=8)
+_ASKED_ELSEWHERE = {
+    "+experiment": "--rows",
+    "seed": "--seeds",
+    "trainer.max_steps": "--steps",
+    "output_dir": "--out",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run as the command line says; ends with one line and exit code 1 on bad input."""
+    options = _parse(list(sys.argv[1:] if argv is None else argv))
+    try:
+        _check(options)
+        instruments = _load_instruments()
+        _sweep(options, instruments)
+        print(conclude(options.out, instruments, options.extent))
+        print(f"written to {options.out}/table1.md, the picture beside it")
+    except InputError as error:
+        sys.exit(f"munit-benchmark: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "munit-benchmark",
+        "munit-benchmark table1 [options] [trainer.precision=32-true ...]",
+        description="Train every method of the paper's Table 1 on drawn shoes, with one budget, "
+        "and measure them. Started again, it goes on where it stopped; processes with other rows "
+        "or seeds may share its folder.",
+        epilog="Settings are those of munit-train. Schedules are given for "
+        f"{STEPS} iterations and scaled to --steps.",
+    )
+    parser.add_argument("table", choices=["table1"])
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="default: 0 1 2")
+    parser.add_argument("--steps", type=int, metavar="N", help=f"iterations; default: {STEPS}")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: outputs/table1")
+    parser.add_argument("--small", action="store_true", help="a rehearsal of two minutes")
+    return parser
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    """Take the settings apart from the options, and fill in what depends on ``--small``."""
+    settings = [word for word in arguments if re.match(r"~|[^-].*=", word)]
+    parser = _parser()
+    options = parser.parse_args([word for word in arguments if word not in settings])
+    for setting in settings:
+        if option := _ASKED_ELSEWHERE.get(setting.split("=")[0]):
+            parser.error(f"{setting} is asked for by {option}")
+    small = options.small
+    options.settings = [*(_SMALL_SETTINGS if small else ()), *settings]
+    options.extent = _SMALL_EXTENT if small else Extent()
+    options.seeds = options.seeds or ([0] if small else [0, 1, 2])
+    if options.steps is None:
+        options.steps = _SMALL_STEPS if small else STEPS
+    if options.steps < 2:
+        parser.error(f"--steps is {options.steps}, but must be at least 2")
+    options.out = options.out or Path("outputs", "table1-small" if small else "table1")
+    return options
+
+
+def _asked(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what all runs in one folder must have in common."""
+    return {
+        "steps": options.steps,
+        "settings": options.settings,
+        "extent": asdict(options.extent),
+    }
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what cannot be trained, and a folder with other runs; before anything is trained."""
+    for row in options.rows:
+        _check_row([f"+experiment=table1/{row}", *options.settings])
+    asked, file = _asked(options), options.out / "asked.json"
+    with failing_as_input_error(None):
+        if not file.exists():
+            options.out.mkdir(parents=True, exist_ok=True)
+            write_whole(file, json.dumps(asked, indent=1) + "\n")
+        there = json.loads(file.read_text())
+    for key, value in asked.items():
+        if there.get(key) != value:
+            raise InputError(
+                f"{options.out} holds runs with {key} {there.get(key)}, and {value} is asked for: "
+                "ask for the same, or name another folder (--out)"
+            )
+
+
+def _check_row(overrides: Sequence[str]) -> None:
+    """Make sure that a row's settings compose, and that its images can pass its networks."""
+    check_overrides(overrides)
+    with initialize_config_module("munit_pl.conf", version_base="1.3"):
+        cfg = compose("train", list(overrides))
+    with failing_as_input_error(None), torch.device("meta"):  # no memory, no time
+        build(cfg.model).check_size(*cfg.data.size)
+
+
+def _sweep(options: argparse.Namespace, instruments: Instruments) -> None:
+    """Let Hydra go through all rows of the first seed, then of the next."""
+
+    def run(cfg: DictConfig) -> None:
+        try:
+            _run(cfg, options, instruments)
+        except InputError as error:
+            sys.exit(f"munit-benchmark: {error}")  # Hydra would add a traceback
+
+    command = [
+        "--multirun",
+        f"seed={','.join(map(str, options.seeds))}",
+        f"+experiment={','.join(f'table1/{row}' for row in options.rows)}",
+        f"trainer.max_steps={options.steps}",
+        f"hydra.sweep.dir={options.out.resolve()}",
+        "hydra.sweep.subdir=${row}/${seed}",
+        *options.settings,
+    ]
+    _with_arguments(
+        command,
+        hydra.main(version_base="1.3", config_path="pkg://munit_pl.conf", config_name="train")(run),
+    )
+
+
+def _with_arguments(arguments: list[str], command: Callable[[], Any]) -> None:
+    """Call what reads its arguments from the command line."""
+    before = sys.argv
+    sys.argv = [before[0], *arguments]
+    try:
+        command()
+    finally:
+        sys.argv = before
+
+
+def _load_instruments() -> Instruments:
+    with failing_as_input_error(None):
+        return load_instruments("lite0", "lite0")
+
+
+def _run(cfg: DictConfig, options: argparse.Namespace, instruments: Instruments) -> None:
+    """Train and measure one row under one seed, or what of that is still to be done."""
+    folder = Path(cfg.output_dir)
+    if figures_file(folder).exists():
+        return
+    scale_to_budget(cfg)
+    seconds = _train(cfg, folder)
+    last = last_checkpoint(folder)
+    module: AdversarialModule = build(cfg.model)
+    module.load_state_dict(torch.load(last, map_location="cpu", weights_only=True)["state_dict"])
+    shoes = make_shoes(cfg.data.size, options.extent, module.paired)
+    figures, real = measure(Translator.load(last), shoes, instruments, options.extent)
+    found = {
+        "row": cfg.row,
+        "seed": cfg.seed,
+        "asked": _asked(options),
+        "data": {"size": list(cfg.data.size), "batch_size": cfg.data.batch_size},
+        "figures": figures,
+        "real": real,
+        "losses": measure_losses(module, shoes, options.extent.inputs),
+        "seconds": seconds,
+    }
+    write_figures(folder, found)
+
+
+def scale_to_budget(cfg: DictConfig) -> None:
+    """Stretch a row's schedule, given for `STEPS` iterations, to those that are asked for."""
+    share = cfg.trainer.max_steps / STEPS
+    for key, value in cfg.model.scheduler.items():
+        if isinstance(value, int):
+            cfg.model.scheduler[key] = max(1, round(value * share))
+    cfg.callbacks.checkpoints.every_n_steps = max(
+        1, round(cfg.callbacks.checkpoints.every_n_steps * share)
+    )
+
+
+def _train(cfg: DictConfig, folder: Path) -> float | None:
+    """Train, or go on; return the seconds that all iterations take, None if none was left.
+
+    Of a run that was interrupted, the iterations that this process did stand for the others.
+    """
+    last, done = last_checkpoint(folder), 0
+    if last.exists():
+        done = torch.load(last, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+        cfg.ckpt_path = str(last)
+    if done >= cfg.trainer.max_steps:
+        return None
+    start = time.perf_counter()
+    train(cfg)
+    return (time.perf_counter() - start) * cfg.trainer.max_steps / (cfg.trainer.max_steps - done)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+import json
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+
+from munit_pl.benchmark.rows import ROWS
+from munit_pl.commands import benchmark
+from munit_pl.commands.benchmark import main
+from munit_pl.commands.inputs import InputError
+
+TINY = [
+    "data.size=[16,16]",
+    "data.length=8",
+    "model.generator.num_res_blocks=1",
+    "model.discriminator.num_layers=2",
+    "trainer.accelerator=cpu",
+    "~callbacks.bar",
+    "~callbacks.grid",
+]
+
+
+def run(out, *arguments):
+    asked = ["--small", "--steps", "2", "--rows", "unit", "--out", str(out)]
+    main(["table1", *asked, *TINY, *arguments])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with one row's run of two iterations, measured."""
+    out = tmp_path_factory.mktemp("table1") / "out"
+    run(out)
+    return out
+
+
+@pytest.fixture
+def out(finished, tmp_path):
+    """A copy of it."""
+    shutil.copytree(finished, tmp_path / "out")
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Count what is trained: a checkpoint to go on from, or None, for each time."""
+    calls = []
+
+    def counted(cfg, train=benchmark.train):
+        calls.append(cfg.ckpt_path)
+        return train(cfg)
+
+    monkeypatch.setattr(benchmark, "train", counted)
+    return calls
+
+
+def weights(out):
+    path = out / "unit/0/checkpoints/last.ckpt"
+    return torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+
+
+def figures(out):
+    return json.loads((out / "unit/0/figures.json").read_text())
+
+
+def test_a_run_leaves_figures_a_table_and_a_picture(finished):
+    found = figures(finished)
+    assert (found["row"], found["seed"], found["asked"]["steps"]) == ("unit", 0, 2)
+    assert found["seconds"] > 0
+    assert set(found["losses"]) == {"gan", "image", "kl", "cycle", "cycle_kl"}
+    assert found["figures"].keys() == {
+        "silhouette_iou",
+        "colour_spread",
+        "kernel_distance",
+        "pair_distance",
+        "transfer_error",
+        "parameters",
+    }
+    table = (finished / "table1.md").read_text()
+    assert "| UNIT |" in table
+    assert "| MUNIT |" not in table
+    # Two rows of 16 pixels: the drawings and UNIT.
+    assert Image.open(finished / "table1.png").height == 2 * (16 + 2)
+
+
+def test_what_is_done_is_not_done_again(out, trained, monkeypatch):
+    monkeypatch.setattr(benchmark, "measure", lambda *_: pytest.fail("measured again"))
+    before = figures(out)
+    (out / "table1.md").unlink()
+    run(out)
+    assert trained == []
+    assert figures(out) == before
+    assert (out / "table1.md").exists()
+
+
+def test_a_run_that_was_not_measured_is_measured_without_training(out, trained):
+    before = figures(out)
+    (out / "unit/0/figures.json").unlink()
+    run(out)
+    assert trained == []
+    assert figures(out) == {**before, "seconds": None}
+
+
+def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(out, trained):
+    before = weights(out)
+    checkpoints = out / "unit/0/checkpoints"
+    (out / "unit/0/figures.json").unlink()
+    (checkpoints / "00000002.ckpt").unlink()
+    shutil.copyfile(checkpoints / "00000001.ckpt", checkpoints / "last.ckpt")
+    run(out)
+    assert trained == [str((checkpoints / "last.ckpt").resolve())]
+    after = weights(out)
+    assert all(torch.equal(after[name], weight) for name, weight in before.items())
+
+
+def test_each_row_is_trained_under_each_seed_and_its_own_folder(tmp_path, monkeypatch):
+    seen = []
+
+    def fake(cfg, options, instruments):
+        seen.append((cfg.row, cfg.seed, cfg.trainer.max_steps, cfg.output_dir))
+
+    monkeypatch.setattr(benchmark, "_run", fake)
+    monkeypatch.setattr(benchmark, "conclude", lambda *_: "")
+    asked = ["--rows", "munit", "cyclegan", "--seeds", "3", "5", "--steps", "7"]
+    main(["table1", *asked, "--out", str(tmp_path)])
+    assert seen == [
+        (row, seed, 7, str(tmp_path / row / str(seed)))
+        for seed in (3, 5)
+        for row in ("munit", "cyclegan")
+    ]
+
+
+def test_all_rows_and_three_seeds_are_what_is_trained_without_a_word():
+    options = benchmark._parse(["table1"])
+    assert options.rows == list(ROWS)
+    assert options.seeds == [0, 1, 2]
+    assert options.steps == 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "3"], "holds runs with steps 2, and 3 is asked for"),
+        (["model.optimizer.lr=1"], "holds runs with settings .*name another folder"),
+        (["model.optimizr.lr=1"], "no setting model.optimizr.lr: did you mean model.optimizer.lr"),
+    ],
+)
+def test_another_budget_or_a_misspelt_setting_is_refused_in_one_line(
+    out, trained, arguments, message
+):
+    with pytest.raises(SystemExit, match=f"munit-benchmark: .*{message}") as stopped:
+        run(out, *arguments)
+    assert len(str(stopped.value.code).splitlines()) == 1
+    assert trained == []
+
+
+def test_images_that_one_row_cannot_take_are_refused_before_any_is_trained(tmp_path, trained):
+    with pytest.raises(SystemExit, match=r"munit-benchmark: .*multiples of 64"):
+        main(["table1", "--small", "--out", str(tmp_path / "new"), "data.size=[32,32]"])
+    assert trained == []
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "option"),
+    [("seed=1", "--seeds"), ("trainer.max_steps=9", "--steps"), ("+experiment=demo", "--rows")],
+)
+def test_what_has_an_option_is_no_setting(capsys, setting, option):
+    with pytest.raises(SystemExit):
+        main(["table1", setting])
+    assert f"{setting} is asked for by {option}" in capsys.readouterr().err
+
+
+def test_a_mistake_in_a_run_is_told_in_one_line(tmp_path, monkeypatch):
+    def fail(*_):
+        raise InputError("it cannot be")
+
+    monkeypatch.setattr(benchmark, "_run", fail)
+    with pytest.raises(SystemExit, match=r"^munit-benchmark: it cannot be$"):
+        run(tmp_path / "new")

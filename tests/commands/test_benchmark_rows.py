@@ -1,0 +1,73 @@
+import pytest
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+from munit_pl.benchmark.rows import ROWS, STEPS
+from munit_pl.commands.benchmark import scale_to_budget
+
+
+@pytest.fixture(scope="module")
+def config():
+    with initialize_config_module("munit_pl.conf", version_base="1.3"):
+        yield lambda row, *overrides: compose(
+            "train", [f"+experiment=table1/{row}", "output_dir=x", *overrides]
+        )
+
+
+def flat(values, prefix=""):
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def settings(cfg):
+    """Return all settings but the row's names."""
+    values = dict(flat(OmegaConf.to_container(cfg, resolve=True)))
+    return {key: value for key, value in values.items() if key not in ("row", "name", "run")}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_rows_differ_in_model_and_pairs_alone(config, row):
+    ours, munit = settings(config(row)), settings(config("munit"))
+    differing = {key for key in ours | munit if ours.get(key) != munit.get(key)}
+    elsewhere = {key for key in differing if not key.startswith("model.")}
+    assert elsewhere == ({"data.paired"} if row == "bicyclegan" else set())
+
+
+@pytest.mark.parametrize("term", ["image", "content", "style"])
+def test_an_ablation_is_munit_without_one_term(config, term):
+    ours, munit = settings(config(f"no_{term}")), settings(config("munit"))
+    differing = {key for key in ours if ours[key] != munit[key]}
+    assert differing == {f"model.weights.{term}"}
+    assert ours[f"model.weights.{term}"] == 0
+    assert ROWS[f"no_{term}"].dropped == term
+
+
+def test_noise_is_all_that_cyclegan_with_noise_adds(config):
+    ours, cyclegan = settings(config("cyclegan_noise")), settings(config("cyclegan"))
+    differing = {key for key in ours if ours[key] != cyclegan[key]}
+    assert differing == {"model.noise_dim"}
+    assert ours["model.noise_dim"] == settings(config("munit"))["model.generator.style_dim"]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_schedule_ends_with_the_run(config, row):
+    cfg = config(row)
+    assert cfg.trainer.max_steps == STEPS
+    schedule = cfg.model.scheduler
+    if "decay" in schedule:
+        assert schedule.constant + schedule.decay == STEPS
+    else:
+        assert STEPS / 2 < schedule.step_size < STEPS
+
+
+@pytest.mark.parametrize("row", ["unit", "cyclegan"])
+def test_a_tenth_of_the_budget_has_schedules_a_tenth_as_long(config, row):
+    whole, tenth = config(row), config(row, f"trainer.max_steps={STEPS // 10}")
+    scale_to_budget(tenth)
+    for key, value in whole.model.scheduler.items():
+        expected = value if key == "gamma" else value // 10
+        assert tenth.model.scheduler[key] == expected
+    assert tenth.callbacks.checkpoints.every_n_steps == STEPS // 20
