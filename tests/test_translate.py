@@ -174,3 +174,61 @@ def test_an_unknown_domain_is_refused(translator):
 def test_on_a_cpu_one_image_is_decoded_at_a_time_unless_told_otherwise(gens):
     assert Translator(*gens, device="cpu").batch_size == 1
     assert Translator(*gens, device="cpu", batch_size=8).batch_size == 8
+
+
+@pytest.fixture
+def of_method(method):
+    module = method.make(input_channels_a=1)
+    return Translator(module.gen_a, module.gen_b, device="cpu", batch_size=2)
+
+
+def test_contents_decoded_are_translations(of_method):
+    x, z = torch.rand(3, 1, 16, 24) * 2 - 1, torch.randn(4, of_method.style_dim("b"))
+    content = of_method.encode_content(x, "a")
+    assert torch.equal(of_method.decode(content, z, "b"), of_method.translate(x, z, "b"))
+    own = torch.randn(3, 2, of_method.style_dim("b"))
+    assert torch.equal(of_method.decode(content, own, "b"), of_method.translate(x, own, "b"))
+
+
+@pytest.mark.parametrize("method", ["munit", "unit"], indirect=True)
+def test_contents_decoded_in_their_own_domain_and_style_are_reconstructions(of_method):
+    x = images(16, 16)
+    style = of_method.encode_style(x, "b") if of_method.reads_styles else torch.empty(2, 0)
+    shown = of_method.decode(of_method.encode_content(x, "b"), style[:, None], "b")[:, 0]
+    assert torch.equal(shown, of_method.reconstruct(x, "b"))
+
+
+def test_contents_are_those_of_the_network_and_of_whole_images_alone(translator, gens):
+    x = images(16, 24, n=3)
+    with torch.no_grad():
+        expected = gens[0].content_encoder(x)
+    torch.testing.assert_close(translator.encode_content(x, "a"), expected, atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match="multiples of 4"):  # padding would be encoded, too
+        translator.encode_content(images(16, 18), "a")
+
+
+def test_what_a_method_has_is_told(of_method, method):
+    assert (of_method.style_dim("b") > 0) == ("styles" in method.has)
+    assert of_method.reads_styles == ("examples" in method.has)
+    assert of_method.reconstructs == ("content" in method.has)
+
+
+@pytest.mark.parametrize(
+    "method", ["unit", "cyclegan", "noisy_cyclegan", "bicyclegan"], indirect=True
+)
+def test_only_munits_networks_are_tiled(method):
+    module = method.make()
+    with pytest.raises(ValueError, match="tile is 64, but only MUNIT's networks can be tiled"):
+        Translator(module.gen_a, module.gen_b, device="cpu", tile=64)
+
+
+@pytest.mark.parametrize("method", ["cyclegan", "bicyclegan"], indirect=True)
+def test_without_content_codes_nothing_is_reconstructed(of_method):
+    with pytest.raises(ValueError, match="no codes to reconstruct from"):
+        of_method.reconstruct(images(16, 16), "b")
+
+
+@pytest.mark.parametrize("method", ["unit", "noisy_cyclegan"], indirect=True)
+def test_without_a_style_encoder_no_style_is_read(of_method):
+    with pytest.raises(ValueError, match="reads no style from an image"):
+        of_method.encode_style(images(16, 16), "b")

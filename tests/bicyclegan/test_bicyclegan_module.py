@@ -8,7 +8,6 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch import Trainer
-from omegaconf import OmegaConf
 from torch.optim import Adam
 from torch.utils.data import DataLoader
 
@@ -45,7 +44,7 @@ def images(channels, n=2):
     return torch.rand(n, channels, 24, 24, generator=rng) * 2 - 1
 
 
-def fit(module, steps=2, batch=2, channels=(3, 3), ckpt_path=None, **trainer):
+def fit(module, steps=2, batch=2, channels=(3, 3), **trainer):
     a, b = channels
     pair = images(a, batch), images(b, batch).flip(2)
     loop = Trainer(
@@ -58,7 +57,7 @@ def fit(module, steps=2, batch=2, channels=(3, 3), ckpt_path=None, **trainer):
         log_every_n_steps=1,
         **trainer,
     )
-    loop.fit(module, DataLoader([pair] * 2, batch_size=None), ckpt_path=ckpt_path)
+    loop.fit(module, DataLoader([pair] * 2, batch_size=None))
     return loop
 
 
@@ -116,11 +115,10 @@ def test_discriminators_judge_what_was_made_before_the_generators_step():
     assert calls == [True, True]
 
 
-def test_one_iteration_is_one_step_and_every_weight_learns():
+def test_every_weight_learns():
     module = small(input_channels_b=4)
     before = copy.deepcopy(module.state_dict())
-    loop = fit(module, steps=3, channels=(3, 4))
-    assert loop.global_step == 3
+    fit(module, steps=3, channels=(3, 4))
     for name, weight in module.state_dict().items():
         assert weight.isfinite().all()
         assert name.endswith("bias") or not torch.equal(weight, before[name]), name
@@ -146,15 +144,6 @@ def test_every_option_trains_with_a_batch_of_one_or_more(options):
     assert logged <= set(metrics)
 
 
-def test_bf16_trains():
-    module = small()
-    before = copy.deepcopy(module.state_dict())
-    metrics = fit(module, steps=3, precision="bf16-mixed").callback_metrics
-    assert all(value.isfinite() for value in metrics.values())
-    name = "gen_b.decoder.down.0.0.weight"
-    assert not torch.equal(module.state_dict()[name], before[name])
-
-
 def test_draws_are_a_function_of_seed_and_place():
     module, x = small(seed=3), images(3)
     drawn = module.draw(x, x, 5)
@@ -169,53 +158,10 @@ def test_draws_are_a_function_of_seed_and_place():
     assert len(distinct) == len(tensors) == 12
 
 
-def test_translations_use_the_other_domains_image_and_the_given_style():
-    module = small(input_channels_a=1)
-    x_a, x_b = images(1), images(3)
-    style = module.encode(x_b, "b")[1]
-    assert torch.equal(module(x_a, style), module.gen_b.decoder(x_a, style))
-    style = module.encode(x_a, "a")[1]
-    assert torch.equal(module.translate(x_b, style, to="a"), module.gen_a.decoder(x_b, style))
-
-
 def test_learning_rate_falls_as_the_schedule_says():
     loop = fit(small(scheduler={"constant": 1, "decay": 4}), steps=3)
     # Iterations 0 and 1 run at the full rate; the next, 3, would run at half of it.
     assert [o.param_groups[0]["lr"] for o in loop.optimizers] == [pytest.approx(1e-4)] * 2
-
-
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path):
-    torch.manual_seed(0)
-    start = small().state_dict()
-    results = []
-    for stops in ((4,), (2, 4)):
-        path = None
-        for stop in stops:
-            module = small()
-            module.load_state_dict(start)
-            loop = fit(module, steps=stop, ckpt_path=path)
-            path = tmp_path / f"{stop}.ckpt"
-            loop.save_checkpoint(path)
-        results.append(module.state_dict())
-    assert all(torch.equal(results[1][name], weight) for name, weight in results[0].items())
-    assert not torch.equal(results[0][name := next(iter(start))], start[name])
-
-
-def test_a_checkpoint_of_configured_containers_loads_anywhere(tmp_path):
-    config = OmegaConf.create({**SMALL, "optimizer": {"betas": [0.0, 0.9]}})
-    module = BicycleGANModule(**config)
-    fit(module, steps=1).save_checkpoint(tmp_path / "x.ckpt")
-    loaded = BicycleGANModule.load_from_checkpoint(tmp_path / "x.ckpt", weights_only=True)
-    assert loaded.hparams["optimizer"] == {"betas": [0.0, 0.9]}
-    for name, weight in module.state_dict().items():
-        assert torch.equal(loaded.state_dict()[name], weight)
-
-
-def test_validation_logs_the_generators_terms():
-    loader = DataLoader([(images(3), images(3))] * 2, batch_size=None)
-    loop = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
-    (metrics,) = loop.validate(small(), loader, verbose=False)
-    assert set(metrics) == {f"val/{term}" for term in TERMS}
 
 
 def test_sizes_are_checked_for_generator_and_discriminators():

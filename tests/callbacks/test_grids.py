@@ -44,6 +44,32 @@ def test_rows_are_what_their_labels_say(tiny, tmp_path):
     assert torch.equal(shown["its style"], guided)
 
 
+STYLES = ["style 1", "style 2", "new styles"]
+
+
+@pytest.mark.parametrize(
+    ("method", "labels"),
+    [
+        ("unit", ["input", "reconstruction", "translation"]),
+        ("cyclegan", ["input", "translation"]),
+        ("noisy_cyclegan", ["input", *STYLES]),
+        ("bicyclegan", ["input", *STYLES, "example", "its style"]),
+    ],
+    indirect=["method"],
+    ids=str,
+)
+def test_a_method_has_the_rows_that_it_can_show(method, labels, tmp_path):
+    module = method.make()
+    shown, x_a, x_b = rows(ImageGrid(tmp_path, num_styles=2), module)
+    assert list(shown) == labels
+    with torch.no_grad():
+        style = module.encode(x_b, "b")[1]  # of length 0 where there is no example's
+        if "translation" in labels:
+            assert torch.equal(shown["translation"], module.translate(x_a, style))
+        if "its style" in labels:
+            assert torch.equal(shown["its style"], module.translate(x_a, style))
+
+
 def test_fixed_styles_stay_and_new_styles_change_with_the_iterations(tiny, tmp_path):
     module, grid = MUNITModule(**tiny), ImageGrid(tmp_path)
     (first, *_), (later, *_) = rows(grid, module, 100), rows(grid, module, 200)

@@ -1,15 +1,88 @@
 import json
+import multiprocessing
+import os
+import socket
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 import torch
+from hydra import compose, initialize_config_module
 from PIL import Image
 
-from munit_pl import MUNITModule
+from munit_pl import BicycleGANModule, CycleGANModule, MUNITModule, UNITModule
 from munit_pl.commands import train as train_file
 from munit_pl.commands.inputs import InputError
-from munit_pl.commands.train import main, train
+from munit_pl.commands.train import build, main, train
 from munit_pl.evaluation.drawn import Drawn
+
+SMALL = [
+    "data=drawn",
+    "data.size=[16,16]",
+    "data.length=6",
+    "data.test_length=4",
+    "trainer.accelerator=cpu",
+    "callbacks.grid.every_n_steps=1000",
+    "~callbacks.bar",
+]
+OTHERS = pytest.mark.parametrize("method", ["unit", "noisy_cyclegan", "bicyclegan"], indirect=True)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Train in this process, in a folder below ``tmp_path``; return the newest checkpoint."""
+
+    def run(*arguments, folder="run"):
+        output = f"output_dir={tmp_path / folder}"
+        with initialize_config_module("munit_pl.conf", version_base="1.3"):
+            cfg = compose("train", [*SMALL, *arguments, output])
+        train(cfg)
+        return tmp_path / folder / "checkpoints/last.ckpt"
+
+    return run
+
+
+@pytest.fixture
+def forked(tmp_path):
+    """Run ``munit-train`` in processes of their own; return the newest checkpoint.
+
+    They are forked off a server that has imported all: a new process would do so for seconds, and
+    this one has threads, of OpenMP and where there is a GPU of autograd, which forks would lack.
+    """
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["munit_pl.commands.train"])
+
+    def run(*arguments, folder="run", processes=1):
+        output = f"output_dir={tmp_path / folder}"
+        arguments = ["munit-train", *SMALL, *arguments, output, "run=x"]
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        started = [
+            server.Process(target=run_as, args=(rank, processes, port, tmp_path, arguments))
+            for rank in range(processes)
+        ]
+        for process in started:
+            process.start()
+        for process in started:
+            process.join(100)
+            process.kill()  # one that waits for another, which failed
+        told = [(tmp_path / f"{rank}.txt").read_text() for rank in range(processes)]
+        assert [process.exitcode for process in started] == [0] * processes, told
+        return tmp_path / folder / "checkpoints/last.ckpt"
+
+    return run
+
+
+def run_as(rank, processes, port, folder, arguments):
+    torch.set_num_threads(1)
+    if processes > 1:
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_PORT": port}
+        os.environ.update({name: str(value) for name, value in place.items()})
+        os.environ["MASTER_ADDR"] = "127.0.0.1"
+    os.chdir(folder)
+    sys.argv = arguments
+    with (folder / f"{rank}.txt").open("w") as said, redirect_stdout(said), redirect_stderr(said):
+        main()
 
 
 def load(path):
@@ -28,6 +101,7 @@ def assert_same_state(path, other):
             for name, value in state.items():
                 assert torch.equal(value, theirs["state"][index][name]), (index, name)
     assert here["lr_schedulers"] == there["lr_schedulers"]
+    torch.testing.assert_close(here.get("pools", {}), there.get("pools", {}), rtol=0, atol=0)
 
 
 def test_max_steps_are_iterations_and_checkpoints_lie_where_asked(config, tmp_path):
@@ -60,6 +134,46 @@ def test_ten_iterations_are_five_and_five_more_in_a_new_process(config, command,
     assert resumed.returncode == 0, resumed.stderr
     last = "checkpoints/last.ckpt"
     assert_same_state(tmp_path / "whole" / last, tmp_path / "parts" / last)
+
+
+@OTHERS
+def test_five_iterations_of_any_method_are_two_and_three_more_in_another_process(
+    trained, forked, method
+):
+    settings = [*method.overrides, "data.batch_size=2"]
+    whole = trained(*settings, "trainer.max_steps=5", folder="whole")
+    trained(*settings, "trainer.max_steps=2", folder="parts")
+    parts = forked(*settings, "trainer.max_steps=5", "ckpt_path=last", folder="parts")
+    assert_same_state(whole, parts)
+
+
+DDP = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+
+
+@OTHERS
+def test_two_processes_of_any_method_are_one_with_twice_the_batch(trained, forked, method):
+    settings = [*method.overrides, "trainer.max_steps=3", "trainer.precision=64-true"]
+    if method.module is CycleGANModule:  # each process has a pool of its own
+        settings.append("model.pool_size=0")
+    one = load(trained(*settings, "data.batch_size=2", folder="one"))
+    two = load(forked(*settings, "data.batch_size=1", *DDP, folder="two", processes=2))
+    assert one["global_step"] == two["global_step"] == 3
+    for name, weight in one["state_dict"].items():
+        torch.testing.assert_close(two["state_dict"][name], weight, atol=1e-5, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("method", ["noisy_cyclegan"], indirect=True)
+def test_pools_of_two_processes_survive_a_resumption(forked, method):
+    def run(steps, folder, *others):
+        settings = [*method.overrides, "data.batch_size=2", f"trainer.max_steps={steps}", *DDP]
+        return forked(*settings, *others, folder=folder, processes=2)
+
+    whole = run(4, "whole")
+    run(2, "parts")  # the pools, of three, are full
+    assert_same_state(whole, run(4, "parts", "ckpt_path=last"))
+    for pools in load(whole)["pools"].values():
+        assert pools.shape == (2, 3, 3, 16, 16)
+        assert not torch.equal(*pools)
 
 
 def test_two_processes_are_one_with_twice_the_batch_and_one_folder(config, command, tmp_path):
@@ -161,6 +275,15 @@ def test_bad_settings_are_told_in_one_line_before_training(config, tmp_path, ove
     assert not (tmp_path / "run/checkpoints").exists()
 
 
+@pytest.mark.parametrize("method", ["bicyclegan"], indirect=True)
+def test_a_method_that_learns_from_pairs_refuses_images_that_are_none(trained, method, tmp_path):
+    message = "BicycleGANModule learns from pairs, .*: use data=aligned, or data.paired=true"
+    with pytest.raises(InputError, match=message) as error:
+        trained(*method.overrides, "data.paired=false")
+    assert len(str(error.value).splitlines()) == 1
+    assert not (tmp_path / "run/checkpoints").exists()
+
+
 def test_a_file_that_is_no_checkpoint_is_refused(config, tmp_path):
     (tmp_path / "x.ckpt").write_text("hello")
     with pytest.raises(InputError, match=r"x\.ckpt is no checkpoint"):
@@ -231,3 +354,29 @@ def test_the_demo_is_what_is_trained_without_a_word(monkeypatch):
         "data.root=x",
         "+experiment=edges2shoes",
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "module", "small"),
+    [
+        ("munit", MUNITModule, {"num_res_blocks": 2}),
+        ("unit", UNITModule, {"num_res_blocks": 2}),
+        ("cyclegan", CycleGANModule, {"num_res_blocks": 3}),
+        ("bicyclegan", BicycleGANModule, {"num_downsample": 6}),
+    ],
+)
+def test_a_model_alone_trains_on_the_demo_with_small_settings_of_its_own(
+    monkeypatch, model, module, small
+):
+    composed = []
+    monkeypatch.setattr(train_file, "_main", lambda: composed.extend(sys.argv[1:]))
+    monkeypatch.setattr(sys, "argv", ["munit-train", f"model={model}"])
+    main()
+    with initialize_config_module("munit_pl.conf", version_base="1.3"):
+        cfg = compose("train", [*composed, "output_dir=x"])
+    assert (cfg.name, cfg.trainer.max_steps, cfg.data.size) == ("demo", 1500, [64, 64])
+    assert cfg.data.paired == module.paired
+    assert cfg.model.generator.items() >= {"dim": 16, **small}.items()
+    built = build(cfg.model)
+    assert isinstance(built, module)
+    built.check_size(64, 64)

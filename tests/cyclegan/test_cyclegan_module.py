@@ -8,12 +8,10 @@ import torch.nn.functional as F
 import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
-from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
 from munit_pl.cyclegan.module import CycleGANModule
 from munit_pl.cyclegan.networks import CycleGANGenerator
-from munit_pl.cyclegan.objective import LossWeights
 
 CONF = Path(__file__).parents[2] / "conf"
 SMALL = {
@@ -36,7 +34,7 @@ def images(channels=3, n=2, seed=0):
 SAME = [(images(seed=1), images(seed=2))] * 8
 
 
-def fit(module, pairs=SAME, steps=2, path=None, **trainer):
+def fit(module, pairs=SAME, steps=2, **trainer):
     loop = Trainer(
         max_steps=steps,
         accelerator="cpu",
@@ -47,7 +45,7 @@ def fit(module, pairs=SAME, steps=2, path=None, **trainer):
         log_every_n_steps=1,
         **trainer,
     )
-    loop.fit(module, DataLoader(pairs, batch_size=None), ckpt_path=path)
+    loop.fit(module, DataLoader(pairs, batch_size=None))
     return loop
 
 
@@ -110,10 +108,6 @@ def biases_without_gradient(module):
         for name, block in module.named_modules()
         if isinstance(getattr(block, "norm", None), torch.nn.InstanceNorm2d)
     }
-
-
-def test_one_iteration_is_one_step():
-    assert fit(small(), steps=4).global_step == 4
 
 
 def test_published_sizes_have_as_many_parameters_as_published():
@@ -211,53 +205,6 @@ def test_discriminators_terms_are_of_what_the_pools_answer(monkeypatch):
         torch.testing.assert_close(metrics[f"dis/gan_{domain}"], squares.detach() / 2)
 
 
-def test_accumulated_parts_of_unequal_size_give_the_whole_batchs_update():
-    whole = small(noise_dim=2, pool_size=2)
-    parts = small(noise_dim=2, pool_size=2, accumulate=2)
-    parts.load_state_dict(whole.state_dict())
-    for module in (whole, parts):
-        fit(module, pairs_of(3, n=3), steps=3, precision="64-true")
-    ignored = biases_without_gradient(whole)
-    for name, weight in whole.state_dict().items():
-        if name not in ignored:
-            torch.testing.assert_close(parts.state_dict()[name], weight, atol=1e-9, rtol=0)
-
-
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path):
-    start = small(noise_dim=2).state_dict()
-    modules = []
-    for stops in ((8,), (4, 8)):
-        path = None
-        for stop in stops:
-            module = small(noise_dim=2, pool_size=3)  # full after two iterations
-            module.load_state_dict(start)
-            loop = fit(module, steps=stop, path=path)
-            path = tmp_path / f"{stop}.ckpt"
-            loop.save_checkpoint(path)
-        modules.append(module)
-    whole, resumed = modules
-    for name, weight in whole.state_dict().items():
-        assert torch.equal(resumed.state_dict()[name], weight)
-    for domain in "ab":
-        ours, theirs = resumed.pools[domain].images, whole.pools[domain].images
-        assert len(ours) == 3
-        assert torch.equal(torch.stack(ours), torch.stack(theirs))
-
-
-def test_a_checkpoint_loads_anywhere_with_its_pools(tmp_path):
-    config = OmegaConf.create({**SMALL, "optimizer": {"betas": [0.0, 0.9]}})
-    module = CycleGANModule(**config)
-    fit(module, steps=2).save_checkpoint(tmp_path / "x.ckpt")
-    loaded = CycleGANModule.load_from_checkpoint(tmp_path / "x.ckpt", weights_only=True)
-    assert loaded.hparams["optimizer"] == {"betas": [0.0, 0.9]}
-    for name, weight in module.state_dict().items():
-        assert torch.equal(loaded.state_dict()[name], weight)
-    for domain in "ab":
-        ours, theirs = loaded.pools[domain].images, module.pools[domain].images
-        assert len(ours) == 4
-        assert torch.equal(torch.stack(ours), torch.stack(theirs))
-
-
 def test_pools_are_no_buffers():
     """Distributed training would make them alike in all processes."""
     module = small()
@@ -312,16 +259,6 @@ def test_draws_are_a_function_of_seed_and_place():
     assert len({tuple(values.flatten().tolist()) for values in tensors}) == 12
 
 
-def test_draws_of_two_processes_are_those_of_one(monkeypatch):
-    module = small(noise_dim=2)
-    whole, halves = module.draw(images(n=4), images(n=4), 0), []
-    for rank in (0, 1):
-        monkeypatch.setattr(CycleGANModule, "global_rank", rank)
-        halves.append(module.draw(images(), images(), 0))
-    for name, values in whole.items():
-        assert torch.equal(torch.cat([half[name] for half in halves]), values)
-
-
 def test_learning_rates_fall_linearly_after_the_constant_part():
     rates = []
 
@@ -368,12 +305,10 @@ def test_identity_is_left_out_where_domains_differ_in_channels():
     assert "identity" not in terms
 
 
-def test_validation_logs_the_generators_terms_and_leaves_the_pools_alone():
+def test_validation_leaves_the_pools_alone():
     module = small()
-    loader = DataLoader(pairs_of(2), batch_size=None)
     loop = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
-    (metrics,) = loop.validate(module, loader, verbose=False)
-    assert set(metrics) == {f"val/{term}" for term in LossWeights._fields}
+    loop.validate(module, DataLoader(pairs_of(2), batch_size=None), verbose=False)
     assert all(pool.images == [] for pool in module.pools.values())
 
 

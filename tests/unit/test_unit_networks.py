@@ -43,7 +43,7 @@ def test_the_shortest_side_passes_and_a_shorter_one_is_refused(side):
     generator.decode(*generator.encode(torch.randn(1, 3, side, 8)))
     with pytest.raises(ValueError, match="images of 4x8 are too small"):
         generator.check_size(4, 8)
-    with pytest.raises((RuntimeError, ValueError)):  # a map of one pixel can be no further
+    with pytest.raises((RuntimeError, ValueError)):  # the code would be one pixel
         generator.content_encoder(torch.randn(1, 3, 4, 4))
 
 

@@ -86,8 +86,9 @@ def _sentences(
     figures: dict[str, float], translator: Translator, inputs: int, picture: Path
 ) -> str:
     a2b = {key.removeprefix("a2b/"): value for key, value in figures.items()}
+    styled = translator.style_dim("b") > 0
     lines = [
-        f"On {inputs} test drawings, {Drawn.styles} random styles each:",
+        f"On {inputs} test drawings{f', {Drawn.styles} random styles each' if styled else ''}:",
         f"  the shape is kept: silhouette IoU {a2b['silhouette_iou']:.3f} (1 is exact)",
     ]
     if translator.reads_styles:
@@ -95,6 +96,7 @@ def _sentences(
             f"  the example is followed: body colour off by {a2b['guided_error']:.1f} of 255, "
             f"by {a2b['chance_error']:.1f} if it were ignored"
         )
-    spread = f"{a2b['colour_spread']:.2f} of the real shoes' spread"
-    lines.append(f"  one drawing gets many colours: {spread}")
+    if styled:
+        spread = f"{a2b['colour_spread']:.2f} of the real shoes' spread"
+        lines.append(f"  one drawing gets many colours: {spread}")
     return "\n".join([*lines, f"Look at {picture}"])

@@ -49,8 +49,8 @@ class Block(NamedTuple):
 def into_the_codes(subject: Subject) -> list[Block]:
     """Look into a model's codes; there is nothing to look at where it reads no style from images.
 
-    What codes tell about the truth takes drawn shoes, for training and testing, of sides that need
-    no padding; statistics of encoded styles take two test images.
+    What codes tell about the truth takes content codes, and drawn shoes, for training and testing,
+    of sides that need no padding; statistics of encoded styles take two test images.
     """
     if not subject.translator.reads_styles:
         return []
@@ -64,7 +64,7 @@ def into_the_codes(subject: Subject) -> list[Block]:
 def _is_known(subject: Subject, domain: Domain) -> bool:
     """Return whether the truth about a domain's images is known, and their contents whole."""
     multiple = subject.translator.generators[DOMAINS.index(domain)].multiple
-    return all(
+    return subject.translator.reconstructs and all(
         isinstance(images, DrawnShoes) and not any(side % multiple for side in images.size)
         for images in (subject.train_images(domain), subject.test_images(domain))
     )
@@ -119,7 +119,10 @@ def _there_and_back(subject: Subject, direction: Direction) -> Block:
     x = torch.stack([images.load(i, None) for i in chosen])
     dim = translator.style_dim(target)
     styles = torch.stack([random_styles(_STYLES, dim, subject.seed, *where, i) for i in chosen])
-    plain = mean_absolute_error(translator.reconstruct(x, source), x)
+    plain = []
+    if translator.reconstructs:
+        error = mean_absolute_error(translator.reconstruct(x, source), x).mean().item()
+        plain = [("encoded and decoded, error of 255", error, 0.0)]
     cycled = style_augmented_cycle(translator, x, styles, source)
     read = recovered_styles(translator, x, styles, source)
     return Block(
@@ -131,7 +134,7 @@ def _there_and_back(subject: Subject, direction: Direction) -> Block:
         "about 0.",
         ("measure", "model", "optimum"),
         [
-            ("encoded and decoded, error of 255", plain.mean().item(), 0.0),
+            *plain,
             ("there and back, error of 255", cycled.mean().item(), 0.0),
             ("style read back, mean difference", read.error.mean().item(), 0.0),
             *(

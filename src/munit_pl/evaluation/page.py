@@ -118,12 +118,13 @@ def _sections(galleries: Sequence["_Gallery"], reads_styles: bool) -> list[Secti
     """Return the parts of the page that show pictures, as far as the method has styles."""
     if not galleries[0].dim:
         return [Section("styles", "Translations", [gallery.random() for gallery in galleries])]
-    random = Section("styles", "Random styles", [gallery.random() for gallery in galleries])
-    examples = Section("examples", "Examples", [gallery.by_example() for gallery in galleries])
+    sections = [Section("styles", "Random styles", [gallery.random() for gallery in galleries])]
+    if reads_styles:
+        by_example = [gallery.by_example() for gallery in galleries]
+        sections.append(Section("examples", "Examples", by_example))
     interpolations = [table for gallery in galleries for table in gallery.interpolations()]
     return [
-        random,
-        *([examples] if reads_styles else []),
+        *sections,
         Section("interpolations", "Interpolations", interpolations),
         Section("sweeps", "What each style dimension does", [galleries[0].sweeps()]),
     ]

@@ -5,7 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from munit_pl.commands.translate import main
 from munit_pl.data.images import to_uint8
+from munit_pl.formats.exported import export_generators
 from munit_pl.styles import random_styles
 from munit_pl.translate import Translator
 
@@ -129,3 +131,62 @@ def test_styles_that_cannot_be_are_told_in_one_line(translated, shoes, arguments
         translated("x.png", *arguments)
     assert len(stopped.value.code.splitlines()) == 1
     assert not (shoes / "translations").exists()
+
+
+NO_CODES = "--reconstruct: this model's method has no codes to reconstruct from"
+NO_EXAMPLES = "--like: this model's method reads no style from an image"
+NO_STYLES = "this model's method has no styles, so each image has one translation: leave out"
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "message"),
+    [
+        *(
+            (method, arguments, NO_STYLES)
+            for method in ("unit", "cyclegan")
+            for arguments in (
+                ["--styles", "3"],
+                ["--interpolate", "3"],
+                ["--set", "0=1"],
+                ["--sweep", "0=-1:1:3"],
+                ["--fresh", "--styles", "2"],
+            )
+        ),
+        ("unit", ["--like", "shoes"], NO_EXAMPLES),
+        ("cyclegan", ["--like", "shoes"], NO_EXAMPLES),
+        ("noisy_cyclegan", ["--like", "shoes"], NO_EXAMPLES),
+        ("cyclegan", ["--reconstruct"], NO_CODES),
+        ("bicyclegan", ["--reconstruct"], NO_CODES),
+    ],
+    indirect=["method"],
+    ids=str,
+)
+def test_what_a_method_does_not_have_is_refused_in_one_line(
+    shoes, method, arguments, message, monkeypatch
+):
+    module = method.make()
+    export_generators(shoes / "m.safetensors", module.gen_a, module.gen_b)
+    monkeypatch.chdir(shoes)
+    with pytest.raises(SystemExit, match=f"munit-translate: {message}") as stopped:
+        main(["m.safetensors", "x.png", *arguments])
+    assert len(stopped.value.code.splitlines()) == 1
+    assert not (shoes / "translations").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "made"),
+    [
+        ("unit", ["--styles", "1"], ["x_s00.png"]),
+        ("unit", ["--reconstruct"], ["x_reconstruction.png"]),
+        ("noisy_cyclegan", ["--styles", "2", "--set", "1=0"], ["x_s00.png", "x_s01.png"]),
+        ("bicyclegan", ["--like", "shoes/red.png"], ["x_like-red.png"]),
+    ],
+    indirect=["method"],
+    ids=str,
+)
+def test_what_a_method_does_have_it_gives(shoes, method, arguments, made, monkeypatch):
+    module = method.make()
+    export_generators(shoes / "m.safetensors", module.gen_a, module.gen_b)
+    monkeypatch.chdir(shoes)
+    assert main(["m.safetensors", "x.png", *arguments]) == 0
+    assert sorted(path.name for path in (shoes / "translations").glob("x_*")) == made

@@ -134,8 +134,10 @@ class Workshop:
         x = torch.stack([to_tensor(job.picture) for job in batch])
         to = self.recipe.to
         if self.recipe.source == to:
-            styles = self.translator.encode_style(x, to)[:, None]
-            return self.translator.reconstruct(x, to)[:, None], styles
+            shown = self.translator.reconstruct(x, to)[:, None]
+            if not self.translator.reads_styles:
+                return shown, x.new_empty(len(x), 1, 0)
+            return shown, self.translator.encode_style(x, to)[:, None]
         rows = [[look.style for look in job.looks if look.style is not None] for job in batch]
         styles = torch.stack([torch.stack(row) for row in rows])
         return self.translator.translate(x, styles, to), styles

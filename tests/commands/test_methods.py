@@ -1,0 +1,171 @@
+"""Every method through the commands: trained, translated with, evaluated, exported."""
+
+import json
+import re
+
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import nn
+
+from munit_pl import Translator
+from munit_pl.commands import evaluate as evaluate_file
+from munit_pl.commands.evaluate import main as evaluate
+from munit_pl.commands.train import train
+from munit_pl.commands.translate import main as translate
+from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.images import to_picture
+from munit_pl.evaluation.drawn import Drawn
+from munit_pl.evaluation.instruments import Instruments
+from munit_pl.evaluation.protocols import PROTOCOLS
+from munit_pl.evaluation.starganv2 import StarGANv2
+from munit_pl.formats.exported import export_generators
+from munit_pl.formats.generators import read_generators
+from munit_pl.metrics.lpips import FeatureDistance
+
+DATA = ["data.size=[16,16]", "data.length=6", "data.test_length=2"]
+
+
+@pytest.fixture(scope="module")
+def run(method, tmp_path_factory):
+    """The folder of a run of two iterations."""
+    folder = tmp_path_factory.mktemp("run")
+    settings = [
+        *method.overrides,
+        *DATA,
+        "data.batch_size=2",
+        "callbacks=drawn",
+        "callbacks.grid.every_n_steps=2",
+        "~callbacks.bar",
+        "trainer.accelerator=cpu",
+        "trainer.max_steps=2",
+        "trainer.log_every_n_steps=1",
+        f"output_dir={folder}",
+    ]
+    with initialize_config_module("munit_pl.conf", version_base="1.3"):
+        train(compose("train", settings))
+    return folder
+
+
+@pytest.fixture
+def checkpoint(run):
+    return run / "checkpoints" / "last.ckpt"
+
+
+def test_training_leaves_grids_and_the_drawn_shoes_figures(run):
+    assert sorted(path.name for path in (run / "grids").iterdir()) == [
+        "00000002_a2b.png",
+        "00000002_b2a.png",
+    ]
+    figures = json.loads((run / "drawn.json").read_text())
+    assert list(figures) == Drawn().keys()
+    assert Image.open(run / "drawn.png").width > 16
+
+
+def test_each_image_is_translated_once_where_there_are_no_styles_and_else_ten_times(
+    method, checkpoint, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    x = DrawnShoes("a", "test", 2, (16, 20))
+    for i in range(2):
+        to_picture(x.load(i)).save(tmp_path / f"in/{i}.png")
+    assert translate([str(checkpoint), "in", "--device", "cpu"]) == 0
+    styles = range(10 if "styles" in method.has else 1)
+    made = sorted(path.name for path in (tmp_path / "translations").glob("[0-9]*.png"))
+    assert made == [f"{i}_s{k:02}.png" for i in range(2) for k in styles]
+    assert Image.open(tmp_path / "translations/1_s00.png").size == (20, 16)
+    assert (tmp_path / "translations/sheet_0001.png").exists()
+    assert translate([str(checkpoint), "in/0.png", "--to", "a", "--out", "back"]) == 0
+    assert len(list((tmp_path / "back").glob("0_s*.png"))) == len(styles)
+
+
+@pytest.fixture
+def evaluated(checkpoint, tmp_path, monkeypatch):
+    """Evaluate the run on two images as a protocol says; return the report and its folder."""
+
+    def render(figure, file, **_):  # plots take most of the time, and have tests of their own
+        Image.new("RGB", (9, 9)).save(file, "PNG")
+
+    monkeypatch.setattr(Figure, "savefig", render)
+
+    def measure(*arguments):
+        data = [*DATA, "--limit", "2", "--device", "cpu"]
+        evaluate([str(checkpoint), *data, "--out", str(tmp_path), *arguments])
+        return json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8")), tmp_path
+
+    return measure
+
+
+def test_the_report_has_the_protocols_figures_and_a_page_of_what_the_method_has(method, evaluated):
+    report, folder = evaluated("--protocol", "drawn", "--report")
+    assert list(report["figures"]) == Drawn().keys()
+    assert {path.name for path in folder.iterdir()} == {
+        "metrics.json",
+        "metrics.md",
+        "figures.png",
+        "report.html",
+    }
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    needs = {  # in the page's order
+        "styles": None,
+        "examples": "examples",
+        "interpolations": "styles",
+        "sweeps": "styles",
+        "maps": "examples",
+        "codes": "examples",
+        "curves": None,
+        "figures": None,
+        "notes": None,
+    }
+    shown = [section for section, need in needs.items() if need is None or need in method.has]
+    assert re.findall(r'<section id="(\w+)">', page) == shown
+    heading = "Random styles" if "styles" in method.has else "Translations"
+    assert f"<h2>{heading}</h2>" in page
+    assert ("input 1 of domain a in style 2" in page) == ("styles" in method.has)
+    codes = {"examples", "content"} <= method.has
+    assert ("What the codes of domain b tell" in page) == codes
+    assert ("encoded and decoded, error" in page) == codes
+
+
+class Colours(nn.Module):
+    """Sees the mean colour; as a classifier, which channel is the strongest."""
+
+    name, classes = "colours", ("red", "green", "blue")
+
+    def features_and_logits(self, x):
+        colours = x.mean((2, 3))
+        return colours, colours
+
+
+@pytest.mark.parametrize("method", ["cyclegan", "bicyclegan"], indirect=True)
+def test_starganv2_follows_examples_or_says_why_not(method, evaluated, monkeypatch):
+    distance = FeatureDistance(lambda x: [x], None, "pixels")
+    instruments = Instruments(Colours(), distance, {}, torch.device("cpu"))
+    monkeypatch.setattr(evaluate_file, "load_instruments", lambda *_: instruments)
+    monkeypatch.setitem(PROTOCOLS, "starganv2", StarGANv2(outputs=3, kernel_subset=3))
+    report, _ = evaluated("--protocol", "starganv2", "data.test_length=6")
+    follows = "examples" in method.has
+    hows = {key.split("/")[1] for key in report["figures"]}
+    assert hows == ({"latent", "reference"} if follows else {"latent"})
+    without = "no examples, since the method reads no style from an image"
+    assert (without in report["deviations"]) == (not follows)
+
+
+def test_an_exported_model_translates_as_its_checkpoint_does(checkpoint, tmp_path):
+    gens = read_generators(checkpoint)
+    export_generators(tmp_path / "x.safetensors", *gens)
+    ours, theirs = (
+        Translator(*read_generators(path), device="cpu")
+        for path in (checkpoint, tmp_path / "x.safetensors")
+    )
+    x = torch.rand(2, 3, 16, 20) * 2 - 1
+    for to in ("a", "b"):
+        styles = torch.randn(2, ours.style_dim(to))
+        assert torch.equal(theirs.translate(x, styles, to), ours.translate(x, styles, to))
+    trained = torch.load(checkpoint, weights_only=True)["state_dict"]
+    for name, gen in zip(("gen_a", "gen_b"), gens, strict=True):
+        for key, weight in gen.state_dict().items():
+            assert torch.equal(weight, trained[f"{name}.{key}"])
