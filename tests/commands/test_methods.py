@@ -125,6 +125,7 @@ def test_the_report_has_the_protocols_figures_and_a_page_of_what_the_method_has(
     heading = "Random styles" if "styles" in method.has else "Translations"
     assert f"<h2>{heading}</h2>" in page
     assert ("input 1 of domain a in style 2" in page) == ("styles" in method.has)
+    assert ('<th scope="col">style 1</th>' in page) == ("styles" in method.has)
     codes = {"examples", "content"} <= method.has
     assert ("What the codes of domain b tell" in page) == codes
     assert ("encoded and decoded, error" in page) == codes

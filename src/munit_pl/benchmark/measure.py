@@ -23,7 +23,7 @@ from munit_pl.translate import Translator
 
 Figures = dict[str, float]
 
-_DRAWN = ("silhouette_iou", "colour_spread", "guided_error")
+_DRAWN = ("silhouette_iou", "colour_energy", "colour_spread", "guided_error")
 _BATCH = 8
 _SEED = 0  # of test shoes and random styles, which are the same for all runs
 
@@ -76,11 +76,11 @@ def measure(
 
     Returns:
         The figures, and those among them that the drawings' maker would get. The figures are
-        "silhouette_iou" and "colour_spread" of protocol drawn; "guided_error" of the same if the
-        method reads styles, and "transfer_error", its like by `transfer_statistics`, if it has a
-        content code; "kernel_distance" of translations under one random style each to real shoes;
-        "pair_distance", the mean distance of translations of the same drawing; and "parameters" of
-        the networks that a translation passes.
+        "silhouette_iou", "colour_energy" and "colour_spread" of protocol drawn; "guided_error" of
+        the same if the method reads styles, and "transfer_error", its like by
+        `transfer_statistics`, if it has a content code; "kernel_distance" of translations under one
+        random style each to real shoes; "pair_distance", the mean distance of translations of the
+        same drawing; and "parameters" of the networks that a translation passes.
     """
     drawn = Drawn(extent.inputs, extent.styles).measure(_subject(translator, shoes))
     of_drawn = {figure.key: figure for figure in drawn.figures}

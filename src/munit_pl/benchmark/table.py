@@ -26,6 +26,7 @@ class Column(NamedTuple):
 _COLUMNS = (
     Column("silhouette_iou", "quality: silhouette IoU ↑", 3),
     Column("kernel_distance", "quality: KD (lite0) ↓", 3),
+    Column("colour_energy", "quality: colours' energy distance ↓", 1),
     Column("colour_spread", "diversity: colours' spread, of the real set's", 2),
     Column("pair_distance", "diversity: lite0 distance (not LPIPS)", 3),
     Column("guided_error", "example's style: colour error, of 255 ↓", 1),

@@ -91,9 +91,9 @@ class _Gallery:
         self.ends, self.styles = drawn[:2], drawn[: num_styles if self.dim else 1]
 
     def random(self) -> Table:
-        """Show every input in every random style."""
-        names = [f"style {k + 1}" for k in range(len(self.styles))]
-        note = "Each row is an input, each column one and the same style."
+        """Show every input in every random style, or its one translation."""
+        names = [f"style {k + 1}" for k in range(len(self.styles))] if self.dim else ["translation"]
+        note = "Each row is an input, each column one and the same style." if self.dim else ""
         rows = self._rows(len(self.inputs), self.styles, names)
         return Table(self.name, note, [f"input, {self.source}", *names], rows)
 
