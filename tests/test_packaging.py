@@ -33,6 +33,14 @@ def wheel(tmp_path_factory):
     return wheel
 
 
+def test_the_wheel_holds_every_module(wheel):
+    """A new folder's name must be entered in pyproject.toml's packages."""
+    modules = {str(path.relative_to(ROOT / "src")) for path in ROOT.glob("src/munit_pl/**/*.py")}
+    names = zipfile.ZipFile(wheel).namelist()
+    found = {name for name in names if name.endswith(".py")}
+    assert found == modules | {"munit_pl/conf/__init__.py"}
+
+
 def test_the_wheel_holds_every_configuration_and_no_test(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     conf = {f"munit_pl/conf/{p.relative_to(ROOT / 'conf')}" for p in ROOT.glob("conf/**/*.yaml")}
