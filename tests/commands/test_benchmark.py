@@ -156,8 +156,8 @@ def test_another_budget_or_a_misspelt_setting_is_refused_in_one_line(
 
 
 def test_images_that_one_row_cannot_take_are_refused_before_any_is_trained(tmp_path, trained):
-    with pytest.raises(SystemExit, match=r"munit-benchmark: .*multiples of 64"):
-        main(["table1", "--small", "--out", str(tmp_path / "new"), "data.size=[32,32]"])
+    with pytest.raises(SystemExit, match=r"munit-benchmark: .*multiples of 16"):
+        main(["table1", "--small", "--out", str(tmp_path / "new"), "data.size=[40,40]"])
     assert trained == []
     assert not (tmp_path / "new").exists()
 

@@ -362,7 +362,7 @@ def test_the_demo_is_what_is_trained_without_a_word(monkeypatch):
         ("munit", MUNITModule, {"num_res_blocks": 2}),
         ("unit", UNITModule, {"num_res_blocks": 2}),
         ("cyclegan", CycleGANModule, {"num_res_blocks": 3}),
-        ("bicyclegan", BicycleGANModule, {"num_downsample": 6}),
+        ("bicyclegan", BicycleGANModule, {"num_downsample": 4}),
     ],
 )
 def test_a_model_alone_trains_on_the_demo_with_small_settings_of_its_own(

@@ -69,7 +69,10 @@ def test_two_processes_share_the_inputs_and_together_make_what_one_makes(
 
 
 def test_a_user_who_stops_it_sees_no_traceback_and_whole_files(start, photos, tmp_path):
+    # What a shell starts in the background ignores the signal, and so would a child of it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = start("in", "--styles", "1000")
+    signal.signal(signal.SIGINT, before)
     folder = tmp_path / "translations"
     while not (folder / "manifest.jsonl").exists() and process.poll() is None:
         time.sleep(0.01)
