@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 from math import sqrt
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+
+from munit_pl.layers import one_of
 
 Initialisation = Literal["normal", "xavier", "kaiming", "orthogonal", "default"]
 
@@ -36,9 +38,7 @@ def initialise(network: nn.Module, how: Initialisation, *, skip_spectral: bool =
     Raises:
         ValueError: If there is no such initialisation.
     """
-    if how not in get_args(Initialisation):
-        names = ", ".join(get_args(Initialisation))
-        raise ValueError(f"initialisation is {how!r}, but must be one of {names}")
+    one_of("initialisation", how, Initialisation)
     if how == "default":
         return
     for layer in network.modules():

@@ -93,6 +93,18 @@ def at_least_one(**sizes: int) -> None:
             raise ValueError(f"{name} is {size}, but must be at least 1")
 
 
+def one_of(option: str, name: str, names: object) -> None:
+    """Raise a `ValueError` if ``name`` is none of ``names``, a `Literal`."""
+    if name not in get_args(names):
+        raise ValueError(f"{option} is {name!r}, but must be one of {', '.join(get_args(names))}")
+
+
+def with_style(x: Tensor, style: Tensor) -> Tensor:
+    """Return ``x``, ``(N, C, H, W)``, with ``style``, ``(N, Z)``, as ``Z`` more constant maps."""
+    maps = style[:, :, None, None].expand(-1, -1, *x.shape[2:])
+    return torch.cat([x, maps], 1)
+
+
 def make_activation(name: Activation) -> nn.Module:
     """Return the activation called ``name``; "lrelu" has a slope of 0.2 below zero.
 
@@ -164,9 +176,7 @@ class ConvBlock(nn.Module):
         padding_mode: PaddingMode = "reflect",
     ) -> None:
         super().__init__()
-        if padding_mode not in get_args(PaddingMode):
-            modes = ", ".join(get_args(PaddingMode))
-            raise ValueError(f"padding_mode is {padding_mode!r}, but must be one of {modes}")
+        one_of("padding_mode", padding_mode, PaddingMode)
         conv = nn.Conv2d(in_dim, out_dim, kernel_size, stride, padding, padding_mode=padding_mode)
         self.conv = spectral_norm(conv) if norm == "spectral" else conv
         self.norm = make_norm(norm, out_dim)

@@ -5,7 +5,7 @@ as in the networks that its authors published. A style is the paper's latent cod
 """
 
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from munit_pl.cyclegan.networks import ResnetTranslator
 from munit_pl.generator import DomainGenerator
-from munit_pl.layers import ConvBlock, Norm, at_least_one, make_norm
+from munit_pl.layers import ConvBlock, Norm, at_least_one, make_norm, one_of, with_style
 from munit_pl.patch_discriminator import PatchDiscriminator
 
 Network = Literal["unet", "resnet"]
@@ -21,12 +21,6 @@ Inject = Literal["all", "input"]
 
 WIDEST_TRANSLATOR = 8  # times the first width
 WIDEST_ENCODER = 4
-
-
-def with_style(x: Tensor, style: Tensor) -> Tensor:
-    """Return ``x``, ``(N, C, H, W)``, with ``style``, ``(N, Z)``, as ``Z`` more constant maps."""
-    maps = style[:, :, None, None].expand(-1, -1, *x.shape[2:])
-    return torch.cat([x, maps], 1)
 
 
 class UNetTranslator(nn.Module):
@@ -215,8 +209,8 @@ class BicycleGANGenerator(DomainGenerator):
             "encoder_downsample": encoder_downsample,
         }
         at_least_one(**sizes)
-        _one_of("network", network, get_args(Network))
-        _one_of("inject", inject, get_args(Inject))
+        one_of("network", network, Network)
+        one_of("inject", inject, Inject)
         self.arguments: dict[str, Any] = sizes | {"network": network, "inject": inject}
         self.in_channels = in_channels
         self.style_dim = style_dim
@@ -277,8 +271,3 @@ def small_xavier(network: nn.Module) -> None:
             nn.init.xavier_normal_(layer.weight, gain=0.02)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(allowed)}")

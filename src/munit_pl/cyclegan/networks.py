@@ -6,11 +6,18 @@ Adversarial Networks", ICCV 2017, section 7.2; the image network is that of John
 
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from munit_pl.generator import DomainGenerator
-from munit_pl.layers import ConvBlock, Norm, ResBlock, at_least_one, make_activation, make_norm
+from munit_pl.layers import (
+    ConvBlock,
+    Norm,
+    ResBlock,
+    at_least_one,
+    make_activation,
+    make_norm,
+    with_style,
+)
 
 
 class ResnetTranslator(nn.Module):
@@ -61,8 +68,7 @@ class ResnetTranslator(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Return ``x`` translated, under the noise ``style``."""
-        maps = style[:, :, None, None].expand(-1, -1, *x.shape[2:])
-        return self.layers(torch.cat([x, maps], 1))
+        return self.layers(with_style(x, style))
 
 
 class UpBlock(nn.Module):

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from munit_pl.layers import one_of
 from munit_pl.metrics.classifier import Classifier, load_classifier
 from munit_pl.metrics.inception import Inception, find_inception, load_inception
 from munit_pl.metrics.lite0 import Lite0, load_lite0
@@ -79,8 +80,8 @@ def load_instruments(
         ImportError: If a package is missing.
         ValueError: If a name is unknown, or a file holds something else.
     """
-    _one_of("features", features, FeaturesName)
-    _one_of("distance", distance, DistanceName)
+    one_of("features", features, FeaturesName)
+    one_of("distance", distance, DistanceName)
     inception, alexnet, lpips_v00 = _path(inception), _path(alexnet), _path(lpips_v00)
     network: Inception | Lite0
     if features == "inception" or (
@@ -122,8 +123,3 @@ class Stages(nn.Module):
 
 def _path(file: str | Path | None) -> Path | None:
     return None if file is None else Path(file)
-
-
-def _one_of(option: str, name: str, names: object) -> None:
-    if name not in get_args(names):
-        raise ValueError(f"{option} is {name!r}, but must be one of {', '.join(get_args(names))}")
