@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 
 from munit_pl.commands.inputs import InputError
@@ -197,9 +196,7 @@ def _read_data(options: argparse.Namespace, translator: Translator) -> TwoDomain
         f"model.input_channels_{domain}={translator.channels(domain)}" for domain in DOMAINS
     ]
     settings = [*options.data, *channels]
-    check_overrides(settings, "evaluate")
-    with initialize_config_module("munit_pl.conf", version_base="1.3"):
-        cfg = compose("evaluate", settings)
+    cfg = check_overrides(settings, "evaluate")
     datamodule: TwoDomains = instantiate(cfg.data, _convert_="all")
     datamodule.setup()
     return datamodule

@@ -10,21 +10,21 @@ from typing import Any
 
 from hydra import compose, initialize_config_module
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from munit_pl.commands.inputs import InputError
 
 
-def check_overrides(overrides: Sequence[str], config: str = "train") -> None:
-    """Compose a configuration once, to name what is misspelt and what it may have meant.
+def check_overrides(overrides: Sequence[str], config: str = "train") -> DictConfig:
+    """Compose a configuration, naming what is misspelt and what it may have meant.
 
     Raises:
         InputError: If the overrides do not compose.
     """
     with initialize_config_module("munit_pl.conf", version_base="1.3"):
         try:
-            compose(config, list(overrides))
+            return compose(config, list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
             known = partial(_settings, config, overrides)
             raise InputError(_explain(str(error), known, f"munit-{config}")) from None
