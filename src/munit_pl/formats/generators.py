@@ -61,13 +61,10 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _read_pickled(path: Path, config_path: Path | None) -> tuple[Description, Mapping[str, Tensor]]:
-    try:  # mapped: the optimisers' states, two thirds of a checkpoint, are never read
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception:  # not mappable is the format of torch 0.3 and 0.4, or no checkpoint at all
-        checkpoint = None
+    checkpoint = _load(path)
     if isinstance(checkpoint, Mapping) and {"state_dict", "generators"} <= checkpoint.keys():
         return checkpoint["generators"], checkpoint["state_dict"]
-    unit = holds_unit(path)
+    unit = holds_unit(checkpoint)
     read = read_unit_checkpoint if unit else read_checkpoint
     arguments, states = read(path, None, config_path)
     description = {
@@ -83,6 +80,16 @@ def _read_pickled(path: Path, config_path: Path | None) -> tuple[Description, Ma
     return description, {
         f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()
     }
+
+
+def _load(path: Path) -> Any:
+    """Return what a file of PyTorch holds, None if it is none."""
+    for mapped in (True, False):  # mapped, two thirds of a checkpoint, the optimisers', stay unread
+        try:  # but the format of torch 0.3 and 0.4 cannot be mapped
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        except Exception:  # whatever it is, the reader of the original's files says so
+            continue
+    return None
 
 
 def _build(

@@ -5,7 +5,7 @@ released are under its own, non-commercial licence.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +39,39 @@ def read_checkpoint(
     arguments = read_config(config_path, munit_arguments) if config_path else {}
     gens = read_pair(gen_path, "enc_content.model.0.conv.weight", "generators")
     sizes = {domain: _generator_sizes(state, gen_path) for domain, state in gens.items()}
+    return arguments, read_networks(gens, sizes, _generator_names, gen_path, dis_path, arguments)
+
+
+def read_networks(
+    gens: Mapping[str, StateDict],
+    sizes: Mapping[str, dict[str, Any]],
+    names: Callable[[int], Mapping[str, str]],
+    gen_path: Path,
+    dis_path: Path | None,
+    arguments: dict[str, Any],
+) -> dict[str, StateDict]:
+    """Give the networks of either method our names, and enter their sizes into ``arguments``.
+
+    Args:
+        gens: Both domains' tensors, from `read_pair`.
+        sizes: Both generators' arguments, as the shapes tell them.
+        names: Returns patterns of the original's names and ours for a number of halvings.
+        gen_path: Where the generators are from.
+        dis_path: The discriminators' file.
+        arguments: Of the module.
+    """
     arguments |= {f"input_channels_{d}": sizes[d].pop("in_channels") for d in gens}
     if sizes["a"] != sizes["b"]:
         raise ValueError(f"{gen_path}: the two generators differ: {sizes['a']} and {sizes['b']}")
     arguments["generator"] = arguments.get("generator", {}) | sizes["a"]
-    names = _generator_names(sizes["a"]["num_downsample"])
-    states = {f"gen_{d}": rename(state, names, gen_path) for d, state in gens.items()}
+    patterns = names(sizes["a"]["num_downsample"])
+    states = {f"gen_{d}": rename(state, patterns, gen_path) for d, state in gens.items()}
     if dis_path:
-        states |= read_discriminators(dis_path, arguments)
-    return arguments, states
+        states |= _read_discriminators(dis_path, arguments)
+    return states
 
 
-def read_discriminators(path: Path, arguments: dict[str, Any]) -> dict[str, StateDict]:
+def _read_discriminators(path: Path, arguments: dict[str, Any]) -> dict[str, StateDict]:
     """Read both discriminators, and enter their sizes into ``arguments`` of a module."""
     dises = read_pair(path, "cnns.0.0.conv.weight", "discriminators")
     sizes_a, sizes_b = (_discriminator_sizes(dises[d]) for d in "ab")

@@ -1,31 +1,26 @@
 """Checkpoints that the original MUNIT's code made of UNIT; see `munit_pl.formats.nvlabs`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from munit_pl.formats.nvlabs import (
     BLOCK,
     StateDict,
     count,
     prelu,
-    read_discriminators,
+    read_networks,
     read_pair,
-    rename,
 )
 from munit_pl.formats.nvlabs_config import read_config, unit_arguments
 
 _LANDMARK = "enc.model.0.conv.weight"
 
 
-def holds_unit(path: Path) -> bool:
-    """Tell whether a file holds UNIT's generators."""
-    try:
-        file = torch.load(path, map_location="cpu", weights_only=True)
-        return _LANDMARK in file["a"]
-    except Exception:  # whatever else it is, others say
-        return False
+def holds_unit(file: Any) -> bool:
+    """Tell whether what a file holds are UNIT's generators."""
+    first = file.get("a") if isinstance(file, Mapping) else None
+    return isinstance(first, Mapping) and _LANDMARK in first
 
 
 def read_unit_checkpoint(
@@ -48,15 +43,7 @@ def read_unit_checkpoint(
     arguments = read_config(config_path, unit_arguments) if config_path else {}
     gens = read_pair(gen_path, _LANDMARK, "generators of UNIT")
     sizes = {domain: _sizes(state) for domain, state in gens.items()}
-    arguments |= {f"input_channels_{d}": sizes[d].pop("in_channels") for d in gens}
-    if sizes["a"] != sizes["b"]:
-        raise ValueError(f"{gen_path}: the two generators differ: {sizes['a']} and {sizes['b']}")
-    arguments["generator"] = arguments.get("generator", {}) | sizes["a"]
-    names = unit_names(sizes["a"]["num_downsample"])
-    states = {f"gen_{d}": rename(state, names, gen_path) for d, state in gens.items()}
-    if dis_path:
-        states |= read_discriminators(dis_path, arguments)
-    return arguments, states
+    return arguments, read_networks(gens, sizes, unit_names, gen_path, dis_path, arguments)
 
 
 def _sizes(state: StateDict) -> dict[str, Any]:
