@@ -1,6 +1,6 @@
 """What every method's LightningModule shares: two players, updated in turns."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -163,13 +163,19 @@ class AdversarialModule(DomainPair, LightningModule):
         Every process of a distributed run draws other numbers, and all together those that one
         process would draw for all their images.
         """
+        return self.draw_each(torch.randn, shape, n, *where).to(next(self.parameters()))
+
+    def draw_each(
+        self, distribution: Callable[..., Tensor], shape: Iterable[int], n: int, *where: int | str
+    ) -> Tensor:
+        """Draw from `torch.rand` or its like for ``n`` images, ``(n, *shape)``, on the CPU."""
         shape, first, seed = tuple(shape), self.global_rank * n, self.hparams["seed"]
         # In fp32 whatever the default is, so that all precisions draw the same numbers.
         samples = [
-            torch.randn(shape, generator=place(seed, *where, first + i), dtype=torch.float32)
+            distribution(shape, generator=place(seed, *where, first + i), dtype=torch.float32)
             for i in range(n)
         ]
-        return torch.stack(samples).to(next(self.parameters()))
+        return torch.stack(samples)
 
     def _split(self, batch: Images) -> list[Part]:
         """Split a batch as ``accumulate`` says and give each part its random numbers."""

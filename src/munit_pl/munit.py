@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from munit_pl.discriminator import MultiScaleDiscriminator
-from munit_pl.initialisation import Initialisation, initialise
 from munit_pl.networks import AdaINGenerator
 from munit_pl.pair import DomainPair
 
@@ -49,15 +48,4 @@ class MUNIT(DomainPair):
         self.gen_b = AdaINGenerator(input_channels_b, **generator or {})
         self.dis_a = MultiScaleDiscriminator(input_channels_a, **discriminator or {})
         self.dis_b = MultiScaleDiscriminator(input_channels_b, **discriminator or {})
-        self._initialise(**initialisation or {})
-
-    def _initialise(
-        self,
-        generator: Initialisation = "kaiming",
-        discriminator: Initialisation = "normal",
-        skip_spectral: bool = False,
-    ) -> None:
-        initialise(self.gen_a, generator)
-        initialise(self.gen_b, generator)
-        initialise(self.dis_a, discriminator, skip_spectral=skip_spectral)
-        initialise(self.dis_b, discriminator, skip_spectral=skip_spectral)
+        self.initialise(**initialisation or {})

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from munit_pl.generator import DomainGenerator
+from munit_pl.initialisation import Initialisation, initialise
 
 Domain = Literal["a", "b"]
 
@@ -67,6 +68,18 @@ class DomainPair(nn.Module):
         """Raise a `ValueError` if the networks cannot be trained on images of this size."""
         self.gen_a.check_size(height, width)
         cast(_Sized, self.dis_a).check_size(height, width)
+
+    def initialise(
+        self,
+        generator: Initialisation = "kaiming",
+        discriminator: Initialisation = "normal",
+        skip_spectral: bool = False,
+    ) -> None:
+        """Draw all weights anew as the original MUNIT does; see `munit_pl.initialisation`."""
+        initialise(self.gen_a, generator)
+        initialise(self.gen_b, generator)
+        initialise(self.dis_a, discriminator, skip_spectral=skip_spectral)
+        initialise(self.dis_b, discriminator, skip_spectral=skip_spectral)
 
     def _generator(self, domain: Domain) -> DomainGenerator:
         if domain not in ("a", "b"):

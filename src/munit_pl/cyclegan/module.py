@@ -22,7 +22,6 @@ from munit_pl.layers import at_least_one
 from munit_pl.losses import GanLoss, adversarial_loss
 from munit_pl.objective import Terms
 from munit_pl.patch_discriminator import PatchDiscriminator
-from munit_pl.randomness import generator as place
 from munit_pl.schedules import linear_decay
 
 
@@ -105,7 +104,9 @@ class CycleGANModule(AdversarialModule):
         """Draw both generators' noise and both pools' chances."""
         n = len(x_a)
         z_a, z_b = self.draw_normal((2, self.style_dim), n, "noise", *where).unbind(1)
-        chance_a, chance_b = (self._draw_chances(n, "pool", domain, *where) for domain in "ab")
+        chance_a, chance_b = (  # they stay on the CPU, where the pools read them
+            self.draw_each(torch.rand, (), n, "pool", domain, *where) for domain in "ab"
+        )
         return {"z_a": z_a, "z_b": z_b, "chance_a": chance_a, "chance_b": chance_b}
 
     def generator_terms(self, part: Part) -> Terms:
@@ -155,16 +156,6 @@ class CycleGANModule(AdversarialModule):
         for gen, dis in ((self.gen_a, self.dis_a), (self.gen_b, self.dis_b)):
             initialise(gen, generator)
             initialise(dis, discriminator)
-
-    def _draw_chances(self, n: int, *where: int | str) -> Tensor:
-        # They stay on the CPU, where the pools read them.
-        first, seed = self.global_rank * n, self.hparams["seed"]
-        return torch.stack(
-            [
-                torch.rand((), generator=place(seed, *where, first + i), dtype=torch.float32)
-                for i in range(n)
-            ]
-        )
 
     def _gather(self, pool: ImagePool) -> Tensor:
         # After a resumption some lie on the CPU.

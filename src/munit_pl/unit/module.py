@@ -11,7 +11,6 @@ from munit_pl.adversarial import Part, plain
 from munit_pl.discriminator import MultiScaleDiscriminator
 from munit_pl.formats.nvlabs import load_states
 from munit_pl.formats.nvlabs_unit import read_unit_checkpoint
-from munit_pl.initialisation import Initialisation, initialise
 from munit_pl.layers import at_least_one
 from munit_pl.losses import GanLoss, adversarial_loss
 from munit_pl.objective import Decodings, Terms, discriminator_terms
@@ -92,7 +91,7 @@ class UNITModule(PerceptualModule):
         self.gen_b = UNITGenerator(input_channels_b, **generator)
         self.dis_a = MultiScaleDiscriminator(input_channels_a, **discriminator)
         self.dis_b = MultiScaleDiscriminator(input_channels_b, **discriminator)
-        self._initialise(**initialisation)
+        self.initialise(**initialisation)
         self.gan_loss = adversarial_loss(gan_loss)
         self.weights: LossWeights = LossWeights(**weights)
         self.check_perceptual()
@@ -173,14 +172,3 @@ class UNITModule(PerceptualModule):
             self.gan_loss,
             self.perceptual(x_a),
         )
-
-    def _initialise(
-        self,
-        generator: Initialisation = "kaiming",
-        discriminator: Initialisation = "normal",
-        skip_spectral: bool = False,
-    ) -> None:
-        initialise(self.gen_a, generator)
-        initialise(self.gen_b, generator)
-        initialise(self.dis_a, discriminator, skip_spectral=skip_spectral)
-        initialise(self.dis_b, discriminator, skip_spectral=skip_spectral)
