@@ -6,11 +6,8 @@ from itertools import product
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback
-from recorded import REFERENCE
+from recorded import REFERENCE, judge_apart, train_three_iterations
 from safetensors.torch import load_file
-from torch.utils.data import DataLoader
 
 from munit_pl import MUNITModule
 from munit_pl import module as module_file
@@ -36,37 +33,12 @@ class Injected(MUNITModule):
         return tuple(self.inputs[f"{stream}_style_{d}.{step}"].flatten(1) for d in "ab")
 
 
-class Losses(Callback):
-    def __init__(self):
-        self.iterations = []
-
-    def on_train_batch_end(self, trainer, *_):
-        self.iterations.append({k: float(v) for k, v in trainer.callback_metrics.items()})
-
-
 def read(case):
     folder = REFERENCE / case
     paths = folder / "gen_00000000.pt", folder / "dis_00000000.pt", folder / "config.json"
     module = Injected.from_nvlabs(*paths)
     module.inputs = load_file(folder / "inputs.safetensors")
     return module, folder
-
-
-def train_three_iterations(module, **trainer):
-    pairs = [(module.inputs[f"x_a.{i}"], module.inputs[f"x_b.{i}"]) for i in range(3)]
-    losses = Losses()
-    Trainer(
-        max_steps=3,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=1,
-        callbacks=[losses],
-        **trainer,
-    ).fit(module, DataLoader(pairs, batch_size=None))
-    return losses.iterations
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -124,10 +96,6 @@ def decode_apart(gen_a, gen_b, codes, z_a, z_b):
     translations = translate(gen_a, gen_b, codes, z_a, z_b)
     x_aa, x_bb = gen_a.decode(codes.c_a, codes.s_a), gen_b.decode(codes.c_b, codes.s_b)
     return Decodings(x_aa, x_bb, *translations)
-
-
-def judge_apart(discriminator, *batches):
-    return [discriminator(batch) for batch in batches]
 
 
 # A bias that an instance normalisation cancels has no gradient but rounding, which Adam turns into

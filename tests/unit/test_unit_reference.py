@@ -4,11 +4,8 @@ import json
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback
-from recorded import REFERENCE
+from recorded import REFERENCE, judge_apart, train_three_iterations
 from safetensors.torch import load_file
-from torch.utils.data import DataLoader
 
 from munit_pl import UNITModule
 from munit_pl.discriminator import MultiScaleDiscriminator
@@ -46,35 +43,11 @@ class Injected(UNITModule):
         return {name: self.inputs[f"{name.replace('_', '_noise_')}.{step}"] for name in names}
 
 
-class Losses(Callback):
-    def __init__(self):
-        self.iterations = []
-
-    def on_train_batch_end(self, trainer, *_):
-        self.iterations.append({k: float(v) for k, v in trainer.callback_metrics.items()})
-
-
 def read():
     paths = (FOLDER / name for name in ("gen_00000000.pt", "dis_00000000.pt", "config.json"))
     module = Injected.from_nvlabs(*paths)
     module.inputs = load_file(FOLDER / "inputs.safetensors")
     return module
-
-
-def train_three_iterations(module):
-    pairs = [(module.inputs[f"x_a.{i}"], module.inputs[f"x_b.{i}"]) for i in range(3)]
-    losses = Losses()
-    Trainer(
-        max_steps=3,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=1,
-        callbacks=[losses],
-    ).fit(module, DataLoader(pairs, batch_size=None))
-    return losses.iterations
 
 
 @torch.no_grad()
@@ -138,10 +111,6 @@ def test_three_iterations_are_the_recorded_ones(accumulate, monkeypatch):
                     assert ours[term] == pytest.approx(theirs[name], rel=1e-4), term
             departures.append(check_weights(module))
     assert min(departures) < 1e-4
-
-
-def judge_apart(discriminator, *batches):
-    return [discriminator(batch) for batch in batches]
 
 
 def check_weights(module):
