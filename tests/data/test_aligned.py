@@ -207,22 +207,38 @@ def test_a_missing_training_folder_is_named(tmp_path):
         AlignedDataModule(tmp_path).setup("fit")
 
 
-def test_an_image_of_odd_width_is_named_before_training(make, tmp_path):
-    Image.new("RGB", (301, 300)).save(tmp_path / "val" / "odd.png")
+def test_files_without_two_usable_halves_are_left_out_of_both_domains(make, tmp_path):
+    Image.new("RGB", (301, 300)).save(tmp_path / "train" / "odd.png")
+    Image.new("RGB", (14, 12)).save(tmp_path / "train" / "small.png")
+    (tmp_path / "train" / "empty.jpg").touch()
+    a, b = make(max_bad_fraction=1).domains["train"]
+    assert [path.name for path in a.files] == [f"{i}.png" for i in range(9)]
+    assert a.files == b.files
+    assert {path.name: fault.split(",")[0] for path, fault in a.bad.items()} == {
+        "odd.png": "is 300x301 (height x width)",
+        "small.png": "has a left half of 12x7 (height x width)",
+        "empty.jpg": "is empty",
+    }
+    assert a.bad == b.bad
+
+
+def test_images_of_odd_width_alone_are_refused_before_training(tmp_path):
+    (tmp_path / "train").mkdir()
+    Image.new("RGB", (301, 300)).save(tmp_path / "train" / "odd.png")
     message = (
-        r"val/odd.png' is 300x301 \(height x width\), but two images of equal width side by side "
+        r"train/odd.png' is 300x301 \(height x width\), but two images of equal width side by side "
         "have an even width: correct or remove it$"
     )
     for resize, crop in ((None, (8, 8)), (8, (8, 8))):  # whether or not sizes need a check
         with pytest.raises(ValueError, match=message):
-            make(resize=resize, crop=crop)
+            AlignedDataModule(tmp_path, resize=resize, crop=crop).setup("fit")
 
 
 @pytest.mark.parametrize(("reverse", "half"), [(False, "left"), (True, "right")])
-def test_an_image_too_small_once_halved_is_named_before_training(make, reverse, half):
+def test_images_too_small_once_halved_are_refused_before_training(make, reverse, half):
     message = (
-        r"^crop 12x11 \(height x width\) does not fit: "
-        rf"the {half} half of '\S*train/0\.png' is 12x10, .*train/2\.png' is 12x10; set resize"
+        rf"none of the 9 images can be used; the first: '\S*train/0\.png' has a {half} half of "
+        r"12x10 \(height x width\), and cannot hold the crop 12x11: set resize"
     )
     with pytest.raises(ValueError, match=message):
         make(crop=(12, 11), reverse=reverse)

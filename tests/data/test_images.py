@@ -1,4 +1,5 @@
-import os
+import errno
+import io
 import re
 import struct
 import zlib
@@ -8,14 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from munit_pl.data.images import (
-    list_images,
-    read_image,
-    read_list,
-    read_size,
-    to_tensor,
-    to_uint8,
-)
+from munit_pl.data.images import MAX_PIXELS, read_image, read_size, to_tensor, to_uint8
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 ORIENTATION = 0x0112
@@ -38,107 +32,38 @@ def distance(image, other):
     return np.abs(np.asarray(image, dtype=int) - np.asarray(other, dtype=int)).max()
 
 
+def chunk_of(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
 def insert_chunk(path, kind, body, before):
     data = path.read_bytes()
     place = data.index(before) - 4
-    chunk = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    path.write_bytes(data[:place] + chunk + data[place:])
+    path.write_bytes(data[:place] + chunk_of(kind, body) + data[place:])
 
 
-# Finding
+def write_png(path, size, rows, depth=8, kind=0):
+    """Write a PNG of rows that start with their filter; kinds are those of the format."""
+    header = struct.pack(">IIBBBBB", size[1], size[0], depth, kind, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk_of(*chunk) for chunk in chunks))
 
 
-def test_every_format_is_found_whatever_the_ending(tmp_path, photo):
-    kinds = ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF"]
-    for kind in kinds:
-        photo.save(tmp_path / f"{kind}.data", kind)
-    photo.convert("L").save(tmp_path / "PGM.data", "PPM")
-    Image.fromarray(np.zeros((4, 4), "uint16")).save(tmp_path / "big.data", "TIFF", big_tiff=True)
-    found = [path.stem for path in list_images(tmp_path)]
-    assert found == sorted([*kinds, "PGM", "big"])
-
-
-def test_what_is_no_image_is_passed_over(tmp_path, photo):
-    photo.save(tmp_path / "png.jpg", "PNG")
-    (tmp_path / "text.jpg").write_text("hello")
-    (tmp_path / "letters.bmp").write_text("BMW builds motorcycles and cars in Munich")
-    (tmp_path / "empty.png").touch()
-    (tmp_path / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
-    photo.save(tmp_path / "page.eps")
-    (tmp_path / "folder.jpg").mkdir()
-    assert list_images(tmp_path) == [tmp_path / "png.jpg"]
-
-
-def test_hidden_files_and_folders_are_passed_over(tmp_path, photo):
-    (tmp_path / ".cache").mkdir()
-    for name in ["seen.jpg", ".hidden.jpg", "._seen.jpg", ".cache/thumb.jpg"]:
-        photo.save(tmp_path / name)
-    assert list_images(tmp_path) == [tmp_path / "seen.jpg"]
-
-
-def test_nested_folders_are_read_in_the_order_of_relative_paths(tmp_path, photo):
-    names = ["10.jpg", "2.jpg", "a b/c d.jpg", "mañana/日本.jpg", "x.jpg", "x/1/2/3.jpg"]
-    for name in reversed(names):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        photo.save(tmp_path / name)
-    assert [p.relative_to(tmp_path).as_posix() for p in list_images(tmp_path)] == sorted(names)
-    assert all(read_image(path, 3).size == photo.size for path in list_images(tmp_path))
-
-
-def test_links_to_files_are_read_and_loops_and_broken_links_are_not(tmp_path, photo):
-    folder = tmp_path / "images"
-    folder.mkdir()
-    photo.save(tmp_path / "elsewhere.png")
-    (folder / "link.png").symlink_to(tmp_path / "elsewhere.png")
-    (folder / "loop").symlink_to(folder)
-    (folder / "broken.png").symlink_to(tmp_path / "nothing.png")
-    assert list_images(folder) == [folder / "link.png"]
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
-@pytest.mark.timeout(20)
-def test_a_pipe_does_not_block_the_search(tmp_path, photo):
-    os.mkfifo(tmp_path / "pipe.jpg")
-    photo.save(tmp_path / "image.jpg")
-    assert list_images(tmp_path) == [tmp_path / "image.jpg"]
-
-
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"^there is no folder '.*trainA'$"):
-        list_images(tmp_path / "trainA")
-
-
-def test_a_folder_without_images_says_what_was_seen_and_what_is_read(tmp_path):
-    (tmp_path / "a.jpg").write_text("hello")
-    (tmp_path / "b.heic").write_bytes(b"\0\0\0\x18ftypheic")
-    message = f"no image in {str(tmp_path)!r}: it holds 2 files, none of them JPEG, PNG, "
-    with pytest.raises(ValueError, match=re.escape(message)) as error:
-        list_images(tmp_path)
-    assert "\n" not in str(error.value)
-
-
-def test_a_list_gives_its_files_in_its_order(tmp_path, photo):
-    for name in ["b.png", "a b.png", "日本.png"]:
-        photo.save(tmp_path / name)
-    lines = "\ufeff./b.png\r\n\r\n  日本.png \r\na b.png"
-    (tmp_path / "list.txt").write_bytes(lines.encode())
-    names = [path.name for path in read_list(tmp_path / "list.txt", tmp_path)]
-    assert names == ["b.png", "日本.png", "a b.png"]
-
-
-def test_a_list_names_the_line_whose_file_is_missing(tmp_path, photo):
-    photo.save(tmp_path / "a.png")
-    (tmp_path / "list.txt").write_text("a.png\n\nb.png\nc.png\n")
-    with pytest.raises(
-        FileNotFoundError, match=r"list\.txt', line 3: there is no file '.*b\.png'$"
-    ):
-        read_list(tmp_path / "list.txt", tmp_path)
-
-
-def test_an_empty_list_is_an_error(tmp_path):
-    (tmp_path / "list.txt").write_text("\n \n")
-    with pytest.raises(ValueError, match=r"the list '.*list\.txt' names no image"):
-        read_list(tmp_path / "list.txt", tmp_path)
+def declare(path, height, width):
+    """Write a small file whose header declares a size."""
+    if path.suffix == ".png":
+        write_png(path, (height, width), b"")
+        return
+    if path.suffix == ".pgm":
+        path.write_bytes(b"P5 %d %d 255\n" % (width, height))
+        return
+    Image.new("L", (321, 123)).save(path)
+    was, now = {
+        ".jpg": (struct.pack(">HH", 123, 321), struct.pack(">HH", height, width)),
+        ".gif": (struct.pack("<HH", 321, 123), struct.pack("<HH", width, height)),
+        ".bmp": (struct.pack("<ii", 321, 123), struct.pack("<ii", width, height)),
+    }[path.suffix]
+    path.write_bytes(path.read_bytes().replace(was, now))
 
 
 # Reading
@@ -169,6 +94,38 @@ def test_cmyk_keeps_its_colours(tmp_path):
         assert distance(read_image(tmp_path / name, 3), np.array((250, 40, 10))) <= 3
         assert read_image(tmp_path / name, 1).mode == "L"
         assert read_image(tmp_path / name, 4).getpixel((0, 0))[3] == 255
+
+
+def test_inks_are_mixed_and_not_inverted(tmp_path):
+    """Adobe's JPEGs of four inks hold 255 where there is no ink, and say so in a marker."""
+    y, x = np.mgrid[:32, :32]
+    inks = np.stack([x * 8, y * 8, 255 - x * 4, x + y], axis=2).astype(np.uint8)
+    Image.fromarray(inks, "CMYK").save(tmp_path / "x.jpg", quality=100, subsampling=0)
+    assert b"Adobe" in (tmp_path / "x.jpg").read_bytes()
+    light = 255 - inks.astype(float)
+    expected = light[:, :, :3] * light[:, :, 3:] / 255
+    assert distance(read_image(tmp_path / "x.jpg", 3), expected) <= 4
+
+
+def test_inks_stored_as_brightness_and_colour_are_read(tmp_path):
+    """Stored: Y 200, Cb 128, Cr 128, K 255. So 255 - 200 of "no ink" in C, M, Y, and no black."""
+    Image.new("CMYK", (16, 16), (55, 127, 127, 0)).save(tmp_path / "x.jpg", quality=100)
+    data = bytearray((tmp_path / "x.jpg").read_bytes())
+    data[data.index(b"Adobe") + 11] = 2  # the marker's transform: YCCK
+    (tmp_path / "x.jpg").write_bytes(data)
+    assert distance(read_image(tmp_path / "x.jpg", 3), np.array((55, 55, 55))) <= 2
+
+
+@pytest.mark.parametrize(("kind", "bands"), [(2, 3), (4, 2), (6, 4)])  # RGB, LA, RGBA
+def test_16_bit_colour_is_scaled_and_not_saturated(tmp_path, kind, bands):
+    ramp = np.arange(0, 65536, 37, dtype=np.uint16)[:1764].reshape(42, 42, 1)
+    values = np.repeat(ramp, bands, axis=2)
+    if bands in (2, 4):
+        values[:, :, -1] = 65535
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    write_png(tmp_path / "x.png", (42, 42), rows, depth=16, kind=kind)
+    read = np.array(read_image(tmp_path / "x.png", 3), dtype=float)
+    assert np.abs(read - ramp / 257).max() <= 1
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.tif", "x.pgm", "big-endian.tif"])
@@ -286,6 +243,71 @@ def test_a_multi_picture_jpeg_is_read(tmp_path, photo):
 
 
 # Refusing
+
+
+@pytest.mark.parametrize("ending", ["png", "pgm", "jpg", "gif", "bmp"])
+@pytest.mark.parametrize(
+    ("height", "width"), [(8001, 8000), (12000, 10000), (9500, 20000), (65000, 65000)]
+)
+def test_too_many_pixels_are_refused_by_the_header_and_without_a_warning(
+    tmp_path, recwarn, ending, height, width
+):
+    """Pillow by itself says nothing of the first, warns of the second, and refuses the others."""
+    path = tmp_path / f"x.{ending}"
+    declare(path, height, width)
+    for read in (read_size, lambda path: read_image(path, 3)):
+        told = (
+            f"cannot read image {str(path)!r}: more than 64 million pixels, resize it "
+            f"(height x width {height}x{width})"
+        )
+        with pytest.raises(OSError, match=f"^{re.escape(told)}$"):
+            read(path)
+    assert not recwarn.list
+
+
+def test_what_pillow_refuses_by_itself_is_told_alike(tmp_path, photo, monkeypatch):
+    def refuse(*_):
+        raise Image.DecompressionBombError("too large")
+
+    photo.save(tmp_path / "x.png")
+    Image.init()
+    monkeypatch.setitem(Image.OPEN, "PNG", (refuse, Image.OPEN["PNG"][1]))
+    with pytest.raises(OSError, match=r"more than 64 million pixels, resize it \(too large\)$"):
+        read_image(tmp_path / "x.png", 3)
+
+
+def test_as_many_pixels_as_are_allowed_are_read(tmp_path):
+    assert MAX_PIXELS == 8000 * 8000
+    declare(tmp_path / "x.png", 8000, 8000)
+    assert read_size(tmp_path / "x.png") == (8000, 8000)
+
+
+def test_an_error_of_the_file_system_keeps_its_number(tmp_path, monkeypatch):
+    """So that a lost disk is told from a bad file."""
+
+    class Lost(io.BytesIO):
+        def read(self, *_):
+            raise OSError(errno.ESTALE, "Stale file handle")  # a read knows no name
+
+    monkeypatch.setattr(type(tmp_path), "open", lambda *_: Lost())
+    with pytest.raises(OSError, match="Stale file handle") as error:
+        read_image(tmp_path / "x.png", 3)
+    assert (error.value.errno, error.value.filename) == (errno.ESTALE, str(tmp_path / "x.png"))
+
+
+def test_a_bad_file_has_no_number_of_the_system(tmp_path):
+    (tmp_path / "x.png").write_bytes(b"hello")
+    with pytest.raises(OSError, match="header") as error:
+        read_image(tmp_path / "x.png", 3)
+    assert error.value.errno is None
+
+
+def test_a_file_cut_short_once_it_was_read_leaves_the_image_alone(tmp_path):
+    """A mapped file would take the process down with it."""
+    Image.new("L", (300, 300), 7).save(tmp_path / "x.pgm")
+    image = read_image(tmp_path / "x.pgm", 1)
+    (tmp_path / "x.pgm").write_bytes(b"")
+    assert image.getextrema() == (7, 7)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF"])

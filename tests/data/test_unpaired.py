@@ -2,23 +2,10 @@ from collections import Counter
 
 import pytest
 import torch
+from number_domains import UNDECODABLE, Numbers
 
 from munit_pl.data.unpaired import StreamSampler, TrainingPairs, ValidationPairs, sample_at
-
-
-class Numbers:
-    """A domain whose image i holds i, and what its generator draws."""
-
-    def __init__(self, n):
-        self.n = n
-
-    def __len__(self):
-        return self.n
-
-    def load(self, index, rng):
-        assert 0 <= index < self.n
-        drawn = torch.rand(1, generator=rng).item() if rng else -1.0
-        return torch.tensor([float(index), drawn])
+from munit_pl.randomness import generator
 
 
 def order(n, positions, domain="a", seed=0):
@@ -107,3 +94,70 @@ def test_batches_of_all_processes_together_are_the_next_positions():
     first, second = (iter(sampler(replicas=2, rank=rank)) for rank in (0, 1))
     together = [next(rank) for rank in (first, first, second, second) * 2]
     assert together == [0, 1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_sampler_may_start_before_its_time():
+    s = sampler(7)
+    s.ahead = 1
+    assert list(s)[:4] == [16, 17, 18, 19]
+
+
+# Substitutes
+
+
+def position_of(index, n, domain="a", seed=0):
+    return next(p for p in range(n) if sample_at(p, n, domain, seed) == index)
+
+
+def test_a_substitute_is_a_function_of_seed_stream_position_and_attempt():
+    n, broken = 20, 13
+    position = position_of(broken, n, seed=4)
+    pairs = TrainingPairs(Numbers(n, {broken: UNDECODABLE}), Numbers(3), seed=4)
+    rng = generator(4, "substitute", "a", position, 1)
+    index = int(torch.randint(n, (), generator=rng))
+    assert index != broken
+    expected = [index, torch.rand(1, generator=rng).item()]
+    assert pairs[position][0].tolist() == pytest.approx(expected, abs=1e-7)
+
+
+def test_only_the_places_of_a_broken_image_change():
+    sound = TrainingPairs(Numbers(9), Numbers(9))
+    broken = TrainingPairs(Numbers(9, {5: UNDECODABLE}), Numbers(9))
+    for position in reversed(range(27)):  # what was read before makes no difference
+        here, there = broken.read(position), sound.read(position)
+        assert torch.equal(here.x_b, there.x_b)
+        if there.x_a[0] == 5:
+            assert here.x_a[0] != 5
+            (bad,) = here.passed_over
+            assert (bad.domain, bad.position, bad.reason) == ("a", position, "its end is missing")
+        else:
+            assert torch.equal(here.x_a, there.x_a)
+            assert here.passed_over == []
+
+
+@pytest.mark.parametrize("broken", ["a", "b"])
+def test_a_pair_is_replaced_by_a_pair(broken):
+    domains = {name: Numbers(9, {4: UNDECODABLE} if name == broken else None) for name in "ab"}
+    pairs = TrainingPairs(domains["a"], domains["b"], paired=True)
+    replaced = 0
+    for position in range(27):
+        x_a, x_b, passed_over = pairs.read(position)
+        assert torch.equal(x_a, x_b)
+        assert {bad.domain for bad in passed_over} <= {broken}
+        replaced += bool(passed_over)
+    assert replaced == 3  # once in each pass
+
+
+@pytest.mark.parametrize(("paired", "of_b"), [(False, 1), (True, 3)])
+def test_validation_takes_the_next_image_that_can_be_used(paired, of_b):
+    faults = {1: UNDECODABLE, 2: UNDECODABLE}
+    pairs = ValidationPairs(Numbers(4, faults), Numbers(4), paired)
+    read = [pairs.read(i) for i in range(4)]
+    assert [int(sample.x_a[0]) for sample in read] == [0, 3, 3, 3]
+    assert int(read[1].x_b[0]) == of_b
+    assert [len(sample.passed_over) for sample in read] == [0, 2, 1, 0]
+
+
+def test_validation_starts_again_behind_the_last_image():
+    pairs = ValidationPairs(Numbers(3, {2: UNDECODABLE}), Numbers(3))
+    assert int(pairs[2][0][0]) == 0

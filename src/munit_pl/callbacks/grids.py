@@ -112,9 +112,11 @@ class ImageGrid(Callback):
         return [*rows, ("example", examples), ("its style", module.decode(content, guide, target))]
 
     def _inputs(self, trainer: Trainer, device: torch.device) -> list[Tensor]:
-        domains = _datamodule(trainer).domains["test"]
-        n = min(self.num_images, *map(len, domains))
-        return [torch.stack([d.load(i, None) for i in range(n)]).to(device) for d in domains]
+        datamodule = _datamodule(trainer)
+        x_a = datamodule.first_images("test", "a", self.num_images)
+        x_b = datamodule.first_images("test", "b", self.num_images)
+        n = min(len(x_a), len(x_b))
+        return [x_a[:n].to(device), x_b[:n].to(device)]
 
     def _styles(self, module: AdversarialModule, n: int, *where: int | str) -> Tensor:
         rng = generator(self.seed, "grid", *where)

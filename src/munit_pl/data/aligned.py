@@ -1,11 +1,12 @@
 """Both domains side by side in each file, as Isola et al. 2017 ("pix2pix") stored their pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from munit_pl.data.datamodule import Split, TwoDomains
 from munit_pl.data.folder import Half, ImageFolder
-from munit_pl.data.images import Colour, list_images
+from munit_pl.data.images import Colour
+from munit_pl.data.listing import scan_folder
 
 
 class AlignedDataModule(TwoDomains):
@@ -33,11 +34,12 @@ class AlignedDataModule(TwoDomains):
         batch_size: Images of each domain in one process and iteration.
         num_workers: Processes that load images.
         seed: What order, crops and flips depend on.
+        max_bad_fraction: Share of the files that may be unusable.
+        timeout: Seconds to wait for a batch of stuck workers; 0 waits for ever.
 
     Raises:
         FileNotFoundError: If the training folder is missing.
-        ValueError: If a folder is empty, an image's width is odd, or its halves cannot hold the
-            crop.
+        ValueError: If a folder holds no image of even width whose halves can hold the crop.
     """
 
     def __init__(
@@ -57,9 +59,13 @@ class AlignedDataModule(TwoDomains):
         batch_size: int = 1,
         num_workers: int = 4,
         seed: int = 0,
+        max_bad_fraction: float = 0.01,
+        timeout: float = 300,
     ) -> None:
         height, width = crop
-        super().__init__((height, width), batch_size, num_workers, seed, paired)
+        super().__init__(
+            (height, width), batch_size, num_workers, seed, paired, max_bad_fraction, timeout
+        )
         self.root = Path(root)
         self.folders: dict[Split, str] = {"train": train, "test": test}
         self.reverse = reverse
@@ -72,17 +78,20 @@ class AlignedDataModule(TwoDomains):
         self.max_images = max_images
 
     def make_domains(self, split: Split) -> tuple[ImageFolder, ImageFolder]:
-        """List a split's files and make sure that their halves are equal and can hold the crop."""
+        """List a split's files and pass over those whose halves cannot be used."""
         folder = self.root / self.folders[split]
         if split == "test" and not folder.exists():
             folder = self.root / self.folders["train"]
-        files = list_images(folder)
-        a = self._make_domain(files, self.channels_a, "right" if self.reverse else "left")
-        b = self._make_domain(files, self.channels_b, "left" if self.reverse else "right")
-        a.check_sizes()  # b's halves are of the same size
+        found = scan_folder(folder)
+        halves: tuple[Half, Half] = ("right", "left") if self.reverse else ("left", "right")
+        a = self._make_domain(found.images, found.bad, self.channels_a, halves[0])
+        a.check_sizes()  # b's halves are of the same size, and pairs need the same files
+        b = self._make_domain(a.files, a.bad, self.channels_b, halves[1])
         return a, b
 
-    def _make_domain(self, files: Sequence[Path], channels: int, half: Half) -> ImageFolder:
+    def _make_domain(
+        self, files: Sequence[Path], bad: Mapping[Path, str], channels: int, half: Half
+    ) -> ImageFolder:
         return ImageFolder(
             files,
             channels,
@@ -92,4 +101,5 @@ class AlignedDataModule(TwoDomains):
             self.background,
             self.max_images,
             half,
+            bad,
         )

@@ -2,99 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
-
-import torch
-from lightning.pytorch import LightningDataModule
-from torch import Tensor
-from torch.utils.data import DataLoader
 
 from munit_pl.data.drawn import DrawnShoes
 from munit_pl.data.folder import ImageFolder
-from munit_pl.data.images import Colour, list_images, read_list
-from munit_pl.data.unpaired import Domain, StreamSampler, TrainingPairs, ValidationPairs
-from munit_pl.layers import at_least_one
-
-DomainName = Literal["a", "b"]
-Split = Literal["train", "test"]
-Loader = DataLoader[tuple[Tensor, Tensor]]
-
-
-class TwoDomains(LightningDataModule):
-    """Loaders over two domains that a subclass names.
-
-    Training batches are a function of seed and iteration, for any number of workers and
-    processes. Validation reads every test image once, in order.
-
-    Args:
-        size: Height and width of the images.
-        batch_size: Images of each domain in one process and iteration.
-        num_workers: Processes that load images.
-        seed: What the order and the augmentation depend on.
-        paired: Whether the two images of a batch's place show the same thing.
-    """
-
-    def __init__(
-        self,
-        size: tuple[int, int],
-        batch_size: int,
-        num_workers: int,
-        seed: int,
-        paired: bool = False,
-    ) -> None:
-        super().__init__()
-        at_least_one(batch_size=batch_size)
-        if num_workers < 0:
-            raise ValueError(f"num_workers is {num_workers}, but must not be negative")
-        self.size = size
-        self.batch_size = batch_size
-        self.num_workers = num_workers
-        self.seed = seed
-        self.paired = paired
-        self.domains: dict[Split, tuple[Domain, Domain]] = {}
-
-    def make_domains(self, split: Split) -> tuple[Domain, Domain]:
-        """Return both domains' images of a split."""
-        raise NotImplementedError
-
-    def batch_domains(self, split: Split) -> tuple[Domain, Domain]:
-        """Return what a split's batches are read from: its ``domains``, unless overridden."""
-        return self.domains[split]
-
-    def setup(self, stage: str | None = None) -> None:
-        """Find the images of both splits."""
-        if not self.domains:
-            self.domains = {"train": self.make_domains("train"), "test": self.make_domains("test")}
-
-    def train_dataloader(self) -> Loader:
-        """Return the stream of training batches, from the trainer's current iteration on."""
-        pairs = TrainingPairs(*self.batch_domains("train"), seed=self.seed, paired=self.paired)
-        trainer = self.trainer
-        assert trainer is not None
-        sampler = StreamSampler(
-            pairs,
-            self.batch_size,
-            lambda: trainer.global_step,
-            num_replicas=trainer.world_size,
-            rank=trainer.global_rank,
-        )
-        return self._loader(pairs, sampler)
-
-    def val_dataloader(self) -> Loader:
-        """Return all pairs of test images, in order."""
-        return self._loader(ValidationPairs(*self.batch_domains("test")))
-
-    def _loader(
-        self, pairs: TrainingPairs | ValidationPairs, sampler: StreamSampler | None = None
-    ) -> Loader:
-        return DataLoader(
-            pairs,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            num_workers=self.num_workers,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=self.num_workers > 0,
-        )
+from munit_pl.data.identity import compare_files
+from munit_pl.data.images import Colour
+from munit_pl.data.listing import scan_folder, scan_list
+from munit_pl.data.two_domains import DomainName as DomainName
+from munit_pl.data.two_domains import Split as Split
+from munit_pl.data.two_domains import TwoDomains as TwoDomains
+from munit_pl.data.two_domains import files_of
+from munit_pl.data.unpaired import Domain
 
 
 class UnpairedDataModule(TwoDomains):
@@ -120,10 +38,14 @@ class UnpairedDataModule(TwoDomains):
         batch_size: Images of each domain in one process and iteration.
         num_workers: Processes that load images.
         seed: What order, crops and flips depend on.
+        max_bad_fraction: Share of a domain's files that may be unusable.
+        timeout: Seconds to wait for a batch of stuck workers; 0 waits for ever.
+        allow_same_domain: Both domains may be the same images.
 
     Raises:
         FileNotFoundError: If a folder or list is missing.
-        ValueError: If a domain is empty, or its images cannot hold the crop.
+        ValueError: If a domain is empty, too many of its images cannot be used, both domains are
+            the same images, or so are a domain's training and test images though not by name.
     """
 
     def __init__(
@@ -144,9 +66,19 @@ class UnpairedDataModule(TwoDomains):
         batch_size: int = 1,
         num_workers: int = 4,
         seed: int = 0,
+        max_bad_fraction: float = 0.01,
+        timeout: float = 300,
+        allow_same_domain: bool = False,
     ) -> None:
         height, width = crop
-        super().__init__((height, width), batch_size, num_workers, seed)
+        super().__init__(
+            (height, width),
+            batch_size,
+            num_workers,
+            seed,
+            max_bad_fraction=max_bad_fraction,
+            timeout=timeout,
+        )
         self.root = Path(root)
         self.folders = {"train_a": train_a, "train_b": train_b, "test_a": test_a, "test_b": test_b}
         self.lists = dict(lists or {})
@@ -160,25 +92,39 @@ class UnpairedDataModule(TwoDomains):
         red, green, blue = background
         self.background: Colour = (red, green, blue)
         self.max_images = max_images
+        self.allow_same_domain = allow_same_domain
 
     def make_domains(self, split: Split) -> tuple[ImageFolder, ImageFolder]:
-        """List both domains' images of a split and make sure that they can hold the crop."""
+        """List both domains' images of a split and pass over those that cannot hold the crop."""
         return self._make_domain(split, "a"), self._make_domain(split, "b")
+
+    def check_domains(self, domains: Mapping[Split, tuple[Domain, Domain]]) -> None:
+        """Refuse two domains that are the same images, unless that is wanted."""
+        super().check_domains(domains)
+        for split, (a, b) in domains.items():
+            if not self.allow_same_domain:
+                compare_files(
+                    files_of(a),
+                    files_of(b),
+                    f"the {split} images of domains a and b",
+                    "name two folders of different images, or set allow_same_domain to true",
+                )
 
     def _make_domain(self, split: Split, domain: DomainName) -> ImageFolder:
         name = f"{split}_{domain}"
         if split == "test" and not (self.root / self.folders[name]).exists():
             name = f"train_{domain}"
         source, names = self.root / self.folders[name], self.lists.get(name)
-        files = read_list(self.root / names, source) if names else list_images(source)
+        found = scan_list(self.root / names, source) if names else scan_folder(source)
         folder = ImageFolder(
-            files,
+            found.images,
             channels=self.channels[domain],
             resize=self.resize,
             crop=self.size,
             flip=self.flip,
             background=self.background,
             max_images=self.max_images,
+            bad=found.bad,
         )
         folder.check_sizes()
         return folder

@@ -1,10 +1,10 @@
 """One domain's images, resized and cropped to what the networks take."""
 
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -12,6 +12,17 @@ from torch import Tensor
 from munit_pl.data.images import MODES, Colour, read_image, read_size, to_tensor
 
 Half = Literal["left", "right"]
+Box = tuple[int, int, int, int]  # left, top, right, bottom
+
+MAX_ASPECT = 8  # resized to 256, an image of 4000x3 would become one of 87 million pixels
+MAX_CROPS = 10
+
+
+class BlankCrop(ValueError):
+    """Every crop that was drawn from an image is nearly of one colour.
+
+    A discriminator's gradient of such an image may be beyond any number.
+    """
 
 
 class ImageFolder:
@@ -28,6 +39,14 @@ class ImageFolder:
         max_images: Use this many files, the first ones; ``None`` uses all.
         half: Use this half of each file, cut off before all else, as where two domains share a
             file. Both halves resize, crop and mirror alike under equal generators.
+        bad: Files that were passed over when the images were looked for, with what is wrong with
+            each.
+
+    Attributes:
+        files: The files in use.
+        bad: Those passed over, the ones of `check_sizes` too, with what is wrong with each: file
+            and reason make a sentence. Nothing that was listed is missing if ``max_images`` cuts
+            the list, so there it starts empty.
 
     Raises:
         ValueError: A setting is out of range, or no image can hold the crop.
@@ -43,6 +62,7 @@ class ImageFolder:
         background: Colour = (255, 255, 255),
         max_images: int | None = None,
         half: Half | None = None,
+        bad: Mapping[Path, str] | None = None,
     ) -> None:
         if channels not in MODES:
             raise ValueError(f"channels is {channels}, but must be 1, 3 or 4")
@@ -60,6 +80,7 @@ class ImageFolder:
                 f"{resize}: set resize to {max(crop)} or more, or choose a smaller crop"
             )
         self.files = list(files[:max_images])
+        self.bad = dict(bad or {}) if len(self.files) == len(files) else {}
         self.channels = channels
         self.resize = resize
         self.crop = crop
@@ -75,56 +96,95 @@ class ImageFolder:
 
         Args:
             index: Which of the files.
-            rng: Draws where the crop lies and whether the image is mirrored, for training; the
-                number of draws is always the same. ``None`` crops the centre and never mirrors.
+            rng: Draws where the crop lies and whether the image is mirrored, for training: three
+                numbers for a crop. A crop that is nearly of one colour is drawn again. ``None``
+                crops the centre and never mirrors.
 
         Returns:
             ``(channels, height, width)`` in [-1, 1].
 
         Raises:
             OSError: The file cannot be read or decoded.
-            ValueError: The image is smaller than the crop, or has no halves of equal width.
+            BlankCrop: ``MAX_CROPS`` crops were drawn, each of nearly one colour.
+            ValueError: The image is smaller than the crop, too long to be resized, has no halves
+                of equal width, or its pixels are of a kind without a known range.
         """
         path = self.files[index]
         image = read_image(path, self.channels, self.background)
-        original = self._halved(path, (image.height, image.width))
-        if self.half is not None:
-            left = original[1] if self.half == "right" else 0
-            image = image.crop((left, 0, left + original[1], original[0]))
-        size = self._resized(original)
-        if not self._holds_crop(size):
-            raise ValueError(self._too_small([(path, original)]))
-        if size != original:
-            image = image.resize(size[::-1], Image.Resampling.BILINEAR)
-        return to_tensor(self._cropped(image, rng))
+        try:
+            size = self._fitted((image.height, image.width))
+        except ValueError as error:
+            raise ValueError(f"cannot use image {str(path)!r}: it {error}") from error
+        used = _part(image, self.half, size)
+        if rng is None:
+            return to_tensor(used.crop(self._centre(size)))
+        judged = [used] if self.half is None else self._halves(path, image, size)
+        box, mirrored = self._draw(path, size, judged, rng)
+        crop = used.crop(box)
+        return to_tensor(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else crop)
 
     def check_sizes(self) -> None:
-        """Make sure that every image can hold the crop, reading the files' headers at most.
+        """Move images that cannot be used as they are from ``files`` to ``bad``.
+
+        These are images that cannot hold the crop, are too long to be resized or have no halves of
+        equal width. The files' headers are read at most, and none if the settings make each
+        image hold the crop.
 
         Raises:
-            OSError: A header cannot be read.
-            ValueError: Some images are smaller than the crop; the first three are named. Or one
-                has no halves of equal width.
+            ValueError: None is left.
         """
         fits_all = self.crop is None or (self.resize is not None and max(self.crop) <= self.resize)
         if fits_all and self.half is None:
             return
-        sizes = ((path, self._halved(path, read_size(path))) for path in self.files)
-        small = (entry for entry in sizes if not self._holds_crop(self._resized(entry[1])))
-        if first := list(islice(small, 3)):
-            raise ValueError(self._too_small(first))
-
-    def _halved(self, path: Path, size: tuple[int, int]) -> tuple[int, int]:
-        """Return the height and width of what is used of an image."""
-        if self.half is None:
-            return size
-        height, width = size
-        if width % 2:
+        bad = {path: fault for path in self.files if (fault := self._fault(path)) is not None}
+        good = [path for path in self.files if path not in bad]
+        if bad and not good:
+            first, fault = next(iter(bad.items()))
             raise ValueError(
-                f"{str(path)!r} is {_by(size)} (height x width), but two images of equal width "
-                "side by side have an even width: correct or remove it"
+                f"none of the {len(bad)} images can be used; the first: {str(first)!r} {fault}"
             )
-        return height, width // 2
+        self.files = good
+        self.bad |= bad
+
+    def _fault(self, path: Path) -> str | None:
+        """Say in what way an image's header rules it out; None if it does not."""
+        try:
+            self._fitted(read_size(path))
+        except OSError as error:
+            cause = error.strerror or str(error).removeprefix(f"cannot read image {str(path)!r}: ")
+            return f"cannot be read: {cause}"
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def _fitted(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the height and width after resizing what is used of an image of a size.
+
+        Raises:
+            ValueError: The image cannot be used; the message goes on where its name ends.
+        """
+        height, width = size
+        if self.half is not None and width % 2:
+            raise ValueError(
+                f"is {_by(size)} (height x width), but two images of equal width side by side "
+                "have an even width: correct or remove it"
+            )
+        used = (height, width if self.half is None else width // 2)
+        shown = f"is {_by(used)}" if self.half is None else f"has a {self.half} half of {_by(used)}"
+        shown += " (height x width)"
+        if self.resize is not None and max(used) > MAX_ASPECT * min(used):
+            raise ValueError(
+                f"{shown}, but one side may be {MAX_ASPECT} times the other at most for resizing: "
+                "cut or remove it"
+            )
+        resized = self._resized(used)
+        if self.crop is not None and (resized[0] < self.crop[0] or resized[1] < self.crop[1]):
+            raise ValueError(
+                f"{shown}{'' if resized == used else f', resized {_by(resized)}'}, and cannot hold "
+                f"the crop {_by(self.crop)}: set resize to {max(self.crop)} or more, choose a "
+                "smaller crop, or remove it"
+            )
+        return resized
 
     def _resized(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return the height and width after resizing, rounded as torchvision's resize does."""
@@ -135,34 +195,51 @@ class ImageFolder:
             return self.resize, int(self.resize * width / height)
         return int(self.resize * height / width), self.resize
 
-    def _holds_crop(self, size: tuple[int, int]) -> bool:
-        return self.crop is None or (size[0] >= self.crop[0] and size[1] >= self.crop[1])
+    def _centre(self, size: tuple[int, int]) -> Box:
+        height, width = self.crop or size
+        top, left = round((size[0] - height) / 2), round((size[1] - width) / 2)
+        return left, top, left + width, top + height
 
-    def _too_small(self, images: list[tuple[Path, tuple[int, int]]]) -> str:
-        assert self.crop is not None
-        of_half = "" if self.half is None else f"the {self.half} half of "
-        named = ", ".join(
-            f"{of_half}{str(path)!r} is {_by(size)}"
-            + ("" if self.resize is None else f", resized {_by(self._resized(size))}")
-            for path, size in images
-        )
-        return (
-            f"crop {_by(self.crop)} (height x width) does not fit: {named}; set resize to "
-            f"{max(self.crop)} or more, choose a smaller crop, or remove such images"
-        )
-
-    def _cropped(self, image: Image.Image, rng: torch.Generator | None) -> Image.Image:
-        height, width = self.crop or (image.height, image.width)
-        spare_height, spare_width = image.height - height, image.width - width
-        if rng is None:
-            top, left, mirrored = round(spare_height / 2), round(spare_width / 2), False
-        else:
+    def _draw(
+        self, path: Path, size: tuple[int, int], judged: list[Image.Image], rng: torch.Generator
+    ) -> tuple[Box, bool]:
+        """Draw where a crop shows something in all of the judged pictures, and if to mirror it."""
+        height, width = self.crop or size
+        for _ in range(MAX_CROPS):
             # Three draws whatever the settings, so that they do not change each other's.
             down, along, side = torch.rand(3, generator=rng, dtype=torch.float64).tolist()
-            top, left = int(down * (spare_height + 1)), int(along * (spare_width + 1))
-            mirrored = self.flip and side < 0.5
-        image = image.crop((left, top, left + width, top + height))
-        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else image
+            top, left = int(down * (size[0] - height + 1)), int(along * (size[1] - width + 1))
+            box = (left, top, left + width, top + height)
+            if not any(_is_blank(picture.crop(box)) for picture in judged):
+                return box, self.flip and side < 0.5
+        raise BlankCrop(
+            f"cannot use image {str(path)!r}: each of {MAX_CROPS} crops drawn is of one colour"
+        )
+
+    def _halves(self, path: Path, image: Image.Image, size: tuple[int, int]) -> list[Image.Image]:
+        """Return both halves in colour: what judges crops for either half, whatever its channels.
+
+        A crop drawn again for one half alone would tear a pair apart.
+        """
+        seen = image if self.channels == 3 else read_image(path, 3, self.background)
+        return [_part(seen, "left", size), _part(seen, "right", size)]
+
+
+def _part(image: Image.Image, half: Half | None, size: tuple[int, int]) -> Image.Image:
+    """Return a half of an image, or all of it, resized to a height and width."""
+    if half is not None:
+        width = image.width // 2
+        left = width if half == "right" else 0
+        image = image.crop((left, 0, left + width, image.height))
+    if (image.height, image.width) == size:
+        return image
+    return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+
+
+def _is_blank(picture: Image.Image) -> bool:
+    """Return whether no channel shows more than two neighbouring ones of the 256 levels."""
+    lowest, highest = np.reshape(picture.getextrema(), (-1, 2)).T
+    return bool((highest - lowest <= 1).all())
 
 
 def _by(size: tuple[int, int]) -> str:

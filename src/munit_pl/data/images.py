@@ -1,31 +1,24 @@
-"""Finding image files, reading them right, and turning them into tensors and back.
+"""Reading image files right, and turning them into tensors and back.
 
 An image is a tensor ``(C, H, W)`` in [-1, 1]: C is 1 for grey, 3 for RGB, 4 for RGB and alpha.
 """
 
-import os
-import re
+import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin
 from torch import Tensor
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by number of channels
+MAX_PIXELS = 64_000_000  # a file of a few kilobytes may declare so many that memory runs out
 
 Colour = tuple[int, int, int]
-
-# A bitmap starts with two common letters only, so the size of its second header counts too.
-_SIGNATURE = re.compile(
-    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|II[*+]\0|MM\0[*+]|P[56]\s"
-    rb"|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
-    re.DOTALL,
-)
-_SIGNATURE_BYTES = 18
 
 _ORIENTATION = 0x0112  # EXIF tag
 _UPRIGHT = {  # what undoes each orientation
@@ -39,76 +32,6 @@ _UPRIGHT = {  # what undoes each orientation
 }
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Find the images in a folder and in the folders below it.
-
-    The first bytes decide, not the ending. Hidden files and folders are passed over, and links to
-    folders are not followed; links to files are.
-
-    Returns:
-        The images' paths, each starting with ``folder``, in the order of their relative paths.
-
-    Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: No file in it is an image.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {str(folder)!r}")
-    files = list(_visible_files(folder))
-    images = [path for path in files if _has_signature(path)]
-    if not images:
-        raise ValueError(
-            f"no image in {str(folder)!r}: it holds {len(files)} files, none of them "
-            f"{', '.join(FORMATS)}"
-        )
-    return sorted(images, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def _visible_files(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(parent, name)
-            if not name.startswith(".") and path.is_file():  # not a broken link, not a pipe
-                yield path
-
-
-def _raise(error: OSError) -> None:
-    """Make ``os.walk`` stop at an unreadable folder, which it would leave out in silence."""
-    raise error
-
-
-def _has_signature(path: Path) -> bool:
-    with path.open("rb", buffering=0) as file:
-        return _SIGNATURE.match(file.read(_SIGNATURE_BYTES)) is not None
-
-
-def read_list(list_file: Path, root: Path) -> list[Path]:
-    """Read a text file that names one image per line, relative to ``root``.
-
-    Returns:
-        The images' paths, each starting with ``root``, in the order of the lines.
-
-    Raises:
-        FileNotFoundError: A line names no file.
-        ValueError: The list is empty.
-    """
-    files = []
-    with list_file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not (name := line.strip()):
-                continue
-            path = root / name
-            if not path.is_file():
-                raise FileNotFoundError(
-                    f"{str(list_file)!r}, line {number}: there is no file {str(path)!r}"
-                )
-            files.append(path)
-    if not files:
-        raise ValueError(f"the list {str(list_file)!r} names no image")
-    return files
-
-
 def read_image(path: Path, channels: int, background: Colour = (255, 255, 255)) -> Image.Image:
     """Read the first frame of an image file, upright, as 8-bit grey, RGB or RGBA.
 
@@ -119,7 +42,7 @@ def read_image(path: Path, channels: int, background: Colour = (255, 255, 255)) 
             used with 4 channels, which keep the transparency.
 
     Raises:
-        OSError: The file cannot be read or decoded.
+        OSError: The file cannot be read or decoded, or declares more than ``MAX_PIXELS``.
         ValueError: Its pixels are of a kind without a known range, such as floating point.
     """
     with _opened(path) as image:
@@ -136,7 +59,8 @@ def read_size(path: Path) -> tuple[int, int]:
     """Read an upright image's height and width, in pixels, from the file's header.
 
     Raises:
-        OSError: The file cannot be read, or its header not decoded.
+        OSError: The file cannot be read, its header not decoded, or it declares more than
+            ``MAX_PIXELS``.
     """
     with _opened(path) as image:
         width, height = image.size
@@ -150,17 +74,44 @@ def read_size(path: Path) -> tuple[int, int]:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image; decoders raise errors of many kinds, which become one that names the file."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with path.open("rb") as file:
+            image = _identified(file)
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError(f"height x width {image.height}x{image.width}")
             yield image
-    except UnidentifiedImageError as error:
-        raise OSError(
-            f"cannot read image {str(path)!r}: its header is of none of {', '.join(FORMATS)}"
-        ) from error
+    except Image.DecompressionBombError as error:  # from above, or Pillow's own
+        cause = f"more than {MAX_PIXELS // 10**6} million pixels, resize it ({error})"
+        raise _unreadable(path, cause) from error
+    except OSError as error:
+        if error.errno is not None:  # of the system: its number tells a lost disk from a bad file
+            if error.filename is not None:
+                raise
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise _unreadable(path, str(error)) from error
     except Exception as error:
-        if isinstance(error, OSError) and error.filename is not None:
-            raise  # missing or forbidden: the system's message names the file
-        cause = " ".join(str(error).split()) or type(error).__name__
-        raise OSError(f"cannot read image {str(path)!r}: {cause}") from error
+        raise _unreadable(path, str(error) or type(error).__name__) from error
+
+
+def _unreadable(path: Path, cause: str) -> OSError:
+    return OSError(f"cannot read image {str(path)!r}: {' '.join(cause.split())}")
+
+
+def _identified(file: IO[bytes]) -> Image.Image:
+    """Open an image as Pillow does, except that a large one is not warned of: it is refused.
+
+    Without a name the pixels are read and not mapped into memory. A mapped file that is cut short
+    meanwhile would kill the process.
+    """
+    start = file.read(16)
+    for kind in FORMATS:
+        if kind not in Image.OPEN:
+            Image.init()
+        factory, accepts = Image.OPEN[kind]
+        with suppress(SyntaxError, IndexError, TypeError, struct.error):  # another kind after all
+            if accepts is None or accepts(start) is True:
+                file.seek(0)
+                return factory(file, "")
+    raise OSError(f"its header is of none of {', '.join(FORMATS)}")
 
 
 def _orientation(image: Image.Image) -> int:

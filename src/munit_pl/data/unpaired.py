@@ -6,23 +6,14 @@ The domains are unpaired unless pairs are asked for, and then domain a's stream 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import count, islice
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 
+from munit_pl.data.substitutes import Domain as Domain
+from munit_pl.data.substitutes import Sample, read_both, read_image_of
 from munit_pl.randomness import generator
-
-
-class Domain(Protocol):
-    """One domain's images."""
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-
-    def load(self, index: int, rng: torch.Generator | None) -> Tensor:
-        """Return one, ``(C, H, W)`` in [-1, 1], augmented by ``rng`` or not at all."""
 
 
 @lru_cache(maxsize=8)  # two domains, each on its way from one pass to the next, and some room
@@ -42,6 +33,9 @@ def sample_at(position: int, n: int, domain: str, seed: int) -> int:
 
 class TrainingPairs(Dataset[tuple[Tensor, Tensor]]):
     """Images of both domains by position in an endless stream, each domain in its own order.
+
+    Where an image cannot be used another is drawn, again as a function of seed and position; a pair
+    is replaced by a pair.
 
     Args:
         a: Domain a.
@@ -63,38 +57,77 @@ class TrainingPairs(Dataset[tuple[Tensor, Tensor]]):
         self.a = a
         self.b = b
         self.seed = seed
-        self.streams = ("a", "a") if paired else ("a", "b")
+        self.paired = paired
 
     def __len__(self) -> int:
         """Return the images of the longer domain: a pass over it is an epoch."""
         return max(len(self.a), len(self.b))
 
     def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
-        a, b = self.streams
-        return self._load(self.a, a, position), self._load(self.b, b, position)
+        return self.read(position)[:2]
 
-    def _load(self, domain: Domain, stream: str, position: int) -> Tensor:
-        index = sample_at(position, len(domain), stream, self.seed)
-        return domain.load(index, generator(self.seed, "augment", stream, position))
+    def read(self, position: int) -> Sample:
+        """Return the images at a position, and which files were passed over for them.
+
+        Raises:
+            DataError: If none that is drawn there can be used.
+        """
+        stream_b = "a" if self.paired else "b"
+
+        def load_a(attempt: int) -> Tensor:
+            return self._load("a", self.a, "a", position, attempt)
+
+        def load_b(attempt: int) -> Tensor:
+            return self._load("b", self.b, stream_b, position, attempt)
+
+        return read_both(load_a, load_b, self.paired)
+
+    def _load(self, name: str, domain: Domain, stream: str, position: int, attempt: int) -> Tensor:
+        if attempt == 0:
+            index = sample_at(position, len(domain), stream, self.seed)
+            rng = generator(self.seed, "augment", stream, position)
+        else:
+            rng = generator(self.seed, "substitute", stream, position, attempt)
+            index = int(torch.randint(len(domain), (), generator=rng))
+        return read_image_of(domain, name, index, rng, position)
 
 
 class ValidationPairs(Dataset[tuple[Tensor, Tensor]]):
     """Images of both domains in the order of the files, unaugmented; the shorter starts again.
 
+    The next image takes the place of one that cannot be used.
+
     Args:
         a: Domain a.
         b: Domain b.
+        paired: Equal indices show the same thing, so a pair is replaced by a pair.
     """
 
-    def __init__(self, a: Domain, b: Domain) -> None:
+    def __init__(self, a: Domain, b: Domain, paired: bool = False) -> None:
         self.a = a
         self.b = b
+        self.paired = paired
 
     def __len__(self) -> int:
         return max(len(self.a), len(self.b))
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.a.load(index % len(self.a), None), self.b.load(index % len(self.b), None)
+        return self.read(index)[:2]
+
+    def read(self, index: int) -> Sample:
+        """Return the images at an index, and which files were passed over for them.
+
+        Raises:
+            DataError: If none can be used.
+        """
+
+        def load_a(attempt: int) -> Tensor:
+            return read_image_of(self.a, "a", (index + attempt) % len(self.a), None, index)
+
+        def load_b(attempt: int) -> Tensor:
+            return read_image_of(self.b, "b", (index + attempt) % len(self.b), None, index)
+
+        return read_both(load_a, load_b, self.paired)
 
 
 class StreamSampler(DistributedSampler[int]):
@@ -111,6 +144,9 @@ class StreamSampler(DistributedSampler[int]):
         iteration: Returns the number of iterations done.
         num_replicas: Number of processes.
         rank: This process.
+
+    Attributes:
+        ahead: By how many iterations it starts before its time.
     """
 
     def __init__(
@@ -124,6 +160,7 @@ class StreamSampler(DistributedSampler[int]):
         super().__init__(pairs, num_replicas=num_replicas, rank=rank, shuffle=False)
         self.batch_size = batch_size
         self.iteration = iteration
+        self.ahead = 0
         at_once = batch_size * num_replicas
         self.iterations_per_epoch = -(-len(pairs) // at_once)
 
@@ -131,7 +168,7 @@ class StreamSampler(DistributedSampler[int]):
         return self.iterations_per_epoch * self.batch_size
 
     def __iter__(self) -> Iterator[int]:
-        return islice(self._positions(self.iteration()), len(self))
+        return islice(self._positions(self.iteration() + self.ahead), len(self))
 
     def _positions(self, first: int) -> Iterator[int]:
         for iteration in count(first):

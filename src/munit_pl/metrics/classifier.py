@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from munit_pl.data.images import list_images, read_image, to_tensor
+from munit_pl.data.images import read_image, to_tensor
+from munit_pl.data.listing import list_images
+from munit_pl.formats.exported import read_safetensors
 from munit_pl.metrics.inception import Inception, TunedInception, load_inception
 from munit_pl.metrics.lite0 import Lite0, load_lite0
 from munit_pl.metrics.weights import read_weights
@@ -243,13 +244,15 @@ def load_classifier(path: Path, network: nn.Module | None = None) -> Classifier:
 
 
 def _load_linear(path: Path, network: nn.Module | None) -> Classifier:
+    metadata, tensors = read_safetensors(path)
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            weight, bias = file.get_tensor("weight"), file.get_tensor("bias")
         classes, name = json.loads(metadata["classes"]), metadata["network"]
-    except (SafetensorError, KeyError) as error:
+        weight, bias = tensors["weight"], tensors["bias"]
+    except (KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} holds no classifier that was trained here: {error}") from error
+    named = isinstance(classes, list) and all(isinstance(each, str) for each in classes)
+    if not named or weight.ndim != 2 or not len(weight) == len(bias) == len(classes):
+        raise ValueError(f"{path} holds no classifier that was trained here: its sizes differ")
     if network is None:
         network = _network_called(name, path)
     if network.name != name:

@@ -12,8 +12,11 @@ from pathlib import Path, PurePath
 from PIL import Image
 
 from munit_pl.commands.inputs import InputError
-from munit_pl.data.images import FORMATS, list_images
+from munit_pl.data.images import FORMATS
+from munit_pl.data.listing import list_images
 from munit_pl.formats.video import VIDEOS
+
+_LONGEST = 180  # bytes of a name; most systems take 255, and a style and an ending follow
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,11 @@ def tell_apart(paths: Sequence[PurePath]) -> list[str]:
     """Name files so that no two names are equal, not even where case does not count.
 
     A file is called by its stem; by its whole name if it is a video, or if another's name is
-    equal; and where only the case differs, by a number more. The folders stay.
+    equal; and where only the case differs, by a number more. The folders stay. Names that would be
+    too long for a file once a style is added are cut.
     """
-    stems = [(path if _is_video(path) else path.with_suffix("")).as_posix() for path in paths]
-    whole = [path.as_posix() for path in paths]
+    stems = [_cut(path if _is_video(path) else path.with_suffix("")) for path in paths]
+    whole = [_cut(path) for path in paths]
     names = stems
     while names != (longer := _lengthened(names, whole)):  # a whole name may be another's stem
         names = longer
@@ -109,6 +113,13 @@ def tell_apart(paths: Sequence[PurePath]) -> list[str]:
             taken.add(_key(name))
             names[i] = name
     return names
+
+
+def _cut(path: PurePath) -> str:
+    name = os.fsencode(path.name)
+    if len(name) <= _LONGEST:
+        return path.as_posix()
+    return path.with_name(name[:_LONGEST].decode(errors="ignore") or "image").as_posix()
 
 
 def _lengthened(names: list[str], whole: list[str]) -> list[str]:

@@ -1,0 +1,135 @@
+"""Image files that cannot be used: which they are, and when they are too many."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from munit_pl.exits import ExitCode
+
+_NAMED = 10  # files in a message
+
+
+class Trouble(NamedTuple):
+    """Why a run should end.
+
+    Attributes:
+        code: The exit status.
+        message: What happened, and what to do.
+    """
+
+    code: int
+    message: str
+
+
+class DataError(RuntimeError):
+    """There is no next batch.
+
+    Attributes:
+        trouble: Why, and with which status a command ends.
+    """
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(trouble.message)
+        self.trouble = trouble
+
+
+class BadFile(NamedTuple):
+    """An image file that was passed over.
+
+    Attributes:
+        file: Its path; bytes that are no text are surrogates, as Python has them.
+        domain: "a" or "b".
+        reason: What is wrong with it, in one line.
+        position: Where in the stream, or among the test images, it was to be read; None if it was
+            found when the folder was listed.
+        blank: The file is sound, but every crop tried was of one colour. Another crop may do, so
+            such files never are too many.
+    """
+
+    file: str
+    domain: str
+    reason: str
+    position: int | None = None
+    blank: bool = False
+
+    def __str__(self) -> str:
+        # Surrogates cannot be printed.
+        reason = self.reason.encode(errors="backslashreplace").decode()
+        return reason if repr(self.file) in reason else f"{self.file!r} {reason}"
+
+
+class BadFiles:
+    """The files that were passed over, by domain.
+
+    Args:
+        totals: Files of each domain, the bad ones included.
+        max_fraction: More than this share of a domain's files is trouble, but a single file never
+            is.
+
+    Attributes:
+        found: Each file once, as it was first found, by domain and path.
+        trouble: Why the run should end; None as long as it should not.
+        list_file: Where all of them are listed.
+    """
+
+    def __init__(self, totals: Mapping[str, int], max_fraction: float = 0.01) -> None:
+        self.totals = dict(totals)
+        self.max_fraction = max_fraction
+        self.found: dict[tuple[str, str], BadFile] = {}
+        self.trouble: Trouble | None = None
+        self.list_file: Path | None = None
+        self._substituted = 0
+        self._news: list[BadFile] = []
+        self._met: set[tuple[str, str]] = set()  # since this process started
+
+    @property
+    def count(self) -> int:
+        """Return how many files there are; one that both domains share counts once."""
+        return len({file for _, file in self.found})
+
+    def add(self, files: Iterable[BadFile], substituted: int = 0) -> None:
+        """Note files that were passed over, known ones too.
+
+        Args:
+            files: The files.
+            substituted: Training samples that others took the place of, for their sake.
+        """
+        self._substituted += substituted
+        for bad in files:
+            place = bad.domain, bad.file
+            if place not in self.found:
+                self.found[place] = bad
+                self._news.append(bad)
+            if place not in self._met:
+                self._met.add(place)
+                self._check(bad.domain)
+
+    def restore(self, files: Iterable[BadFile]) -> None:
+        """Note what was found before the run was interrupted; it is no news.
+
+        Such a file may have been repaired since, so it is no trouble until it is met again.
+        """
+        known = {(bad.domain, bad.file): bad for bad in files}
+        self.found = known | self.found
+        self._news = [bad for bad in self._news if (bad.domain, bad.file) not in known]
+
+    def take_news(self) -> tuple[list[BadFile], int]:
+        """Return the files and the number of substituted samples since the last call."""
+        news = self._news, self._substituted
+        self._news, self._substituted = [], 0
+        return news
+
+    def _check(self, domain: str) -> None:
+        met = (file for place, file in self.found.items() if place in self._met)
+        bad = [file for file in met if file.domain == domain and not file.blank]
+        total = self.totals[domain]
+        if self.trouble or len(bad) <= max(1, self.max_fraction * total):
+            return
+        others = f", and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+        where = "`munit-data check` lists" if self.list_file is None else f"{self.list_file} has"
+        self.trouble = Trouble(
+            ExitCode.BAD_DATA,
+            f"domain {domain}: {len(bad)} of {total} images cannot be used, more than "
+            f"max_bad_fraction {self.max_fraction:g} allows: repair or remove them, or raise it "
+            f"({where} all of them): {'; '.join(map(str, bad[:_NAMED]))}{others}",
+        )

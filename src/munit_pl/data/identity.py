@@ -1,0 +1,87 @@
+"""Which files a data set consists of: whether two share some, and whether they have changed."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lightning.pytorch.utilities import rank_zero_warn
+
+_LOOKED_AT = 2000  # files of each of two lists
+
+
+class Overlap(NamedTuple):
+    """How many files two lists share, links of both kinds followed.
+
+    Attributes:
+        shared: Files found in both.
+        looked_at: Files of the shorter list that were looked for.
+        same: Whether all that was looked at is shared, and the lists are of one length.
+    """
+
+    shared: int
+    looked_at: int
+    same: bool
+
+
+def overlap(files: Sequence[Path], others: Sequence[Path]) -> Overlap:
+    """Return what two lists of files share; of long ones, as far as evenly spread files tell."""
+    here, there = _inodes(files), _inodes(others)
+    shared, fewest = len(here & there), min(len(here), len(there))
+    return Overlap(
+        shared, fewest, 0 < len(here) == len(there) == shared and len(files) == len(others)
+    )
+
+
+def compare_files(
+    files: Sequence[Path],
+    others: Sequence[Path],
+    which: str,
+    remedy: str,
+    by_name_too: bool = True,
+) -> None:
+    """Refuse two lists of the same images, and warn if they share some.
+
+    Args:
+        files: Paths of images.
+        others: More.
+        which: What both are, for messages: "the training images of domains a and b".
+        remedy: What to do if they are the same.
+        by_name_too: Whether lists of the same paths are meant; else they may be the same on
+            purpose, and only images that have two names are.
+
+    Raises:
+        ValueError: If they are the same.
+    """
+    if not by_name_too and files == others:
+        return
+    found = overlap(files, others)
+    if found.same:
+        raise ValueError(
+            f"{which} are the same files, such as {str(files[0])!r} and {str(others[0])!r}: "
+            f"{remedy}"
+        )
+    if found.shared:
+        rank_zero_warn(
+            f"{which} share files: {found.shared} of the {found.looked_at} that were looked at"
+        )
+
+
+def _inodes(files: Sequence[Path]) -> set[tuple[int, int]]:
+    step = max(1, -(-len(files) // _LOOKED_AT))
+    found = set()
+    for file in files[::step]:
+        try:
+            status = os.stat(file)
+        except OSError:  # passed over when it is read
+            continue
+        found.add((status.st_dev, status.st_ino))
+    return found
+
+
+def digest(files: Sequence[Path], root: Path) -> str:
+    """Return what tells lists of files apart: a hash of their paths below ``root``, in order."""
+    start = os.path.join(root, "")
+    names = (os.fsencode(file).removeprefix(os.fsencode(start)) for file in files)
+    return hashlib.blake2b(b"\0".join(names), digest_size=16).hexdigest()

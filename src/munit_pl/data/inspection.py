@@ -1,0 +1,243 @@
+"""Every image of a folder decoded before a run, to tell what lies there."""
+
+import hashlib
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from munit_pl.data.crashproof import run_all
+from munit_pl.data.folder import MAX_ASPECT
+from munit_pl.data.images import FORMATS, read_image
+from munit_pl.data.listing import scan_folder
+
+BLANK = 2  # grey levels: with fewer in each channel an image is of one colour
+NEARLY_BLANK = 16
+
+_ORIENTATION = 0x0112  # EXIF tag
+
+
+class Picture(NamedTuple):
+    """What is known of an image that was decoded.
+
+    Attributes:
+        size: Upright height and width, in pixels; of a half, where a file holds two images.
+        kind: Format and Pillow's mode, such as "JPEG RGB" or "PNG I;16".
+        rotated: Whether EXIF says to turn or mirror it.
+        transparent: Whether pixels may be transparent.
+        frames: Whether there are more images in the file, of which only the first is used.
+        levels: Grey levels between the darkest and the brightest pixel, 0 to 255, of the channel
+            that has most; of the half that has fewer, where a file holds two images.
+        digest: SHA-256 of the size and of the upright pixels, 8-bit RGB on white. What decodes to
+            the same pixels is the same, whatever the format and the metadata.
+    """
+
+    size: tuple[int, int]
+    kind: str
+    rotated: bool
+    transparent: bool
+    frames: bool
+    levels: int
+    digest: str
+
+
+class Use(NamedTuple):
+    """How a run uses the images; the names are those of the data's settings.
+
+    Attributes:
+        resize: Pixels of the shortest side; None keeps the size.
+        crop: Height and width.
+        halves: Whether a file holds domain a in one half and domain b in the other.
+    """
+
+    resize: int | None = 256
+    crop: tuple[int, int] = (256, 256)
+    halves: bool = False
+
+    def fault(self, size: tuple[int, int]) -> str | None:
+        """Say why an image of a height and width cannot be used; None if it can.
+
+        `ImageFolder` refuses the same sizes.
+        """
+        height, width = size
+        shown = f"is {height}x{width} (height x width)"
+        if self.resize is not None:
+            if max(size) > MAX_ASPECT * min(size):
+                return f"{shown}, longer than {MAX_ASPECT}:1: cut or remove it"
+            height, width = (int(self.resize * side / min(size)) for side in size)
+        if height < self.crop[0] or width < self.crop[1]:
+            resized = "" if self.resize is None else f", resized {height}x{width}"
+            return f"{shown}{resized}, smaller than the crop {self.crop[0]}x{self.crop[1]}"
+        return None
+
+
+@dataclass
+class Inspection:
+    """What lies in a folder.
+
+    Attributes:
+        split: What it is for, "train" or "test".
+        domain: "a" or "b"; "" where each file holds both.
+        folder: Where it is.
+        trouble: Why no run can use it at all; None if one can.
+        pictures: The images that could be decoded.
+        bad: Those that cannot be used, each with what is wrong: path and reason make a sentence.
+            Some could be decoded, but do not fit the settings.
+        ignored: Other files, by ending.
+    """
+
+    split: str
+    domain: str
+    folder: Path
+    trouble: str | None = None
+    pictures: dict[Path, Picture] = field(default_factory=dict)
+    bad: dict[Path, str] = field(default_factory=dict)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def name(self) -> str:
+        """The setting that names the folder, such as "train_a"."""
+        return f"{self.split}_{self.domain}" if self.domain else self.split
+
+    @property
+    def files(self) -> set[Path]:
+        """The files that were meant to be images."""
+        return self.pictures.keys() | self.bad.keys()
+
+    @property
+    def usable(self) -> list[Path]:
+        """The files that are images which fit the settings."""
+        return [path for path in self.pictures if path not in self.bad]
+
+    def having(self, what: Callable[[Picture], bool]) -> list[Path]:
+        """Return the decoded images of which something is true."""
+        return [path for path, picture in self.pictures.items() if what(picture)]
+
+    @property
+    def blank(self) -> list[Path]:
+        """Images of one colour."""
+        return self.having(lambda picture: picture.levels < BLANK)
+
+    @property
+    def nearly_blank(self) -> list[Path]:
+        """Images of nearly one colour."""
+        return self.having(lambda picture: BLANK <= picture.levels < NEARLY_BLANK)
+
+    @property
+    def long(self) -> list[Path]:
+        """Images of which one side is more than ``MAX_ASPECT`` times the other."""
+        return self.having(lambda picture: max(picture.size) > MAX_ASPECT * min(picture.size))
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How many images there are of each format and mode."""
+        return Counter(picture.kind for picture in self.pictures.values())
+
+    @property
+    def shortest_sides(self) -> list[int]:
+        """The images' shortest sides in pixels, in order of size."""
+        return sorted(min(picture.size) for picture in self.pictures.values())
+
+    @property
+    def duplicates(self) -> list[list[Path]]:
+        """Images that are the same as others in the folder, together."""
+        groups: dict[str, list[Path]] = {}
+        for path, picture in self.pictures.items():
+            groups.setdefault(picture.digest, []).append(path)
+        return [group for group in groups.values() if len(group) > 1]
+
+
+def inspect_folder(
+    split: str, domain: str, folder: Path, use: Use, workers: int = 0, show: bool = False
+) -> Inspection:
+    """Decode all images of a folder and tell what lies there; nothing in it stops that.
+
+    Args:
+        split: "train" or "test".
+        domain: "a" or "b"; "" where each file holds both.
+        folder: Where it is.
+        use: How a run would use the images.
+        workers: Processes that decode; with 0 it is this one, which a crashing decoder ends.
+        show: Whether a bar shows the progress, on a terminal.
+    """
+    found = Inspection(split, domain, folder)
+    try:
+        images, listed_bad, found.ignored = scan_folder(folder)
+    except (OSError, ValueError) as error:
+        found.trouble = " ".join(str(error).split())
+        return found
+    found.bad |= listed_bad
+    looks = run_all(partial(_look, halves=use.halves), images, workers)
+    hidden = None if show else True
+    bar = tqdm(looks, found.name, len(images), unit="image", leave=False, disable=hidden)
+    for path, look in zip(images, bar, strict=True):
+        if isinstance(look, Picture):
+            found.pictures[path] = look
+            if fault := use.fault(look.size):
+                found.bad[path] = fault
+        else:
+            found.bad[path] = look or "ends the program that decodes it, or takes all its memory"
+    return found
+
+
+def inspect_image(path: Path, halves: bool = False) -> Picture:
+    """Decode an image and tell what it is.
+
+    Args:
+        path: The file.
+        halves: Whether it holds two images of equal width side by side.
+
+    Raises:
+        OSError: The file cannot be read or decoded.
+        ValueError: It cannot be used: pixels of an unknown range, or an odd width of two halves.
+    """
+    image = read_image(path, 3)
+    height, width = image.height, image.width
+    parts = [image]
+    if halves:
+        if width % 2:
+            raise ValueError(
+                f"is {height}x{width} (height x width), but two halves have an even width"
+            )
+        width //= 2
+        parts = [image.crop((left, 0, left + width, height)) for left in (0, width)]
+    levels = min(np.ptp(np.reshape(part.getextrema(), (-1, 2)), axis=1).max() for part in parts)
+    digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
+    return Picture((height, width), *_header(path), int(levels), digest)
+
+
+def _header(path: Path) -> tuple[str, bool, bool, bool]:
+    """Return an image's kind, and whether it is rotated, transparent, of several frames."""
+    # By a file and not by its name, which Pillow would map: a file cut short then kills a process.
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of broken metadata, which nobody uses
+        with Image.open(file, formats=FORMATS) as image:
+            kind, transparent = f"{image.format} {image.mode}", image.has_transparency_data
+            rotated = frames = False
+            with suppress(Exception):  # of any kind, as for the metadata
+                rotated = 2 <= Image.Image.getexif(image).get(_ORIENTATION, 1) <= 8
+            with suppress(Exception):  # EOFError for a single frame
+                image.seek(1)
+                frames = True
+    return kind, rotated, transparent, frames
+
+
+def _look(path: Path, halves: bool) -> Picture | str:
+    """Return what is known of an image, or what is wrong with it."""
+    try:
+        return inspect_image(path, halves)
+    except Exception as error:  # of any kind: a report on many files does not end at one
+        cause = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, OSError) and error.strerror:
+            cause = error.strerror
+        for start in ("read", "use"):
+            cause = cause.removeprefix(f"cannot {start} image {str(path)!r}: ")
+        return cause if cause.startswith("is ") else f"cannot be used: {cause}"

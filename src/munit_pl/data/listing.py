@@ -1,0 +1,159 @@
+"""Finding a domain's images in a folder or by a list, and telling what else lies there."""
+
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+from munit_pl.data.images import FORMATS
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
+
+# A bitmap starts with two common letters only, so the size of its second header counts too.
+_SIGNATURE = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|II[*+]\0|MM\0[*+]|P[56]\s"
+    rb"|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
+    re.DOTALL,
+)
+_SIGNATURE_BYTES = 18
+
+
+class Listing(NamedTuple):
+    """What was found of a domain.
+
+    Attributes:
+        images: Files that start as an image does; nothing more of them was read.
+        bad: Files that were meant to be images and are none, each with what is wrong, such as
+            "is empty": the path and the reason make a sentence.
+        ignored: How many other files there were, by ending in small letters ("" for none).
+    """
+
+    images: list[Path]
+    bad: dict[Path, str]
+    ignored: Counter[str]
+
+
+def scan_folder(folder: Path) -> Listing:
+    """Find the images in a folder and in the folders below it.
+
+    The first bytes decide, not the ending. Hidden files and folders are passed over, and links to
+    folders are not followed; links to files are. Bad is what has an image's ending but is empty,
+    of another content, not readable, or a link to nothing.
+
+    Returns:
+        Paths that start with ``folder``, in the order of their relative paths.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        OSError: It, or a folder below it, cannot be read.
+        ValueError: No file in it is an image.
+    """
+    _check_folder(folder)
+    listing = Listing([], {}, Counter())
+    files = _visible_files(folder)
+    for path in sorted(files, key=lambda path: path.relative_to(folder).as_posix()):
+        fault, ending = _fault(path), path.suffix.lower()
+        if fault is None:
+            listing.images.append(path)
+        elif ending in ENDINGS:
+            listing.bad[path] = fault
+        else:
+            listing.ignored[ending] += 1
+    if not listing.images:
+        raise ValueError(f"no image in {str(folder)!r}: it holds {_holdings(listing)}")
+    return listing
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Find the images in a folder and below it as `scan_folder` does, and return nothing else.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        OSError: It, or a folder below it, cannot be read.
+        ValueError: No file in it is an image.
+    """
+    return scan_folder(folder).images
+
+
+def scan_list(list_file: Path, root: Path) -> Listing:
+    """Find the images that a text file names, one per line, relative to ``root``.
+
+    Whatever a line names is meant to be an image, so what is none, or missing, is bad. Links below
+    ``root`` are followed, those to folders too: who made the folder set them, not the list.
+
+    Returns:
+        Paths that start with ``root``, in the order of the lines.
+
+    Raises:
+        FileNotFoundError: There is no such list or folder.
+        ValueError: A line leads out of ``root``, or none names an image.
+    """
+    _check_folder(root)
+    listing = Listing([], {}, Counter())
+    with list_file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not (name := line.strip()):
+                continue
+            if PurePath(name).anchor or ".." in PurePath(name).parts:
+                raise ValueError(
+                    f"{str(list_file)!r}, line {number}: {name!r} leads out of {str(root)!r}: "
+                    "name files by their path below that folder"
+                )
+            if (fault := _fault(root / name)) is None:
+                listing.images.append(root / name)
+            else:
+                listing.bad[root / name] = fault
+    if not listing.images:
+        raise ValueError(
+            f"the list {str(list_file)!r} names no image in {str(root)!r}: {_holdings(listing)}"
+        )
+    return listing
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(folder)!r}")
+
+
+def _visible_files(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+
+def _raise(error: OSError) -> None:
+    """Make ``os.walk`` stop at an unreadable folder, which it would leave out in silence."""
+    raise error
+
+
+def _fault(path: Path) -> str | None:
+    """Say in what way a file does not start as an image; None if it does."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block
+            return "is not a file"
+        with path.open("rb", buffering=0) as file:
+            start = file.read(_SIGNATURE_BYTES)
+    except FileNotFoundError:
+        return "is a link to a missing file" if path.is_symlink() else "is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except ValueError:  # a zero byte in a list's line
+        return "has a name that no file can have"
+    if not start:
+        return "is empty"
+    return None if _SIGNATURE.match(start) else f"starts as none of {', '.join(FORMATS)} does"
+
+
+def _holdings(listing: Listing) -> str:
+    """Say in words what there is, as none of it is an image."""
+    held = [
+        f"{count} {repr(ending) if ending else 'without ending'}"
+        for ending, count in listing.ignored.most_common(10)
+    ]
+    if listing.bad:
+        named = [f"{str(path)!r} {fault}" for path, fault in list(listing.bad.items())[:3]]
+        held.append(f"{len(listing.bad)} bad: {'; '.join(named)}")
+    return ", ".join(held) or "nothing"

@@ -1,0 +1,132 @@
+"""The processes that load images: which signals they heed, what they read, how they come to grief.
+
+A scheduler signals all processes of a job at once. The main process then finishes its iteration and
+saves, for which it needs its workers, and PyTorch raises in mid-iteration when one of them dies.
+"""
+
+import ctypes
+import math
+import os
+import re
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Sequence
+from multiprocessing import RawArray
+
+_GRACE = 60  # seconds that a worker outlives SIGTERM
+_PREFETCHED = 2  # batches of each worker, PyTorch's default
+_SHARED_MEMORY = "/dev/shm"
+
+
+class _Slot(ctypes.Structure):
+    _fields_ = (
+        ("pid", ctypes.c_int64),
+        ("since", ctypes.c_double),  # on the system's clock, which all processes share
+        ("file", ctypes.c_char * 4096),
+    )
+
+
+_slot: _Slot | None = None  # this process's, if it is a worker
+
+
+class Watch:
+    """What each worker is reading, in memory that it shares with the main process.
+
+    It is what a `DataLoader` calls in each new worker.
+
+    Args:
+        num_workers: How many workers there are.
+    """
+
+    def __init__(self, num_workers: int) -> None:
+        # One that makes no lock: a worker that is killed would never give it back.
+        self._slots = RawArray(_Slot, num_workers)
+
+    def __call__(self, worker: int) -> None:
+        """Make the process that calls this worker number ``worker``."""
+        global _slot
+        _slot = self._slots[worker]
+        _slot.pid = os.getpid()
+        _outlive_signals()
+
+    def reading(self, pid: int | None = None) -> list[tuple[float, str]]:
+        """Return since when which worker has been reading what; of one process, or of all."""
+        return [
+            (slot.since, f"worker {worker}, which was reading {os.fsdecode(slot.file)!r}")
+            for worker, slot in enumerate(self._slots)
+            if slot.file and pid in (None, slot.pid)
+        ]
+
+
+def note_reading(file: str) -> None:
+    """Note what this process, if it is a worker, is about to read; nothing if ``file`` is empty."""
+    if _slot is not None:
+        _slot.file = os.fsencode(file)[:4095]
+        _slot.since = time.time()
+
+
+def _outlive_signals() -> None:
+    for name in ("SIGINT", "SIGUSR1"):  # Windows has no SIGUSR1
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # macOS has none
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_await_sigterm, daemon=True).start()
+
+
+def _await_sigterm() -> None:
+    """Die of SIGTERM after a while; at once if it is the main process that is through with us.
+
+    A thread, since a handler is not told the sender, and waits for what reads a file to return.
+    """
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        signal.alarm(signal.alarm(0) or _GRACE)  # a second one takes no more time
+    os._exit(0)
+
+
+def explain(message: str, watches: Sequence[Watch]) -> str | None:
+    """Return what PyTorch's message about its workers means; None if it is of something else.
+
+    Args:
+        message: Of the error that a `DataLoader`, or its handler of signals, raised.
+        watches: The workers of all loaders.
+    """
+    if late := re.match(r"DataLoader timed out after ([\d.]+) seconds", message):
+        reading = [entry for watch in watches for entry in watch.reading()]
+        who = min(reading)[1] if reading else "no worker was reading a file"
+        return (
+            f"no images came for {late[1]} seconds: {who}; see whether its disk or network "
+            "answers, or raise timeout"
+        )
+    dead = re.match(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) ([^.]+)", message)
+    if dead is None:
+        return None
+    pids = [int(pid) for pid in dead[1].split(",")]
+    reading = [entry for watch in watches for pid in pids for entry in watch.reading(pid)]
+    who = "; ".join(worker for _, worker in reading) or "a worker, which was reading no file"
+    if "Bus error" in dead[2]:
+        remedy = f"{_SHARED_MEMORY} is full: give a container more (--shm-size), or take"
+    else:
+        remedy = "if memory ran out, take"
+    return f"{who}, {dead[2].strip()}: {remedy} fewer workers (num_workers)"
+
+
+def warn_of_little_shared_memory(num_workers: int, batch_bytes: int) -> None:
+    """Warn if the batches that workers hand over may not fit where they lie meanwhile."""
+    try:
+        free = os.statvfs(_SHARED_MEMORY)
+    except (OSError, AttributeError):  # a system without
+        return
+    needed = num_workers * _PREFETCHED * batch_bytes
+    if needed <= free.f_bavail * free.f_frsize:
+        return
+    enough = free.f_bavail * free.f_frsize // (_PREFETCHED * batch_bytes)
+    warnings.warn(
+        f"{num_workers} workers hand over up to {math.ceil(needed / 2**20)} MiB through "
+        f"{_SHARED_MEMORY}, which has {free.f_bavail * free.f_frsize // 2**20} MiB left: give a "
+        f"container more (--shm-size), or set num_workers to {enough} or less",
+        stacklevel=2,
+    )
