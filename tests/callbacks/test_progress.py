@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from munit_pl.callbacks import progress
-from munit_pl.callbacks.checkpoints import Checkpoints, _link
+from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.progress import IterationBar, Speed
 
 
@@ -71,18 +71,3 @@ def test_a_disabled_bar_shows_nothing(capsys):
 def test_checkpoints_need_an_interval(tmp_path):
     with pytest.raises(ValueError, match="every_n_steps is 0"):
         Checkpoints(tmp_path, every_n_steps=0)
-
-
-@pytest.mark.parametrize("hard_links", [True, False])
-def test_last_is_replaced_at_once(tmp_path, monkeypatch, hard_links):
-    if not hard_links:
-
-        def refuse(*_):
-            raise OSError
-
-        monkeypatch.setattr("os.link", refuse)
-    for content in ("one", "two"):
-        (tmp_path / content).write_text(content)
-        _link(tmp_path / content, tmp_path / "last.ckpt")
-        assert (tmp_path / "last.ckpt").read_text() == content
-    assert {path.name for path in tmp_path.iterdir()} == {"one", "two", "last.ckpt"}

@@ -6,8 +6,10 @@ import torch
 from lightning.pytorch import Trainer
 from recorded import REFERENCE
 from safetensors.torch import save_file
+from torch.utils.data import DataLoader
 
 from munit_pl import MUNITModule, Translator
+from munit_pl.callbacks.averaging import WeightAverage
 from munit_pl.formats.exported import export_generators
 from munit_pl.formats.generators import digest, read_generators
 
@@ -33,6 +35,24 @@ def test_a_checkpoint_of_training_gives_its_generators(module, tmp_path):
     assert equal(gen_b, module.gen_b)
     assert gen_a.arguments == module.gen_a.arguments
     assert gen_b.in_channels == 1
+
+
+def test_a_checkpoint_with_averages_gives_these(module, tmp_path):
+    trainer = Trainer(
+        accelerator="cpu",
+        max_steps=3,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        callbacks=[WeightAverage(decay=0.5, start=1)],
+    )
+    pairs = [(torch.rand(1, 3, 16, 16), torch.rand(1, 1, 16, 16))] * 3
+    trainer.fit(module, DataLoader(pairs, batch_size=None))
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    averaged = torch.load(tmp_path / "last.ckpt", weights_only=True)["averaged"]
+    gen_a, _ = read_generators(tmp_path / "last.ckpt")
+    assert all(torch.equal(w, averaged["gen_a"][key]) for key, w in gen_a.state_dict().items())
+    assert not equal(gen_a, module.gen_a)
 
 
 def test_a_kind_of_generator_that_nobody_knows_is_refused(module, tmp_path):
@@ -74,7 +94,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_files_of_other_kinds_are_told_apart(module, tmp_path):
     (tmp_path / "text").write_text("no model at all")
-    with pytest.raises(ValueError, match="text is no file of PyTorch weights"):
+    with pytest.raises(ValueError, match="text is no checkpoint: it is damaged"):
         read_generators(tmp_path / "text")
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="no model that munit_pl exported"):

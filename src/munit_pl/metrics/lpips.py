@@ -11,6 +11,7 @@ import torch.nn.functional as F
 import torchmetrics
 from torch import Tensor, nn
 
+from munit_pl.formats.safe_reading import read_checkpoint
 from munit_pl.layers import widen
 from munit_pl.metrics.network import to_rgb
 
@@ -202,9 +203,10 @@ def read_heads(path: Path) -> list[Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file of LPIPS heads at {path}")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{path} is no file of PyTorch weights") from error
+        state = read_checkpoint(path, mmap=False)
+    except ValueError as error:
+        detail = str(error).removeprefix(f"{path} is no checkpoint: ")
+        raise ValueError(f"{path} is no file of PyTorch weights: {detail}") from None
     heads: list[Tensor] = []
     while isinstance(state, Mapping) and f"lin{len(heads)}.model.1.weight" in state:
         heads.append(_head(state[f"lin{len(heads)}.model.1.weight"], path))

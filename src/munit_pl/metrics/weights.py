@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from munit_pl.formats.safe_reading import read_checkpoint
+
 
 class Pretrained(NamedTuple):
     """A file of weights that others have published.
@@ -124,12 +126,13 @@ def read_weights(file: Path, name: str) -> Mapping[str, Any]:
         ValueError: If the file is not PyTorch's, or not a dictionary.
     """
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # of any kind, depending on what the file is instead
+        state = read_checkpoint(file, mmap=False)
+    except ValueError as error:
+        detail = str(error).removeprefix(f"{file} is no checkpoint: ")
         raise ValueError(
-            f"{file} is no file of PyTorch weights (another program's, such as Lua's .t7, must be "
-            "converted first)"
-        ) from error
+            f"{file} is no file of PyTorch weights ({detail}; another program's, such as Lua's "
+            ".t7, must be converted first)"
+        ) from None
     if not isinstance(state, Mapping):
         raise ValueError(f"{file} holds no {name}: it is a {type(state).__name__}")
     return state
