@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
@@ -13,6 +14,8 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
+from munit_pl.finite_updates import count_skipped, keep_finite, skip_unless_finite
+from munit_pl.formats.safe_reading import read_checkpoint
 from munit_pl.objective import Terms, total
 from munit_pl.pair import DomainPair
 from munit_pl.randomness import generator as place
@@ -52,8 +55,13 @@ class AdversarialModule(DomainPair, LightningModule):
     hyper-parameters at least ``optimizer``, ``scheduler``, ``clip_norm``, ``accumulate`` and
     ``seed``; it sets ``weights`` and says what is drawn and what is minimised.
 
+    A player's step is skipped where the norm of its gradient is not finite or above `MAX_NORM`, so
+    that neither its weights nor its moments ever cease to be finite. The iteration counts.
+
     Attributes:
         weights: A named tuple of the terms' weights; "gan" weighs the discriminators' term too.
+        skipped: For "dis" and "gen" the steps skipped, in all and in a row up to now, ``(2,)``.
+            They are no buffers: checkpoints hold them, state dicts do not.
         generators_first: Whether the generators' update comes before the discriminators'.
         paired: Whether ``x_a[i]`` and ``x_b[i]`` must show the same thing.
         adam: The method's arguments of `torch.optim.Adam`, where ``optimizer`` gives no others.
@@ -68,7 +76,29 @@ class AdversarialModule(DomainPair, LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.automatic_optimization = False
+        self.skipped = {
+            player: torch.zeros(2, dtype=torch.int64, device="cpu") for player in ("dis", "gen")
+        }
         self._logging = False
+        self._norms: dict[str, Tensor] = {}
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | Path, map_location: Any = None, **arguments: Any
+    ) -> Any:
+        """Read a module from a checkpoint of its own class, which may come from a stranger.
+
+        Args:
+            checkpoint_path: A file.
+            map_location: Where the tensors go; where they were saved from unless given.
+            **arguments: Arguments of the class that replace the checkpoint's; and Lightning's.
+
+        Raises:
+            ValueError: If it is no checkpoint, or one that asks for more than it holds.
+        """
+        read_checkpoint(Path(checkpoint_path))
+        arguments["weights_only"] = True
+        return super().load_from_checkpoint(checkpoint_path, map_location, **arguments)
 
     def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:
         """Return the random numbers for ``N`` images of each domain, each ``(N, ...)``.
@@ -106,10 +136,12 @@ class AdversarialModule(DomainPair, LightningModule):
         # trainer writes down.
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._logging = (self.trainer.global_step + 1) % every == 0
+        self._seed_global_generators()
         parts = self._split(batch)
         updates = {"dis": self._update_discriminators, "gen": self._update_generators}
         order = ("gen", "dis") if self.generators_first else ("dis", "gen")
-        terms = {player: updates[player](parts) for player in order}
+        with keep_finite(self.buffers()):
+            terms = {player: updates[player](parts) for player in order}
         if self._logging:  # after both: Lightning forgets what is logged before a counted step
             for player, optimizer in zip(("dis", "gen"), self.trainer.optimizers, strict=True):
                 self._log_update(player, terms[player], optimizer)
@@ -118,15 +150,14 @@ class AdversarialModule(DomainPair, LightningModule):
             cast(Any, config.scheduler).step()  # no plateau schedule
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Measure and clip a gradient that the precision plugin has unscaled."""
-        clip_norm = self.hparams["clip_norm"]
-        if clip_norm is None and not self._logging:
-            return
+        """Measure a gradient that the precision plugin has unscaled; clip it, or skip the step."""
+        player = "gen" if optimizer is self.trainer.optimizers[1] else "dis"
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
-        if self._logging:
-            name = "gen" if optimizer is self.trainer.optimizers[1] else "dis"
-            self.log(f"{name}/grad_norm", norm)
+        self._norms[player] = norm
+        bad = skip_unless_finite(optimizer, norm)
+        self.skipped[player] = count_skipped(self.skipped[player], bad)
+        clip_norm = self.hparams["clip_norm"]
         if clip_norm is not None:
             clip_grads_with_norm_(parameters, clip_norm, norm)
 
@@ -138,24 +169,36 @@ class AdversarialModule(DomainPair, LightningModule):
         self.log_dict(values, batch_size=len(x_a), sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return one Adam for both discriminators and one for both generators."""
+        """Return one Adam for both discriminators and one for both generators.
+
+        On CUDA they are fused unless something speaks against it: to skip a step of any other, the
+        host has to wait for the device in each iteration.
+        """
         arguments = self.adam | self.hparams["optimizer"]
+        if arguments.get("fused") is None and not arguments.get("foreach"):
+            on_cuda = all(parameter.is_cuda for parameter in self.parameters())
+            arguments["fused"] = (on_cuda and self._scaler is None) or None
         pairs = (self.dis_a, self.dis_b), (self.gen_a, self.gen_b)
         optimizers = [Adam([*a.parameters(), *b.parameters()], **arguments) for a, b in pairs]
         return optimizers, [self.make_scheduler(optimizer) for optimizer in optimizers]
 
     def on_fit_start(self) -> None:
         """Refuse a fused Adam under fp16: it unscales gradients too late to measure and clip."""
-        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
-        if scaled and self.hparams["optimizer"].get("fused"):
+        if self._scaler is not None and self.hparams["optimizer"].get("fused"):
             raise ValueError("optimizer fused=True cannot be had with precision 16-mixed")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note what the generators are, so that they can be used without this module."""
+        """Note the steps skipped, and what the generators are, to be used without this module."""
+        checkpoint["skipped"] = {player: counts.tolist() for player, counts in self.skipped.items()}
         checkpoint["generators"] = {
             f"gen_{domain}": {"kind": type(gen).__name__, "arguments": gen.arguments}
             for domain, gen in (("a", self.gen_a), ("b", self.gen_b))
         }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Count on from the steps that had been skipped."""
+        for player, counts in checkpoint.get("skipped", {}).items():
+            self.skipped[player] = torch.tensor(counts, device=self.device)
 
     def draw_normal(self, shape: Iterable[int], n: int, *where: int | str) -> Tensor:
         """Draw N(0, 1) for ``n`` images, ``(n, *shape)``, as a function of the seed and ``where``.
@@ -195,6 +238,20 @@ class AdversarialModule(DomainPair, LightningModule):
             for i, (a, b) in enumerate(chunks)
         ]
 
+    def _seed_global_generators(self) -> None:
+        """Make what others draw without a generator a function of the iteration, too."""
+        where = "global", self.trainer.global_step, self.global_rank
+        seed = place(self.hparams["seed"], *where).initial_seed()
+        # Not `torch.manual_seed`: it notes, with a stack trace, each kind of device that is not in
+        # use, which takes a hundred times as long.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+    @property
+    def _scaler(self) -> torch.amp.GradScaler | None:
+        return getattr(self.trainer.precision_plugin, "scaler", None)
+
     def _update_discriminators(self, parts: Sequence[Part]) -> list[Terms]:
         optimizer = self.trainer.optimizers[0]
         optimizer.zero_grad()
@@ -208,14 +265,15 @@ class AdversarialModule(DomainPair, LightningModule):
         Under fp16 the gradient is unscaled here and the step skipped if it overflowed; the
         generators' step, which goes through Lightning, updates the scale for both.
         """
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None:
-            scaler.unscale_(optimizer)
-        self.on_before_optimizer_step(optimizer)
-        if scaler is not None:
-            scaler.step(optimizer)
-        else:
+        if self._scaler is None:
+            self.on_before_optimizer_step(optimizer)
             optimizer.step()
+            return
+        self._scaler.unscale_(optimizer)
+        self.on_before_optimizer_step(optimizer)
+        self._scaler.step(optimizer)
+        if self.generators_first and self.skipped["dis"][1]:
+            self._scaler.update()  # the next iteration's would miss it if a checkpoint lies between
 
     def _update_generators(self, parts: Sequence[Part]) -> list[Terms]:
         optimizer = self.trainer.optimizers[1]
@@ -243,7 +301,9 @@ class AdversarialModule(DomainPair, LightningModule):
             for term, pair in terms.items()
             for domain, value in zip("ab", pair, strict=True)
         }
-        self.log_dict(values | {f"{name}/lr": optimizer.param_groups[0]["lr"]})
+        rate, norm = optimizer.param_groups[0]["lr"], self._norms[name]
+        self.log_dict(values | {f"{name}/lr": rate, f"{name}/grad_norm": norm})
+        self.log(f"skipped/{name}", self.skipped[name][0].float())
         self.log(f"{name}/total", total(terms, self.weights), prog_bar=True)
 
 

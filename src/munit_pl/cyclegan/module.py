@@ -118,7 +118,8 @@ class CycleGANModule(AdversarialModule):
         terms = generator_terms(
             *networks, x_a, x_b, translations, z_a, z_b, self.gan_loss, identity
         )
-        part.memo = tuple(x.detach() for x in translations)
+        # The pools would show a pixel that is no number again, and checkpoints refuse it.
+        part.memo = tuple(x.detach().nan_to_num() for x in translations)
         return terms
 
     def discriminator_terms(self, part: Part) -> Terms:

@@ -1,0 +1,61 @@
+"""Updates that are not made where they would leave something that is not a finite number."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+MAX_NORM = 1e18  # Adam's second moment holds squares, and in fp32 nothing above 3.4e38
+
+
+def skip_unless_finite(optimizer: Optimizer, norm: Tensor) -> Tensor:
+    """Make the optimiser's next step change nothing if its gradient is not finite, or too large.
+
+    The step is still to be taken: weights, moments and the count of steps then stay as they are.
+
+    Args:
+        optimizer: The optimiser, its gradient complete.
+        norm: The norm of that gradient, a scalar.
+
+    Returns:
+        Whether the step is one to skip, a boolean scalar on the device of ``norm``.
+    """
+    bad = ~(norm <= MAX_NORM)  # so that it holds of NaN too
+    if all(group.get("fused") for group in optimizer.param_groups):
+        # What gradient scalers tell fused kernels, which look themselves: nothing waits.
+        cast(Any, optimizer).found_inf = bad.float()
+    elif bad:  # Only the host can tell the other kernels. That is free on the CPU alone.
+        optimizer.zero_grad()  # a step without gradients is none
+    return bad
+
+
+def count_skipped(counts: Tensor, bad: Tensor) -> Tensor:
+    """Count a step.
+
+    Args:
+        counts: Steps skipped before, in all and in a row, ``(2,)`` integers.
+        bad: Whether this one is skipped, a boolean scalar.
+
+    Returns:
+        The same with this step, on the device of ``bad``.
+    """
+    counted = counts.to(bad.device) + bad
+    counted[1] *= bad
+    return counted
+
+
+@contextmanager
+def keep_finite(buffers: Iterable[Tensor]) -> Iterator[None]:
+    """Give those elements of buffers their earlier values that are not finite afterwards.
+
+    A forward pass updates the statistics of a batch normalisation long before anyone knows whether
+    its numbers are any good; one NaN would stay in an average for ever.
+    """
+    watched = [buffer for buffer in buffers if buffer.is_floating_point()]
+    earlier = [buffer.clone() for buffer in watched]
+    yield
+    for buffer, before in zip(watched, earlier, strict=True):
+        buffer.copy_(torch.where(buffer.isfinite(), buffer, before))
