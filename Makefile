@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo test table1-small check wheel clean
+.PHONY: help install demo test test-all table1-small check wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -22,6 +22,9 @@ demo: $(INSTALLED) ## Train on the drawn shoes for a few minutes, on any compute
 # One thread for each of two processes: tiny networks gain nothing from more.
 test: $(INSTALLED) ## Run the tests, training included
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+
+test-all: $(INSTALLED) ## Run all tests, those too that take long
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m ''
 
 table1-small: $(INSTALLED) ## Rehearse the comparison of methods in two minutes; its figures say nothing
 	out=$$(mktemp -d) && OMP_NUM_THREADS=1 $(BIN)/munit-benchmark table1 --small --out $$out && rm -r $$out

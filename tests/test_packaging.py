@@ -13,7 +13,7 @@ COMPOSE_ALL = """
 import sys, torch, munit_pl
 from pathlib import Path
 from hydra import compose, initialize_config_module
-from munit_pl.commands.train import build
+from munit_pl.commands.building import build
 assert Path(munit_pl.__file__).is_relative_to(sys.argv[1]), munit_pl.__file__
 experiments = Path(sys.argv[1]) / "munit_pl" / "conf" / "experiment"
 with initialize_config_module("munit_pl.conf", version_base="1.3"), torch.device("meta"):

@@ -1,30 +1,19 @@
 import json
-import multiprocessing
-import os
-import socket
 import sys
-from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 import torch
 from hydra import compose, initialize_config_module
 from PIL import Image
+from runs import DDP, SMALL, Run, assert_same_state, load
 
 from munit_pl import BicycleGANModule, CycleGANModule, MUNITModule, UNITModule
 from munit_pl.commands import train as train_file
+from munit_pl.commands.building import build
 from munit_pl.commands.inputs import InputError
-from munit_pl.commands.train import build, main, train
+from munit_pl.commands.train import main, train
 from munit_pl.evaluation.drawn import Drawn
 
-SMALL = [
-    "data=drawn",
-    "data.size=[16,16]",
-    "data.length=6",
-    "data.test_length=4",
-    "trainer.accelerator=cpu",
-    "callbacks.grid.every_n_steps=1000",
-    "~callbacks.bar",
-]
 OTHERS = pytest.mark.parametrize("method", ["unit", "noisy_cyclegan", "bicyclegan"], indirect=True)
 
 
@@ -44,71 +33,22 @@ def trained(tmp_path):
 
 @pytest.fixture
 def forked(tmp_path):
-    """Run ``munit-train`` in processes of their own; return the newest checkpoint.
-
-    They are forked off a server that has imported all: a new process would do so for seconds, and
-    this one has threads, of OpenMP and where there is a GPU of autograd, which forks would lack.
-    """
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["munit_pl.commands.train"])
+    """Run ``munit-train`` in processes of their own; return the newest checkpoint."""
 
     def run(*arguments, folder="run", processes=1):
         output = f"output_dir={tmp_path / folder}"
-        arguments = ["munit-train", *SMALL, *arguments, output, "run=x"]
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        started = [
-            server.Process(target=run_as, args=(rank, processes, port, tmp_path, arguments))
-            for rank in range(processes)
-        ]
-        for process in started:
-            process.start()
-        for process in started:
-            process.join(100)
-            process.kill()  # one that waits for another, which failed
-        told = [(tmp_path / f"{rank}.txt").read_text() for rank in range(processes)]
-        assert [process.exitcode for process in started] == [0] * processes, told
+        statuses, said = Run(tmp_path, [*SMALL, *arguments, output], processes).wait()
+        assert statuses == [0] * processes, said
         return tmp_path / folder / "checkpoints/last.ckpt"
 
     return run
-
-
-def run_as(rank, processes, port, folder, arguments):
-    torch.set_num_threads(1)
-    if processes > 1:
-        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_PORT": port}
-        os.environ.update({name: str(value) for name, value in place.items()})
-        os.environ["MASTER_ADDR"] = "127.0.0.1"
-    os.chdir(folder)
-    sys.argv = arguments
-    with (folder / f"{rank}.txt").open("w") as said, redirect_stdout(said), redirect_stderr(said):
-        main()
-
-
-def load(path):
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def assert_same_state(path, other):
-    """Weights and both Adams' states are equal to the bit."""
-    here, there = load(path), load(other)
-    assert here["global_step"] == there["global_step"]
-    for name, weight in here["state_dict"].items():
-        assert torch.equal(weight, there["state_dict"][name]), name
-    for ours, theirs in zip(here["optimizer_states"], there["optimizer_states"], strict=True):
-        assert ours["state"].keys() == theirs["state"].keys()
-        for index, state in ours["state"].items():
-            for name, value in state.items():
-                assert torch.equal(value, theirs["state"][index][name]), (index, name)
-    assert here["lr_schedulers"] == there["lr_schedulers"]
-    torch.testing.assert_close(here.get("pools", {}), there.get("pools", {}), rtol=0, atol=0)
 
 
 def test_max_steps_are_iterations_and_checkpoints_lie_where_asked(config, tmp_path):
     trainer = train(config("trainer.max_steps=10", "callbacks.checkpoints.every_n_steps=4"))
     assert trainer.global_step == 10
     folder = tmp_path / "run" / "checkpoints"
-    names = sorted(path.name for path in folder.iterdir())
+    names = sorted(path.name for path in folder.glob("*.ckpt"))
     assert names == ["00000004.ckpt", "00000008.ckpt", "00000010.ckpt", "last.ckpt"]
     assert [load(folder / name)["global_step"] for name in names] == [4, 8, 10, 10]
 
@@ -145,9 +85,6 @@ def test_five_iterations_of_any_method_are_two_and_three_more_in_another_process
     trained(*settings, "trainer.max_steps=2", folder="parts")
     parts = forked(*settings, "trainer.max_steps=5", "ckpt_path=last", folder="parts")
     assert_same_state(whole, parts)
-
-
-DDP = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
 
 
 @OTHERS
@@ -264,7 +201,10 @@ def test_last_is_the_newest_run_of_the_name_where_the_folder_is_new(config, tmp_
         (["data.size=[8,8]"], "size must be at least 16"),
         (["model.discriminator.num_layers=5"], "too small for the discriminator"),
         (["data.size=[18,18]"], "both sides must be multiples of 4"),
-        (["+model.generator.dmi=4"], "model: AdaINGenerator.* unexpected keyword argument 'dmi'"),
+        (
+            ["+model.generator.dmi=4"],
+            r"no setting model\.generator\.dmi: did you mean model\.generator\.dim\?",
+        ),
         (["model.weights.perceptual=1", "model.perceptual.path=x.pt"], "no file .* at x.pt"),
     ],
 )
@@ -326,18 +266,32 @@ def test_the_command_says_what_is_wrong_and_exits_with_an_error(
     monkeypatch.setattr(sys, "argv", ["munit-train", *arguments])
     with pytest.raises(SystemExit) as stopped:
         main()
-    assert stopped.value.code not in (0, None)
-    told = f"{stopped.value.code}{capsys.readouterr().err}"
+    assert stopped.value.code == 2
+    told = capsys.readouterr().err
     assert message in told
     assert len(told.strip().splitlines()) == 1
 
 
-def test_processes_started_from_outside_must_share_a_run_name(monkeypatch):
+def test_processes_started_from_outside_must_share_a_run_name(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["munit-train"])
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(SystemExit, match="add run=NAME"):
+    with pytest.raises(SystemExit, match="2"):
         main()
+    assert "add run=NAME" in capsys.readouterr().err
+
+
+def test_a_run_that_goes_on_by_itself_needs_a_name(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["munit-train", "ckpt_path=auto"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "add run=NAME" in capsys.readouterr().err
+
+
+def test_auto_starts_a_run_and_goes_on_with_it(config):
+    for steps in (2, 3):
+        trainer = train(config(f"trainer.max_steps={steps}", "ckpt_path=auto"))
+        assert trainer.global_step == steps
 
 
 def test_the_demo_is_what_is_trained_without_a_word(monkeypatch):

@@ -18,11 +18,14 @@ from munit_pl.adversarial import AdversarialModule
 from munit_pl.benchmark.measure import Extent, make_shoes, measure, measure_losses
 from munit_pl.benchmark.results import conclude, figures_file, last_checkpoint, write_figures
 from munit_pl.benchmark.rows import ROWS, STEPS
+from munit_pl.callbacks.checkpoint_files import newest_valid
+from munit_pl.commands.building import build
 from munit_pl.commands.inputs import InputError
 from munit_pl.commands.overrides import check_overrides, failing_as_input_error
-from munit_pl.commands.train import build, train
+from munit_pl.commands.train import train
 from munit_pl.evaluation.instruments import Instruments, load_instruments
 from munit_pl.evaluation.report import write_whole
+from munit_pl.formats.safe_reading import read_checkpoint
 from munit_pl.translate import Translator
 
 # All that a full comparison does, in as little time as it can be done in: the figures say nothing.
@@ -178,7 +181,7 @@ def _run(cfg: DictConfig, options: argparse.Namespace, instruments: Instruments)
     seconds = _train(cfg, folder)
     last = last_checkpoint(folder)
     module: AdversarialModule = build(cfg.model)
-    module.load_state_dict(torch.load(last, map_location="cpu", weights_only=True)["state_dict"])
+    module.load_state_dict(read_checkpoint(last)["state_dict"])
     shoes = make_shoes(cfg.data.size, options.extent, module.paired)
     figures, real = measure(Translator.load(last), shoes, instruments, options.extent)
     found = {
@@ -210,10 +213,11 @@ def _train(cfg: DictConfig, folder: Path) -> float | None:
 
     Of a run that was interrupted, the iterations that this process did stand for the others.
     """
-    last, done = last_checkpoint(folder), 0
-    if last.exists():
-        done = torch.load(last, map_location="cpu", weights_only=True, mmap=True)["global_step"]
-        cfg.ckpt_path = str(last)
+    newest, _ = newest_valid(folder / "checkpoints")
+    done = 0
+    if newest is not None:
+        done = read_checkpoint(newest)["global_step"]
+        cfg.ckpt_path = str(newest)
     if done >= cfg.trainer.max_steps:
         return None
     start = time.perf_counter()

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from hydra.utils import instantiate
-
+from munit_pl.commands.building import build
 from munit_pl.commands.inputs import InputError
 from munit_pl.commands.overrides import check_overrides, failing_as_input_error
 from munit_pl.commands.processes import Place, find_place, join_processes
+from munit_pl.commands.validation import check_config
 from munit_pl.data.aligned import AlignedDataModule
 from munit_pl.data.datamodule import TwoDomains, UnpairedDataModule
 from munit_pl.data.folder import ImageFolder
@@ -197,7 +197,8 @@ def _read_data(options: argparse.Namespace, translator: Translator) -> TwoDomain
     ]
     settings = [*options.data, *channels]
     cfg = check_overrides(settings, "evaluate")
-    datamodule: TwoDomains = instantiate(cfg.data, _convert_="all")
+    check_config(cfg, "evaluate")
+    datamodule: TwoDomains = build(cfg.data)
     datamodule.setup()
     return datamodule
 
@@ -230,6 +231,8 @@ def _describe(datamodule: TwoDomains) -> dict[str, str]:
     for domain, train, test in zip(DOMAINS, *datamodule.domains.values(), strict=True):
         if isinstance(train, ImageFolder) and isinstance(test, ImageFolder):
             text += f"; those of {domain} are the same" if train.files == test.files else ""
+            if bad := {**train.bad, **test.bad}:
+                text += f"; {len(bad)} bad files of {domain} passed over"
     return {"data": text}
 
 

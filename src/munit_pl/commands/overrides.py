@@ -4,15 +4,15 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
 from hydra import compose, initialize_config_module
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from munit_pl.commands.building import refused_of_hydra
 from munit_pl.commands.inputs import InputError
 
 
@@ -20,31 +20,58 @@ def check_overrides(overrides: Sequence[str], config: str = "train") -> DictConf
     """Compose a configuration, naming what is misspelt and what it may have meant.
 
     Raises:
-        InputError: If the overrides do not compose.
+        InputError: If the overrides do not compose, or ask Hydra to build what it may not.
     """
     with initialize_config_module("munit_pl.conf", version_base="1.3"):
         try:
-            return compose(config, list(overrides))
-        except (HydraException, OmegaConfBaseException) as error:
+            cfg = compose(config, list(overrides), return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException, ValueError) as error:  # that: group=null
             known = partial(_settings, config, overrides)
             raise InputError(_explain(str(error), known, f"munit-{config}")) from None
+    for fault in refused_of_hydra(cfg.hydra):
+        raise InputError(fault)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
 
 
 def _explain(message: str, known: Callable[[], list[str]], command: str) -> str:
     """Return Hydra's message in one line, with the nearest name where one is unknown."""
     if match := re.search(r"Could not override '([^']+)'", message):
-        return f"there is no setting {match[1]}" + _nearest(match[1], known(), command)
+        return f"there is no setting {match[1]}" + nearest(match[1], known(), command)
     if match := re.search(r"Could not find '([^']+)/([^']+)'", message):
         options = re.findall(r"^\t(\S+)$", message, re.MULTILINE)
-        return f"there is no {match[1]} {match[2]}" + _nearest(match[2], options, command)
+        return f"there is no {match[1]} {match[2]}" + nearest(match[2], options, command)
     return " ".join(message.split())
 
 
-def _nearest(name: str, known: Sequence[str], command: str) -> str:
-    nearest = get_close_matches(name, known, n=1, cutoff=0.5)
-    if nearest:
-        return f": did you mean {nearest[0]}?"
+def nearest(name: str, known: Sequence[str], command: str, prefix: str = "") -> str:
+    """Return the end of a line that says that there is no ``name``: what there is instead.
+
+    Args:
+        name: What was asked for.
+        known: What there is.
+        command: Whose help tells more.
+        prefix: What is written before a name that is meant.
+    """
+    least, most_like = min(((slips(name, key), key) for key in known), default=(0, ""))
+    if most_like and least <= max(len(name), len(most_like)) / 2:
+        return f": did you mean {prefix}{most_like}?"
     return f"; there are {', '.join(known)}" if len(known) < 20 else f" (see {command} --help)"
+
+
+def slips(name: str, other: str) -> int:
+    """Return how many letters were left out, added, mistaken or swapped with the next."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(name):
+        before, last, row = row, before, [i + 1]
+        for j, wanted in enumerate(other):
+            least = min(before[j + 1] + 1, row[j] + 1, before[j] + (letter != wanted))
+            if i and j and (letter, name[i - 1]) == (other[j - 1], wanted):
+                least = min(least, last[j - 1] + 1)
+            row.append(least)
+    return row[-1]
 
 
 def _settings(config: str, overrides: Sequence[str]) -> list[str]:

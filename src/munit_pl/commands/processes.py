@@ -44,6 +44,12 @@ def find_place() -> Place:
     return Place()
 
 
+def is_first() -> bool:
+    """Tell whether this is the first of all processes; those that Lightning starts count too."""
+    names = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
+    return all(os.environ.get(name, "0") == "0" for name in names)
+
+
 @contextmanager
 def join_processes(place: Place, device: str | None) -> Iterator[None]:
     """Let metrics gather what all processes saw; alone there is nothing to do.

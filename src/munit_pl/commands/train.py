@@ -2,24 +2,56 @@
 
 import logging
 import re
+import signal
 import sys
 import warnings
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import hydra
-from hydra.utils import instantiate
+import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 
 from munit_pl.adversarial import AdversarialModule
-from munit_pl.commands.inputs import InputError, check_checkpoint, find_last, has_wandb_key
+from munit_pl.callbacks.checkpoint_io import SaveError
+from munit_pl.callbacks.stopping import RunStopped
+from munit_pl.commands.building import build
+from munit_pl.commands.combining import check_pair
+from munit_pl.commands.inputs import InputError, check_checkpoint, find_last
+from munit_pl.commands.lock import locked
+from munit_pl.commands.loggers import make_loggers
 from munit_pl.commands.overrides import check_overrides, failing_as_input_error
-from munit_pl.commands.processes import find_place
+from munit_pl.commands.processes import find_place, is_first
+from munit_pl.commands.validation import check_config
+from munit_pl.data.bad_files import DataError
 from munit_pl.data.datamodule import TwoDomains
+from munit_pl.data.loading import explain_loader_error
+from munit_pl.exits import ExitCode
 
-build = partial(instantiate, _convert_="all")  # plain dicts and lists: they go into checkpoints
+
+class RunFailed(Exception):
+    """A run broke off; one line says why.
+
+    Attributes:
+        code: The exit status.
+    """
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _Started(Callback):
+    """Know whether training began: errors before are mistakes in what was asked for."""
+
+    yes = False
+
+    def on_train_start(self, *_: object) -> None:
+        self.yes = True
 
 
 def train(cfg: DictConfig) -> Trainer:
@@ -33,25 +65,57 @@ def train(cfg: DictConfig) -> Trainer:
 
     Raises:
         InputError: If something is asked for that cannot be; before anything is trained.
+        RunStopped: If a signal or a guard ended the run early; it is saved.
+        RunFailed: If it broke off, for a reason that has an explanation.
     """
     _quieten()
+    check_config(cfg)
     folder = Path(cfg.output_dir)
-    ckpt_path = _resolve_checkpoint(cfg, folder)
-    seed_everything(cfg.seed, workers=True, verbose=False)
-    with failing_as_input_error(cfg.get("data_hint")):
-        datamodule: LightningDataModule = build(cfg.data)
-        module: LightningModule = build(cfg.model)
-        datamodule.setup("fit")
-        module.setup("fit")
-        if isinstance(datamodule, TwoDomains) and isinstance(module, AdversarialModule):
-            module.check_size(*datamodule.size)
-            _check_pairs(datamodule, module)
-        if ckpt_path:
-            check_checkpoint(ckpt_path, module)
-        callbacks = list(build(cfg.callbacks).values())
-        trainer: Trainer = build(cfg.trainer, callbacks=callbacks, logger=_loggers(cfg))
-    trainer.fit(module, datamodule, ckpt_path=ckpt_path, weights_only=True)
+    with locked(folder) if is_first() else nullcontext():
+        ckpt_path = _resolve_checkpoint(cfg, folder)
+        seed_everything(cfg.seed, workers=True, verbose=False)
+        started = _Started()
+        with failing_as_input_error(cfg.get("data_hint")):
+            datamodule: LightningDataModule = build(cfg.data)
+            module: LightningModule = build(cfg.model)
+            datamodule.setup("fit")
+            module.setup("fit")
+            if isinstance(datamodule, TwoDomains) and isinstance(module, AdversarialModule):
+                for fault in check_pair(datamodule, module):
+                    raise InputError(fault)
+            if ckpt_path:
+                check_checkpoint(ckpt_path, module)
+            callbacks = [*build(cfg.callbacks).values(), started]
+            loggers = make_loggers(cfg)
+            trainer: Trainer = build(cfg.trainer, callbacks=callbacks, logger=loggers)
+        with _explained(started, datamodule):
+            trainer.fit(module, datamodule, ckpt_path=ckpt_path, weights_only=True)
     return trainer
+
+
+@contextmanager
+def _explained(started: _Started, datamodule: LightningDataModule) -> Iterator[None]:
+    """Say in one line what ended a run, where that can be said."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise RunFailed(
+            "the GPU's memory is full: take a smaller data.batch_size or data.crop, split the "
+            f"batch (model.accumulate=2), or trainer.precision=bf16-mixed. {_first_line(error)}"
+        ) from error
+    except DataError as error:
+        raise RunFailed(str(error), error.trouble.code) from error
+    except RuntimeError as error:
+        explanation = explain_loader_error(error, datamodule)
+        if explanation is None:
+            raise
+        raise RunFailed(explanation) from error
+    except SaveError as error:
+        raise RunFailed(str(error), ExitCode.CANNOT_SAVE) from error
+    except (ValueError, TypeError, OSError) as error:
+        if started.yes:
+            raise
+        raise InputError(" ".join(str(error).split())) from error
 
 
 def main() -> None:
@@ -61,55 +125,64 @@ def main() -> None:
     if not chosen & {"experiment", "data"}:
         sys.argv.append("+experiment=demo")
         overrides.append("+experiment=demo")
-    try:
+    with _leaving():
         if "run" not in chosen and find_place().world_size > 1:
             raise InputError(
                 "several processes were started from outside (torchrun, SLURM), and all must know "
                 "the run's folder: add run=NAME"
             )
+        if "ckpt_path=auto" in overrides and "run" not in chosen:
+            raise InputError("ckpt_path=auto goes on with the run of a name: add run=NAME")
         if len(overrides) == len(sys.argv) - 1:  # with a flag (--help, --multirun) Hydra decides
             check_overrides(overrides)
         _main()
-    except InputError as error:
-        sys.exit(f"munit-train: {error}")
 
 
 @hydra.main(version_base="1.3", config_path="pkg://munit_pl.conf", config_name="train")
 def _main(cfg: DictConfig) -> None:
-    try:
+    with _leaving():  # Hydra would add a traceback
         train(cfg)
+
+
+@contextmanager
+def _leaving() -> Iterator[None]:
+    """Turn what ended a run into one line and an exit status."""
+    try:
+        yield
     except InputError as error:
-        sys.exit(f"munit-train: {error}")  # Hydra would add a traceback
+        _leave(error, ExitCode.BAD_INPUT)
+    except RunFailed as error:
+        _leave(error, error.code)
+    except RunStopped:
+        # A scheduler may send its signal again, which would turn the status into another.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise
+    except KeyboardInterrupt as error:  # before training, when there is nothing to save
+        _leave(error, 128 + signal.SIGINT)
 
 
-def _check_pairs(datamodule: TwoDomains, module: AdversarialModule) -> None:
-    """Keep a method that learns from pairs from images that are none."""
-    if module.paired and not datamodule.paired:
-        raise ValueError(
-            f"{type(module).__name__} learns from pairs, but these images are none: use "
-            "data=aligned, or data.paired=true where the data has it"
-        )
+def _leave(error: BaseException, code: int) -> NoReturn:
+    if str(error):
+        print(f"munit-train: {error}", file=sys.stderr)
+    sys.exit(code)
 
 
 def _resolve_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
     """Return the checkpoint to go on from; keep two runs from sharing a folder unawares."""
-    if cfg.ckpt_path == "last":
+    holds_run = any((folder / "checkpoints").glob("*.ckpt"))
+    if cfg.ckpt_path == "last" or (cfg.ckpt_path == "auto" and holds_run):
         return find_last(folder)
-    if cfg.ckpt_path is not None:
+    if cfg.ckpt_path not in (None, "auto"):
         return Path(cfg.ckpt_path)
-    if (folder / "checkpoints" / "last.ckpt").exists():
+    if holds_run:
         raise InputError(
             f"{folder} holds a run already: go on with it (ckpt_path=last) or name another (run=)"
         )
     return None
 
 
-def _loggers(cfg: DictConfig) -> list[Any]:
-    """Build the loggers; W&B goes offline where it has no key, before it first tries to connect."""
-    wandb = cfg.logger.get("wandb")
-    if wandb is not None and wandb.offline is None:
-        wandb.offline = not has_wandb_key()
-    return list(build(cfg.logger).values())
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _quieten() -> None:

@@ -1,0 +1,130 @@
+"""How a run ends early without losing anything: on a signal, or because a part of it asks."""
+
+import os
+import signal
+import sys
+import time
+from types import FrameType
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+from tqdm import tqdm
+
+from munit_pl.callbacks.agreement import Agreement
+from munit_pl.callbacks.checkpoints import Checkpoints
+from munit_pl.data.bad_files import Trouble
+
+_SIGNALS = [  # Windows has no SIGUSR1
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name)
+]
+_KEYSTROKE = 1.0  # seconds in which a terminal and a launcher may both deliver one Ctrl-C
+
+
+class RunStopped(SystemExit):
+    """A run ended before its last iteration, at the end of one, with all of it saved.
+
+    Attributes:
+        code: The exit status.
+        message: Why.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(code)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class GracefulStop(Checkpoint):
+    """End the run after the current iteration, saved, when a signal or a callback asks for it.
+
+    SIGTERM, SIGINT (Ctrl-C) and SIGUSR1 (what SLURM can send ahead of a time limit) are such
+    requests; a second Ctrl-C ends the process at once, and touches no file. All processes agree
+    after each iteration, so it does not matter which of them got a signal, or when. Then every
+    `Checkpoints` saves, and `RunStopped` is raised in all processes.
+
+    It counts as one of Lightning's checkpoint callbacks so that it comes after all others.
+    """
+
+    def __init__(self) -> None:
+        self._request: Trouble | None = None
+        self._interrupted: float | None = None
+        self._agreement: Agreement | None = None
+
+    def request(self, code: int, message: str) -> None:
+        """Ask for the end after the current iteration; the first request counts."""
+        self._request = self._request or Trouble(code, message)
+
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the signals from Lightning as soon as it has them."""
+        self._take_signals(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the signals, and meet the other processes."""
+        self._take_signals(trainer)
+        self._agreement = Agreement(trainer)
+
+    def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
+        """Agree whether to go on; if not, save and raise `RunStopped`."""
+        if trainer.global_step == trainer.max_steps:  # what lies ahead does not matter any more
+            return
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        own = self._request or getattr(datamodule, "trouble", None)
+        assert self._agreement is not None
+        code = self._agreement.maximum(own.code if own else 0)
+        if not code:
+            return
+        launcher = trainer.strategy.launcher
+        if isinstance(launcher, _SubprocessScriptLauncher):
+            # It would kill this process as soon as one that it started has left with a status.
+            launcher.procs.clear()
+        why = own.message if own and own.code == code else "another process asked for the end"
+        savers = [c for c in trainer.callbacks if isinstance(c, Checkpoints)]  # type: ignore[attr-defined]
+        saved = [saver.save(trainer) for saver in savers]
+        outcome = "saved" if saved and all(saved) else "NOT saved"
+        message = f"{why}: stopped after iteration {trainer.global_step}, {outcome}"
+        if own and own.code == code:
+            tqdm.write(message, file=sys.stderr)
+        raise RunStopped(code, message)
+
+    def _take_signals(self, trainer: Trainer) -> None:
+        """Replace Lightning's handlers, which call collectives and so hang where processes differ.
+
+        The poll that belongs to them goes too. Lightning puts back what was there before the run.
+        """
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]
+        for number in _SIGNALS:
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if number == signal.SIGINT:
+            if self._interrupted is not None and now - self._interrupted > _KEYSTROKE:
+                os._exit(128 + number)
+            self._interrupted = self._interrupted or now
+        self.request(128 + number, signal.Signals(number).name)
+
+
+def _nothing() -> None:
+    """Stand in for Lightning's poll."""
+
+
+def request_stop(trainer: Trainer, code: int, message: str) -> None:
+    """Ask that the run ends after the current iteration.
+
+    Args:
+        trainer: The run's trainer.
+        code: The exit status.
+        message: Why, and what to do.
+
+    Raises:
+        RuntimeError: If the run has no `GracefulStop`; nothing is saved then.
+    """
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    stops = [callback for callback in callbacks if isinstance(callback, GracefulStop)]
+    if not stops:
+        raise RuntimeError(message)
+    stops[0].request(code, message)

@@ -1,0 +1,223 @@
+"""``munit-data``: look at a data set before a run; unpack archives safely."""
+
+import argparse
+import io
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from munit_pl.commands.inputs import InputError
+from munit_pl.data.archives import extract
+from munit_pl.data.folder import MAX_ASPECT, ImageFolder
+from munit_pl.data.inspection import Inspection, Use, inspect_folder
+from munit_pl.data.verdict import Verdict, as_values, judge
+from munit_pl.evaluation.report import write_whole
+
+_FOLDERS = {"train_a": "trainA", "train_b": "trainB", "test_a": "testA", "test_b": "testB"}
+_ALIGNED = {"train": "train", "test": "val"}
+_NAMED = 10  # of a folder's bad files, in the report for people
+_PAPER = 256  # pixels of the shortest side, as the paper's images have
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run as the command line says.
+
+    Args:
+        argv: The command line, ``sys.argv`` unless given.
+
+    Returns:
+        The exit status. Of ``check``: 1 if something would stop a run. Of ``unpack``: 1 if the
+        archive was not unpacked. 2 for wrong usage and folders that are not there, 130 if the user
+        stopped it.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be of any bytes
+        sys.stdout.reconfigure(errors="backslashreplace")
+    parser = _parser()
+    options = parser.parse_args(argv)
+    try:
+        return _check(options) if options.command == "check" else _unpack(options)
+    except InputError as error:
+        parser.exit(2, f"munit-data: {error}\n")
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "munit-data", description="Look at a data set; unpack archives."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser(
+        "check",
+        help="decode every image and tell what would stop a run",
+        description="Decode every image of a data set; tell what would stop a run, and what it "
+        "would skip. Images that decode to the same pixels (SHA-256) count as copies.",
+    )
+    check.add_argument("root", metavar="ROOT", type=Path, help="what holds the folders")
+    for name, default in _FOLDERS.items():
+        check.add_argument(f"--{name.replace('_', '-')}", default=default, metavar="FOLDER")
+    check.add_argument("--aligned", action="store_true", help="each file shows both domains")
+    for name, default in _ALIGNED.items():
+        check.add_argument(f"--{name}", default=default, metavar="FOLDER", help="if --aligned")
+    check.add_argument(
+        "--resize", type=_size, default=256, metavar="N", help="shortest side; null keeps the size"
+    )
+    check.add_argument("--crop", type=int, nargs=2, default=(256, 256), metavar=("H", "W"))
+    check.add_argument("--json", type=Path, metavar="FILE", help="write all that is found")
+    workers = min(8, os.cpu_count() or 1)
+    check.add_argument("--workers", type=int, default=workers, metavar="N", help="processes")
+    unpack = commands.add_parser(
+        "unpack",
+        help="unpack an archive from a stranger",
+        description="Unpack a zip, tar, tar.gz, tar.bz2 or tar.xz: plain files only, none outside "
+        "of FOLDER, and nothing at all if something is wrong.",
+    )
+    unpack.add_argument("archive", metavar="ARCHIVE", type=Path)
+    unpack.add_argument("folder", metavar="FOLDER", type=Path, help="new, or empty")
+    return parser
+
+
+def _size(text: str) -> int | None:
+    if text != "null" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of pixels, and not null")
+    return None if text == "null" else int(text)
+
+
+def _unpack(options: argparse.Namespace) -> int:
+    for path in (options.archive, options.folder.absolute().parent):
+        if not path.exists():
+            raise InputError(f"there is no {str(path)!r}")
+    try:
+        unpacked = extract(options.archive, options.folder, show=True)
+    except (OSError, ValueError) as error:
+        print(f"munit-data: {error}", file=sys.stderr)
+        return 1
+    size = f"{unpacked.bytes / 10**6:.1f} MB"
+    print(f"{unpacked.files} files, {size}, unpacked to {str(options.folder)!r}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    use = _use(options)
+    inspections, absent = [], []
+    for split, domain, folder in _folders(options):
+        if split == "test" and not folder.exists():
+            absent.append(f"there is no {str(folder)!r}: the test is on training images")
+            continue
+        inspections.append(inspect_folder(split, domain, folder, use, options.workers, show=True))
+    verdict = judge(inspections)
+    verdict.notes.extend(absent)
+    print(_table(inspections, use))
+    for found in inspections:
+        print(_details(found), end="")
+    print(_conclusion(verdict))
+    if options.json:
+        try:
+            write_whole(options.json, json.dumps(as_values(inspections, verdict), indent=1) + "\n")
+        except OSError as error:
+            raise InputError(f"cannot write {str(options.json)!r}: {error.strerror}") from error
+        print(f"all of it: {options.json}")
+    return 1 if verdict.stops else 0
+
+
+def _use(options: argparse.Namespace) -> Use:
+    """Check the options before time is spent."""
+    height, width = options.crop
+    try:
+        ImageFolder([], resize=options.resize, crop=(height, width))
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    if options.workers < 0:
+        raise InputError(f"--workers is {options.workers}, but must not be negative")
+    if not options.root.is_dir():
+        raise InputError(f"there is no folder {str(options.root)!r}")
+    if options.json and not options.json.absolute().parent.is_dir():
+        raise InputError(f"there is no folder {str(options.json.absolute().parent)!r} for --json")
+    return Use(options.resize, (height, width), options.aligned)
+
+
+def _folders(options: argparse.Namespace) -> list[tuple[str, str, Path]]:
+    """Return split, domain and path of each folder."""
+    settings = _ALIGNED if options.aligned else _FOLDERS
+    parts = [(*name.partition("_")[::2], getattr(options, name)) for name in settings]
+    return [(split, domain, options.root / folder) for split, domain, folder in parts]
+
+
+def _table(inspections: Sequence[Inspection], use: Use) -> str:
+    """Return a table with a column for each folder."""
+    least = min(use.crop) if use.resize is None else use.resize
+    rows: dict[str, Callable[[Inspection], object]] = {
+        "images": lambda found: len(found.files),
+        "cannot be used": lambda found: len(found.bad),
+        "of one colour": lambda found: len(found.blank),
+        "of nearly one colour": lambda found: len(found.nearly_blank),
+        "copies of others": lambda found: sum(len(group) - 1 for group in found.duplicates),
+        "shortest side, least": lambda found: _quantile(found, 0),
+        "median": lambda found: _quantile(found, 0.5),
+        "most": lambda found: _quantile(found, 1),
+        **{f"below {side}": partial(_below, side=side) for side in sorted({least, _PAPER})},
+        f"longer than {MAX_ASPECT}:1": lambda found: len(found.long),
+        "turned by EXIF": lambda found: len(found.having(lambda picture: picture.rotated)),
+        "transparent": lambda found: len(found.having(lambda picture: picture.transparent)),
+        "of several frames": lambda found: len(found.having(lambda picture: picture.frames)),
+    }
+    cells = [["", *(found.name for found in inspections)]]
+    cells += [[row, *(str(value(found)) for found in inspections)] for row, value in rows.items()]
+    first, *widths = (max(map(len, column)) for column in zip(*cells, strict=True))
+    return "\n".join(
+        label.ljust(first)
+        + "".join(f"  {value:>{width}}" for value, width in zip(values, widths, strict=True))
+        for label, *values in cells
+    )
+
+
+def _below(found: Inspection, side: int) -> int:
+    return sum(shortest < side for shortest in found.shortest_sides)
+
+
+def _quantile(found: Inspection, share: float) -> object:
+    sides = found.shortest_sides
+    return sides[round(share * (len(sides) - 1))] if sides else "-"
+
+
+def _details(found: Inspection) -> str:
+    """Return what differs too much between folders for a table."""
+    lines = [f"\n{found.name}: {str(found.folder)!r}"]
+    if found.kinds:
+        lines.append(f"  formats: {_counts(found.kinds)}")
+    if found.ignored:
+        endings = Counter({ending or "without": n for ending, n in found.ignored.items()})
+        lines.append(f"  ignored, by ending: {_counts(endings)}")
+    faults = dict.fromkeys(found.blank, "is of one colour") | found.bad
+    for path, reason in sorted(faults.items())[:_NAMED]:
+        lines.append(f"  {str(path)!r} {_printable(reason)}")
+    if len(faults) > _NAMED:
+        lines.append(f"  and {len(faults) - _NAMED} more, which --json lists")
+    return "\n".join(lines) + "\n"
+
+
+def _counts(counts: Counter[str]) -> str:
+    return ", ".join(f"{_printable(name)} {count}" for name, count in counts.most_common())
+
+
+def _printable(text: str) -> str:
+    """Return a text in one line, whatever a file name brought into it."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _conclusion(verdict: Verdict) -> str:
+    parts = {"STOPS A RUN": verdict.stops, "SKIPPED": verdict.skips, "GOOD TO KNOW": verdict.notes}
+    lines = [
+        "\n".join([f"\n{title}", *(f"  {_printable(line)}" for line in part)])
+        for title, part in parts.items()
+        if part
+    ]
+    return "\n".join([*lines, "" if verdict.stops else "\nNothing stops a run."])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""Loggers that cannot stop a run."""
+
+import warnings
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig
+
+from munit_pl.commands.building import build
+from munit_pl.commands.inputs import has_wandb_key
+
+_CALLS = (
+    "log_metrics",
+    "log_hyperparams",
+    "log_image",
+    "save",
+    "after_save_checkpoint",
+    "finalize",
+)
+_PATIENCE = 3  # failures in a row; one may take W&B minutes
+
+
+def make_loggers(cfg: DictConfig) -> list[Logger]:
+    """Build what ``cfg.logger`` names, each shielded.
+
+    W&B goes offline where it has no key, before it first tries to connect: a later change of mind
+    would wait for its time-outs too.
+    """
+    wandb = cfg.logger.get("wandb")
+    if wandb is not None and wandb.offline is None:
+        wandb.offline = not has_wandb_key()
+    loggers: list[Logger] = list(build(cfg.logger).values())
+    for logger in loggers:
+        shield(logger)
+    return loggers
+
+
+def shield(logger: Logger) -> None:
+    """Turn a logger's errors into a warning; one that only fails is not asked again.
+
+    Values that it has just been given are not given to it again: they come early where a checkpoint
+    is saved.
+    """
+    failures = [0]
+    if hasattr(logger, "log_metrics"):
+        setattr(logger, "log_metrics", _unless_repeated(logger.log_metrics))  # noqa: B010
+    for name in _CALLS:
+        if hasattr(logger, name):
+            setattr(logger, name, _shielded(getattr(logger, name), type(logger).__name__, failures))
+
+
+def _unless_repeated(log_metrics: Callable[..., None]) -> Callable[..., None]:
+    latest: list[Any] = [None]
+
+    @wraps(log_metrics)
+    def log(metrics: Any, step: int | None = None) -> None:
+        if (dict(metrics), step) != latest[0]:
+            log_metrics(metrics, step)
+        latest[0] = (dict(metrics), step)
+
+    return log
+
+
+def _shielded(call: Callable[..., Any], logger: str, failures: list[int]) -> Callable[..., Any]:
+    @wraps(call)
+    def shielded(*args: Any, **kwargs: Any) -> Any:
+        if failures[0] >= _PATIENCE:
+            return None
+        try:
+            result = call(*args, **kwargs)
+        except Exception as error:
+            failures[0] += 1
+            ends = "; it is not asked again" if failures[0] == _PATIENCE else ""
+            text = " ".join(str(error).split()) or type(error).__name__
+            warnings.warn(f"{logger} failed, training goes on{ends}: {text}", stacklevel=2)
+            return None
+        failures[0] = 0
+        return result
+
+    return shielded

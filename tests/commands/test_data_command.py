@@ -1,0 +1,221 @@
+import io
+import json
+import os
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from munit_pl.commands.data import main
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two domains of 16x16 images, 3 and 2 for training and 1 each to test on."""
+    rng = np.random.default_rng(0)
+    for folder, count in {"trainA": 3, "trainB": 2, "testA": 1, "testB": 1}.items():
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        for n in range(count):
+            picture(rng).save(tmp_path / "data" / folder / f"{n}.png")
+    return tmp_path / "data"
+
+
+def picture(rng, height=16, width=16):
+    return Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def check(*arguments):
+    return main(["check", *map(str, arguments), "--workers", "0"])
+
+
+def cells(table, row):
+    """The numbers of a row of the table."""
+    (line,) = (line for line in table.splitlines() if line.startswith(f"{row} "))
+    return [int(cell) for cell in line.removeprefix(row).split()]
+
+
+def test_sound_data_stop_no_run(data, capsys):
+    assert check(data) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0].split() == ["train_a", "train_b", "test_a", "test_b"]
+    assert cells(out, "images") == [3, 2, 1, 1]
+    assert cells(out, "cannot be used") == [0, 0, 0, 0]
+    assert cells(out, "below 256") == [3, 2, 1, 1]
+    assert "formats: PNG RGB 3\n" in out
+    assert "STOPS" not in out
+    assert out.endswith("\nNothing stops a run.\n")
+    assert err == ""  # a bar only where somebody watches
+
+
+def test_what_cannot_be_used_is_named_and_stops_a_run(data, capsys):
+    (data / "trainA" / "bad.jpg").write_bytes(b"hello")
+    (data / "trainA" / "notes.txt").write_bytes(b"hello")
+    assert check(data) == 0  # a single one never does
+    (data / "trainA" / "line\nbreak.jpg").touch()
+    assert check(data) == 1
+    out = capsys.readouterr().out
+    assert f"\n  {str(data / 'trainA' / 'bad.jpg')!r} starts as none of JPEG" in out
+    assert "line\\nbreak.jpg' is empty\n" in out
+    assert "  ignored, by ending: .txt 1\n" in out
+    assert "STOPS A RUN\n  train_a and test_a: 2 of 6 images cannot be used" in out
+    assert "SKIPPED\n  train_a: 2 of 5 images that cannot be used\n" in out
+
+
+def test_sizes_are_judged_by_the_settings_of_the_run(data, capsys):
+    assert check(data, "--resize", "null", "--crop", "17", "16") == 1
+    out = capsys.readouterr().out
+    assert "0.png' is 16x16 (height x width), smaller than the crop 17x16\n" in out
+    assert "STOPS A RUN\n  train_a: none of its 3 images can be used\n" in out
+    assert check(data, "--resize", "null", "--crop", "16", "16") == 0
+    assert check(data, "--resize", "32", "--crop", "17", "32") == 0
+    assert cells(capsys.readouterr().out.partition("run.\n")[2], "below 32") == [3, 2, 1, 1]
+
+
+def test_the_table_holds_each_kind_of_image(data, capsys):
+    a = data / "trainA"
+    rng = np.random.default_rng(1)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    picture(rng, 40, 50).save(a / "turned.jpg", exif=exif)
+    picture(rng, 20, 170).save(a / "long.png")
+    Image.new("RGB", (300, 400), "white").save(a / "white.png")
+    Image.linear_gradient("L").point(lambda level: level // 20).save(a / "dim.png")
+    Image.new("LA", (30, 30), (7, 0)).save(a / "clear.png")  # shown on white: of one colour
+    picture(rng).save(a / "moving.gif", save_all=True, append_images=[picture(rng)])
+    Image.open(a / "0.png").save(a / "again.bmp")
+    check(data)
+    out = capsys.readouterr().out
+    rows = {
+        "images": 10,
+        "cannot be used": 1,  # the long one
+        "of one colour": 2,
+        "of nearly one colour": 1,
+        "copies of others": 1,
+        "shortest side, least": 16,
+        "median": 16,  # of 16 16 16 16 16 20 30 40 256 300 the fifth
+        "most": 300,
+        "below 256": 8,
+        "longer than 8:1": 1,
+        "turned by EXIF": 1,
+        "transparent": 1,
+        "of several frames": 1,
+    }
+    assert {row: cells(out, row)[0] for row in rows} == rows
+    assert f"  {str(a / 'white.png')!r} is of one colour\n" in out
+    assert "  train_a: 2 images of one colour\n" in out
+
+
+def test_domains_of_one_folder_stop_a_run(data, capsys):
+    assert check(data, "--train-b", "trainA") == 1
+    assert "train_a and train_b are the same files" in capsys.readouterr().out
+
+
+def test_a_missing_training_folder_stops_a_run_and_a_missing_test_does_not(data, capsys):
+    assert check(data, "--test-b", "none") == 0
+    assert f"there is no {str(data / 'none')!r}: the test is on training" in capsys.readouterr().out
+    assert check(data, "--train-b", "none") == 1
+    out = capsys.readouterr().out
+    assert f"  train_b: there is no folder {str(data / 'none')!r}\n" in out
+    assert "shortest side, least" in out
+
+
+def test_aligned_files_are_judged_by_their_halves(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for folder, count in (("train", 3), ("val", 1)):
+        (tmp_path / folder).mkdir()
+        for n in range(count):
+            picture(rng, 16, 24).save(tmp_path / folder / f"{n}.png")
+    assert check(tmp_path, "--aligned") == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].split() == ["train", "test"]
+    assert cells(out, "most") == [12, 12]
+    picture(rng, 16, 25).save(tmp_path / "train" / "odd.png")
+    picture(rng, 16, 27).save(tmp_path / "train" / "odder.png")
+    assert check(tmp_path, "--aligned") == 1
+
+
+def test_json_holds_all_of_it(data, tmp_path):
+    (data / "trainA" / os.fsdecode(b"\xff.jpg")).touch()
+    assert check(data, "--json", tmp_path / "all.json") == 0
+    found = json.loads((tmp_path / "all.json").read_text())["folders"]["train_a"]
+    assert found["bad"] == {str(data / "trainA" / os.fsdecode(b"\xff.jpg")): "is empty"}
+    assert found["sizes"][str(data / "trainA" / "0.png")] == [16, 16]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--crop", "300", "300"], "crop 300x300 does not fit an image"),
+        (["--resize", "0"], "resize is 0"),
+        (["--resize", "large"], "'large' is no number of pixels, and not null"),
+        (["--workers", "-1"], "--workers is -1"),
+        (["--json", "no/such/folder/all.json"], "there is no folder"),
+        (["--typo"], "unrecognized arguments: --typo"),
+    ],
+)
+def test_wrong_usage_is_told_before_any_work(data, capsys, arguments, reason):
+    with pytest.raises(SystemExit) as error:
+        main(["check", str(data), *arguments])
+    assert error.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert reason in err.splitlines()[-1]
+
+
+def test_a_missing_root_is_wrong_usage(tmp_path, capsys):
+    with pytest.raises(SystemExit) as error:
+        check(tmp_path / "none")
+    assert error.value.code == 2
+    assert capsys.readouterr().err == (
+        f"munit-data: there is no folder {str(tmp_path / 'none')!r}\n"
+    )
+
+
+def test_an_interrupt_is_no_traceback(data, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("munit_pl.commands.data.inspect_folder", interrupted)
+    assert check(data) == 130
+
+
+def test_names_of_any_bytes_are_printed_to_any_terminal(data, monkeypatch):
+    (data / "trainA" / os.fsdecode(b"\xff.jpg")).touch()
+    (data / "trainA" / "\u65e5.jpg").touch()
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(["check", str(data), "--workers", "2"]) == 1
+    terminal.seek(0)
+    printed = terminal.read()
+    assert "\\udcff.jpg' is empty\n" in printed
+    assert "\\u65e5.jpg' is empty\n" in printed
+
+
+def test_an_archive_is_unpacked_or_refused(tmp_path, capsys):
+    image = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(image, "PNG")
+    for archive, name in (("good.zip", "trainA/0.png"), ("bad.zip", "../0.png")):
+        with zipfile.ZipFile(tmp_path / archive, "w") as writing:
+            writing.writestr(name, image.getvalue())
+    good, bad = (
+        main(["unpack", str(tmp_path / f"{name}.zip"), str(tmp_path / name)])
+        for name in ("good", "bad")
+    )
+    assert (good, bad) == (0, 1)
+    assert (tmp_path / "good/trainA/0.png").read_bytes() == image.getvalue()
+    assert not (tmp_path / "bad").exists()
+    out, err = capsys.readouterr()
+    assert out == f"1 files, 0.0 MB, unpacked to {str(tmp_path / 'good')!r}\n"
+    assert err.startswith(f"munit-data: cannot unpack {str(tmp_path / 'bad.zip')!r}: it would")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("archive", "folder"), [("none.zip", "new"), ("a.zip", "no/folder")])
+def test_what_is_not_there_to_unpack_is_wrong_usage(tmp_path, capsys, archive, folder):
+    (tmp_path / "a.zip").touch()
+    with pytest.raises(SystemExit) as error:
+        main(["unpack", str(tmp_path / archive), str(tmp_path / folder)])
+    assert error.value.code == 2
+    assert capsys.readouterr().err.startswith("munit-data: there is no ")

@@ -1,0 +1,141 @@
+"""An interrupted run equals the one that was left alone: weights, Adams, averages, curves."""
+
+import json
+
+import pytest
+from methods import METHODS
+from PIL import Image
+from runs import DDP, Run, assert_same_state, curves
+
+STEPS = 8
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory):
+    """Domains of unequal size; one image of each is bad, one blank."""
+    root = tmp_path_factory.mktemp("images")
+    for domain, n in (("trainA", 7), ("trainB", 5), ("testA", 2), ("testB", 2)):
+        (root / domain).mkdir()
+        for i in range(n):
+            Image.effect_noise((24, 20), 60 + i).convert("RGB").save(root / domain / f"{i}.png")
+    for domain in ("trainA", "trainB"):
+        file = root / domain / "1.png"
+        file.write_bytes(file.read_bytes()[:300])
+        Image.new("RGB", (24, 20), "white").save(root / domain / "2.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def left_alone(images, tmp_path_factory):
+    """Return the folder of a run that nothing happens to, by method and number of processes."""
+    done = {}
+
+    def run(method, processes):
+        if (method, processes) not in done:
+            folder = tmp_path_factory.mktemp("left_alone")
+            finish(start(folder, images, method, processes), [0] * processes)
+            done[method, processes] = folder / "run"
+        return done[method, processes]
+
+    return run
+
+
+def start(folder, images, method, processes, *others):
+    settings = [
+        *(s for s in METHODS[method].overrides if not s.startswith("data.")),
+        "data=folder",
+        f"data.root={images}",
+        "data.resize=18",
+        "data.crop=[16,16]",
+        "data.num_workers=0",
+        "data.max_bad_fraction=1",
+        "trainer.accelerator=cpu",
+        f"trainer.max_steps={STEPS}",
+        "trainer.log_every_n_steps=1",
+        "trainer.val_check_interval=3",
+        "callbacks.grid.every_n_steps=1000",
+        "callbacks.checkpoints.every_n_steps=2",
+        "+callbacks.average._target_=munit_pl.callbacks.averaging.WeightAverage",
+        "+callbacks.average.decay=0.9",
+        "+callbacks.average.start=2",
+        "~callbacks.bar",
+        f"output_dir={folder / 'run'}",
+        "ckpt_path=auto",
+    ]
+    return Run(folder, [*settings, *(DDP if processes == 2 else []), *others], processes)
+
+
+def finish(run, expected):
+    statuses, said = run.wait()
+    assert statuses == expected, said
+
+
+def fault(kind, step, rank=0):
+    chosen = {"kind": kind, "step": step, "rank": rank}
+    return ["callbacks=fault_injection", *(f"callbacks.fault.{k}={v}" for k, v in chosen.items())]
+
+
+def check(folder, images, left_alone, method, processes, workers, kind, step):
+    """Let a fault end a run, go on with it, and compare."""
+    own_workers = f"data.num_workers={workers}"
+    status = {"sigterm": 143, "sigkill": -9}[kind]
+    statuses = [status] * processes
+    run = start(folder, images, method, processes, own_workers, *fault(kind, step, processes - 1))
+    if kind == "sigkill" and processes == 2:
+        run.processes[1].join(60)
+        run.processes[0].kill()  # as launchers do when one is gone
+        statuses = [-9, -9]
+    finish(run, statuses)
+    finish(start(folder, images, method, processes, own_workers), [0] * processes)
+    whole, parts = left_alone(method, processes), folder / "run"
+    last = "checkpoints/last.ckpt"
+    assert_same_state(whole / last, parts / last)
+    assert curves(whole) == curves(parts)
+    bad = [
+        sorted({(row["domain"], row["file"]) for row in map(json.loads, file)})
+        for file in ((run / "bad_files.jsonl").read_text().splitlines() for run in (whole, parts))
+    ]
+    assert bad[0] == bad[1]
+
+
+# An epoch is seven iterations of one process and four of two; every third is validated after, every
+# second saved. After a kill, what lies after the last checkpoint is computed again.
+QUICK = [
+    (1, 0, "sigterm", 3),
+    (1, 2, "sigkill", 4),
+    (2, 0, "sigterm", 6),
+    (2, 2, "sigkill", 5),
+]
+ALL = [
+    (processes, workers, kind, step)
+    for processes in (1, 2)
+    for workers in (0, 2, 4)
+    for kind in ("sigterm", "sigkill")
+    for step in range(1, STEPS + 1)
+]
+
+
+@pytest.mark.parametrize(("processes", "workers", "kind", "step"), QUICK)
+def test_an_interrupted_run_is_the_uninterrupted(
+    tmp_path, images, left_alone, processes, workers, kind, step
+):
+    check(tmp_path, images, left_alone, "munit", processes, workers, kind, step)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("processes", "workers", "kind", "step"), [case for case in ALL if case not in QUICK]
+)
+def test_an_interrupted_run_is_the_uninterrupted_wherever_it_is_cut(
+    tmp_path, images, left_alone, processes, workers, kind, step
+):
+    check(tmp_path, images, left_alone, "munit", processes, workers, kind, step)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["unit", "noisy_cyclegan"])
+@pytest.mark.parametrize("kind", ["sigterm", "sigkill"])
+def test_an_interrupted_run_of_another_method_is_the_uninterrupted(
+    tmp_path, images, left_alone, method, kind
+):
+    check(tmp_path, images, left_alone, method, 1, 2, kind, 5)
