@@ -121,3 +121,15 @@ def test_a_run_on_other_data_is_told_what_grids_need(tiny, tmp_path):
 def test_impossible_settings_are_refused(tmp_path):
     with pytest.raises(ValueError, match="at least 1"):
         ImageGrid(tmp_path, num_images=0)
+
+
+def test_a_full_disk_costs_a_grid_and_not_the_run(tiny, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("no space left on device")
+
+    datamodule = DrawnDataModule(size=(16, 16), length=2, test_length=2)
+    datamodule.setup()
+    monkeypatch.setattr(Image.Image, "save", fail)
+    grid = ImageGrid(tmp_path, every_n_steps=10)
+    with pytest.warns(UserWarning, match="a grid could not be written, training goes on: no space"):
+        grid.on_train_batch_end(Run(datamodule), MUNITModule(**tiny))

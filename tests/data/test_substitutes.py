@@ -7,7 +7,7 @@ from number_domains import UNDECODABLE, VANISHED, Numbers, raising
 from munit_pl.data import substitutes
 from munit_pl.data.bad_files import DataError
 from munit_pl.data.folder import BlankCrop
-from munit_pl.data.substitutes import first_usable, read_image_of
+from munit_pl.data.substitutes import Usable, first_usable, read_image_of
 from munit_pl.data.unpaired import TrainingPairs
 from munit_pl.exits import ExitCode
 
@@ -99,3 +99,17 @@ def test_a_blank_image_is_known_as_such():
 def test_errors_of_the_program_are_not_taken_for_bad_files():
     with pytest.raises(TypeError):
         first(Numbers(5, {0: raising(TypeError("a mistake"))}))
+
+
+def test_the_next_image_stands_in_for_one_that_cannot_be_used():
+    class Images:
+        def __len__(self):
+            return 3
+
+        def load(self, index, rng):
+            if index != 1:
+                raise OSError("broken")
+            return torch.full((1,), float(index))
+
+    images = Usable(Images(), "a")
+    assert [images.load(index, None).item() for index in range(len(images))] == [1, 1, 1]

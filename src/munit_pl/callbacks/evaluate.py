@@ -11,7 +11,10 @@ from tqdm import tqdm
 
 from munit_pl.adversarial import AdversarialModule
 from munit_pl.callbacks.checkpoint_io import Best, not_saved
+from munit_pl.callbacks.grids import surviving
 from munit_pl.data.datamodule import TwoDomains
+from munit_pl.data.folder import ImageFolder
+from munit_pl.data.substitutes import Domain, Usable
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.instruments import Instruments, load_instruments
 from munit_pl.evaluation.protocols import evaluate, find_protocol, keys
@@ -88,7 +91,8 @@ class Evaluate(Callback):
             named = {f"eval/{key}": value for key, value in figures.items()}
             logger.log_metrics(named, trainer.global_step)
         if trainer.is_global_zero:
-            report.write(self.folder / f"{trainer.global_step:08d}")
+            with surviving("an evaluation's report"):
+                report.write(self.folder / f"{trainer.global_step:08d}")
         path = self.folder / "best.ckpt"
         failure = self.best.keep(trainer, figures[self.best.monitor], path)
         if failure is not None and trainer.is_global_zero:
@@ -111,9 +115,18 @@ def subject_of(trainer: Trainer, pl_module: LightningModule, seed: int) -> Subje
     gens = (deepcopy(gen).float() for gen in (pl_module.gen_a, pl_module.gen_b))
     return Subject(
         Translator(*gens, device=pl_module.device),
-        datamodule.domains["train"],
-        datamodule.domains["test"],
+        _usable(datamodule.domains["train"]),
+        _usable(datamodule.domains["test"]),
         seed,
         trainer.global_rank,
         trainer.world_size,
+    )
+
+
+def _usable(domains: tuple[Domain, Domain]) -> tuple[Domain, Domain]:
+    """Let other images stand in for bad files: one of them is no reason to end a run."""
+    a, b = domains
+    return (
+        Usable(a, "a") if isinstance(a, ImageFolder) else a,
+        Usable(b, "b") if isinstance(b, ImageFolder) else b,
     )

@@ -1,6 +1,8 @@
 """Pictures of what a model does with the same few images, over the course of a run."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -64,16 +66,17 @@ class ImageGrid(Callback):
             return
         assert isinstance(pl_module, AdversarialModule)
         x_a, x_b = self._inputs(trainer, pl_module.device)
-        self.folder.mkdir(parents=True, exist_ok=True)
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             grids = {
                 "a2b": self.rows(pl_module, x_a, x_b, "a", "b", step),
                 "b2a": self.rows(pl_module, x_b, x_a, "b", "a", step),
             }
-        for direction, rows in grids.items():
-            picture = draw_grid(rows)
-            picture.save(self.folder / f"{step:08d}_{direction}.png")
-            _log(trainer, f"grid/{direction}", picture, step)
+        with surviving("a grid"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for direction, rows in grids.items():
+                picture = draw_grid(rows)
+                picture.save(self.folder / f"{step:08d}_{direction}.png")
+                _log(trainer, f"grid/{direction}", picture, step)
 
     def rows(
         self,
@@ -121,6 +124,15 @@ class ImageGrid(Callback):
     def _styles(self, module: AdversarialModule, n: int, *where: int | str) -> Tensor:
         rng = generator(self.seed, "grid", *where)
         return torch.randn(n, module.style_dim, generator=rng).to(module.device)
+
+
+@contextmanager
+def surviving(what: str) -> Iterator[None]:
+    """Warn where something beside the training cannot be written, and let the training go on."""
+    try:
+        yield
+    except OSError as error:
+        warnings.warn(f"{what} could not be written, training goes on: {error}", stacklevel=3)
 
 
 def _datamodule(trainer: Trainer) -> TwoDomains:

@@ -62,6 +62,34 @@ class Sample(NamedTuple):
     passed_over: list[BadFile]
 
 
+class Usable:
+    """A domain in which the next image stands in for one that cannot be used.
+
+    Args:
+        domain: The domain.
+        name: What it is called.
+    """
+
+    def __init__(self, domain: Domain, name: str) -> None:
+        self.domain = domain
+        self.name = name
+
+    def __len__(self) -> int:
+        return len(self.domain)
+
+    def load(self, index: int, rng: torch.Generator | None) -> Tensor:
+        """Return an image, ``(C, H, W)`` in [-1, 1].
+
+        Raises:
+            DataError: As `first_usable` does.
+        """
+        n = len(self.domain)
+        image, _ = first_usable(
+            lambda attempt: read_image_of(self.domain, self.name, (index + attempt) % n, rng, index)
+        )
+        return image
+
+
 def read_image_of(
     domain: Domain, name: str, index: int, rng: torch.Generator | None, position: int
 ) -> Tensor:
