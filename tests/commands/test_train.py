@@ -288,10 +288,11 @@ def test_a_run_that_goes_on_by_itself_needs_a_name(monkeypatch, capsys):
     assert "add run=NAME" in capsys.readouterr().err
 
 
-def test_auto_starts_a_run_and_goes_on_with_it(config):
+def test_auto_starts_a_run_and_goes_on_with_it(config, capsys):
     for steps in (2, 3):
         trainer = train(config(f"trainer.max_steps={steps}", "ckpt_path=auto"))
         assert trainer.global_step == steps
+        assert ("going on from" in capsys.readouterr().err) == (steps == 3)
 
 
 def test_the_demo_is_what_is_trained_without_a_word(monkeypatch):

@@ -85,6 +85,8 @@ def train(cfg: DictConfig) -> Trainer:
                     raise InputError(fault)
             if ckpt_path:
                 check_checkpoint(ckpt_path, module)
+                if is_first():
+                    print(f"going on from {ckpt_path}", file=sys.stderr)
             callbacks = [*build(cfg.callbacks).values(), started]
             loggers = make_loggers(cfg)
             trainer: Trainer = build(cfg.trainer, callbacks=callbacks, logger=loggers)
