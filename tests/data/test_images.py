@@ -412,3 +412,14 @@ def test_values_are_rounded_and_cut_off():
 def test_other_precisions_are_saved_as_float32_is(dtype):
     levels = torch.arange(256, dtype=torch.float32).div(127.5).sub(1)
     assert to_uint8(levels.to(dtype)).tolist() == list(range(256))
+
+
+def test_a_tall_transparent_image_is_laid_over_the_background_like_a_small_one(tmp_path):
+    """Rows are composed some at a time."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (150, 3, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    read = np.asarray(read_image(tmp_path / "x.png", 3, (10, 20, 30))).astype(float)
+    alpha = pixels[..., 3:] / 255
+    expected = alpha * pixels[..., :3] + (1 - alpha) * np.array([10, 20, 30])
+    assert np.abs(read - expected).max() <= 1

@@ -30,6 +30,7 @@ _UPRIGHT = {  # what undoes each orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_ROWS = 64  # of a transparent image, composed at a time
 
 
 def read_image(path: Path, channels: int, background: Colour = (255, 255, 255)) -> Image.Image:
@@ -129,9 +130,22 @@ def _converted(image: Image.Image, mode: str, background: Colour) -> Image.Image
         image = _from_16_bit(image)
     if mode == "RGBA" or not image.has_transparency_data:
         return image if image.mode == mode else image.convert(mode)
-    # Dropping the alpha channel would show the noise that lies under transparent pixels.
-    ground = Image.new("RGBA", image.size, (*background, 255))
-    return Image.alpha_composite(ground, image.convert("RGBA")).convert(mode)
+    return _over(image, mode, background)
+
+
+def _over(image: Image.Image, mode: str, background: Colour) -> Image.Image:
+    """Lay a transparent image over a colour.
+
+    Dropping the alpha channel would show the noise that lies under transparent pixels. Some rows at
+    a time, since each step has four bytes for a pixel, and a file of 78 bytes can hold 50 megapixels.
+    """
+    laid = Image.new(mode, image.size)
+    for top in range(0, image.height, _ROWS):
+        box = (0, top, image.width, min(top + _ROWS, image.height))
+        rows = image.crop(box).convert("RGBA")
+        ground = Image.new("RGBA", rows.size, (*background, 255))
+        laid.paste(Image.alpha_composite(ground, rows).convert(mode), box)
+    return laid
 
 
 def _from_16_bit(image: Image.Image) -> Image.Image:
