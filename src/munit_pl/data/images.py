@@ -137,7 +137,7 @@ def _over(image: Image.Image, mode: str, background: Colour) -> Image.Image:
     """Lay a transparent image over a colour.
 
     Dropping the alpha channel would show the noise that lies under transparent pixels. Some rows at
-    a time, since each step has four bytes for a pixel, and a file of 78 bytes can hold 50 megapixels.
+    a time: each step has four bytes for a pixel, and a file of 78 bytes can hold 50 megapixels.
     """
     laid = Image.new(mode, image.size)
     for top in range(0, image.height, _ROWS):
