@@ -54,9 +54,13 @@ def kill_again_and_again(folder: Path, settings: list[str], kills: int, rng: ran
     """Train to the end; return how often the run was killed before it was through."""
     killed = 0
     while True:
+        before = beginnings(folder)
         run = start(folder, *settings)
         try:
-            status = run.wait(timeout=rng.uniform(3, 16) if killed < kills else None)
+            if killed < kills and rng.random() < 0.8:  # the others are killed while they start
+                while run.poll() is None and beginnings(folder) == before:
+                    time.sleep(0.05)
+            status = run.wait(timeout=rng.uniform(0, 6) if killed < kills else None)
         except subprocess.TimeoutExpired:
             os.killpg(run.pid, signal.SIGKILL)
             run.wait()
@@ -66,6 +70,11 @@ def kill_again_and_again(folder: Path, settings: list[str], kills: int, rng: ran
         if status:
             sys.exit(f"the run ended with {status}: see {folder / 'log.txt'}")
         return killed
+
+
+def beginnings(folder: Path) -> int:
+    """Count how often training began."""
+    return len(list((folder / "run" / "csv").glob("version_*")))
 
 
 def newest(folder: Path) -> str:

@@ -1,7 +1,5 @@
 """What a command is asked to read, checked before time is spent."""
 
-import netrc
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -82,14 +80,3 @@ def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...] | None]:
 @rank_zero_only
 def _tell(message: str) -> None:
     print(message, file=sys.stderr)
-
-
-def has_wandb_key() -> bool:
-    """Tell whether W&B could log in without asking."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//")[-1].split("/")[0]
-    try:
-        return netrc.netrc().authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False

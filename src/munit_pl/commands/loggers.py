@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
 from munit_pl.commands.building import build
-from munit_pl.commands.inputs import has_wandb_key
+from munit_pl.commands.wandb_route import why_offline
 
 _CALLS = (
     "log_metrics",
@@ -25,12 +25,15 @@ _PATIENCE = 3  # failures in a row; one may take W&B minutes
 def make_loggers(cfg: DictConfig) -> list[Logger]:
     """Build what ``cfg.logger`` names, each shielded.
 
-    W&B goes offline where it has no key, before it first tries to connect: a later change of mind
-    would wait for its time-outs too.
+    W&B goes offline where it has no key or no route, before it first tries to connect: a later
+    change of mind would wait for its time-outs too.
     """
     wandb = cfg.logger.get("wandb")
     if wandb is not None and wandb.offline is None:
-        wandb.offline = not has_wandb_key()
+        reason = why_offline()
+        wandb.offline = reason is not None
+        if reason is not None:
+            warnings.warn(f"W&B logs offline, for `wandb sync` later: {reason}", stacklevel=2)
     loggers: list[Logger] = list(build(cfg.logger).values())
     for logger in loggers:
         shield(logger)
