@@ -50,36 +50,34 @@ def start(folder: Path, *settings: str) -> subprocess.Popen[bytes]:
     )
 
 
-def kill_again_and_again(folder: Path, settings: list[str], kills: int, rng: random.Random) -> int:
+def kill_again_and_again(
+    folder: Path, settings: list[str], iterations: int, kills: int, rng: random.Random
+) -> int:
     """Train to the end; return how often the run was killed before it was through."""
     killed = 0
     while True:
-        before = beginnings(folder)
+        target = newest(folder) + rng.randrange(1 + int(1.2 * iterations / max(kills, 1)))
         run = start(folder, *settings)
+        if killed < kills and rng.random() < 0.8:  # the others are killed while they start
+            while run.poll() is None and newest(folder) < target:
+                time.sleep(0.02)
         try:
-            if killed < kills and rng.random() < 0.8:  # the others are killed while they start
-                while run.poll() is None and beginnings(folder) == before:
-                    time.sleep(0.05)
-            status = run.wait(timeout=rng.uniform(0, 6) if killed < kills else None)
+            status = run.wait(timeout=rng.uniform(0, 2) if killed < kills else None)
         except subprocess.TimeoutExpired:
             os.killpg(run.pid, signal.SIGKILL)
             run.wait()
             killed += 1
-            print(f"killed {killed} times; {newest(folder)}", flush=True)
+            print(f"killed {killed} times; saved: {newest(folder)}", flush=True)
             continue
         if status:
             sys.exit(f"the run ended with {status}: see {folder / 'log.txt'}")
         return killed
 
 
-def beginnings(folder: Path) -> int:
-    """Count how often training began."""
-    return len(list((folder / "run" / "csv").glob("version_*")))
-
-
-def newest(folder: Path) -> str:
-    files = sorted((folder / "run" / "checkpoints").glob("0*.ckpt"))
-    return files[-1].name if files else "no checkpoint yet"
+def newest(folder: Path) -> int:
+    """Return the iteration of the newest checkpoint, whole or not."""
+    files = (folder / "run" / "checkpoints").glob("0*.ckpt")
+    return max((int(file.stem) for file in files), default=0)
 
 
 def differences(path: Path, other: Path) -> list[str]:
@@ -107,7 +105,7 @@ def soak_kills(options: argparse.Namespace, folder: Path) -> None:
         "data.size=[64,64]",
         "data.batch_size=2",
         f"trainer.max_steps={options.iterations}",
-        "callbacks.checkpoints.every_n_steps=20",
+        "callbacks.checkpoints.every_n_steps=5",
         "callbacks.checkpoints.keep_last=3",
         "callbacks.grid.every_n_steps=100",
         "trainer.val_check_interval=500",
@@ -115,9 +113,11 @@ def soak_kills(options: argparse.Namespace, folder: Path) -> None:
     ]
     for name in ("peace", "killed"):
         (folder / name).mkdir()
-    kill_again_and_again(folder / "peace", settings, 0, random.Random())
+    kill_again_and_again(folder / "peace", settings, options.iterations, 0, random.Random())
     rng = random.Random(options.seed)
-    killed = kill_again_and_again(folder / "killed", settings, options.kills, rng)
+    killed = kill_again_and_again(
+        folder / "killed", settings, options.iterations, options.kills, rng
+    )
     last = "run/checkpoints/last.ckpt"
     unequal = differences(folder / "peace" / last, folder / "killed" / last)
     print(f"{killed} kills in {options.iterations} iterations; tensors that differ: {len(unequal)}")
