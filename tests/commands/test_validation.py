@@ -306,3 +306,10 @@ def test_looking_takes_a_moment():
         check_config(cfg)
         times.append(time.process_time() - start)
     assert min(times) < 0.3
+
+
+def test_images_of_other_channels_than_the_networks_are_refused():
+    gray = [*FOLDER, "model.input_channels_a=1"]
+    check_config(config(*gray))
+    (line,) = faults(*gray, "data.channels_a=3")
+    assert "domain a: the images have 3 channels, but the networks take 1" in line

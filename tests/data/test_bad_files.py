@@ -27,6 +27,11 @@ def test_more_than_the_fraction_is_trouble_and_a_single_file_never(fraction, mos
         assert f"domain a: {most + 1} of 100 images cannot be used" in trouble.message
 
 
+def test_all_that_is_found_at_once_is_counted_before_it_is_judged():
+    trouble = ledger([bad(i) for i in range(5)], max_fraction=0.01).trouble
+    assert "domain a: 5 of 100 images" in trouble.message
+
+
 def test_each_domain_has_its_own_share():
     assert ledger([bad(0), bad(0, "b")], max_fraction=0.01).trouble is None
     trouble = ledger([bad(0, "b"), bad(1, "b")], max_fraction=0.01).trouble

@@ -22,6 +22,15 @@ def check_pair(datamodule: TwoDomains, module: AdversarialModule) -> Iterator[st
             cast(Any, network).check_size(*datamodule.size)
         except ValueError as error:
             yield str(error)
+    for (domain, given), gen in zip(
+        datamodule.channels.items(), (module.gen_a, module.gen_b), strict=True
+    ):
+        taken = getattr(gen, "in_channels", given)
+        if taken != given:
+            yield (
+                f"domain {domain}: the images have {given} channels, but the networks take "
+                f"{taken}: set model.input_channels_{domain}, which the images of folders follow"
+            )
     if module.paired and not datamodule.paired:
         yield (
             f"{type(module).__name__} learns from pairs, but these images are none: use "

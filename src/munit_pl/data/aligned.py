@@ -71,8 +71,7 @@ class AlignedDataModule(TwoDomains):
         self.reverse = reverse
         self.resize = resize
         self.flip = flip
-        self.channels_a = channels_a
-        self.channels_b = channels_b
+        self.channels = {"a": channels_a, "b": channels_b}
         red, green, blue = background
         self.background: Colour = (red, green, blue)
         self.max_images = max_images
@@ -84,9 +83,9 @@ class AlignedDataModule(TwoDomains):
             folder = self.root / self.folders["train"]
         found = scan_folder(folder)
         halves: tuple[Half, Half] = ("right", "left") if self.reverse else ("left", "right")
-        a = self._make_domain(found.images, found.bad, self.channels_a, halves[0])
+        a = self._make_domain(found.images, found.bad, self.channels["a"], halves[0])
         a.check_sizes()  # b's halves are of the same size, and pairs need the same files
-        b = self._make_domain(a.files, a.bad, self.channels_b, halves[1])
+        b = self._make_domain(a.files, a.bad, self.channels["b"], halves[1])
         return a, b
 
     def _make_domain(

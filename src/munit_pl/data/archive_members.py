@@ -75,6 +75,8 @@ def open_archive(file: IO[bytes], max_members: int) -> Iterator[Contents]:
     if start[:4] in (b"PK\3\4", b"PK\5\6"):
         with zipfile.ZipFile(cast(IO[bytes], _Table(file, max_members))) as archive:
             entries = archive.infolist()
+            if len(entries) > max_members:
+                raise ValueError(f"it holds more than {max_members} files and folders")
             _check_zip(entries)
             yield Contents(sum(entry.file_size for entry in entries), _read_zip(archive, entries))
         return

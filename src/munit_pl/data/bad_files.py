@@ -95,6 +95,7 @@ class BadFiles:
             substituted: Training samples that others took the place of, for their sake.
         """
         self._substituted += substituted
+        changed: dict[str, None] = {}
         for bad in files:
             place = bad.domain, bad.file
             if place not in self.found:
@@ -102,7 +103,9 @@ class BadFiles:
                 self._news.append(bad)
             if place not in self._met:
                 self._met.add(place)
-                self._check(bad.domain)
+                changed[bad.domain] = None
+        for domain in changed:
+            self._check(domain)
 
     def restore(self, files: Iterable[BadFile]) -> None:
         """Note what was found before the run was interrupted; it is no news.

@@ -40,6 +40,7 @@ class TwoDomains(LightningDataModule):
         timeout: Seconds to wait for a batch of stuck workers; 0 waits for ever.
 
     Attributes:
+        channels: Of each domain's images; 3 unless a subclass says otherwise.
         domains: Both domains' images of each split, after `setup`.
         bad_files: Which files were passed over.
         watches: What the workers of each loader are reading.
@@ -64,6 +65,7 @@ class TwoDomains(LightningDataModule):
         if timeout < 0:
             raise ValueError(f"timeout is {timeout}, but must not be negative; 0 is for ever")
         self.size = size
+        self.channels: dict[DomainName, int] = {"a": 3, "b": 3}
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
