@@ -255,7 +255,7 @@ def _validate_if_due(trainer: Trainer) -> None:
         return
     if loop.restarting and loop._should_check_val_fx(trainer.fit_loop._data_fetcher):  # type: ignore[arg-type]
         trainer.validating = True
-        loop.val_loop.restarting = False  # it begins; what the checkpoint counted was an earlier one
+        loop.val_loop.restarting = False  # what the checkpoint counted was the one before
         loop.val_loop.run()
         trainer.training = True
 
