@@ -53,7 +53,13 @@ def test_an_error_in_a_row_is_told_of_and_is_no_success(faults):
     assert seen.seen == "the row failed: ZeroDivisionError: division by zero"
 
 
-@pytest.mark.parametrize("fault", ["folder: the root is missing", "setting: an unknown choice"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "setting: an unknown choice",
+        pytest.param("folder: the root is missing", marks=pytest.mark.slow),
+    ],
+)
 def test_a_row_of_the_list(faults, fault):
     (row,) = (row for row in faults.ROWS if row.fault == fault)
     assert faults.play(row).seen == faults.AS_EXPECTED

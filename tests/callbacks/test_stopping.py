@@ -123,7 +123,14 @@ def send(processes, pause):
 
 @pytest.mark.parametrize("method", ["munit"], indirect=True)
 @pytest.mark.parametrize(
-    ("ranks", "pause"), [([0], 0), ([1], 0), ([0, 1], 0), ([0, 1], 0.03), ([1, 0], 0.03)]
+    ("ranks", "pause"),
+    [
+        ([0], 0),
+        ([1], 0),
+        ([0, 1], 0.03),
+        pytest.param([0, 1], 0, marks=pytest.mark.slow),
+        pytest.param([1, 0], 0.03, marks=pytest.mark.slow),
+    ],
 )
 def test_two_processes_stop_at_the_same_iteration_whichever_gets_the_signal(
     method, tmp_path, ranks, pause
@@ -141,7 +148,7 @@ def test_two_processes_stop_at_the_same_iteration_whichever_gets_the_signal(
 
 
 @pytest.mark.parametrize("method", ["munit"], indirect=True)
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_command_that_starts_its_processes_itself_leaves_with_the_signals_status(
     method, tmp_path, rank
 ):

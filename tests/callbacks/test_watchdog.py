@@ -32,6 +32,7 @@ def test_where_one_process_hangs_all_end(method, tmp_path):
     assert all(statuses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["munit"], indirect=True)
 def test_a_process_that_goes_on_is_left_alone(method, tmp_path):
     """It trains for longer than any one iteration may take."""

@@ -36,7 +36,7 @@ ZERO = re.compile(
     r"|max_bad_fraction)"
 )
 quick = settings(
-    max_examples=50,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     database=None,
@@ -149,7 +149,7 @@ def test_a_slip_in_any_name_is_told_with_the_name_that_was_meant(data):
     assert meant == word or slips(slip, meant) == 1  # another name may be as near
 
 
-@settings(quick, max_examples=25)
+@settings(quick, max_examples=10)
 @given(
     st.sampled_from(["munit", "unit", "cyclegan"]),
     st.fixed_dictionaries(

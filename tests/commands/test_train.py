@@ -53,6 +53,7 @@ def test_max_steps_are_iterations_and_checkpoints_lie_where_asked(config, tmp_pa
     assert [load(folder / name)["global_step"] for name in names] == [4, 8, 10, 10]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_ten_iterations_are_five_and_five_more_in_a_new_process(config, command, tmp_path, workers):
     """Cut in mid-epoch: an epoch is three iterations here."""
@@ -113,6 +114,7 @@ def test_pools_of_two_processes_survive_a_resumption(forked, method):
         assert not torch.equal(*pools)
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_with_twice_the_batch_and_one_folder(config, command, tmp_path):
     # In fp64: rounding in fp32 turns, through Adam's first steps, into whole steps of some weights.
     settings = ["trainer.max_steps=3", "trainer.precision=64-true", "run=x"]

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.combined_loader import _shutdown_workers_and_re
 from number_domains import UNDECODABLE, Numbers, raising
 from torch.utils.data import SequentialSampler
 
+from munit_pl.data import loading
 from munit_pl.data.bad_files import BadFiles, DataError
 from munit_pl.data.loading import PairLoader, Samples, collate, explain_loader_error
 from munit_pl.data.unpaired import StreamSampler, TrainingPairs, ValidationPairs, sample_at
@@ -236,6 +237,18 @@ def test_a_killed_worker_is_explained(stream):
     reading = f"worker 0, which was reading 'image {read_at(place, 9)}'"
     remedy = re.escape("if memory ran out, take fewer workers (num_workers)")
     assert re.fullmatch(f"{reading}, {how}: {remedy}", message)
+
+
+def test_a_worker_found_dead_is_named_without_a_signal(monkeypatch):
+    """The signal may have come while nobody listened."""
+    monkeypatch.setattr(loading.time, "sleep", lambda _: None)
+    dead, alive = (SimpleNamespace(pid=i, is_alive=lambda i=i: i == 2) for i in (1, 2))
+    batches = SimpleNamespace(_workers=[dead, alive])
+    told = loading._of_worker(ConnectionResetError(), batches)
+    assert str(told) == "DataLoader worker (pid(s) 1) exited unexpectedly"
+    batches._workers.remove(dead)
+    error = ConnectionResetError()
+    assert loading._of_worker(error, batches) is error
 
 
 def test_a_stuck_worker_is_explained_and_asks_for_a_new_start(stream):

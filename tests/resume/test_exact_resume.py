@@ -102,10 +102,8 @@ def check(folder, images, left_alone, method, processes, workers, kind, step):
 # An epoch is seven iterations of one process and four of two; every third is validated after, every
 # second saved. After a kill, what lies after the last checkpoint is computed again.
 QUICK = [
-    (1, 0, "sigterm", 3),
     (1, 2, "sigkill", 4),
     (2, 0, "sigterm", 6),
-    (2, 2, "sigkill", 5),
 ]
 ALL = [
     (processes, workers, kind, step)

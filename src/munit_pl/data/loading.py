@@ -135,7 +135,7 @@ class PairLoader(DataLoader[Any]):
         try:
             batch: Batch | Trouble | None = next(batches, None)
         except Exception as error:
-            return self._explained(_of_worker(error))
+            return self._explained(_of_worker(error, batches))
         return _Failure(batch, DataError(batch)) if isinstance(batch, Trouble) else batch
 
     def _explained(self, error: Exception) -> _Failure:
@@ -148,14 +148,17 @@ class PairLoader(DataLoader[Any]):
         return _Failure(told.trouble, told)
 
 
-def _of_worker(error: Exception) -> Exception:
+def _of_worker(error: Exception, batches: Iterator[Any]) -> Exception:
     """Return PyTorch's word on a dead worker, if that is why a batch could not be received."""
-    if isinstance(error, OSError | EOFError):  # it comes, as the signal that a child died
-        try:
-            time.sleep(1)
-        except RuntimeError as told:
-            return told
-    return error
+    if not isinstance(error, OSError | EOFError):
+        return error
+    try:
+        time.sleep(1)  # it comes, as the signal that a child died, unless it has come already
+    except RuntimeError as told:
+        return told
+    dead = [str(w.pid) for w in getattr(batches, "_workers", []) if not w.is_alive()]
+    pids = ", ".join(dead)
+    return RuntimeError(f"DataLoader worker (pid(s) {pids}) exited unexpectedly") if dead else error
 
 
 def explain_loader_error(error: BaseException, datamodule: object) -> str | None:
