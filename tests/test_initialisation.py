@@ -7,7 +7,8 @@ from torch import nn
 from munit_pl import MUNITModule
 from munit_pl.discriminator import MultiScaleDiscriminator
 from munit_pl.initialisation import initialise
-from munit_pl.layers import ConvBlock, LayerNorm
+from munit_pl.layers import ConvBlock
+from munit_pl.normalisation import LayerNorm
 
 NAMES = ["normal", "xavier", "kaiming", "orthogonal"]
 

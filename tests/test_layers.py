@@ -9,11 +9,9 @@ from torch import nn
 from munit_pl.layers import (
     AdaINResBlock,
     ConvBlock,
-    LayerNorm,
     ResBlock,
-    adain,
+    UpBlock,
     at_least_one,
-    layer_norm,
     make_activation,
     make_norm,
 )
@@ -33,116 +31,6 @@ def set_kernel(conv, factor):
     nn.init.dirac_(conv.weight)
     conv.weight.data.mul_(factor)
     nn.init.zeros_(conv.bias)
-
-
-def test_adain_gives_each_channel_the_asked_mean_and_deviation():
-    x, shift, scale = torch.randn(2, 3, 16, 16), torch.randn(2, 3), torch.rand(2, 3) + 0.5
-    y = adain(x, shift, scale)
-    torch.testing.assert_close(y.mean((2, 3)), shift)
-    torch.testing.assert_close(y.std((2, 3), correction=0), scale, atol=1e-4, rtol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("shift", "scale", "expected"),
-    [
-        (0.0, 1.0, [-0.5, 0.5]),
-        (10.0, 4.0, [8.0, 12.0]),
-        (10.0, 0.0, [10.0, 10.0]),  # no 1 is added to the scale
-        (0.0, -2.0, [1.0, -1.0]),
-    ],
-)
-def test_adain_divides_by_the_root_of_the_biased_variance_plus_eps(shift, scale, expected):
-    x = torch.tensor([1.0, 3.0]).view(1, 1, 1, 2)  # mean 2, biased variance 1
-    y = adain(x, torch.tensor([[shift]]), torch.tensor([[scale]]), eps=3.0)
-    torch.testing.assert_close(y.flatten(), torch.tensor(expected))
-
-
-def test_adain_eps_is_1e_5_unless_given():
-    x = 0.01 * torch.tensor([1.0, 3.0]).view(1, 1, 1, 2)  # biased variance 1e-4
-    y = adain(x, torch.zeros(1, 1), torch.ones(1, 1))
-    assert y.flatten()[1].item() == pytest.approx(0.01 / (1e-4 + 1e-5) ** 0.5, rel=1e-4)
-
-
-def test_adain_of_a_batch_is_that_of_its_samples():
-    x, shift, scale = torch.randn(2, 3, 5, 4), torch.randn(2, 3), torch.randn(2, 3)
-    alone = [adain(x[i : i + 1], shift[i : i + 1], scale[i : i + 1]) for i in range(2)]
-    torch.testing.assert_close(adain(x, shift, scale), torch.cat(alone), atol=1e-6, rtol=1e-6)
-
-
-def test_layer_norm_adds_eps_to_the_unbiased_deviation():
-    x = torch.tensor([8.0, 4.0, 4.0, 4.0]).view(1, 2, 1, 2)  # mean 5, unbiased deviation 2
-    y = layer_norm(x, torch.tensor([3.0, 6.0]), torch.tensor([0.0, 10.0]), eps=1.0)
-    torch.testing.assert_close(y.flatten(), torch.tensor([3.0, -1.0, 8.0, 8.0]))
-
-
-@pytest.mark.parametrize("eps", [1e-5, 0.5])
-def test_layer_norm_is_the_formula_over_each_sample(eps):
-    x, gamma, beta = torch.randn(3, 2, 1, 2), torch.randn(2), torch.randn(2)
-    expected = np.empty((3, 2, 1, 2), np.float32)
-    for i, sample in enumerate(x.numpy().astype(np.float64)):
-        mean = sample.sum() / 4
-        deviation = np.sqrt(((sample - mean) ** 2).sum() / 3)
-        normal = (sample - mean) / (deviation + eps)
-        expected[i] = normal * gamma.numpy()[:, None, None] + beta.numpy()[:, None, None]
-    torch.testing.assert_close(layer_norm(x, gamma, beta, eps), torch.from_numpy(expected))
-
-
-def test_layer_norm_of_a_batch_is_that_of_its_samples():
-    x, gamma, beta = torch.randn(2, 3, 5, 4), torch.rand(3), torch.randn(3)
-    alone = torch.cat([layer_norm(sample[None], gamma, beta) for sample in x])
-    torch.testing.assert_close(layer_norm(x, gamma, beta), alone, atol=1e-6, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "pytorch",
-    [lambda x: F.layer_norm(x, x.shape[1:]), lambda x: F.group_norm(x, 1)],
-    ids=["layer_norm", "group_norm"],
-)
-def test_layer_norm_is_not_pytorchs(pytorch):
-    """Its deviation is unbiased: over n = 4 values the ratio is the root of 3 / 4."""
-    x = torch.randn(2, 2, 1, 2)
-    y = layer_norm(x, torch.ones(2), torch.zeros(2))
-    torch.testing.assert_close(y, 0.75**0.5 * pytorch(x), atol=1e-3, rtol=1e-3)
-
-
-@pytest.mark.parametrize(("dtype", "tolerance"), HALF_TYPES)
-def test_adain_sums_half_types_in_fp32_and_keeps_the_type(dtype, tolerance):
-    x, shift, scale = far_from_zero(dtype), torch.randn(2, 3), torch.rand(2, 3) + 0.5
-    y = adain(x, shift, scale)
-    assert y.dtype == dtype
-    expected = adain(x.float(), shift, scale)
-    torch.testing.assert_close(y.float(), expected, atol=tolerance, rtol=tolerance)
-
-
-@pytest.mark.parametrize("affine_dtype", [torch.float32, None])
-@pytest.mark.parametrize(("dtype", "tolerance"), HALF_TYPES)
-def test_layer_norm_sums_half_types_in_fp32_and_keeps_the_type(dtype, tolerance, affine_dtype):
-    x = far_from_zero(dtype)
-    gamma, beta = torch.rand(2, 3).to(affine_dtype or dtype)
-    y = layer_norm(x, gamma, beta)
-    assert y.dtype == dtype
-    expected = layer_norm(x.float(), gamma.float(), beta.float())
-    torch.testing.assert_close(y.float(), expected, atol=tolerance, rtol=tolerance)
-
-
-def test_layer_norms_scale_starts_uniform_below_one_and_its_shift_zero():
-    norm = LayerNorm(1000)
-    assert 0 <= norm.gamma.min() < 0.05
-    assert 0.95 < norm.gamma.max() < 1
-    assert norm.gamma.mean().item() == pytest.approx(0.5, abs=0.05)
-    assert norm.gamma.unique().numel() > 900
-    assert not norm.beta.any()
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("norm", ["adain", "layer_norm"])
-def test_a_constant_image_has_finite_features_and_gradients(norm, dtype):
-    x = torch.ones(1, 2, 4, 4, dtype=dtype, requires_grad=True)
-    scale, shift = torch.full((2,), 0.7), torch.tensor([0.5, -0.5])
-    y = adain(x, shift[None], scale[None]) if norm == "adain" else layer_norm(x, scale, shift)
-    torch.testing.assert_close(y.float(), shift.view(1, 2, 1, 1).expand(1, 2, 4, 4))
-    (y * torch.randn_like(y)).sum().backward()
-    assert x.grad.isfinite().all()
 
 
 @pytest.mark.parametrize(
@@ -269,3 +157,28 @@ def test_adain_res_block_hands_each_channel_its_own_numbers():
     # The first scale is 0, so the second map is constant and only its shift is left.
     expected = x + torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)
     torch.testing.assert_close(y, expected, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("norm", "learns"), [("none", True), ("instance", False), ("layer", True)])
+def test_a_bias_learns_unless_a_normalisation_cancels_it(norm, learns):
+    block = ConvBlock(2, 3, 3, padding=1, norm=norm)
+    block(torch.randn(1, 2, 5, 4)).square().sum().backward()
+    assert (block.conv.bias.grad is not None) == learns
+
+
+def test_an_adain_res_block_has_no_use_for_its_biases():
+    block = AdaINResBlock(2, activation="relu", padding_mode="reflect")
+    x, affine = torch.randn(1, 2, 5, 4), torch.randn(1, 8)
+    before = block(x, affine)
+    for conv in (block.conv1.conv, block.conv2.conv):
+        conv.bias.data.normal_()
+    assert torch.equal(block(x, affine), before)
+
+
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_an_up_block_doubles_the_side_then_convolves_normalises_and_activates(norm):
+    block = UpBlock(2, 3, norm=norm, activation="relu", padding_mode="reflect")
+    x = torch.randn(2, 2, 4, 3)
+    doubled = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    expected = block.norm(block.conv(doubled)).relu()
+    torch.testing.assert_close(block(x), expected, rtol=1e-5, atol=1e-5)

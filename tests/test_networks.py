@@ -112,8 +112,7 @@ def test_numbers_of_the_perceptron_reach_their_layer_and_slot():
     h = content
     for i in (0, 1):
         h = h + convolve(convolve(h, i, 1).relu(), i, 2)
-    upsampled = h.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    torch.testing.assert_close(seen[0], upsampled, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(seen[0], h, atol=1e-5, rtol=1e-5)
 
 
 def test_style_reaches_the_image():
@@ -138,7 +137,7 @@ def test_two_decodes_before_one_backward_give_the_gradients_of_two_passes():
         generator.zero_grad()
         for loss in losses:
             loss.backward()
-        return [p.grad.clone() for p in generator.decoder.parameters()]
+        return [p.grad.clone() for p in generator.decoder.parameters() if p.grad is not None]
 
     separate = gradients(*(generator.decode(content, style).square().mean() for style in styles))
     images = [generator.decode(content, style) for style in styles]

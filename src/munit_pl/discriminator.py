@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from munit_pl.layers import Activation, ConvBlock, Norm, PaddingMode, at_least_one
+from munit_pl.layers import Activation, ConvBlock, Norm, at_least_one
+from munit_pl.padding import PaddingMode
 
 
 class ScaleDiscriminators(nn.Module):

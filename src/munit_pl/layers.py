@@ -1,89 +1,17 @@
-"""Normalisations and blocks that the networks are made of; nothing here knows of MUNIT."""
+"""Blocks that the networks are made of; nothing here knows of MUNIT."""
 
 from typing import Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from munit_pl.convolution import convolve, upsample_conv
+from munit_pl.normalisation import LayerNorm, adain
+from munit_pl.padding import PaddingMode
+
 Activation = Literal["relu", "lrelu", "prelu", "selu", "tanh", "none"]
 Norm = Literal["none", "batch", "instance", "layer", "spectral"]
-PaddingMode = Literal["reflect", "replicate", "zeros"]
-
-
-def widen(x: Tensor) -> Tensor:
-    """Return ``x`` in fp32 if it is of a half type, which can hold no sum over many values."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-
-
-def adain(x: Tensor, shift: Tensor, scale: Tensor, eps: float = 1e-5) -> Tensor:
-    """Normalise every channel map of ``x``, then scale and shift it.
-
-    Adaptive instance normalisation (Huang & Belongie, 2017). The statistics are those of each
-    map alone, in training and in evaluation, with the biased variance.
-
-    Args:
-        x: Features, ``(N, C, H, W)``.
-        shift: Added per sample and channel, ``(N, C)``.
-        scale: Multiplied per sample and channel, ``(N, C)``. It is used as it is: no 1 is added.
-        eps: Added to the variance before the root.
-
-    Returns:
-        Features of the shape and type of ``x``.
-    """
-    n, c, h, w = x.shape
-    wide = torch.promote_types(x.dtype, torch.float32)
-    # One sample's channels and another's are alike to batch_norm once the batch is folded into
-    # the channels; it sums in fp32 whatever the type of x, and applies scale and shift on the way.
-    y = F.batch_norm(
-        x.reshape(1, n * c, h, w),
-        None,
-        None,
-        scale.reshape(-1).to(wide),
-        shift.reshape(-1).to(wide),
-        training=True,
-        eps=eps,
-    )
-    return y.view(n, c, h, w)
-
-
-def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5) -> Tensor:
-    """Normalise each sample over channels and pixels together, then scale and shift channels.
-
-    MUNIT's own layer normalisation. It is neither ``nn.LayerNorm`` nor ``nn.GroupNorm(1)``: the
-    deviation is unbiased (n - 1), and ``eps`` is added to the deviation, outside the root.
-
-    Args:
-        x: Features, ``(N, C, H, W)``.
-        gamma: Scale of each channel, ``(C,)``.
-        beta: Shift of each channel, ``(C,)``.
-        eps: Added to the deviation.
-
-    Returns:
-        Features of the shape and type of ``x``.
-    """
-    wide = widen(x)
-    std, mean = torch.std_mean(wide, dim=(1, 2, 3), keepdim=True)
-    y = (wide - mean) / (std + eps)
-    return torch.addcmul(beta[:, None, None], y, gamma[:, None, None]).to(x.dtype)
-
-
-class LayerNorm(nn.Module):
-    """`layer_norm` with a learnt scale, drawn from U[0, 1), and a learnt shift, zero at first.
-
-    Args:
-        dim: Number of channels.
-    """
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.gamma = nn.Parameter(torch.rand(dim))
-        self.beta = nn.Parameter(torch.zeros(dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x``, ``(N, dim, H, W)``."""
-        return layer_norm(x, self.gamma, self.beta)
 
 
 def at_least_one(**sizes: int) -> None:
@@ -152,6 +80,9 @@ def make_norm(name: Norm, dim: int) -> nn.Module:
 class ConvBlock(nn.Module):
     """A padded convolution with a bias, then a normalisation, then an activation.
 
+    The bias is there whatever follows, as in the original's checkpoints. An instance normalisation
+    subtracts it again, so it is then not added, and never learns.
+
     Args:
         in_dim: Channels in.
         out_dim: Channels out.
@@ -184,7 +115,48 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform ``x``, ``(N, in_dim, H, W)``, to ``(N, out_dim, H', W')``."""
-        return self.activation(self.norm(self.conv(x)))
+        return self.activation(self.norm(self.convolve(x)))
+
+    def convolve(self, x: Tensor, normalised: bool = False) -> Tensor:
+        """Return the convolution alone; without its bias if ``normalised`` by channel hereafter."""
+        normalised = normalised or isinstance(self.norm, nn.InstanceNorm2d)
+        return convolve(self.conv, x, None if normalised else self.conv.bias)
+
+
+class UpBlock(ConvBlock):
+    """A `ConvBlock` of 5x5 kernels on a map whose side is doubled first, by repeating pixels.
+
+    Args:
+        in_dim: Channels in.
+        out_dim: Channels out.
+        norm: As of `ConvBlock`.
+        activation: As of `ConvBlock`.
+        padding_mode: As of `ConvBlock`.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        *,
+        norm: Norm,
+        activation: Activation,
+        padding_mode: PaddingMode,
+    ) -> None:
+        super().__init__(
+            in_dim,
+            out_dim,
+            5,
+            padding=2,
+            norm=norm,
+            activation=activation,
+            padding_mode=padding_mode,
+        )
+        self.padding_mode = padding_mode
+
+    def convolve(self, x: Tensor, normalised: bool = False) -> Tensor:
+        """Return the convolution alone, ``(N, out_dim, 2 * H, 2 * W)``."""
+        return upsample_conv(x, self.conv.weight, self.conv.bias, self.padding_mode)
 
 
 class ResBlock(nn.Module):
@@ -240,5 +212,6 @@ class AdaINResBlock(nn.Module):
             Features, ``(N, dim, H, W)``.
         """
         shift1, scale1, shift2, scale2 = affine.chunk(4, dim=1)
-        h = self.activation(adain(self.conv1(x), shift1, scale1))
-        return x + adain(self.conv2(h), shift2, scale2)
+        h = adain(self.conv1.convolve(x, normalised=True), shift1, scale1)
+        h = self.conv2.convolve(self.activation(h), normalised=True)
+        return x + adain(h, shift2, scale2)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from munit_pl.layers import widen
+from munit_pl.normalisation import widen
 
 Logits = Sequence[Tensor]
 

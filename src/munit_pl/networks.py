@@ -6,7 +6,6 @@ Shapes are those of Huang et al., "Multimodal Unsupervised Image-to-Image Transl
 from functools import partial
 from itertools import pairwise
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from munit_pl.generator import DomainGenerator
@@ -14,16 +13,18 @@ from munit_pl.layers import (
     Activation,
     AdaINResBlock,
     ConvBlock,
-    PaddingMode,
     ResBlock,
+    UpBlock,
     at_least_one,
     make_activation,
 )
+from munit_pl.padding import PaddingMode
+from munit_pl.recomputation import Recomputable
 
 STYLE_DOWNSAMPLINGS = 4  # fixed, whatever the content code's
 
 
-class ContentEncoder(nn.Module):
+class ContentEncoder(Recomputable):
     """What is where in an image: a map of features without the domain's look.
 
     Args:
@@ -65,10 +66,13 @@ class ContentEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the content code of images in [-1, 1]."""
-        return self.res_blocks(self.layers(x))
+        x = self.run(self.layers, x)
+        for res_block in self.res_blocks:
+            x = self.run(res_block, x)
+        return x
 
 
-class StyleEncoder(nn.Module):
+class StyleEncoder(Recomputable):
     """The look of an image within its domain: a short vector, averaged over the image.
 
     No normalisation, since instance normalisation would remove the means and deviations that
@@ -104,11 +108,11 @@ class StyleEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the style code of images in [-1, 1]."""
-        pooled = self.layers(x).mean((2, 3), keepdim=True)
+        pooled = self.run(self.layers, x).mean((2, 3), keepdim=True)
         return self.head(pooled).flatten(1)
 
 
-class Decoder(nn.Module):
+class Decoder(Recomputable):
     """Content and style put back together.
 
     A multi-layer perceptron turns the style into the shift and scale of every adaptive instance
@@ -141,7 +145,6 @@ class Decoder(nn.Module):
         padding_mode: PaddingMode,
     ) -> None:
         super().__init__()
-        block = partial(ConvBlock, activation=activation, padding_mode=padding_mode)
         width = dim * 2**num_upsample
         self.mlp = nn.Sequential(
             nn.Linear(style_dim, mlp_dim),
@@ -157,7 +160,8 @@ class Decoder(nn.Module):
         # Layer normalisation from here: the instance's would undo the style's statistics.
         widths = [width // 2**i for i in range(num_upsample + 1)]
         self.up_blocks = nn.ModuleList(
-            block(before, after, 5, padding=2, norm="layer") for before, after in pairwise(widths)
+            UpBlock(before, after, norm="layer", activation=activation, padding_mode=padding_mode)
+            for before, after in pairwise(widths)
         )
         self.to_image = ConvBlock(
             dim, out_channels, 7, padding=3, activation="tanh", padding_mode=padding_mode
@@ -168,10 +172,10 @@ class Decoder(nn.Module):
         x = content
         affines = self.mlp(style).chunk(len(self.res_blocks), dim=1)
         for res_block, affine in zip(self.res_blocks, affines, strict=True):
-            x = res_block(x, affine)
+            x = self.run(res_block, x, affine)
         for up_block in self.up_blocks:
-            x = up_block(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        return self.to_image(x)
+            x = self.run(up_block, x)
+        return self.run(self.to_image, x)
 
 
 class AdaINGenerator(DomainGenerator):

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from munit_pl.layers import widen
 from munit_pl.losses import AdversarialLoss
+from munit_pl.normalisation import widen
 
 Terms = dict[str, Tensor]
 

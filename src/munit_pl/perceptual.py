@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from munit_pl.layers import widen
 from munit_pl.metrics.weights import Pretrained, load_weights
+from munit_pl.normalisation import widen
 
 VggSource = Literal["torchvision", "caffe"]
 

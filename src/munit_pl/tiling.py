@@ -17,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from munit_pl.layers import AdaINResBlock, ConvBlock, LayerNorm, ResBlock, widen
+from munit_pl.layers import AdaINResBlock, ConvBlock, ResBlock
 from munit_pl.networks import ContentEncoder, Decoder, StyleEncoder
+from munit_pl.normalisation import LayerNorm, widen
 
 SMALLEST_TILE = 16  # in smaller ones, most of what is read would be margin
 

@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from munit_pl.bicyclegan.networks import BicycleGANGenerator, BranchDiscriminators, ResnetEncoder
-from munit_pl.layers import widen
 from munit_pl.losses import AdversarialLoss
+from munit_pl.normalisation import widen
 from munit_pl.objective import Terms, l1
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from munit_pl.layers import adain
+from munit_pl.normalisation import adain
 from munit_pl.pair import Domain
 from munit_pl.translate import Translator
 

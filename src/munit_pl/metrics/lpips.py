@@ -12,8 +12,8 @@ import torchmetrics
 from torch import Tensor, nn
 
 from munit_pl.formats.safe_reading import read_checkpoint
-from munit_pl.layers import widen
 from munit_pl.metrics.network import to_rgb
+from munit_pl.normalisation import widen
 
 Backbone = Callable[[Tensor], Sequence[Tensor]]
 

@@ -1,14 +1,13 @@
 """UNIT's generator, as the original MUNIT's code has it: MUNIT's without styles."""
 
-from functools import partial
 from itertools import pairwise
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from munit_pl.generator import DomainGenerator
-from munit_pl.layers import Activation, ConvBlock, PaddingMode, ResBlock, at_least_one
+from munit_pl.layers import Activation, ConvBlock, ResBlock, UpBlock, at_least_one
 from munit_pl.networks import ContentEncoder
+from munit_pl.padding import PaddingMode
 
 
 class UNITDecoder(nn.Module):
@@ -37,7 +36,6 @@ class UNITDecoder(nn.Module):
         padding_mode: PaddingMode,
     ) -> None:
         super().__init__()
-        block = partial(ConvBlock, activation=activation, padding_mode=padding_mode)
         widths = [dim * 2**i for i in range(num_upsample, -1, -1)]
         self.res_blocks = nn.Sequential(
             *(
@@ -48,7 +46,8 @@ class UNITDecoder(nn.Module):
             )
         )
         self.up_blocks = nn.ModuleList(
-            block(before, after, 5, padding=2, norm="layer") for before, after in pairwise(widths)
+            UpBlock(before, after, norm="layer", activation=activation, padding_mode=padding_mode)
+            for before, after in pairwise(widths)
         )
         self.to_image = ConvBlock(
             dim, out_channels, 7, padding=3, activation="tanh", padding_mode=padding_mode
@@ -58,7 +57,7 @@ class UNITDecoder(nn.Module):
         """Return the images of ``code``; ``style``, of length 0, is there for other methods."""
         x = self.res_blocks(code)
         for up_block in self.up_blocks:
-            x = up_block(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+            x = up_block(x)
         return self.to_image(x)
 
 

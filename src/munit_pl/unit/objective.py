@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from munit_pl.generator import DomainGenerator
-from munit_pl.layers import widen
 from munit_pl.losses import AdversarialLoss
+from munit_pl.normalisation import widen
 from munit_pl.objective import Decodings, Discriminator, Terms, Translations, l1
 
 

@@ -1,0 +1,141 @@
+"""Normalisations of feature maps, whose statistics are in fp32 whatever the type of the maps."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+def widen(x: Tensor) -> Tensor:
+    """Return ``x`` in fp32 if it is of a half type, which can hold no sum over many values."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def adain(x: Tensor, shift: Tensor, scale: Tensor, eps: float = 1e-5) -> Tensor:
+    """Normalise every channel map of ``x``, then scale and shift it.
+
+    Adaptive instance normalisation (Huang & Belongie, 2017). The statistics are those of each
+    map alone, in training and in evaluation, with the biased variance.
+
+    Args:
+        x: Features, ``(N, C, H, W)``.
+        shift: Added per sample and channel, ``(N, C)``.
+        scale: Multiplied per sample and channel, ``(N, C)``. It is used as it is: no 1 is added.
+        eps: Added to the variance before the root.
+
+    Returns:
+        Features of the shape and type of ``x``.
+    """
+    n, c, h, w = x.shape
+    wide = torch.promote_types(x.dtype, torch.float32)
+    # One sample's channels and another's are alike to batch_norm once the batch is folded into
+    # the channels; it sums in fp32 whatever the type of x, and applies scale and shift on the way.
+    y = F.batch_norm(
+        x.reshape(1, n * c, h, w),
+        None,
+        None,
+        scale.reshape(-1).to(wide),
+        shift.reshape(-1).to(wide),
+        training=True,
+        eps=eps,
+    )
+    return y.view(n, c, h, w)
+
+
+def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5) -> Tensor:
+    """Normalise each sample over channels and pixels together, then scale and shift channels.
+
+    MUNIT's own layer normalisation. It is neither ``nn.LayerNorm`` nor ``nn.GroupNorm(1)``: the
+    deviation is unbiased (n - 1), and ``eps`` is added to the deviation, outside the root.
+
+    Args:
+        x: Features, ``(N, C, H, W)``.
+        gamma: Scale of each channel, ``(C,)``.
+        beta: Shift of each channel, ``(C,)``.
+        eps: Added to the deviation.
+
+    Returns:
+        Features of the shape and type of ``x``.
+    """
+    if x.device.type == "cpu" and not torch.compiler.is_compiling():
+        return _LayerNorm.apply(x, gamma, beta, eps)
+    wide = widen(x)
+    std, mean = torch.std_mean(wide, dim=(1, 2, 3), keepdim=True)
+    scale = gamma[:, None, None] / (std + eps)
+    return torch.addcmul(beta[:, None, None], wide - mean, scale).to(x.dtype)
+
+
+class _LayerNorm(torch.autograd.Function):
+    """`layer_norm` by the CPU's kernels for batch normalisation, each a single pass over memory.
+
+    The batch is folded into the channels, whose moments are merged into those of each sample. Of
+    the maps, nothing but ``x`` is kept for the gradient.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Tensor:
+        n, c, h, w = x.shape
+        nothing = torch.zeros(n * c, dtype=torch.promote_types(x.dtype, torch.float32))
+        moments = torch.batch_norm_update_stats(_folded(x), nothing, nothing.clone(), 1.0)
+        means, variances = (moment.view(n, c) for moment in moments)
+        mean = means.mean(1, keepdim=True)
+        squares = variances + (means - mean).square()
+        std = (squares.sum(1, keepdim=True) * (h * w / (c * h * w - 1))).sqrt()
+        ctx.save_for_backward(x, gamma, mean, std)
+        ctx.eps = eps
+        return _affine(x, mean, gamma / (std + eps), beta.expand(n, c))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        x, gamma, mean, std = ctx.saved_tensors
+        n, c, h, w = x.shape
+        inverse, count = 1 / (std + ctx.eps), c * h * w
+        one = torch.ones(n * c, dtype=mean.dtype)
+        _, products, sums = torch.ops.aten.native_batch_norm_backward(
+            _folded(grad), _folded(x), one, None, None, mean.expand(n, c).reshape(-1), one, True,
+            0.0, [False, True, True],
+        )  # fmt: skip
+        products, sums = products.view(n, c), sums.view(n, c)  # of grad * (x - mean), of grad
+        # With y = gamma * (x - mean) * inverse + beta: through the values themselves, through the
+        # deviation, whose derivative is (x - mean) / ((count - 1) * std), and through the mean.
+        smallest = torch.finfo(std.dtype).tiny  # where all values are one, their products are 0
+        by_std = (gamma * products).sum(1, keepdim=True) * inverse.square()
+        by_std /= (count - 1) * std.clamp_min(smallest)
+        by_mean = (gamma * sums).sum(1, keepdim=True) * inverse / count
+        through = _affine(x, mean, -by_std.expand(n, c), -by_mean.expand(n, c))
+        through += _affine(grad, torch.zeros_like(mean), gamma * inverse, torch.zeros_like(sums))
+        return through, (products * inverse).sum(0), sums.sum(0), None
+
+
+def _folded(x: Tensor) -> Tensor:
+    n, c, h, w = x.shape
+    return x.reshape(1, n * c, h, w)
+
+
+def _affine(x: Tensor, mean: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Return ``(x - mean) * scale + shift``; means ``(N, 1)``, the others ``(N, C)``."""
+    n, c, h, w = x.shape
+    means, ones = mean.expand(n, c).reshape(-1), torch.ones(n * c, dtype=mean.dtype)
+    scale, shift = scale.reshape(-1), shift.reshape(-1).to(mean.dtype)
+    # Not a view, which what follows could not change in place.
+    return F.batch_norm(_folded(x), means, ones, scale, shift, eps=0.0).resize_(n, c, h, w)
+
+
+class LayerNorm(nn.Module):
+    """`layer_norm` with a learnt scale, drawn from U[0, 1), and a learnt shift, zero at first.
+
+    Args:
+        dim: Number of channels.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.rand(dim))
+        self.beta = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x``, ``(N, dim, H, W)``."""
+        return layer_norm(x, self.gamma, self.beta)
