@@ -128,7 +128,8 @@ class GradientNorms(Callback):
             optimizer.register_step_post_hook(self._record)
 
     def _record(self, optimizer, *_):
-        grads = [p.grad for group in optimizer.param_groups for p in group["params"]]
+        params = [p for group in optimizer.param_groups for p in group["params"]]
+        grads = [p.grad for p in params if p.grad is not None]
         self.norms.append(torch.nn.utils.get_total_norm(grads).item())
 
 

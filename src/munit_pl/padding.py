@@ -11,12 +11,15 @@ PaddingMode = Literal["reflect", "replicate", "zeros"]
 
 ROWS, COLUMNS = 2, 3
 
+LARGE = 2**17  # values from which on a CPU spends its time on memory and not on calls
+
 
 def pad(x: Tensor, n: int, mode: PaddingMode) -> Tensor:
     """Add ``n`` pixels on each side of every map.
 
-    PyTorch's own kernels have two drawbacks here: on CUDA their gradients are not deterministic,
-    and on the CPU autocast gives them fp32 maps. There, what this module has of its own is used,
+    PyTorch's own kernels have three drawbacks: on CUDA their gradients are not deterministic, on
+    the CPU autocast gives them fp32 maps, and there their gradients of large maps take up to four
+    times as long as a copy. Where one of these matters, what this module has of its own is used,
     which gives the same numbers.
 
     Args:
@@ -29,11 +32,14 @@ def pad(x: Tensor, n: int, mode: PaddingMode) -> Tensor:
     """
     if mode == "zeros":
         return F.pad(x, (n, n, n, n))
-    own = x.device.type == "cpu" or torch.are_deterministic_algorithms_enabled()
     # Compilers fuse PyTorch's kernels with what follows, and make their gradients of other ones. A
     # refusal of a map that is too small is theirs too.
-    if torch.compiler.is_compiling() or not own or min(x.shape[2:]) <= n:
+    if torch.compiler.is_compiling() or min(x.shape[2:]) <= n:
         return F.pad(x, (n, n, n, n), mode)
+    large = x.device.type == "cpu" and x.numel() >= LARGE
+    if not large and not torch.are_deterministic_algorithms_enabled():
+        with torch.autocast(x.device.type, enabled=False):
+            return F.pad(x, (n, n, n, n), mode)
     return _Pad.apply(x, n, mode == "reflect")
 
 
