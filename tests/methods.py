@@ -24,13 +24,19 @@ class Method(NamedTuple):
         return self.module(**arguments)
 
     @property
-    def overrides(self):
-        """The same on the command line, with the data that it takes."""
-        settings = [f"model={self.model}", f"data.paired={str(self.module.paired).lower()}"]
+    def sizes(self):
+        """The arguments as settings on the command line."""
+        settings = []
         for name, value in self.arguments.items():
             values = value.items() if isinstance(value, dict) else [(None, value)]
             settings += [f"model.{name}.{k}={v}" if k else f"model.{name}={v}" for k, v in values]
         return settings
+
+    @property
+    def overrides(self):
+        """What chooses it on the command line, with the data that it takes."""
+        paired = str(self.module.paired).lower()
+        return [f"model={self.model}", f"data.paired={paired}", *self.sizes]
 
 
 _MULTI_SCALE = {"dim": 4, "num_layers": 2, "num_scales": 2}

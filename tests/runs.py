@@ -30,19 +30,24 @@ SERVER.set_forkserver_preload(["munit_pl.commands.train"])
 
 
 class Run:
-    """One or more processes of a run; each writes what it says to ``<rank>.txt``."""
+    """One or more processes of a run; each writes what it says to ``<rank>.txt``.
+
+    No process may be left of it, of those that load images either.
+    """
 
     def __init__(self, folder, arguments, processes=1):
         self.folder = folder
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         arguments = ["munit-train", *arguments, "run=x"]
+        self._end, alive = SERVER.Pipe(duplex=False)
         self.processes = [
-            SERVER.Process(target=run_as, args=(rank, processes, port, folder, arguments))
+            SERVER.Process(target=run_as, args=(rank, processes, port, folder, arguments, alive))
             for rank in range(processes)
         ]
         for process in self.processes:
             process.start()
+        alive.close()
 
     def wait(self, seconds=100):
         """Return the exit statuses, and what was said."""
@@ -52,6 +57,7 @@ class Run:
         for process in self.processes:
             process.kill()  # one that waits for another, which failed
         assert not any(hanging), self.said
+        assert self._end.poll(20), "a process of the run lives on"
         return [process.exitcode for process in self.processes], self.said
 
     @property
@@ -59,8 +65,12 @@ class Run:
         return [(self.folder / f"{i}.txt").read_text() for i in range(len(self.processes))]
 
 
-def run_as(rank, processes, port, folder, arguments):
+def run_as(rank, processes, port, folder, arguments, alive):
+    """Train; ``alive`` is open for as long as this process lives, and what it forks."""
     torch.set_num_threads(1)
+    # As in a process of the user's. Otherwise each run would start a server of its own for the
+    # processes that load images, which imports all anew.
+    multiprocessing.set_start_method(None, force=True)
     if processes > 1:
         place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_PORT": port}
         os.environ.update({name: str(value) for name, value in place.items()})

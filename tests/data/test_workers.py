@@ -2,7 +2,7 @@ import os
 import signal
 import time
 import warnings
-from multiprocessing import get_context
+from multiprocessing import get_context, set_forkserver_preload
 from types import SimpleNamespace
 
 import pytest
@@ -73,11 +73,40 @@ def test_a_worker_does_not_live_on_for_ever(monkeypatch):
     assert worker.process.exitcode == -signal.SIGALRM
 
 
-def test_a_worker_ends_at_once_when_the_main_process_says_so():
-    worker = Worker()
+@pytest.mark.parametrize("context", [FORK, SERVER])
+def test_a_worker_ends_at_once_when_the_main_process_says_so(context):
+    worker = Worker(context)
     worker.process.terminate()
     worker.process.join(20)
     assert worker.process.exitcode == 0
+
+
+def follow(watch, alive):
+    watch(0)
+    alive.send("ready")
+    time.sleep(60)
+
+
+def lead(method, alive):
+    """Be a main process that has a worker, until it is killed."""
+    set_forkserver_preload([])  # of a server of its own, which need not know how to train
+    get_context(method).Process(target=follow, args=(Watch(1), alive)).start()
+    alive.close()
+    time.sleep(60)
+
+
+# What forks the worker is the main process itself, or a server.
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_a_worker_ends_with_a_main_process_that_is_killed(method):
+    ours, theirs = SERVER.Pipe(duplex=False)
+    main = SERVER.Process(target=lead, args=(method, theirs))
+    main.start()
+    theirs.close()
+    assert ours.recv() == "ready"
+    main.kill()
+    assert ours.poll(20)
+    with pytest.raises(EOFError):  # nobody holds the other end
+        ours.recv()
 
 
 def test_outside_of_workers_nothing_is_noted():

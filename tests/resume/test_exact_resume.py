@@ -1,6 +1,7 @@
 """An interrupted run equals the one that was left alone: weights, Adams, averages, curves."""
 
 import json
+import os
 
 import pytest
 from methods import METHODS
@@ -42,7 +43,8 @@ def left_alone(images, tmp_path_factory):
 
 def start(folder, images, method, processes, *others):
     settings = [
-        *(s for s in METHODS[method].overrides if not s.startswith("data.")),
+        f"model={METHODS[method].model}",
+        *METHODS[method].sizes,
         "data=folder",
         f"data.root={images}",
         "data.resize=18",
@@ -99,18 +101,25 @@ def check(folder, images, left_alone, method, processes, workers, kind, step):
     assert bad[0] == bad[1]
 
 
-# An epoch is seven iterations of one process and four of two; every third is validated after, every
-# second saved. After a kill, what lies after the last checkpoint is computed again.
+# Every third iteration is validated after, every second saved. After a kill, what lies after the
+# last checkpoint is computed again.
 QUICK = [
     (1, 2, "sigkill", 4),
     (2, 0, "sigterm", 6),
 ]
+# A single process without workers is cut at every iteration. What several processes and workers
+# add depends on what an iteration is: the first, before anything is saved; one validated after,
+# saved or not; an epoch's end; the last. With EVERY_CUT set, all are cut everywhere.
+EPOCH = {1: 7, 2: 4}  # iterations, by processes
 ALL = [
     (processes, workers, kind, step)
     for processes in (1, 2)
     for workers in (0, 2, 4)
     for kind in ("sigterm", "sigkill")
     for step in range(1, STEPS + 1)
+    if (processes, workers) == (1, 0)
+    or step in (1, 3, 6, EPOCH[processes], STEPS)
+    or "EVERY_CUT" in os.environ
 ]
 
 

@@ -13,7 +13,8 @@ import threading
 import time
 import warnings
 from collections.abc import Sequence
-from multiprocessing import RawArray
+from multiprocessing import RawArray, parent_process
+from multiprocessing.process import BaseProcess
 
 _GRACE = 60  # seconds that a worker outlives SIGTERM
 _PREFETCHED = 2  # batches of each worker, PyTorch's default
@@ -49,7 +50,9 @@ class Watch:
         global _slot
         _slot = self._slots[worker]
         _slot.pid = os.getpid()
-        _outlive_signals()
+        if (run := parent_process()) is not None:
+            _outlive_signals(run)
+            threading.Thread(target=_end_with, args=(run,), daemon=True).start()
 
     def reading(self, pid: int | None = None) -> list[tuple[float, str]]:
         """Return since when which worker has been reading what; of one process, or of all."""
@@ -67,24 +70,34 @@ def note_reading(file: str) -> None:
         _slot.since = time.time()
 
 
-def _outlive_signals() -> None:
+def _outlive_signals(run: BaseProcess) -> None:
     for name in ("SIGINT", "SIGUSR1"):  # Windows has no SIGUSR1
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):  # macOS has none
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_await_sigterm, daemon=True).start()
+        threading.Thread(target=_await_sigterm, args=(run,), daemon=True).start()
 
 
-def _await_sigterm() -> None:
+def _await_sigterm(run: BaseProcess) -> None:
     """Die of SIGTERM after a while; at once if it is the main process that is through with us.
 
     A thread, since a handler is not told the sender, and waits for what reads a file to return.
     """
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != run.pid:
         signal.alarm(signal.alarm(0) or _GRACE)  # a second one takes no more time
     os._exit(0)
+
+
+def _end_with(run: BaseProcess) -> None:
+    """Die once the main process is gone, though it was killed.
+
+    PyTorch has workers watch the process that forked them. Where that is a server, as by default on
+    Linux from Python 3.14 on, it lives as long as they do: both would for ever.
+    """
+    run.join()
+    os._exit(1)
 
 
 def explain(message: str, watches: Sequence[Watch]) -> str | None:
