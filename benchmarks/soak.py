@@ -20,17 +20,13 @@ import time
 from pathlib import Path
 
 import torch
+from tiny import NETWORKS
 
 MUNIT_TRAIN = Path(sys.executable).parent / "munit-train"
 TINY = [
     "data=drawn",
     "data.num_workers=2",
-    "model.generator.dim=4",
-    "model.generator.mlp_dim=8",
-    "model.generator.num_res_blocks=1",
-    "model.discriminator.dim=4",
-    "model.discriminator.num_layers=2",
-    "model.discriminator.num_scales=2",
+    *NETWORKS,
     "trainer.accelerator=cpu",
     "run=soak",
     "ckpt_path=auto",

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from tiny import NETWORKS
+
 from fault_rows.drawing import draw_domains
 
 SECONDS = 120  # that a command may take; what takes longer hangs
@@ -24,12 +26,7 @@ TINY = [
     "data.resize=16",
     "data.crop=[16,16]",
     "data.num_workers=0",
-    "model.generator.dim=4",
-    "model.generator.mlp_dim=8",
-    "model.generator.num_res_blocks=1",
-    "model.discriminator.dim=4",
-    "model.discriminator.num_layers=2",
-    "model.discriminator.num_scales=2",
+    *NETWORKS,
     "trainer.accelerator=cpu",
     "trainer.max_steps=4",
     "trainer.log_every_n_steps=1",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from munit_pl.adversarial import Part, plain
-from munit_pl.formats.nvlabs import load_states, read_checkpoint
+from munit_pl.formats.nvlabs import read_checkpoint
 from munit_pl.layers import at_least_one
 from munit_pl.losses import GanLoss, adversarial_loss
 from munit_pl.munit import MUNIT
@@ -24,6 +24,7 @@ from munit_pl.objective import (
     translate,
 )
 from munit_pl.perceptual_module import PerceptualModule
+from munit_pl.recomputation import recompute_blocks
 
 Styles = tuple[Tensor, Tensor]
 
@@ -62,6 +63,8 @@ class MUNITModule(MUNIT, PerceptualModule):
         accumulate: Parts that a batch is split into, whose gradients are added up before each
             step: the same update in less memory.
         seed: Where the random styles of training come from.
+        checkpoint_activations: Keep few of the generators' activations and compute the others again
+            in the backward pass: the same update in less memory and more time.
 
     Raises:
         TypeError: If a mapping has a key that is no argument of its class.
@@ -84,6 +87,7 @@ class MUNITModule(MUNIT, PerceptualModule):
         clip_norm: float | None = None,
         accumulate: int = 1,
         seed: int = 0,
+        checkpoint_activations: bool = False,
     ) -> None:
         generator, discriminator = plain(generator or {}), plain(discriminator or {})
         initialisation, weights = plain(initialisation or {}), plain(weights or {})
@@ -97,6 +101,8 @@ class MUNITModule(MUNIT, PerceptualModule):
         self.gan_loss = adversarial_loss(gan_loss)
         self.weights: LossWeights = LossWeights(**weights)
         self.check_perceptual()
+        if checkpoint_activations:
+            recompute_blocks(self)
 
     @classmethod
     def from_nvlabs(
@@ -122,7 +128,8 @@ class MUNITModule(MUNIT, PerceptualModule):
             Path(config_path) if config_path else None,
         )
         module = cls(**arguments)
-        load_states(module, states, gen_path, dis_path)
+        for name, state in states.items():
+            module.get_submodule(name).load_state_dict(state)
         return module
 
     def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:

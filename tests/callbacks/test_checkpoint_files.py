@@ -228,9 +228,9 @@ def test_the_newest_that_is_whole_is_found_and_no_more_is_hashed_than_needed(tmp
     link_durably(tmp_path / "200.ckpt", tmp_path / "last.ckpt")
     save(tmp_path / "best.ckpt", 300)
     hashed = []
-    original = checkpoint_files._hash
+    original = checkpoint_files.digest
     monkeypatch.setattr(
-        checkpoint_files, "_hash", lambda path: hashed.append(path.name) or original(path)
+        checkpoint_files, "digest", lambda path: hashed.append(path.name) or original(path)
     )
     assert newest_valid(tmp_path) == (tmp_path / "200.ckpt", [])
     assert hashed == ["200.ckpt"]

@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from hydra import compose, initialize_config_module
+from methods import METHODS
 from torch import nn
 
 from munit_pl import DrawnDataModule, MUNITModule
@@ -25,12 +26,7 @@ TINY = [
     "data.size=[16,16]",
     "data.length=8",
     "data.test_length=4",
-    "model.generator.dim=4",
-    "model.generator.mlp_dim=8",
-    "model.generator.num_res_blocks=1",
-    "model.discriminator.dim=4",
-    "model.discriminator.num_layers=2",
-    "model.discriminator.num_scales=2",
+    *METHODS["munit"].sizes,
     "trainer.accelerator=cpu",
     "trainer.max_steps=4",
     "callbacks.grid.every_n_steps=1000",

@@ -4,6 +4,7 @@ import sys
 import pytest
 import torch
 from hydra import compose, initialize_config_module
+from methods import METHODS
 
 from munit_pl.commands.translate import main as translate
 from munit_pl.formats.exported import export_generators
@@ -15,12 +16,7 @@ TINY = [
     "data.size=[16,16]",
     "data.length=8",
     "data.test_length=4",
-    "model.generator.dim=4",
-    "model.generator.mlp_dim=8",
-    "model.generator.num_res_blocks=1",
-    "model.discriminator.dim=4",
-    "model.discriminator.num_layers=2",
-    "model.discriminator.num_scales=2",
+    *METHODS["munit"].sizes,
     "trainer.accelerator=cpu",
     "callbacks.grid.every_n_steps=1000",
     "~callbacks.bar",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from zipfile import ZipFile
 
+from munit_pl.formats.generators import digest
 from munit_pl.formats.safe_reading import is_archive, read_checkpoint
 
 SCHEMA = 1  # of what a checkpoint holds under "munit_pl"; counted up when an older reader would err
@@ -43,7 +44,7 @@ def link_durably(path: Path, name: Path) -> None:
     if name.exists() and name.samefile(path):
         return
     listed = _listed(path)
-    digest = listed.pop() if len(listed) == 1 else _hash(path)
+    sha = listed.pop() if len(listed) == 1 else digest(path)
     with _temporary(name) as new:
         try:
             os.link(path, new)
@@ -51,7 +52,7 @@ def link_durably(path: Path, name: Path) -> None:
             with path.open("rb") as source:
                 write_durably(name, lambda file: shutil.copyfileobj(source, file, 1 << 20))
             return
-        _replace(name, new, digest)
+        _replace(name, new, sha)
 
 
 def verify(path: Path) -> None:
@@ -67,7 +68,7 @@ def verify(path: Path) -> None:
     if not path.stat().st_size:
         raise ValueError(f"{path} is no checkpoint: it is empty")
     if listed := _listed(path):
-        if _hash(path) not in listed:
+        if digest(path) not in listed:
             raise ValueError(f"{path} is damaged: its hash is not that in {_sidecar(path).name}")
         return
     read_checkpoint(path)
@@ -162,14 +163,14 @@ def _temporary(path: Path) -> Iterator[Path]:
         new.unlink(missing_ok=True)
 
 
-def _replace(path: Path, new: Path, digest: str) -> None:
+def _replace(path: Path, new: Path, sha: str) -> None:
     """Put ``new``, which is on the disk, in the place of ``path``."""
-    former = (_listed(path) or {_hash(path)}) if path.exists() else set()
-    _list(path, {*former, digest})
+    former = (_listed(path) or {digest(path)}) if path.exists() else set()
+    _list(path, {*former, sha})
     new.replace(path)
     _sync_folder(path.parent)
-    if former - {digest}:
-        _list(path, {digest})
+    if former - {sha}:
+        _list(path, {sha})
 
 
 def _sidecar(path: Path) -> Path:
@@ -183,29 +184,21 @@ def _listed(path: Path) -> set[str]:
     except FileNotFoundError:
         return set()
     return {
-        digest
-        for digest, name in re.findall(r"^([0-9a-f]{64})  (.+)$", text, re.MULTILINE)
+        sha
+        for sha, name in re.findall(r"^([0-9a-f]{64})  (.+)$", text, re.MULTILINE)
         if name == path.name
     }
 
 
-def _list(path: Path, digests: set[str]) -> None:
+def _list(path: Path, shas: set[str]) -> None:
     sidecar = _sidecar(path)
     with _temporary(sidecar) as new:
         with new.open("x") as file:
-            file.writelines(f"{digest}  {path.name}\n" for digest in sorted(digests))
+            file.writelines(f"{sha}  {path.name}\n" for sha in sorted(shas))
             file.flush()
             os.fsync(file.fileno())
         new.replace(sidecar)
     _sync_folder(path.parent)
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        sha = hashlib.sha256()
-        while block := file.read(1 << 20):
-            sha.update(block)
-    return sha.hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,15 +1,14 @@
 """What a command is asked to read, checked before time is spent."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from munit_pl.callbacks.checkpoint_files import check_schema, newest_valid, verify
+from munit_pl.commands.processes import tell
 from munit_pl.formats.safe_reading import read_checkpoint
 
 
@@ -39,7 +38,7 @@ def find_last(folder: Path) -> Path:
             "another run=NAME"
         )
     for reason in passed:
-        _tell(f"passed over: {reason}")
+        tell(f"passed over: {reason}")
     return newest
 
 
@@ -75,8 +74,3 @@ def check_checkpoint(path: Path, module: LightningModule) -> None:
 
 def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...] | None]:
     return {name: tuple(x.shape) if isinstance(x, Tensor) else None for name, x in state.items()}
-
-
-@rank_zero_only
-def _tell(message: str) -> None:
-    print(message, file=sys.stderr)

@@ -47,11 +47,10 @@ def shield(logger: Logger) -> None:
     is saved.
     """
     failures = [0]
-    if hasattr(logger, "log_metrics"):
-        setattr(logger, "log_metrics", _unless_repeated(logger.log_metrics))  # noqa: B010
     for name in _CALLS:
-        if hasattr(logger, name):
-            setattr(logger, name, _shielded(getattr(logger, name), type(logger).__name__, failures))
+        if call := getattr(logger, name, None):
+            once = _unless_repeated(call) if name == "log_metrics" else call
+            setattr(logger, name, _shielded(once, type(logger).__name__, failures))
 
 
 def _unless_repeated(log_metrics: Callable[..., None]) -> Callable[..., None]:

@@ -1,6 +1,7 @@
 """Which of several processes this one is, as torchrun or SLURM say."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -48,6 +49,12 @@ def is_first() -> bool:
     """Tell whether this is the first of all processes; those that Lightning starts count too."""
     names = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
     return all(os.environ.get(name, "0") == "0" for name in names)
+
+
+def tell(message: str) -> None:
+    """Say something on stderr, once for all processes."""
+    if is_first():
+        print(message, file=sys.stderr)
 
 
 @contextmanager

@@ -21,11 +21,12 @@ from munit_pl.callbacks.checkpoint_io import SaveError
 from munit_pl.callbacks.stopping import RunStopped
 from munit_pl.commands.building import build
 from munit_pl.commands.combining import check_pair
+from munit_pl.commands.full_memory import explain_full_memory
 from munit_pl.commands.inputs import InputError, check_checkpoint, find_last
 from munit_pl.commands.lock import locked
 from munit_pl.commands.loggers import make_loggers
 from munit_pl.commands.overrides import check_overrides, failing_as_input_error
-from munit_pl.commands.processes import find_place, is_first
+from munit_pl.commands.processes import find_place, is_first, tell
 from munit_pl.commands.validation import check_config
 from munit_pl.data.bad_files import DataError
 from munit_pl.data.datamodule import TwoDomains
@@ -85,26 +86,24 @@ def train(cfg: DictConfig) -> Trainer:
                     raise InputError(fault)
             if ckpt_path:
                 check_checkpoint(ckpt_path, module)
-                if is_first():
-                    print(f"going on from {ckpt_path}", file=sys.stderr)
+                tell(f"going on from {ckpt_path}")
             callbacks = [*build(cfg.callbacks).values(), started]
             loggers = make_loggers(cfg)
             trainer: Trainer = build(cfg.trainer, callbacks=callbacks, logger=loggers)
-        with _explained(started, datamodule):
+        with _explained(started, datamodule, module, trainer):
             trainer.fit(module, datamodule, ckpt_path=ckpt_path, weights_only=True)
     return trainer
 
 
 @contextmanager
-def _explained(started: _Started, datamodule: LightningDataModule) -> Iterator[None]:
+def _explained(
+    started: _Started, datamodule: LightningDataModule, module: LightningModule, trainer: Trainer
+) -> Iterator[None]:
     """Say in one line what ended a run, where that can be said."""
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise RunFailed(
-            "the GPU's memory is full: take a smaller data.batch_size or data.crop, split the "
-            f"batch (model.accumulate=2), or trainer.precision=bf16-mixed. {_first_line(error)}"
-        ) from error
+        raise RunFailed(explain_full_memory(error, module, datamodule, trainer)) from error
     except DataError as error:
         raise RunFailed(str(error), error.trouble.code) from error
     except RuntimeError as error:
@@ -114,10 +113,11 @@ def _explained(started: _Started, datamodule: LightningDataModule) -> Iterator[N
         raise RunFailed(explanation) from error
     except SaveError as error:
         raise RunFailed(str(error), ExitCode.CANNOT_SAVE) from error
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError):
         if started.yes:
             raise
-        raise InputError(" ".join(str(error).split())) from error
+        with failing_as_input_error(None):
+            raise
 
 
 def main() -> None:
@@ -181,10 +181,6 @@ def _resolve_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
             f"{folder} holds a run already: go on with it (ckpt_path=last) or name another (run=)"
         )
     return None
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
 
 
 def _quieten() -> None:

@@ -132,22 +132,6 @@ def _check_fit(
         raise ValueError(f"{path} does not fit the networks: {domain}: {error}") from None
 
 
-def load_states(
-    module: nn.Module,
-    states: Mapping[str, StateDict],
-    gen_path: str | Path,
-    dis_path: str | Path | None,
-) -> None:
-    """Put the networks that were read into a module; a misfit names the file it comes from."""
-    for name, state in states.items():
-        try:
-            module.get_submodule(name).load_state_dict(state)
-        except RuntimeError as error:  # many lines, of which the first names no file
-            path = gen_path if name.startswith("gen") else dis_path
-            detail = " ".join(str(error).split())
-            raise ValueError(f"{path} does not fit the networks: {detail}") from None
-
-
 def _generator_sizes(state: StateDict, path: Path) -> dict[str, Any]:
     """Return arguments of `AdaINGenerator`, as the shapes of the original's tensors tell them."""
     dim, in_channels = leading_sides(state, "enc_content.model.0.conv.weight", path)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from munit_pl.adversarial import Part, plain
 from munit_pl.discriminator import MultiScaleDiscriminator
-from munit_pl.formats.nvlabs import load_states
 from munit_pl.formats.nvlabs_unit import read_unit_checkpoint
 from munit_pl.layers import at_least_one
 from munit_pl.losses import GanLoss, adversarial_loss
@@ -116,7 +115,8 @@ class UNITModule(PerceptualModule):
         paths = [None if path is None else Path(path) for path in (dis_path, config_path)]
         arguments, states = read_unit_checkpoint(Path(gen_path), *paths)
         module = cls(**arguments)
-        load_states(module, states, gen_path, dis_path)
+        for name, state in states.items():
+            module.get_submodule(name).load_state_dict(state)
         return module
 
     def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:
