@@ -29,8 +29,8 @@ def convolve(conv: nn.Conv2d, x: Tensor, bias: Tensor | None) -> Tensor:
 def conv_by_fours(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return ``F.conv2d(x, weight, bias)``, computing four neighbouring pixels as four channels.
 
-    The kernel is laid into one a pixel larger, once for each pixel of a square of four, and moves in
-    steps of two. That takes a little more arithmetic, and fills vectors that hold output channels.
+    The kernel is laid into one a pixel larger, once for each pixel of a square of four, and moves
+    in steps of two. That takes a little more arithmetic, but fills vectors of output channels.
 
     Args:
         x: Features, ``(N, C, H, W)``.
@@ -42,7 +42,7 @@ def conv_by_fours(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """
     out_dim, in_dim, side, _ = weight.shape
     shifted = [F.pad(weight, (j, 1 - j, i, 1 - i)) for i in (0, 1) for j in (0, 1)]
-    kernels = torch.stack(shifted, 1).view(4 * out_dim, in_dim, side + 1, side + 1)
+    kernels = torch.stack(shifted, 1).reshape(4 * out_dim, in_dim, side + 1, side + 1)
     biases = None if bias is None else bias.repeat_interleave(4)
     return F.pixel_shuffle(F.conv2d(x, kernels, biases, 2), 2)
 

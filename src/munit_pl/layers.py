@@ -1,6 +1,6 @@
 """Blocks that the networks are made of; nothing here knows of MUNIT."""
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -109,7 +109,7 @@ class ConvBlock(nn.Module):
         super().__init__()
         one_of("padding_mode", padding_mode, PaddingMode)
         conv = nn.Conv2d(in_dim, out_dim, kernel_size, stride, padding, padding_mode=padding_mode)
-        self.conv = spectral_norm(conv) if norm == "spectral" else conv
+        self.conv: nn.Conv2d = cast(nn.Conv2d, spectral_norm(conv)) if norm == "spectral" else conv
         self.norm = make_norm(norm, out_dim)
         self.activation = make_activation(activation)
 

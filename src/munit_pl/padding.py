@@ -1,5 +1,6 @@
 """Padding of feature maps with pixels of their own."""
 
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import torch
@@ -32,15 +33,26 @@ def pad(x: Tensor, n: int, mode: PaddingMode) -> Tensor:
     """
     if mode == "zeros":
         return F.pad(x, (n, n, n, n))
-    # Compilers fuse PyTorch's kernels with what follows, and make their gradients of other ones. A
-    # refusal of a map that is too small is theirs too.
-    if torch.compiler.is_compiling() or min(x.shape[2:]) <= n:
+    # Compilers fuse PyTorch's kernels with what follows, and make their gradients of other ones;
+    # but of replication, not on the CPU (torch 2.15).
+    if torch.compiler.is_compiling():
+        return F.pad(x, (n, n, n, n), mode) if mode == "reflect" else _replicated(x, n)
+    if min(x.shape[2:]) <= n:  # to be refused, where it is too small
         return F.pad(x, (n, n, n, n), mode)
     large = x.device.type == "cpu" and x.numel() >= LARGE
     if not large and not torch.are_deterministic_algorithms_enabled():
-        with torch.autocast(x.device.type, enabled=False):
+        # Only known devices have an autocast to be turned off: the meta device has none.
+        known = torch.amp.is_autocast_available(x.device.type)
+        with torch.autocast(x.device.type, enabled=False) if known else nullcontext():
             return F.pad(x, (n, n, n, n), mode)
     return _Pad.apply(x, n, mode == "reflect")
+
+
+def _replicated(x: Tensor, n: int) -> Tensor:
+    for dim in (ROWS, COLUMNS):
+        first, last = x.narrow(dim, 0, 1), x.narrow(dim, x.shape[dim] - 1, 1)
+        x = torch.cat((*[first] * n, x, *[last] * n), dim)
+    return x
 
 
 class _Pad(torch.autograd.Function):
