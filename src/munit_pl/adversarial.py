@@ -137,11 +137,7 @@ class AdversarialModule(DomainPair, LightningModule):
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._logging = (self.trainer.global_step + 1) % every == 0
         self._seed_global_generators()
-        parts = self._split(batch)
-        updates = {"dis": self._update_discriminators, "gen": self._update_generators}
-        order = ("gen", "dis") if self.generators_first else ("dis", "gen")
-        with keep_finite(self.buffers()):
-            terms = {player: updates[player](parts) for player in order}
+        terms, parts = self.iterate(batch)
         if self._logging:  # after both: Lightning forgets what is logged before a counted step
             for player, optimizer in zip(("dis", "gen"), self.trainer.optimizers, strict=True):
                 self._log_update(player, terms[player], optimizer)
@@ -149,9 +145,22 @@ class AdversarialModule(DomainPair, LightningModule):
         for config in self.trainer.lr_scheduler_configs:
             cast(Any, config.scheduler).step()  # no plateau schedule
 
+    def iterate(self, batch: Images) -> tuple[dict[str, list[Terms]], list[Part]]:
+        """Make both updates; return each player's terms, part by part, and the parts."""
+        parts = self._split(batch)
+        updates = {"dis": self._update_discriminators, "gen": self._update_generators}
+        order = ("gen", "dis") if self.generators_first else ("dis", "gen")
+        with keep_finite(self.buffers()):
+            terms = {player: updates[player](parts) for player in order}
+        return terms, parts
+
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Measure a gradient that the precision plugin has unscaled; clip it, or skip the step."""
+        """Prepare the step of a gradient that the precision plugin has unscaled."""
         player = "gen" if optimizer is self.trainer.optimizers[1] else "dis"
+        self.prepare_step(player, optimizer)
+
+    def prepare_step(self, player: str, optimizer: Optimizer) -> Tensor:
+        """Clip a player's gradient, or have the step skipped; return the gradient's norm."""
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
         self._norms[player] = norm
@@ -160,6 +169,7 @@ class AdversarialModule(DomainPair, LightningModule):
         clip_norm = self.hparams["clip_norm"]
         if clip_norm is not None:
             clip_grads_with_norm_(parameters, clip_norm, norm)
+        return norm
 
     def validation_step(self, batch: Images, batch_idx: int) -> None:
         """Log the generators' terms on images that are not trained on."""
@@ -171,13 +181,13 @@ class AdversarialModule(DomainPair, LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return one Adam for both discriminators and one for both generators.
 
-        On CUDA they are fused unless something speaks against it: to skip a step of any other, the
-        host has to wait for the device in each iteration.
+        They are fused unless something speaks against it: one pass over memory, and on CUDA, to
+        skip a step of any other, the host would have to wait for the device in each iteration.
         """
         arguments = self.adam | self.hparams["optimizer"]
         if arguments.get("fused") is None and not arguments.get("foreach"):
-            on_cuda = all(parameter.is_cuda for parameter in self.parameters())
-            arguments["fused"] = (on_cuda and self._scaler is None) or None
+            able = all(parameter.device.type in ("cuda", "cpu") for parameter in self.parameters())
+            arguments["fused"] = (able and self._scaler is None) or None
         pairs = (self.dis_a, self.dis_b), (self.gen_a, self.gen_b)
         optimizers = [Adam([*a.parameters(), *b.parameters()], **arguments) for a, b in pairs]
         return optimizers, [self.make_scheduler(optimizer) for optimizer in optimizers]
@@ -250,12 +260,14 @@ class AdversarialModule(DomainPair, LightningModule):
 
     @property
     def _scaler(self) -> torch.amp.GradScaler | None:
-        return getattr(self.trainer.precision_plugin, "scaler", None)
+        plugin = getattr(self._trainer, "precision_plugin", None)  # no trainer: settings are tried
+        return getattr(plugin, "scaler", None)
 
     def _update_discriminators(self, parts: Sequence[Part]) -> list[Terms]:
         optimizer = self.trainer.optimizers[0]
         optimizer.zero_grad()
         terms = [self._backward(self.discriminator_terms(part), part) for part in parts]
+        self._average_gradients(optimizer)
         self._step_discriminators(optimizer)
         return terms
 
@@ -281,8 +293,18 @@ class AdversarialModule(DomainPair, LightningModule):
         optimizer.zero_grad()
         with self.toggled_optimizer(optimizer):  # no gradients for the discriminators' weights
             terms = [self._backward(self.generator_terms(part), part) for part in parts]
+        self._average_gradients(optimizer)
         counted.step()
         return terms
+
+    def _average_gradients(self, optimizer: Optimizer) -> None:
+        """Average an update's gradients over all processes, unless that has been done by now.
+
+        Most strategies do it in the backward pass, some leave it to be called here.
+        """
+        average = getattr(self.trainer.strategy, "average_gradients", None)
+        if average is not None:
+            average(optimizer)
 
     def _backward(self, terms: Terms, part: Part) -> Terms:
         """Add one part's share to the gradient and return its share of the terms."""

@@ -1,18 +1,19 @@
 import json
 import os
 import warnings
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from types import SimpleNamespace
 
 import pytest
 from lightning.pytorch import Trainer
 from PIL import Image
+from ranks import in_two_processes
+from torch import distributed
 
 from munit_pl import MUNITModule, UnpairedDataModule
 from munit_pl.callbacks import bad_files
 from munit_pl.callbacks.bad_files import BadFilesLog, append_to_list
 from munit_pl.callbacks.checkpoints import Checkpoints
+from munit_pl.callbacks.stopping import GracefulStop, RunStopped
 from munit_pl.data.bad_files import BadFile, BadFiles
 from munit_pl.data.unpaired import sample_at
 
@@ -167,53 +168,68 @@ def test_a_run_killed_before_it_saved_lists_nothing_twice(tmp_path):
     assert len(listed(tmp_path)) == 1
 
 
-class Meeting:
-    """What two processes exchange, between threads."""
+def met_by(rank, folder):
+    """What one of two processes counts that both met a file, and the second one of its own."""
+    distributed.init_process_group("gloo")
+    run = Run(rank, 2)
+    callback, _ = start(folder, run)
+    met = BadFile("same.png", "a", "is torn", position=rank)
+    own = BadFile(f"{rank}.png", "a", "is torn", position=rank)
+    run.iterate(callback, [own, met] if rank else [met], substituted=1 + rank)
+    run.iterate(callback)
+    run.iterate(callback, [BadFile("late.png", "b", "is torn")] if rank else [])
+    counted = callback.state_dict()["substituted"]  # before the iteration after
+    run.iterate(callback)
+    return run.logged, counted, len(run.datamodule.bad_files.found)
 
-    def __init__(self):
-        self.barrier, self.slots = Barrier(2, timeout=60), {}
 
-    def exchange(self, rank, value):
-        self.slots[rank] = value
-        self.barrier.wait()
-        values = [self.slots[0], self.slots[1]]
-        self.barrier.wait()
-        return values
+def test_all_processes_count_what_any_of_them_met_in_the_same_iteration(tmp_path):
+    outcomes = in_two_processes(met_by, tmp_path, tmp_path)
+    logged = [(step, "data/" + name, n) for step in (2, 4) for name, n in counts(step).items()]
+    assert outcomes == [(logged, 3, 3)] * 2
+    assert sorted((entry[0], entry[-1]) for entry in listed(tmp_path)) == [
+        ("1.png", 1),
+        ("late.png", 3),
+        ("same.png", 1),
+    ]
 
 
-def test_all_processes_count_what_any_of_them_met(tmp_path, monkeypatch):
-    meeting, rank_of = Meeting(), {}
+def counts(step):
+    return {"bad_files": 2 if step == 2 else 3, "substituted": 3}
 
-    class Agreed:
-        def __init__(self, trainer):
-            self.rank = rank_of[id(trainer)]
 
-        def maximum(self, value):
-            return max(meeting.exchange(self.rank, value))
+def too_many_together(rank, folder):
+    """Neither process alone has met too many files, and the next batch would find that they are."""
+    distributed.init_process_group("gloo")
+    run = Run(rank, 2)
+    run.max_steps = 100
+    run.callbacks = []
+    run.strategy = SimpleNamespace(launcher=None)
+    run.fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace())
+    callback, _ = start(folder, run)
+    stop = GracefulStop()
+    stop.on_train_start(run, run)
+    files = [bad(i) for i in range(6 * rank, 6 * rank + 6)]
+    run.datamodule.bad_files.add(files)
+    alone = run.datamodule.bad_files.trouble
+    callback.on_train_batch_start(run, run)
+    stop.on_train_batch_start(run, run)
+    run.global_step = 1
+    callback.on_train_batch_end(run, run)
+    try:
+        stop.on_train_batch_end(run)
+    except RunStopped as stopped:
+        return alone is None, stopped.code, str(stopped)
+    return None
 
-    monkeypatch.setattr(bad_files, "Agreement", Agreed)
 
-    def gather(everyone, own):
-        rank = int(own[0][0].position) if own[0] else 0
-        everyone[:] = meeting.exchange(rank, own)
-
-    monkeypatch.setattr(bad_files.distributed, "all_gather_object", gather)
-
-    def work(rank):
-        run = Run(rank, 2)
-        rank_of[id(run)] = rank
-        callback, _ = start(tmp_path, run)
-        met = BadFile("same.png", "a", "is torn", position=rank)
-        own = BadFile(f"{rank}.png", "a", "is torn", position=rank)
-        run.iterate(callback, [own, met] if rank else [met], substituted=1 + rank)
-        run.iterate(callback)
-        return run.logged, callback.state_dict()["substituted"]
-
-    with ThreadPoolExecutor(2) as threads:
-        outcomes = [task.result() for task in [threads.submit(work, rank) for rank in (0, 1)]]
-    assert outcomes == [([(2, "data/bad_files", 2), (2, "data/substituted", 3)], 3)] * 2
-    assert {entry[0] for entry in listed(tmp_path)} == {"same.png", "1.png"}
-    assert len(listed(tmp_path)) == 2
+def test_files_that_are_too_many_only_together_end_the_run_in_that_iteration(tmp_path):
+    outcomes = in_two_processes(too_many_together, tmp_path, tmp_path)
+    for alone_is_fine, code, message in outcomes:
+        assert alone_is_fine
+        assert code == 65
+        assert "12 of 1000 images cannot be used" in message
+        assert "stopped after iteration 1" in message
 
 
 # Warnings

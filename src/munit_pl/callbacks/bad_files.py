@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import distributed
 
-from munit_pl.callbacks.agreement import Agreement
+from munit_pl.callbacks.agreement import Agreement, agreement_of
 from munit_pl.data.bad_files import BadFile, BadFiles
 from munit_pl.data.two_domains import TwoDomains
 
@@ -37,6 +37,7 @@ class BadFilesLog(Callback):
         self._found: list[BadFile] = []
         self._untold: list[BadFile] = []
         self._told_at: float | None = None
+        self._news: News = [], 0
         self._agreement: Agreement | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -46,19 +47,28 @@ class BadFilesLog(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count on from what a checkpoint knew, and list what was found before training."""
         _ledger(trainer).restore(self._found)
-        self._agreement = Agreement(trainer)
-        self._write(trainer, self._found)
-        self._share(trainer)
+        self._agreement = agreement_of(trainer)
+        self._agreement.join("news", lambda: self._count_news(trainer))
+        self._write(self._found, trainer.global_step + 1, trainer)
+        self._share(trainer, trainer.global_step + 1)
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, *_: object
-    ) -> None:
-        """Count and list what was passed over for this batch, before anything is saved after it."""
-        self._share(trainer)
-        self._tell(_SECONDS_BETWEEN_WARNINGS)
+    def on_train_batch_start(self, *_: object) -> None:
+        """Let the other processes know whether there is news."""
+        assert self._agreement is not None
+        self._agreement.begin()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
-        """Log the counts in the iterations that are written down."""
+        """Count and list what was passed over for this batch, before anything is saved after it.
+
+        The counts are logged in the iterations that are written down.
+        """
+        assert self._agreement is not None
+        if self._agreement.maximum("news"):
+            self._share(trainer, trainer.global_step)
+            # With this news it may be too many, and the run's end, which all must know by now.
+            self._agreement.begin()
+            self._agreement.finish()
+        self._tell(_SECONDS_BETWEEN_WARNINGS)
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             pl_module.log("data/bad_files", float(_ledger(trainer).count))
             pl_module.log("data/substituted", float(self._substituted))
@@ -76,13 +86,16 @@ class BadFilesLog(Callback):
         self._substituted = state_dict["substituted"]
         self._found = [BadFile(*bad) for bad in state_dict["found"]]
 
-    def _share(self, trainer: Trainer) -> None:
+    def _count_news(self, trainer: Trainer) -> int:
+        files, substituted = _ledger(trainer).take_news()
+        self._news = self._news[0] + files, self._news[1] + substituted
+        return len(self._news[0]) + self._news[1]
+
+    def _share(self, trainer: Trainer, iteration: int) -> None:
         """Bring together what is new in any process."""
         ledger = _ledger(trainer)
-        files, substituted = own = ledger.take_news()
-        assert self._agreement is not None
-        if not self._agreement.maximum(len(files) + substituted):
-            return
+        self._count_news(trainer)
+        own, self._news = self._news, ([], 0)
         for others, replaced in _gathered(own, trainer.world_size):
             self._substituted += replaced
             ledger.add(others)
@@ -91,14 +104,14 @@ class BadFilesLog(Callback):
         new = [bad for place, bad in ledger.found.items() if place not in known]
         self._found += new
         self._untold += new
-        self._write(trainer, new)
+        self._write(new, iteration, trainer)
 
-    def _write(self, trainer: Trainer, files: Sequence[BadFile]) -> None:
+    def _write(self, files: Sequence[BadFile], iteration: int, trainer: Trainer) -> None:
         """Add files to the list; a run does not end because that fails."""
         if not files or not trainer.is_global_zero:
             return
         try:
-            append_to_list(self.list_file, files, trainer.global_step + 1)
+            append_to_list(self.list_file, files, iteration)
         except OSError as error:
             rank_zero_warn(f"cannot list bad files: {error}")
 

@@ -13,7 +13,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from tqdm import tqdm
 
-from munit_pl.callbacks.agreement import Agreement
+from munit_pl.callbacks.agreement import Agreement, agreement_of
 from munit_pl.callbacks.checkpoint_files import (
     SCHEMA,
     check_schema,
@@ -91,12 +91,20 @@ class Checkpoints(Checkpoint):
         if self.best is not None and not trainer.enable_validation:
             raise ValueError(f"monitor is {self.best.monitor}, but the run has no validation")
         _validate_if_due(trainer)
-        self._agreement = Agreement(trainer) if self.every_n_minutes is not None else None
         self._saved_at = time.monotonic()
+        if self.every_n_minutes is not None:
+            self._agreement = agreement_of(trainer)
+            self._agreement.join("time", lambda: self._is_time(trainer))
+
+    def on_train_batch_start(self, *_: object) -> None:
+        """Let the other processes know whether it is time to save."""
+        if self._agreement is not None:
+            self._agreement.begin()
 
     def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
         """Save every ``every_n_steps`` iterations and every ``every_n_minutes`` minutes."""
-        if trainer.global_step % self.every_n_steps == 0 or self._is_time(trainer):
+        is_time = self._agreement is not None and self._agreement.maximum("time")
+        if trainer.global_step % self.every_n_steps == 0 or is_time:
             self.save(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -166,11 +174,10 @@ class Checkpoints(Checkpoint):
                 f"the run goes on under other conditions: {', '.join(changes)}", stacklevel=2
             )
 
-    def _is_time(self, trainer: Trainer) -> bool:
-        if self._agreement is None or self.every_n_minutes is None:
-            return False
+    def _is_time(self, trainer: Trainer) -> int:
+        assert self.every_n_minutes is not None
         over = time.monotonic() - self._saved_at >= 60 * self.every_n_minutes
-        return bool(self._agreement.maximum(int(over and trainer.is_global_zero)))
+        return int(over and trainer.is_global_zero)
 
     def _monitored(self, trainer: Trainer) -> float:
         if self.best is None:

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from tqdm import tqdm
 
-from munit_pl.callbacks.agreement import Agreement
+from munit_pl.callbacks.agreement import Agreement, agreement_of
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.data.bad_files import Trouble
 
@@ -43,8 +43,9 @@ class GracefulStop(Checkpoint):
 
     SIGTERM, SIGINT (Ctrl-C) and SIGUSR1 (what SLURM can send ahead of a time limit) are such
     requests; a second Ctrl-C ends the process at once, and touches no file. All processes agree
-    after each iteration, so it does not matter which of them got a signal, or when. Then every
-    `Checkpoints` saves, and `RunStopped` is raised in all processes.
+    after each iteration, so it does not matter which of them got a signal, or when: of several,
+    they end after the next iteration if it came during one. Then every `Checkpoints` saves, and
+    `RunStopped` is raised in all processes.
 
     It counts as one of Lightning's checkpoint callbacks so that it comes after all others.
     """
@@ -65,18 +66,21 @@ class GracefulStop(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the signals, and meet the other processes."""
         self._take_signals(trainer)
-        self._agreement = Agreement(trainer)
+        self._agreement = agreement_of(trainer)
+        self._agreement.join("stop", lambda: own.code if (own := self._asked(trainer)) else 0)
+
+    def on_train_batch_start(self, *_: object) -> None:
+        """Let the other processes know what was asked for."""
+        assert self._agreement is not None
+        self._agreement.begin()
 
     def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
         """Agree whether to go on; if not, save and raise `RunStopped`."""
-        if trainer.global_step == trainer.max_steps:  # what lies ahead does not matter any more
-            return
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        own = self._request or getattr(datamodule, "trouble", None)
         assert self._agreement is not None
-        code = self._agreement.maximum(own.code if own else 0)
-        if not code:
+        code = self._agreement.maximum("stop")
+        if not code or trainer.global_step == trainer.max_steps:  # then nothing lies ahead
             return
+        own = self._asked(trainer)
         launcher = trainer.strategy.launcher
         if isinstance(launcher, _SubprocessScriptLauncher):
             # It would kill this process as soon as one that it started has left with a status.
@@ -89,6 +93,10 @@ class GracefulStop(Checkpoint):
         if own and own.code == code:
             tqdm.write(message, file=sys.stderr)
         raise RunStopped(code, message)
+
+    def _asked(self, trainer: Trainer) -> Trouble | None:
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        return self._request or getattr(datamodule, "trouble", None)
 
     def _take_signals(self, trainer: Trainer) -> None:
         """Replace Lightning's handlers, which call collectives and so hang where processes differ.
