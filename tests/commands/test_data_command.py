@@ -219,3 +219,51 @@ def test_what_is_not_there_to_unpack_is_wrong_usage(tmp_path, capsys, archive, f
         main(["unpack", str(tmp_path / archive), str(tmp_path / folder)])
     assert error.value.code == 2
     assert capsys.readouterr().err.startswith("munit-data: there is no ")
+
+
+# Preparing
+
+
+def prepare(*arguments):
+    return main(["prepare", *map(str, arguments), "--workers", "0"])
+
+
+def test_a_prepared_copy_passes_the_check(data, tmp_path, capsys):
+    (data / "trainA" / "bad.jpg").write_bytes(b"hello")
+    Image.new("RGBA", (16, 16), (9, 9, 9, 0)).save(data / "trainB" / "clear.png")
+    assert prepare(data, tmp_path / "out", "--size", "12") == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("skipped: 'trainA/bad.jpg' starts as none of JPEG")
+    assert "laid on white: 1 transparent images" in out
+    assert out.endswith(f"8 images in {str(tmp_path / 'out')!r}; 1 files were skipped\n")
+    assert err == ""
+    assert check(tmp_path / "out", "--resize", "12", "--crop", "12", "12") == 0
+    table = capsys.readouterr().out
+    assert cells(table, "images") == [3, 3, 1, 1]
+    assert cells(table, "most") == [12, 12, 12, 12]
+
+
+def test_preparing_twice_says_what_was_there(data, tmp_path, capsys):
+    prepare(data, tmp_path / "out")
+    assert prepare(data, tmp_path / "out") == 0
+    assert "7 images in " in (said := capsys.readouterr().out)
+    assert ", 7 of them there already; 0 files were skipped\n" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--size", "0"], "--size is 0, but must be at least 1"),
+        (["--workers", "-1"], "--workers is -1, but must not be negative"),
+    ],
+)
+def test_impossible_options_of_prepare_are_refused(data, tmp_path, capsys, options, message):
+    with pytest.raises(SystemExit, match="2"):
+        main(["prepare", str(data), str(tmp_path / "out"), *options])
+    assert capsys.readouterr().err == f"munit-data: {message}\n"
+
+
+def test_nothing_is_prepared_from_nothing(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        prepare(tmp_path / "none", tmp_path / "out")
+    assert "there is no folder" in capsys.readouterr().err

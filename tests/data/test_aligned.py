@@ -7,7 +7,7 @@ from PIL import Image
 
 from munit_pl import AlignedDataModule
 from munit_pl.data.datamodule import TwoDomains
-from munit_pl.data.images import to_uint8
+from munit_pl.data.images import from_uint8, to_uint8
 from munit_pl.data.unpaired import sample_at
 
 HEIGHT, WIDTH = 12, 10  # of a half
@@ -41,7 +41,7 @@ def batches(datamodule, n=3, **run):
     there = {"global_step": 0, "world_size": 1, "global_rank": 0}
     datamodule.trainer = SimpleNamespace(**there | run)
     loader = iter(datamodule.train_dataloader())
-    return [next(loader) for _ in range(n)]
+    return [tuple(map(from_uint8, next(loader))) for _ in range(n)]
 
 
 def passes(datamodule, n):
@@ -103,7 +103,7 @@ def test_reversed_the_right_half_is_domain_a(make):
 @pytest.mark.parametrize("paired", [True, False])
 def test_test_pairs_are_read_in_order_from_the_centre(make, paired):
     datamodule = make(batch_size=2, paired=paired)
-    read = list(datamodule.val_dataloader())
+    read = [tuple(map(from_uint8, batch)) for batch in datamodule.val_dataloader()]
     assert [places(x_a)[1] for x_a, _ in read] == [[100, 102], [104]]
     assert [places(x_b)[1] for _, x_b in read] == [[101, 103], [105]]
     for x in (x for batch in read for x in batch):

@@ -4,10 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule, Trainer
 from number_domains import UNDECODABLE, Numbers
 from PIL import Image
 
 from munit_pl import AlignedDataModule, DrawnDataModule, UnpairedDataModule
+from munit_pl.data.images import from_uint8
 from munit_pl.data.loading import PairLoader
 from munit_pl.data.two_domains import TwoDomains
 from munit_pl.exits import ExitCode
@@ -135,6 +137,63 @@ def test_only_workers_are_waited_for_and_watched(workers):
     assert isinstance(loader, PairLoader)
     assert loader.timeout == (300 if workers else 0)
     assert len(datamodule.watches) == bool(workers)
+
+
+# Bytes
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-true", "bf16-mixed"])
+def test_bytes_become_floats_of_the_trainers_precision(root, precision):
+    """What a batch of floats would be: Lightning converts those before this."""
+    datamodule = unpaired(root, batch_size=2)
+    ((x_a, x_b),) = batches(datamodule, 1)
+    assert (x_a.dtype, x_b.dtype) == (torch.uint8, torch.uint8)
+    plugin = Trainer(accelerator="cpu", precision=precision, logger=False).precision_plugin
+    datamodule.trainer.precision_plugin = plugin
+    floats = datamodule.on_after_batch_transfer((x_a, x_b), 0)
+    expected = plugin.convert_input((from_uint8(x_a), from_uint8(x_b)))
+    for x, y in zip(floats, expected, strict=True):
+        assert x.dtype == (torch.bfloat16 if precision == "bf16-true" else torch.float32)
+        assert torch.equal(x, y)
+
+
+@pytest.mark.parametrize("kind", ["unpaired", "drawn"])
+def test_a_module_gets_floats_whatever_the_loader_hands_over(root, tmp_path, kind):
+    seen = []
+
+    class Looking(LightningModule):
+        def training_step(self, batch, _):
+            seen.append([x.dtype for x in batch])
+
+        def validation_step(self, batch, _):
+            seen.append([x.dtype for x in batch])
+            assert all(-1 <= x.min() < 0 < x.max() <= 1 for x in batch)
+
+        def configure_optimizers(self):
+            return None
+
+    data = unpaired(root) if kind == "unpaired" else DrawnDataModule((16, 16), length=2)
+    trainer = Trainer(
+        default_root_dir=tmp_path,
+        accelerator="cpu",
+        max_steps=2,
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(Looking(), data)
+    assert len(seen) >= 4
+    assert all(dtypes == [torch.float32] * 2 for dtypes in seen)
+
+
+def test_loaders_hand_over_what_the_domains_load(root):
+    datamodule = unpaired(root)
+    read = list(datamodule.val_dataloader())
+    for number, domain in enumerate(datamodule.domains["test"]):
+        for i, batch in enumerate(read):
+            assert torch.equal(from_uint8(batch[number][0]), domain.load(i, None))
 
 
 # Pictures beside the stream

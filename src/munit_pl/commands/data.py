@@ -1,4 +1,4 @@
-"""``munit-data``: look at a data set before a run; unpack archives safely."""
+"""``munit-data``: look at a data set before a run; resize it; unpack archives safely."""
 
 import argparse
 import io
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from munit_pl.commands import preparing
 from munit_pl.commands.inputs import InputError
 from munit_pl.data.archives import extract
 from munit_pl.data.folder import MAX_ASPECT, ImageFolder
@@ -30,16 +31,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The command line, ``sys.argv`` unless given.
 
     Returns:
-        The exit status. Of ``check``: 1 if something would stop a run. Of ``unpack``: 1 if the
-        archive was not unpacked. 2 for wrong usage and folders that are not there, 130 if the user
-        stopped it.
+        The exit status. Of ``check``: 1 if something would stop a run. Of ``prepare``: 1 if the
+        copy could not be written. Of ``unpack``: 1 if the archive was not unpacked. 2 for wrong
+        usage and folders that are not there, 130 if the user stopped it.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be of any bytes
         sys.stdout.reconfigure(errors="backslashreplace")
     parser = _parser()
     options = parser.parse_args(argv)
     try:
-        return _check(options) if options.command == "check" else _unpack(options)
+        return _COMMANDS[options.command](options)
     except InputError as error:
         parser.exit(2, f"munit-data: {error}\n")
     except KeyboardInterrupt:
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "munit-data", description="Look at a data set; unpack archives."
+        "munit-data", description="Look at a data set; resize it; unpack archives."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser(
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", type=Path, metavar="FILE", help="write all that is found")
     workers = min(8, os.cpu_count() or 1)
     check.add_argument("--workers", type=int, default=workers, metavar="N", help="processes")
+    preparing.add_parser(commands)
     unpack = commands.add_parser(
         "unpack",
         help="unpack an archive from a stranger",
@@ -217,6 +219,9 @@ def _conclusion(verdict: Verdict) -> str:
         if part
     ]
     return "\n".join([*lines, "" if verdict.stops else "\nNothing stops a run."])
+
+
+_COMMANDS = {"check": _check, "prepare": preparing.run, "unpack": _unpack}
 
 
 if __name__ == "__main__":

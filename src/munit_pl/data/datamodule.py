@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
+from munit_pl.data.cache import keep_in_memory
 from munit_pl.data.drawn import DrawnShoes
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.identity import compare_files
@@ -41,6 +43,8 @@ class UnpairedDataModule(TwoDomains):
         max_bad_fraction: Share of a domain's files that may be unusable.
         timeout: Seconds to wait for a batch of stuck workers; 0 waits for ever.
         allow_same_domain: Both domains may be the same images.
+        cache: "memory" keeps resized images, as far as there is room, for all processes of a run on
+            a machine; a file is decoded once and not looked at again. None decodes it each time.
 
     Raises:
         FileNotFoundError: If a folder or list is missing.
@@ -69,6 +73,7 @@ class UnpairedDataModule(TwoDomains):
         max_bad_fraction: float = 0.01,
         timeout: float = 300,
         allow_same_domain: bool = False,
+        cache: Literal["memory"] | None = None,
     ) -> None:
         height, width = crop
         super().__init__(
@@ -93,6 +98,10 @@ class UnpairedDataModule(TwoDomains):
         self.background: Colour = (red, green, blue)
         self.max_images = max_images
         self.allow_same_domain = allow_same_domain
+        if cache not in ("memory", None):
+            raise ValueError(f"cache is {cache!r}, but must be 'memory' or None")
+        self.cache = cache
+        self._kept = False
 
     def make_domains(self, split: Split) -> tuple[ImageFolder, ImageFolder]:
         """List both domains' images of a split and pass over those that cannot hold the crop."""
@@ -109,6 +118,14 @@ class UnpairedDataModule(TwoDomains):
                     f"the {split} images of domains a and b",
                     "name two folders of different images, or set allow_same_domain to true",
                 )
+
+    def batch_domains(self, split: Split) -> tuple[Domain, Domain]:
+        """Return a split's domains; if asked for, those of both splits keep images from then on."""
+        if self.cache == "memory" and not self._kept:
+            folders = (folder for pair in self.domains.values() for folder in pair)
+            keep_in_memory([folder for folder in folders if isinstance(folder, ImageFolder)])
+            self._kept = True
+        return super().batch_domains(split)
 
     def _make_domain(self, split: Split, domain: DomainName) -> ImageFolder:
         name = f"{split}_{domain}"

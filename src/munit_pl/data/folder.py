@@ -2,20 +2,34 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from munit_pl.data.images import MODES, Colour, read_image, read_size, to_tensor
+from munit_pl.data.images import (
+    MODES,
+    Colour,
+    from_uint8,
+    read_image,
+    read_reduced,
+    read_size,
+    to_pixels,
+)
 
 Half = Literal["left", "right"]
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 MAX_ASPECT = 8  # resized to 256, an image of 4000x3 would become one of 87 million pixels
 MAX_CROPS = 10
+BLANK = 2  # grey levels: with fewer in each channel an image is of one colour
+
+
+# So many times the resized image are left of a JPEG that is decoded at a fraction of its size, for
+# resizing to average over: what was not averaged would show as jagged lines.
+_REDUCED_TO = 2
 
 
 class BlankCrop(ValueError):
@@ -25,8 +39,21 @@ class BlankCrop(ValueError):
     """
 
 
+class Cache(Protocol):
+    """Where resized images are kept, whole, by their indices."""
+
+    def get(self, index: int) -> Image.Image | None:
+        """Return what was kept, or None."""
+
+    def put(self, index: int, image: Image.Image) -> None:
+        """Keep an image, if there is room."""
+
+
 class ImageFolder:
     """One domain's image files, loaded as tensors ``(channels, height, width)`` in [-1, 1].
+
+    A JPEG of at least four times the resized height and width is decoded at a fraction of its size,
+    which alters the resized image by less than one of 255 levels on average.
 
     Args:
         files: The images' paths.
@@ -44,6 +71,7 @@ class ImageFolder:
 
     Attributes:
         files: The files in use.
+        cache: Keeps resized images, none to begin with. Halves are not kept.
         bad: Those passed over, the ones of `check_sizes` too, with what is wrong with each: file
             and reason make a sentence. Nothing that was listed is missing if ``max_images`` cuts
             the list, so there it starts empty.
@@ -87,6 +115,7 @@ class ImageFolder:
         self.flip = flip
         self.background = background
         self.half = half
+        self.cache: Cache | None = None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -109,19 +138,68 @@ class ImageFolder:
             ValueError: The image is smaller than the crop, too long to be resized, has no halves
                 of equal width, or its pixels are of a kind without a known range.
         """
+        return from_uint8(self.load_pixels(index, rng))
+
+    def load_pixels(self, index: int, rng: torch.Generator | None) -> Tensor:
+        """Load one image as `load` does, but as uint8 in [0, 255], of which `load` makes floats.
+
+        Args:
+            index: As of `load`.
+            rng: As of `load`.
+
+        Raises:
+            OSError: As `load` does.
+            ValueError: As `load` does.
+        """
+        if self.half is None:
+            used = self.whole(index)
+            judged = [used]
+        else:
+            used, judged = self._halved(index, rng)
+        size = used.height, used.width
+        if rng is None:
+            return to_pixels(used.crop(self._centre(size)))
+        box, mirrored = self._draw(self.files[index], size, judged, rng)
+        crop = used.crop(box)
+        return to_pixels(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else crop)
+
+    def whole(self, index: int) -> Image.Image:
+        """Return an image, resized but not cropped; not for halves.
+
+        Raises:
+            OSError: As `load` does.
+            ValueError: As `load` does.
+        """
+        image = self.cache.get(index) if self.cache is not None else None
+        if image is None:
+            image = self._read(self.files[index])
+            if self.cache is not None:
+                self.cache.put(index, image)
+        return image
+
+    def _read(self, path: Path) -> Image.Image:
+        shortest = None if self.resize is None else _REDUCED_TO * self.resize
+        decoded = read_reduced(path, self.channels, self.background, shortest)
+        height, width = self._fitted_of(path, decoded.size)
+        if decoded.image.size == (width, height):
+            return decoded.image
+        return decoded.image.resize((width, height), Image.Resampling.BILINEAR, decoded.box)
+
+    def _halved(
+        self, index: int, rng: torch.Generator | None
+    ) -> tuple[Image.Image, list[Image.Image]]:
+        """Return a half, resized, and what judges its crops: both halves, in colour.
+
+        Whatever the half's channels: a crop drawn again for one half alone would tear a pair apart.
+        """
         path = self.files[index]
         image = read_image(path, self.channels, self.background)
-        try:
-            size = self._fitted((image.height, image.width))
-        except ValueError as error:
-            raise ValueError(f"cannot use image {str(path)!r}: it {error}") from error
-        used = _part(image, self.half, size)
+        size = self._fitted_of(path, (image.height, image.width))
+        used = _half(image, self.half, size)
         if rng is None:
-            return to_tensor(used.crop(self._centre(size)))
-        judged = [used] if self.half is None else self._halves(path, image, size)
-        box, mirrored = self._draw(path, size, judged, rng)
-        crop = used.crop(box)
-        return to_tensor(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else crop)
+            return used, []
+        seen = image if self.channels == 3 else read_image(path, 3, self.background)
+        return used, [_half(seen, "left", size), _half(seen, "right", size)]
 
     def check_sizes(self) -> None:
         """Move images that cannot be used as they are from ``files`` to ``bad``.
@@ -157,6 +235,12 @@ class ImageFolder:
             return str(error)
         return None
 
+    def _fitted_of(self, path: Path, size: tuple[int, int]) -> tuple[int, int]:
+        try:
+            return self._fitted(size)
+        except ValueError as error:
+            raise ValueError(f"cannot use image {str(path)!r}: it {error}") from error
+
     def _fitted(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return the height and width after resizing what is used of an image of a size.
 
@@ -172,28 +256,19 @@ class ImageFolder:
         used = (height, width if self.half is None else width // 2)
         shown = f"is {_by(used)}" if self.half is None else f"has a {self.half} half of {_by(used)}"
         shown += " (height x width)"
-        if self.resize is not None and max(used) > MAX_ASPECT * min(used):
+        if self.resize is not None and is_too_long(used):
             raise ValueError(
                 f"{shown}, but one side may be {MAX_ASPECT} times the other at most for resizing: "
                 "cut or remove it"
             )
-        resized = self._resized(used)
-        if self.crop is not None and (resized[0] < self.crop[0] or resized[1] < self.crop[1]):
+        fitted = resized(used, self.resize)
+        if self.crop is not None and (fitted[0] < self.crop[0] or fitted[1] < self.crop[1]):
             raise ValueError(
-                f"{shown}{'' if resized == used else f', resized {_by(resized)}'}, and cannot hold "
+                f"{shown}{'' if fitted == used else f', resized {_by(fitted)}'}, and cannot hold "
                 f"the crop {_by(self.crop)}: set resize to {max(self.crop)} or more, choose a "
                 "smaller crop, or remove it"
             )
-        return resized
-
-    def _resized(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return the height and width after resizing, rounded as torchvision's resize does."""
-        if self.resize is None:
-            return size
-        height, width = size
-        if height <= width:
-            return self.resize, int(self.resize * width / height)
-        return int(self.resize * height / width), self.resize
+        return fitted
 
     def _centre(self, size: tuple[int, int]) -> Box:
         height, width = self.crop or size
@@ -210,36 +285,85 @@ class ImageFolder:
             down, along, side = torch.rand(3, generator=rng, dtype=torch.float64).tolist()
             top, left = int(down * (size[0] - height + 1)), int(along * (size[1] - width + 1))
             box = (left, top, left + width, top + height)
-            if not any(_is_blank(picture.crop(box)) for picture in judged):
+            if all(_shows(picture, box) for picture in judged):
                 return box, self.flip and side < 0.5
         raise BlankCrop(
             f"cannot use image {str(path)!r}: each of {MAX_CROPS} crops drawn is of one colour"
         )
 
-    def _halves(self, path: Path, image: Image.Image, size: tuple[int, int]) -> list[Image.Image]:
-        """Return both halves in colour: what judges crops for either half, whatever its channels.
 
-        A crop drawn again for one half alone would tear a pair apart.
-        """
-        seen = image if self.channels == 3 else read_image(path, 3, self.background)
-        return [_part(seen, "left", size), _part(seen, "right", size)]
+class Pixels:
+    """An image folder's images as uint8 tensors ``(channels, height, width)`` in [0, 255].
+
+    They are cropped and mirrored where they are decoded: what is cut off then need not be sent, and
+    a crop of one colour has to be known there, for another image to stand in.
+
+    Args:
+        images: The folder.
+    """
+
+    def __init__(self, images: ImageFolder) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def files(self) -> list[Path]:
+        """The files in use."""
+        return self.images.files
+
+    def load(self, index: int, rng: torch.Generator | None) -> Tensor:
+        """Load one image, as `ImageFolder.load_pixels` does."""
+        return self.images.load_pixels(index, rng)
 
 
-def _part(image: Image.Image, half: Half | None, size: tuple[int, int]) -> Image.Image:
-    """Return a half of an image, or all of it, resized to a height and width."""
-    if half is not None:
-        width = image.width // 2
-        left = width if half == "right" else 0
-        image = image.crop((left, 0, left + width, image.height))
+def _half(image: Image.Image, half: Half | None, size: tuple[int, int]) -> Image.Image:
+    """Return a half of an image, resized to a height and width."""
+    width = image.width // 2
+    left = width if half == "right" else 0
+    image = image.crop((left, 0, left + width, image.height))
     if (image.height, image.width) == size:
         return image
     return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
 
 
-def _is_blank(picture: Image.Image) -> bool:
-    """Return whether no channel shows more than two neighbouring ones of the 256 levels."""
-    lowest, highest = np.reshape(picture.getextrema(), (-1, 2)).T
-    return bool((highest - lowest <= 1).all())
+def _shows(picture: Image.Image, box: Box) -> bool:
+    """Return whether a part of a picture is more than one colour."""
+    left, top, right, bottom = box
+    middle = (top + bottom) // 2
+    # One row that shows something spares a look at all of them.
+    parts = ((left, middle, right, middle + 1), box)
+    return any(levels(picture.crop(part)) >= BLANK for part in parts)
+
+
+def levels(picture: Image.Image) -> int:
+    """Return how far the darkest and the brightest pixel lie apart, where a channel has most.
+
+    Returns:
+        Grey levels, 0 to 255, of an image of 8 bits a channel.
+    """
+    return int(np.ptp(np.reshape(picture.getextrema(), (-1, 2)), axis=1).max())
+
+
+def is_too_long(size: tuple[int, int]) -> bool:
+    """Return whether an image of a height and width is too long to be resized."""
+    return max(size) > MAX_ASPECT * min(size)
+
+
+def resized(size: tuple[int, int], shortest: int | None) -> tuple[int, int]:
+    """Return an image's height and width after resizing, rounded as torchvision's resize does.
+
+    Args:
+        size: Height and width.
+        shortest: Pixels of the shortest side afterwards; ``None`` keeps the size.
+    """
+    if shortest is None:
+        return size
+    height, width = size
+    if height <= width:
+        return shortest, int(shortest * width / height)
+    return int(shortest * height / width), shortest
 
 
 def _by(size: tuple[int, int]) -> str:

@@ -10,19 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from munit_pl.data.crashproof import run_all
-from munit_pl.data.folder import MAX_ASPECT
-from munit_pl.data.images import FORMATS, read_image
+from munit_pl.data.folder import BLANK, MAX_ASPECT, is_too_long, levels, resized
+from munit_pl.data.images import opened, orientation, read_image
 from munit_pl.data.listing import scan_folder
 
-BLANK = 2  # grey levels: with fewer in each channel an image is of one colour
-NEARLY_BLANK = 16
-
-_ORIENTATION = 0x0112  # EXIF tag
+NEARLY_BLANK = 16  # grey levels
 
 
 class Picture(NamedTuple):
@@ -67,15 +62,13 @@ class Use(NamedTuple):
 
         `ImageFolder` refuses the same sizes.
         """
-        height, width = size
-        shown = f"is {height}x{width} (height x width)"
-        if self.resize is not None:
-            if max(size) > MAX_ASPECT * min(size):
-                return f"{shown}, longer than {MAX_ASPECT}:1: cut or remove it"
-            height, width = (int(self.resize * side / min(size)) for side in size)
+        shown = f"is {size[0]}x{size[1]} (height x width)"
+        if self.resize is not None and is_too_long(size):
+            return f"{shown}, longer than {MAX_ASPECT}:1: cut or remove it"
+        height, width = resized(size, self.resize)
         if height < self.crop[0] or width < self.crop[1]:
-            resized = "" if self.resize is None else f", resized {height}x{width}"
-            return f"{shown}{resized}, smaller than the crop {self.crop[0]}x{self.crop[1]}"
+            then = "" if self.resize is None else f", resized {height}x{width}"
+            return f"{shown}{then}, smaller than the crop {self.crop[0]}x{self.crop[1]}"
         return None
 
 
@@ -134,7 +127,7 @@ class Inspection:
     @property
     def long(self) -> list[Path]:
         """Images of which one side is more than ``MAX_ASPECT`` times the other."""
-        return self.having(lambda picture: max(picture.size) > MAX_ASPECT * min(picture.size))
+        return self.having(lambda picture: is_too_long(picture.size))
 
     @property
     def kinds(self) -> Counter[str]:
@@ -209,22 +202,18 @@ def inspect_image(path: Path, halves: bool = False) -> Picture:
             )
         width //= 2
         parts = [image.crop((left, 0, left + width, height)) for left in (0, width)]
-    levels = min(np.ptp(np.reshape(part.getextrema(), (-1, 2)), axis=1).max() for part in parts)
     digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
-    return Picture((height, width), *_header(path), int(levels), digest)
+    return Picture((height, width), *_header(path), min(map(levels, parts)), digest)
 
 
 def _header(path: Path) -> tuple[str, bool, bool, bool]:
     """Return an image's kind, and whether it is rotated, transparent, of several frames."""
-    # By a file and not by its name, which Pillow would map: a file cut short then kills a process.
-    with path.open("rb") as file, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of broken metadata, which nobody uses
-        with Image.open(file, formats=FORMATS) as image:
+        with opened(path) as image:
             kind, transparent = f"{image.format} {image.mode}", image.has_transparency_data
-            rotated = frames = False
-            with suppress(Exception):  # of any kind, as for the metadata
-                rotated = 2 <= Image.Image.getexif(image).get(_ORIENTATION, 1) <= 8
-            with suppress(Exception):  # EOFError for a single frame
+            rotated, frames = 2 <= orientation(image) <= 8, False
+            with suppress(Exception):  # of any kind, as the metadata's; EOFError for one frame
                 image.seek(1)
                 frames = True
     return kind, rotated, transparent, frames

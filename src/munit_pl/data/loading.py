@@ -20,7 +20,7 @@ class Batch(NamedTuple):
     """What comes from a worker.
 
     Attributes:
-        x_a: Images of domain a, ``(N, C, H, W)`` in [-1, 1].
+        x_a: Images of domain a, ``(N, C, H, W)`` in [-1, 1], or uint8 in [0, 255].
         x_b: Images of domain b.
         passed_over: The files that could not be used.
         substituted: The samples that others took the place of.
@@ -70,6 +70,8 @@ def collate(samples: Sequence[Sample | Trouble]) -> Batch | Trouble:
 
 class PairLoader(DataLoader[Any]):
     """A `DataLoader` that yields pairs ``(x_a, x_b)``, each ``(N, C, H, W)`` in [-1, 1].
+
+    Where a domain gives bytes, uint8 in [0, 255], so does this.
 
     It fetches a batch ahead of the one that it yields, on training data across the end of an epoch
     too. If that fails the ledger is told, while there is a batch to go on with, so that the run can

@@ -10,8 +10,10 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from munit_pl.data.bad_files import BadFile, BadFiles, Trouble
+from munit_pl.data.folder import ImageFolder, Pixels
 from munit_pl.data.identity import compare_files, digest
-from munit_pl.data.loading import PairLoader, Samples, collate
+from munit_pl.data.images import from_uint8
+from munit_pl.data.loading import Images, PairLoader, Samples, collate
 from munit_pl.data.substitutes import MAX_ATTEMPTS, Unusable, read_image_of
 from munit_pl.data.unpaired import Domain, StreamSampler, TrainingPairs, ValidationPairs
 from munit_pl.data.workers import Watch, warn_of_little_shared_memory
@@ -24,6 +26,10 @@ Domains = Mapping[Split, tuple[Domain, Domain]]
 
 class TwoDomains(LightningDataModule):
     """Loaders over two domains that a subclass names.
+
+    Images of files come from the loaders as bytes, uint8 in [0, 255], which are a quarter of what
+    floats are to hand over, to pin and to send; the trainer has `on_after_batch_transfer` make
+    floats of them on the device.
 
     Training batches are a function of seed and iteration, for any number of workers and
     processes. Validation reads every test image once, in order. An image that cannot be used is
@@ -125,7 +131,7 @@ class TwoDomains(LightningDataModule):
 
     def train_dataloader(self) -> PairLoader:
         """Return the stream of training batches, from the trainer's current iteration on."""
-        domains = self.batch_domains("train")
+        domains = in_bytes(self.batch_domains("train"))
         pairs = TrainingPairs(*domains, seed=self.seed, paired=self.paired)
         trainer = self.trainer
         assert trainer is not None
@@ -137,15 +143,21 @@ class TwoDomains(LightningDataModule):
             rank=trainer.global_rank,
         )
         height, width = self.size
-        channels = sum(getattr(domain, "channels", 3) for domain in domains)
-        warn_of_little_shared_memory(
-            self.num_workers, 4 * self.batch_size * channels * height * width
-        )
+        values = sum(self.channels.values()) * height * width
+        bytes_each = 1 if all(isinstance(domain, Pixels) for domain in domains) else 4
+        warn_of_little_shared_memory(self.num_workers, bytes_each * self.batch_size * values)
         return self._loader(pairs, sampler)
 
     def val_dataloader(self) -> PairLoader:
         """Return all pairs of test images, in order."""
-        return self._loader(ValidationPairs(*self.batch_domains("test"), paired=self.paired))
+        domains = in_bytes(self.batch_domains("test"))
+        return self._loader(ValidationPairs(*domains, paired=self.paired))
+
+    def on_after_batch_transfer(self, batch: Images, dataloader_idx: int) -> Images:
+        """Turn bytes into floats in [-1, 1], on the device, of the trainer's precision."""
+        x_a, x_b = (x if x.is_floating_point() else from_uint8(x) for x in batch)
+        plugin = self.trainer.precision_plugin if self.trainer else None
+        return plugin.convert_input((x_a, x_b)) if plugin else (x_a, x_b)
 
     def first_images(self, split: Split, domain: DomainName, n: int) -> Tensor:
         """Return a domain's first images, ``(N, C, H, W)`` in [-1, 1], not augmented.
@@ -228,6 +240,12 @@ class TwoDomains(LightningDataModule):
             worker_init_fn=watch,
             timeout=self.timeout if self.num_workers else 0,
         )
+
+
+def in_bytes(domains: tuple[Domain, Domain]) -> tuple[Domain, Domain]:
+    """Return domains whose images are bytes, where they are images of files."""
+    a, b = (Pixels(domain) if isinstance(domain, ImageFolder) else domain for domain in domains)
+    return a, b
 
 
 def files_of(domain: Domain) -> Sequence[Path]:

@@ -1,0 +1,67 @@
+"""``munit-data prepare``: a data set's resized copy."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from munit_pl.commands.inputs import InputError
+from munit_pl.data.prepare import NOTE, Recipe, prepare
+
+_NAMED = 10  # files that were skipped
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to those of ``munit-data``."""
+    parser = commands.add_parser(
+        "prepare",
+        help="write a resized copy, which is read many times as fast",
+        description="Copy the images below ROOT, upright and resized, into the same folders of "
+        "OUT; data.root=OUT then trains on them. What cannot be used is left out and listed. OUT "
+        "appears once it is complete; the same command goes on with what was interrupted. Not for "
+        "files that show both domains side by side.",
+    )
+    parser.add_argument("root", metavar="ROOT", type=Path, help="what holds the folders")
+    parser.add_argument("out", metavar="OUT", type=Path, help="new, empty, or an earlier copy")
+    parser.add_argument(
+        "--size", type=int, default=256, metavar="N", help="shortest side; none is enlarged"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("jpg", "png"),
+        default="jpg",
+        help="jpg has quality 95; png loses nothing and keeps transparency",
+    )
+    workers = min(8, os.cpu_count() or 1)
+    parser.add_argument("--workers", type=int, default=workers, metavar="N", help="processes")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do as the options say and return the exit status: 1 if there is no copy.
+
+    Raises:
+        InputError: An option is out of range, or a folder is not what it should be.
+    """
+    if options.size < 1:
+        raise InputError(f"--size is {options.size}, but must be at least 1")
+    if options.workers < 0:
+        raise InputError(f"--workers is {options.workers}, but must not be negative")
+    recipe = Recipe(options.size, options.format)
+    try:
+        done = prepare(options.root, options.out, recipe, options.workers, show=True)
+    except (FileNotFoundError, ValueError) as error:
+        raise InputError(str(error)) from error
+    except OSError as error:
+        print(f"munit-data: {error}", file=sys.stderr)
+        return 1
+    for name, fault in list(done.bad.items())[:_NAMED]:
+        print(f"skipped: {name!r} {fault}")
+    if len(done.bad) > _NAMED:
+        print(f"and {len(done.bad) - _NAMED} more, which {str(options.out / NOTE)!r} lists")
+    if done.on_white:
+        print(f"laid on white: {done.on_white} transparent images; --format png keeps them")
+    there = f", {done.images - done.made} of them there already" * (done.made < done.images)
+    print(
+        f"{done.images} images in {str(options.out)!r}{there}; {len(done.bad)} files were skipped"
+    )
+    return 0
