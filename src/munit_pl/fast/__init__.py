@@ -1,0 +1,1 @@
+"""MUNIT's iteration at the speed of a GPU."""

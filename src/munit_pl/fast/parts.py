@@ -1,0 +1,70 @@
+"""Which parts of the fast iteration can run where, and what is said of those that cannot."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+
+PARTS = ("bf16", "compile", "cuda_graph", "streams")
+
+
+class Circumstances(NamedTuple):
+    """Where a run takes place.
+
+    Attributes:
+        on_cuda: Whether the module is on a CUDA device.
+        precision: The trainer's.
+        processes: How many train together.
+        accumulate: Parts of a batch.
+        fused: Whether both optimisers are fused.
+    """
+
+    on_cuda: bool
+    precision: str
+    processes: int
+    accumulate: int
+    fused: bool
+
+
+def obstacles(wanted: Iterable[str], there: Circumstances) -> dict[str, str]:
+    """Return for each wanted part that cannot run the reason."""
+    reasons = {part: _obstacle(part, there) for part in wanted}
+    if "streams" in reasons and "cuda_graph" not in reasons:
+        # Launched one by one by the host, two streams' kernels do not overlap.
+        reasons["streams"] = reasons["streams"] or "it takes cuda_graph"
+    return {part: reason for part, reason in reasons.items() if reason is not None}
+
+
+def _obstacle(part: str, there: Circumstances) -> str | None:
+    if part == "bf16" and there.precision == "bf16-mixed":
+        return None
+    if not there.on_cuda:
+        return "it takes a CUDA device"
+    if part == "bf16":
+        if there.precision != "32-true":
+            return f"trainer.precision is {there.precision}"
+        capable = torch.cuda.is_bf16_supported(including_emulation=False)
+        return None if capable else "this device has no bf16 arithmetic"
+    if part == "compile" or there.fused:
+        return obstacle_to_one_function(there)
+    return obstacle_to_one_function(there) or "the Adam is not fused"
+
+
+def obstacle_to_one_function(there: Circumstances) -> str | None:
+    """Return why the whole iteration cannot be one function of a batch, or None."""
+    if there.processes > 1:
+        return f"{there.processes} processes train together"
+    if there.accumulate > 1:
+        return f"model.accumulate is {there.accumulate}"
+    if there.precision == "16-mixed":
+        return "the loss scale of 16-mixed is looked at in each iteration"
+    return None
+
+
+def explain(reasons: Mapping[str, str]) -> list[str]:
+    """Return a line for each reason, with all parts that do not run for it."""
+    return [
+        f"munit_fast goes on without {', '.join(p for p in reasons if reasons[p] == reason)}: "
+        f"{reason}"
+        for reason in dict.fromkeys(reasons.values())
+    ]

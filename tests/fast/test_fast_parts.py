@@ -1,0 +1,52 @@
+import pytest
+import torch
+
+from munit_pl.fast.parts import PARTS, Circumstances, explain, obstacles
+
+GPU = Circumstances(on_cuda=True, precision="32-true", processes=1, accumulate=1, fused=True)
+
+
+@pytest.fixture(autouse=True)
+def _bf16(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+
+
+def test_on_a_gpu_all_parts_run():
+    assert obstacles(PARTS, GPU) == {}
+
+
+@pytest.mark.parametrize(
+    ("difference", "remaining"),
+    [
+        ({"on_cuda": False}, set()),
+        ({"on_cuda": False, "precision": "bf16-mixed"}, {"bf16"}),
+        ({"precision": "bf16-mixed"}, {"bf16", "compile", "cuda_graph", "streams"}),
+        ({"precision": "64-true"}, {"compile", "cuda_graph", "streams"}),
+        ({"precision": "16-mixed", "fused": False}, set()),
+        ({"processes": 2}, {"bf16"}),
+        ({"accumulate": 2}, {"bf16"}),
+        ({"fused": False}, {"bf16", "compile"}),
+    ],
+    ids=str,
+)
+def test_what_remains_elsewhere(difference, remaining):
+    reasons = obstacles(PARTS, GPU._replace(**difference))
+    assert set(PARTS) - reasons.keys() == remaining
+    assert all(reasons.values())
+
+
+def test_old_gpus_have_no_bf16(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    assert obstacles(PARTS, GPU) == {"bf16": "this device has no bf16 arithmetic"}
+
+
+def test_two_streams_take_the_graph_and_nothing_is_said_of_what_is_not_wanted():
+    assert obstacles(["streams"], GPU) == {"streams": "it takes cuda_graph"}
+    assert obstacles([], GPU._replace(on_cuda=False)) == {}
+
+
+def test_one_line_for_each_reason():
+    assert explain({"compile": "x is y", "streams": "no z", "cuda_graph": "x is y"}) == [
+        "munit_fast goes on without compile, cuda_graph: x is y",
+        "munit_fast goes on without streams: no z",
+    ]
