@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo test test-all table1-small check wheel clean
+.PHONY: help install demo test test-all table1-small bench bench-gpu check wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -28,6 +28,12 @@ test-all: $(INSTALLED) ## Run all tests, those too that take long
 
 table1-small: $(INSTALLED) ## Rehearse the comparison of methods in two minutes; its figures say nothing
 	out=$$(mktemp -d) && OMP_NUM_THREADS=1 $(BIN)/munit-benchmark table1 --small --out $$out && rm -r $$out
+
+bench: $(INSTALLED) ## Time an iteration against the published one, on an idle CPU in 20 minutes
+	$(BIN)/python benchmarks/step.py
+
+bench-gpu: $(INSTALLED) ## The same on a CUDA device, in less than 10 minutes
+	$(BIN)/python benchmarks/step.py --device cuda --json outputs/step_cuda.json
 
 check: $(INSTALLED) ## Check format, lint and types
 	$(BIN)/ruff format --check .
