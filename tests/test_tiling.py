@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.utils.flop_counter import FlopCounterMode
 
 from munit_pl.networks import AdaINGenerator
 from munit_pl.tiling import decode_tiled, encode_content_tiled, encode_style_tiled
@@ -110,6 +111,20 @@ def test_no_convolution_gives_more_than_a_tile(monkeypatch):
     in_tiles(generator, torch.rand(1, 3, 88, 104), 20)
     assert max(given) == 20
     assert max(seen) == 2 * 19 + 4  # by a kernel of 4 with a step of 2
+
+
+def test_tiles_of_64_pixels_take_at_most_an_eighth_more_arithmetic_to_decode():
+    """A tile of a doubled map is 32 values wide, beside a margin of one on each side: 34 / 32."""
+    decoder, content, style = (
+        make_generator(torch.float32).decoder,
+        torch.randn(1, 8, 48, 48),
+        torch.randn(1, 3),
+    )
+    with torch.no_grad(), FlopCounterMode(display=False) as whole:
+        decoder(content, style)
+    with FlopCounterMode(display=False) as tiled:
+        decode_tiled(decoder, content, style, 64)
+    assert tiled.get_total_flops() <= (34 / 32) ** 2 * whole.get_total_flops()
 
 
 def test_inputs_are_left_as_they_are():

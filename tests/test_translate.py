@@ -2,6 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from munit_pl.initialisation import initialise
 from munit_pl.networks import AdaINGenerator
@@ -108,6 +109,42 @@ def test_half_precision_is_near_and_comes_as_float32(gens, precision):
     assert half.dtype == torch.float32
     assert not torch.equal(half, exact)
     assert (half - exact).abs().mean() < 0.1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_weights_held_in_half_precision_give_what_autocast_gives(gens, precision, dtype):
+    x, z = images(16, 24, n=1), torch.randn(1, 8)
+    shown = Translator(*gens, device="cpu", precision=precision).translate(x, z)
+    with torch.autocast("cpu", dtype):
+        expected = gens[1].decoder(gens[0].content_encoder(x), z)
+    assert torch.equal(shown[0], expected.float())
+    assert all(p.dtype == torch.float32 for gen in gens for p in gen.parameters())
+
+
+@torch.no_grad()
+def test_in_half_precision_no_weight_is_cast_again(gens):
+    class Casts(TorchDispatchMode):
+        def __init__(self):
+            super().__init__()
+            self.shapes = set()
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func is torch.ops.aten._to_copy.default:
+                self.shapes.add(args[0].shape)
+            return func(*args, **(kwargs or {}))
+
+    x, z = images(16, 24, n=1), torch.randn(1, 8)
+    weights = {p.shape for gen in gens for p in gen.parameters() if p.ndim == 4}
+    with torch.autocast("cpu", torch.bfloat16), Casts() as usual:
+        gens[1].decoder(gens[0].content_encoder(x), z)
+    assert usual.shapes & weights
+    translator = Translator(*gens, device="cpu", precision="bf16")
+    with Casts() as held:
+        translator.translate(x, z)
+    assert not held.shapes & weights
 
 
 def test_threads_that_share_a_translator_get_what_each_gets_alone(translator):

@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from munit_pl.layers import AdaINResBlock, ConvBlock, ResBlock
+from munit_pl.convolution import upsample_conv
+from munit_pl.layers import AdaINResBlock, ConvBlock, ResBlock, UpBlock
 from munit_pl.networks import ContentEncoder, Decoder, StyleEncoder
 from munit_pl.normalisation import LayerNorm, widen
 
@@ -102,8 +103,8 @@ def decode_tiled(decoder: Decoder, content: Tensor, style: Tensor, tile: int) ->
     res_blocks = cast(Iterable[AdaINResBlock], decoder.res_blocks)
     for res_block, affine in zip(res_blocks, affines, strict=True):
         x = _adain_res_block(x, res_block, affine)
-    for up_block in cast(Iterable[ConvBlock], decoder.up_blocks):
-        x = _block(replace(x, zoom=2), up_block)
+    for up_block in cast(Iterable[UpBlock], decoder.up_blocks):
+        x = _block(x, up_block)
     return _block(x, decoder.to_image).values.to(content.device)
 
 
@@ -112,35 +113,26 @@ class _Map:
     """A whole feature map, and what has yet to be done to it.
 
     Attributes:
-        values: ``(N, C, H / zoom, W / zoom)``.
+        values: ``(N, C, H, W)``.
         device: Where its tiles are computed with.
         tile: Side of the tiles of the map that is made from it.
         pending: What each value has still to go through, a function of a tile on ``device``. It
             leaves the tile that it is given as it is, which may be a view of ``values``.
-        zoom: Pixels to a side that each value stands for: 2 after nearest upsampling.
     """
 
     values: Tensor
     device: torch.device
     tile: int
     pending: Pointwise = _AS_IT_IS
-    zoom: int = 1
 
     @property
     def size(self) -> tuple[int, int]:
         height, width = self.values.shape[2:]
-        return self.zoom * height, self.zoom * width
+        return height, width
 
     def read(self, rows: Span, columns: Span) -> Tensor:
         """Bring a tile to the device, with nothing left to be done to it."""
-        (top, bottom), (left, right) = rows, columns
-        z = self.zoom
-        stored = self.values[:, :, top // z : -(-bottom // z), left // z : -(-right // z)]
-        x = self.pending(stored.to(self.device))
-        if z > 1:
-            x = F.interpolate(x, scale_factor=float(z), mode="nearest")
-        x = x[:, :, top % z :, left % z :]  # an outermost value may stand for more than is asked
-        return x[:, :, : bottom - top, : right - left]
+        return self.pending(self.values[:, :, slice(*rows), slice(*columns)].to(self.device))
 
     def read_padded(self, rows: Span, columns: Span, padding_mode: str) -> Tensor:
         """Bring a tile that may reach beyond the map."""
@@ -245,8 +237,10 @@ def _normalised(
 
 
 def _convolve(x: _Map, block: ConvBlock, finish: Pointwise) -> _Map:
-    """Compute ``finish(block.conv(x))``; ``finish`` may change what it is given."""
-    conv = cast(nn.Conv2d, block.conv)
+    """Compute ``finish(block.convolve(x))``; ``finish`` may change what it is given."""
+    if isinstance(block, UpBlock):
+        return _convolve_doubled(x, block, finish)
+    conv = block.conv
     weight = conv.weight  # once, since spectral normalisation moves on with every look at it
     side, step, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
     height, width = ((length + 2 * padding - side) // step + 1 for length in x.size)
@@ -261,6 +255,29 @@ def _convolve(x: _Map, block: ConvBlock, finish: Pointwise) -> _Map:
         return finish(F.conv2d(seen, weight, conv.bias, conv.stride))
 
     return x.make(height, width, compute)
+
+
+def _convolve_doubled(x: _Map, block: UpBlock, finish: Pointwise) -> _Map:
+    """Compute ``finish(block.convolve(x))``, where the block doubles the map's side."""
+    conv, (height, width) = block.conv, x.size
+    weight, bias = conv.weight, conv.bias
+
+    def compute(rows: Span, columns: Span) -> Tensor:
+        (top, bottom), (left, right) = _halved(rows, height), _halved(columns, width)
+        seen = x.read((top, bottom), (left, right))
+        y = upsample_conv(seen, weight, bias, block.padding_mode)
+        y = y[:, :, rows[0] - 2 * top : rows[1] - 2 * top]
+        return finish(y[..., columns[0] - 2 * left : columns[1] - 2 * left])
+
+    return x.make(2 * height, 2 * width, compute)
+
+
+def _halved(span: Span, length: int) -> Span:
+    """Return what a span of a doubled map is made of, with a margin of one.
+
+    What is made of the margin is not asked for: beyond it, a tile's border is not the map's.
+    """
+    return max(span[0] // 2 - 1, 0), min(-(-span[1] // 2) + 1, length)
 
 
 def _sum(x: _Map, y: _Map) -> _Map:

@@ -1,15 +1,18 @@
 """Images in, images out: a trained model put to use."""
 
+import copy
 from pathlib import Path
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from munit_pl.data.images import read_image, to_tensor
 from munit_pl.formats.generators import read_generators
 from munit_pl.generator import DomainGenerator
+from munit_pl.layers import UpBlock
 from munit_pl.networks import AdaINGenerator, ContentEncoder, Decoder, StyleEncoder
 from munit_pl.pair import Domain
 from munit_pl.tiling import check_tile, decode_tiled, encode_content_tiled, encode_style_tiled
@@ -27,7 +30,8 @@ class Translator:
     between calls, so threads may share one. Results come to the CPU as float32.
 
     Args:
-        gen_a: Domain a's generator; moved to ``device`` and put into evaluation mode.
+        gen_a: Domain a's generator; moved to ``device`` and put into evaluation mode. In half
+            precision this is done with a copy, which holds its weights in that type.
         gen_b: Domain b's generator, likewise.
         device: Where to compute: "cpu", "cuda", "mps"; unless given the fastest there is.
         precision: "fp32", or the type that autocast computes with: "bf16", "fp16".
@@ -66,6 +70,8 @@ class Translator:
         usual = 1 if self.device.type == "cpu" else 8
         self.batch_size = (batch_size or usual) if tile is None else 1
         self.tile = tile
+        if precision != "fp32":
+            gen_a, gen_b = (_holding(gen, _DTYPES[precision]) for gen in (gen_a, gen_b))
         self._gens: dict[Domain, DomainGenerator] = {"a": gen_a, "b": gen_b}
         for gen in self._gens.values():
             gen.to(self.device).eval()
@@ -272,6 +278,18 @@ def _find_device(device: str | torch.device | None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"there is no device {str(device)!r} here") from error
     return torch.device(device)
+
+
+def _holding(gen: DomainGenerator, dtype: torch.dtype) -> DomainGenerator:
+    """Return a copy whose weights are already what autocast would make of them at each call."""
+    gen = copy.deepcopy(gen)
+    # What is computed from a weight at each call wants all its digits.
+    summed = {module.conv for module in gen.modules() if isinstance(module, UpBlock)}
+    for layer in gen.modules():
+        applied = layer not in summed and not parametrize.is_parametrized(layer)
+        if applied and isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            layer.to(dtype)
+    return gen
 
 
 def _per_image(styles: Tensor, n: int, style_dim: int) -> Tensor:
