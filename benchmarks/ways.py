@@ -45,9 +45,9 @@ class Autocast(nn.Module):
 
 
 def export(translator: Translator) -> tuple[ExportedProgram, ExportedProgram]:
-    """Export domain a's content encoder and domain b's decoder, for contents of even sides."""
+    """Export domain a's content encoder and domain b's decoder, for any number and size."""
     gen_a, gen_b = translator.generators
-    n, height, width = Dim("n", min=1), 2 * Dim("rows", min=2), 2 * Dim("columns", min=2)
+    n, height, width = Dim("n", min=1), Dim("height", min=4), Dim("width", min=4)
     multiple, device = gen_a.multiple, translator.device
     x = torch.rand(2, gen_a.in_channels, 16 * multiple, 12 * multiple, device=device)
     style = torch.randn(2, gen_b.style_dim, device=device)
