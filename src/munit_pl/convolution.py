@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from munit_pl.padding import PaddingMode, pad
+from munit_pl.padding import PaddingMode, pad, without_autocast
 
 FEW = 4  # output channels up to which a CPU's vectors, of 16 numbers, stay mostly empty
 
@@ -70,8 +70,7 @@ def upsample_conv(
     Returns:
         Features, ``(N, C_out, 2 * H, 2 * W)``.
     """
-    kernels = _three_rows(_three_rows(weight, 2), 4)  # (C_out, C, 2, 3, 2, 3)
-    kernels = kernels.permute(0, 2, 4, 1, 3, 5).reshape(4 * len(weight), -1, 3, 3)
+    kernels = _fold(weight)
     biases = None if bias is None else bias.repeat_interleave(4)
     if padding_mode == "zeros":
         return F.pixel_shuffle(F.conv2d(x, kernels, biases, padding=1), 2)
@@ -86,22 +85,35 @@ def upsample_conv(
     return y
 
 
-def _three_rows(weight: Tensor, dim: int) -> Tensor:
-    """Sum what falls on one pixel of five rows: for the even rows made of a pixel, and the odd."""
-    a, b, c, d, e = weight.unbind(dim)
-    even, odd = torch.stack((a + b, c + d, e), dim), torch.stack((a, b + c, d + e), dim)
-    return torch.stack((even, odd), dim)
+def _fold(weight: Tensor) -> Tensor:
+    """Sum what falls on one pixel of 5x5 kernels, for each pixel of a square of four.
+
+    Args:
+        weight: ``(C_out, C, 5, 5)``.
+
+    Returns:
+        ``(4 * C_out, C, 3, 3)``, in the order of `F.pixel_shuffle`.
+    """
+    out_dim, in_dim = weight.shape[:2]
+    five, three, two = (torch.arange(n, device=weight.device) for n in (5, 3, 2))
+    # Of five rows, the copy p of a pixel, 0 or 1, sees the row i on the pixel (i + p) // 2.
+    seen = (five + two[:, None]).div(2, rounding_mode="floor")[:, None] == three[:, None]
+    both = seen[:, None, :, None, :, None] & seen[None, :, None, :, None]  # (2, 2, 3, 3, 5, 5)
+    with without_autocast(weight):  # which would round before it sums
+        sums = weight.reshape(-1, 25) @ both.view(36, 25).to(weight.dtype).T
+    sums = sums.view(out_dim, in_dim, 4, 3, 3).transpose(1, 2)
+    return sums.reshape(4 * out_dim, in_dim, 3, 3)
 
 
 def _beyond(x: Tensor, weight: Tensor, mode: PaddingMode) -> Tensor:
     """Return what reflection adds to the first and the last row, ``(N, C_out, 2, 2 * W)``."""
-    first, second = x[:, :, 0], x[:, :, 1]
-    last, before = x[:, :, -1], x[:, :, -2]
-    rows = torch.stack((second - first, before - last), 2)
+    ends = torch.cat((x[:, :, :2], x[:, :, -2:]), 2)
+    rows = ends[:, :, 1:3] - ends[:, :, ::3]  # the second less the first, the last but one less it
     if mode == "reflect":
         left, right = rows[..., :2].flip(3), rows[..., -2:].flip(3)
     else:
         left, right = rows[..., :1].expand(-1, -1, -1, 2), rows[..., -1:].expand(-1, -1, -1, 2)
-    above, below = torch.cat((left, rows.repeat_interleave(2, 3), right), 3).unbind(2)
-    of_rows = F.conv1d(above, weight[:, :, 0]), F.conv1d(below, weight[:, :, 4])
-    return torch.stack(of_rows, 2)
+    rows = torch.cat((left, rows.repeat_interleave(2, 3), right), 3).transpose(1, 2)
+    kernels = weight[:, :, ::4].permute(2, 0, 1, 3).flatten(0, 1)  # the first rows, then the last
+    of_rows = F.conv1d(rows.flatten(1, 2), kernels, groups=2)
+    return of_rows.unflatten(1, (2, -1)).transpose(1, 2)

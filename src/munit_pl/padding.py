@@ -1,6 +1,6 @@
 """Padding of feature maps with pixels of their own."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -13,6 +13,14 @@ PaddingMode = Literal["reflect", "replicate", "zeros"]
 ROWS, COLUMNS = 2, 3
 
 LARGE = 2**17  # values from which on a CPU spends its time on memory and not on calls
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    """Return a context in which autocast leaves tensors on the device of ``x`` alone."""
+    kind = x.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return torch.autocast(kind, enabled=False)
+    return nullcontext()
 
 
 def pad(x: Tensor, n: int, mode: PaddingMode) -> Tensor:
@@ -41,9 +49,7 @@ def pad(x: Tensor, n: int, mode: PaddingMode) -> Tensor:
         return F.pad(x, (n, n, n, n), mode)
     large = x.device.type == "cpu" and x.numel() >= LARGE
     if not large and not torch.are_deterministic_algorithms_enabled():
-        # Only known devices have an autocast to be turned off: the meta device has none.
-        known = torch.amp.is_autocast_available(x.device.type)
-        with torch.autocast(x.device.type, enabled=False) if known else nullcontext():
+        with without_autocast(x):
             return F.pad(x, (n, n, n, n), mode)
     return _Pad.apply(x, n, mode == "reflect")
 
