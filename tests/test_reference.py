@@ -142,6 +142,7 @@ def test_three_iterations_are_the_recorded_ones(case, styles, accumulate, monkey
         if not cheaply:
             compute_straight(monkeypatch)
         module, folder = read(case)
+        module.hparams["optimizer"]["fused"] = cheaply
         module.hparams["shared_styles"] = styles == "shared"
         module.hparams["accumulate"] = accumulate
         with torch.backends.mkldnn.flags(enabled=onednn):

@@ -74,7 +74,7 @@ def published_iteration(A, B, G, E, D, D2, eps, z, lr=2e-4):
     loss = loss + 10 * (B_encoded - B).abs().mean()
     loss = loss - 0.5 * 0.01 * (1 + logvar - mu**2 - logvar.exp()).sum() / len(A)
     loss.backward(retain_graph=True)
-    taught = [p.grad.clone() for p in E.parameters()]
+    taught = [p.grad if p.grad is None else p.grad.clone() for p in E.parameters()]
     (0.5 * (E(B_random) - z).abs().mean()).backward()
     for p, gradient in zip(E.parameters(), taught, strict=True):
         p.grad = gradient

@@ -72,7 +72,8 @@ def plain_loop(module, pairs, noise, lr, weights):
         for optimizer, parameters, loss in ((opt_G, of_gens, loss_G), (opt_D, of_dises, loss_D)):
             for group in optimizer.param_groups:
                 group["lr"] = lr * (1, 1, 0.5)[k]  # constant: 1, decay: 2
-            gradients = torch.autograd.grad(loss, parameters, retain_graph=True)
+            # Biases that a normalisation cancels have none.
+            gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
         opt_G.step()
