@@ -116,4 +116,5 @@ def _beyond(x: Tensor, weight: Tensor, mode: PaddingMode) -> Tensor:
     rows = torch.cat((left, rows.repeat_interleave(2, 3), right), 3).transpose(1, 2)
     kernels = weight[:, :, ::4].permute(2, 0, 1, 3).flatten(0, 1)  # the first rows, then the last
     of_rows = F.conv1d(rows.flatten(1, 2), kernels, groups=2)
-    return of_rows.view(len(x), 2, len(weight), -1).transpose(1, 2)
+    # Not len(x), which would fix the batch of an exported program.
+    return of_rows.view(x.shape[0], 2, weight.shape[0], -1).transpose(1, 2)
