@@ -2,25 +2,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from munit_pl.normalisation import LayerNorm, adain, layer_norm
 
 HALF_TYPES = [(torch.float16, 2e-3), (torch.bfloat16, 2e-2)]
-SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 def far_from_zero(dtype):
     """Values that ``dtype`` holds exactly, of a sum that fp16 cannot hold."""
     step = {torch.float16: 0.5, torch.bfloat16: 4.0}[dtype]
     return (1000 + step * torch.randint(0, 4, (2, 3, 16, 16))).to(dtype)
-
-
-def set_kernel(conv, factor):
-    """Make a convolution multiply by ``factor``."""
-    nn.init.dirac_(conv.weight)
-    conv.weight.data.mul_(factor)
-    nn.init.zeros_(conv.bias)
 
 
 def test_adain_gives_each_channel_the_asked_mean_and_deviation():

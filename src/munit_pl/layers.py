@@ -1,10 +1,12 @@
 """Blocks that the networks are made of; nothing here knows of MUNIT."""
 
+from collections.abc import Iterator
 from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import is_parametrized
 
 from munit_pl.convolution import convolve, upsample_conv
 from munit_pl.normalisation import LayerNorm, adain
@@ -215,3 +217,16 @@ class AdaINResBlock(nn.Module):
         h = adain(self.conv1.convolve(x, normalised=True), shift1, scale1)
         h = self.conv2.convolve(self.activation(h), normalised=True)
         return x + adain(h, shift2, scale2)
+
+
+def cast_at_use(network: nn.Module) -> Iterator[nn.Module]:
+    """Yield the layers whose weights autocast casts each time that they are applied.
+
+    Not those that compute with their weights first, which wants all digits: `UpBlock` adds kernels
+    up, and a parametrised layer (spectral normalisation) normalises.
+    """
+    summed = {module.conv for module in network.modules() if isinstance(module, UpBlock)}
+    for layer in network.modules():
+        applied = isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
+        if applied and layer not in summed and not is_parametrized(layer):
+            yield layer

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from munit_pl.adversarial import AdversarialModule, Part
+from munit_pl.freezing import frozen
 from munit_pl.objective import total
 
 AUTOCAST = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
@@ -124,12 +125,9 @@ def _iterate(module: AdversarialModule, images: list[Tensor]) -> None:
         (module.discriminator_terms, discriminators, []),
         (module.generator_terms, generators, discriminators),
     ]
-    for terms_of, learning, frozen in reversed(players) if module.generators_first else players:
+    for terms_of, learning, waiting in reversed(players) if module.generators_first else players:
         for parameter in learning:
             parameter.grad = None
-        for parameter in frozen:
-            parameter.requires_grad_(False)
-        for part in some:
-            total(terms_of(part), module.weights).backward()  # type: ignore[no-untyped-call]
-        for parameter in frozen:
-            parameter.requires_grad_(True)
+        with frozen(waiting):
+            for part in some:
+                total(terms_of(part), module.weights).backward()  # type: ignore[no-untyped-call]

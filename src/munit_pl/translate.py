@@ -7,12 +7,11 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from munit_pl.data.images import read_image, to_tensor
 from munit_pl.formats.generators import read_generators
 from munit_pl.generator import DomainGenerator
-from munit_pl.layers import UpBlock
+from munit_pl.layers import cast_at_use
 from munit_pl.networks import AdaINGenerator, ContentEncoder, Decoder, StyleEncoder
 from munit_pl.pair import Domain
 from munit_pl.tiling import check_tile, decode_tiled, encode_content_tiled, encode_style_tiled
@@ -283,12 +282,8 @@ def _find_device(device: str | torch.device | None) -> torch.device:
 def _holding(gen: DomainGenerator, dtype: torch.dtype) -> DomainGenerator:
     """Return a copy whose weights are already what autocast would make of them at each call."""
     gen = copy.deepcopy(gen)
-    # What is computed from a weight at each call wants all its digits.
-    summed = {module.conv for module in gen.modules() if isinstance(module, UpBlock)}
-    for layer in gen.modules():
-        applied = layer not in summed and not parametrize.is_parametrized(layer)
-        if applied and isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            layer.to(dtype)
+    for layer in cast_at_use(gen):
+        layer.to(dtype)
     return gen
 
 

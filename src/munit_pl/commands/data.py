@@ -13,8 +13,9 @@ from pathlib import Path
 from munit_pl.commands import preparing
 from munit_pl.commands.inputs import InputError
 from munit_pl.data.archives import extract
-from munit_pl.data.folder import MAX_ASPECT, ImageFolder
+from munit_pl.data.folder import ImageFolder
 from munit_pl.data.inspection import Inspection, Use, inspect_folder
+from munit_pl.data.sizes import MAX_ASPECT
 from munit_pl.data.verdict import Verdict, as_values, judge
 from munit_pl.evaluation.report import write_whole
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from munit_pl.data.contrast import Box, shows
 from munit_pl.data.images import (
     MODES,
     Colour,
@@ -18,13 +18,11 @@ from munit_pl.data.images import (
     read_size,
     to_pixels,
 )
+from munit_pl.data.sizes import MAX_ASPECT, by, is_too_long, resized
 
 Half = Literal["left", "right"]
-Box = tuple[int, int, int, int]  # left, top, right, bottom
 
-MAX_ASPECT = 8  # resized to 256, an image of 4000x3 would become one of 87 million pixels
 MAX_CROPS = 10
-BLANK = 2  # grey levels: with fewer in each channel an image is of one colour
 
 
 # So many times the resized image are left of a JPEG that is decoded at a fraction of its size, for
@@ -97,14 +95,14 @@ class ImageFolder:
         if resize is not None and resize < 1:
             raise ValueError(f"resize is {resize}, but must be at least 1, or None")
         if crop is not None and min(crop) < 1:
-            raise ValueError(f"crop is {_by(crop)}, but both sides must be at least 1")
+            raise ValueError(f"crop is {by(crop)}, but both sides must be at least 1")
         if max_images is not None and max_images < 1:
             raise ValueError(f"max_images is {max_images}, but must be at least 1, or None")
         if half not in ("left", "right", None):
             raise ValueError(f"half is {half!r}, but must be 'left', 'right' or None")
         if resize is not None and crop is not None and min(crop) > resize:
             raise ValueError(
-                f"crop {_by(crop)} does not fit an image whose shortest side is resized to "
+                f"crop {by(crop)} does not fit an image whose shortest side is resized to "
                 f"{resize}: set resize to {max(crop)} or more, or choose a smaller crop"
             )
         self.files = list(files[:max_images])
@@ -250,11 +248,11 @@ class ImageFolder:
         height, width = size
         if self.half is not None and width % 2:
             raise ValueError(
-                f"is {_by(size)} (height x width), but two images of equal width side by side "
+                f"is {by(size)} (height x width), but two images of equal width side by side "
                 "have an even width: correct or remove it"
             )
         used = (height, width if self.half is None else width // 2)
-        shown = f"is {_by(used)}" if self.half is None else f"has a {self.half} half of {_by(used)}"
+        shown = f"is {by(used)}" if self.half is None else f"has a {self.half} half of {by(used)}"
         shown += " (height x width)"
         if self.resize is not None and is_too_long(used):
             raise ValueError(
@@ -264,8 +262,8 @@ class ImageFolder:
         fitted = resized(used, self.resize)
         if self.crop is not None and (fitted[0] < self.crop[0] or fitted[1] < self.crop[1]):
             raise ValueError(
-                f"{shown}{'' if fitted == used else f', resized {_by(fitted)}'}, and cannot hold "
-                f"the crop {_by(self.crop)}: set resize to {max(self.crop)} or more, choose a "
+                f"{shown}{'' if fitted == used else f', resized {by(fitted)}'}, and cannot hold "
+                f"the crop {by(self.crop)}: set resize to {max(self.crop)} or more, choose a "
                 "smaller crop, or remove it"
             )
         return fitted
@@ -285,7 +283,7 @@ class ImageFolder:
             down, along, side = torch.rand(3, generator=rng, dtype=torch.float64).tolist()
             top, left = int(down * (size[0] - height + 1)), int(along * (size[1] - width + 1))
             box = (left, top, left + width, top + height)
-            if all(_shows(picture, box) for picture in judged):
+            if all(shows(picture, box) for picture in judged):
                 return box, self.flip and side < 0.5
         raise BlankCrop(
             f"cannot use image {str(path)!r}: each of {MAX_CROPS} crops drawn is of one colour"
@@ -326,45 +324,3 @@ def _half(image: Image.Image, half: Half | None, size: tuple[int, int]) -> Image
     if (image.height, image.width) == size:
         return image
     return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-
-
-def _shows(picture: Image.Image, box: Box) -> bool:
-    """Return whether a part of a picture is more than one colour."""
-    left, top, right, bottom = box
-    middle = (top + bottom) // 2
-    # One row that shows something spares a look at all of them.
-    parts = ((left, middle, right, middle + 1), box)
-    return any(levels(picture.crop(part)) >= BLANK for part in parts)
-
-
-def levels(picture: Image.Image) -> int:
-    """Return how far the darkest and the brightest pixel lie apart, where a channel has most.
-
-    Returns:
-        Grey levels, 0 to 255, of an image of 8 bits a channel.
-    """
-    return int(np.ptp(np.reshape(picture.getextrema(), (-1, 2)), axis=1).max())
-
-
-def is_too_long(size: tuple[int, int]) -> bool:
-    """Return whether an image of a height and width is too long to be resized."""
-    return max(size) > MAX_ASPECT * min(size)
-
-
-def resized(size: tuple[int, int], shortest: int | None) -> tuple[int, int]:
-    """Return an image's height and width after resizing, rounded as torchvision's resize does.
-
-    Args:
-        size: Height and width.
-        shortest: Pixels of the shortest side afterwards; ``None`` keeps the size.
-    """
-    if shortest is None:
-        return size
-    height, width = size
-    if height <= width:
-        return shortest, int(shortest * width / height)
-    return int(shortest * height / width), shortest
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from munit_pl.data.contrast import BLANK, levels
 from munit_pl.data.crashproof import run_all
-from munit_pl.data.folder import BLANK, MAX_ASPECT, is_too_long, levels, resized
 from munit_pl.data.images import opened, orientation, read_image
 from munit_pl.data.listing import scan_folder
+from munit_pl.data.sizes import MAX_ASPECT, is_too_long, resized
 
 NEARLY_BLANK = 16  # grey levels
 

@@ -246,11 +246,14 @@ def _is_of(target: Path, changed: int) -> bool:
 def _picture(path: Path, recipe: Recipe) -> tuple[Image.Image | None, bool]:
     """Return an image as it is to be, None if it is so; and whether it lost its transparency."""
     with opened(path) as image:
-        image.load()  # some kinds tell of transparency only now; all of it must be sound
+        if image.format != "JPEG":
+            image.load()  # some kinds tell of transparency only now
         kind, mode, shortest = image.format, image.mode, min(image.size)
         transparent, turned = image.has_transparency_data, orientation(image) != 1
     as_asked = kind == _KINDS[recipe.format] and mode in ("L", "RGB")
     if as_asked and shortest <= recipe.size and not turned and not transparent:
+        with opened(path) as image:
+            image.load()  # all of it must be sound
         return None, False
     on_white = transparent and recipe.format == "jpg"
     channels = 4 if transparent and not on_white else 1 if mode in _GREY else 3

@@ -6,9 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
 
-from munit_pl.layers import UpBlock
+from munit_pl.layers import cast_at_use
 
 
 @contextmanager
@@ -24,8 +23,7 @@ def cast_weights(networks: Iterable[nn.Module], dtype: torch.dtype | None) -> It
     The gradients of several uses are added up in ``dtype``, as with autocast's own cache.
 
     Args:
-        networks: What the layers are looked for in. Those that compute with their weights before
-            they apply them, `UpBlock` and spectral normalisation, are left to autocast.
+        networks: Those whose layers are meant; but see `cast_at_use`.
         dtype: A floating type; with None nothing happens.
     """
     places = [place for network in networks for place in _places(network)] if dtype else []
@@ -42,13 +40,10 @@ def cast_weights(networks: Iterable[nn.Module], dtype: torch.dtype | None) -> It
 
 def _places(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
     """Yield where the parameters lie that autocast would cast: a layer and a name."""
-    sums = {module.conv for module in network.modules() if isinstance(module, UpBlock)}
-    for module in network.modules():
-        applied = isinstance(module, nn.Conv2d | nn.Linear) and module not in sums
-        if applied and not is_parametrized(module):
-            for name, parameter in module._parameters.items():
-                if parameter is not None:
-                    yield module, name
+    for layer in cast_at_use(network):
+        for name, parameter in layer._parameters.items():
+            if parameter is not None:
+                yield layer, name
 
 
 class _Cast(torch.autograd.Function):

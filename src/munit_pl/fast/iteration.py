@@ -14,6 +14,7 @@ from munit_pl.fast.compiling import CompiledNetworks, restored
 from munit_pl.fast.lanes import Lane
 from munit_pl.fast.recording import Recorded, Recorder
 from munit_pl.finite_updates import keep_finite
+from munit_pl.freezing import frozen
 from munit_pl.module import MUNITModule
 from munit_pl.objective import Terms, total
 
@@ -134,7 +135,7 @@ class Iteration:
             with cast_weights(diss, self._amp):
                 terms["dis"] = module.discriminator_terms(part)
                 respond("dis", total(terms["dis"], module.weights))
-            with _frozen(_parameters(self._optimizers["dis"])), cast_weights(diss, self._amp):
+            with frozen(_parameters(self._optimizers["dis"])), cast_weights(diss, self._amp):
                 terms["gen"] = module.generator_terms(part)
                 respond("gen", total(terms["gen"], module.weights))
         return {
@@ -182,19 +183,6 @@ def _recordable(optimizer: Optimizer, rate: Tensor) -> Iterator[None]:
     finally:
         for group, values in zip(_groups(optimizer), earlier, strict=True):
             group.update(values)
-
-
-@contextmanager
-def _frozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Compute no gradients for parameters."""
-    learning = [parameter for parameter in parameters if parameter.requires_grad]
-    try:
-        for parameter in learning:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in learning:
-            parameter.requires_grad_(True)
 
 
 def _groups(optimizer: Optimizer) -> list[dict[str, Any]]:
