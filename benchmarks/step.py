@@ -35,12 +35,14 @@ class Plan(NamedTuple):
 
 def default_plans(device: str) -> list[Plan]:
     """Return what is measured unless sizes are asked for."""
+    everything = [group for group in GROUPS if group != "reference"]
     if not device.startswith("cuda"):
         # The published size as far as two cores can, and the demo's with all arms.
         published, small = Case(256, 64, 1, False, device), Case(64, 16, 1, False, device)
-        everything = [group for group in GROUPS if group not in ("fast", "reference")]
-        return [Plan(published, ["ours"], 480), Plan(small, everything, 150, memory=False)]
-    everything = [group for group in GROUPS if group != "reference"]
+        return [
+            Plan(published, ["ours", "fast"], 480),
+            Plan(small, everything, 150, memory=False),
+        ]
     few = ["switches", "ours", "fast"]
     return [
         Plan(Case(256, 64, 1, False, device), everything, 120),
@@ -123,7 +125,8 @@ def measure(plan: Plan, precisions: list[str], options: argparse.Namespace) -> d
     case = plan.case
     print(f"\n{case}", flush=True)
     memory = plan.memory and not options.no_memory
-    rows, runners = admit(choose(plan.groups, precisions), case, memory, options.reference)
+    arms = choose(plan.groups, precisions, case.device)
+    rows, runners = admit(arms, case, memory, options.reference)
     gc.collect()  # the gate's runners, before any time counts
     lengths = {}
     for arm, runner in runners.items():

@@ -156,15 +156,17 @@ def build(arm: Arm, case: Case, reference: str | None = None) -> Runner:
     return OursRunner(arm, case)
 
 
-def choose(groups: list[str], precisions: list[str]) -> list[Arm]:
+def choose(groups: list[str], precisions: list[str], device: str) -> list[Arm]:
     """Return the arms of some groups, the one that all are measured by first.
 
     Args:
         groups: "switches" (what anyone may turn on without touching the algorithm), "each" (saving
             alone), "together" (all savings in ``plain``), "ours", "fast", "reference".
         precisions: The first is that of ``plain``, of each saving and of the reference.
+        device: Where. On CUDA "fast" comes in the last precision alone, which is the preset's own.
     """
     first = precisions[0]
+    of_fast = precisions[-1:] if device.startswith("cuda") else precisions
     arms = [Arm("plain", "plain", first)]
     for precision in precisions:
         if "switches" in groups:
@@ -173,7 +175,7 @@ def choose(groups: list[str], precisions: list[str]) -> list[Arm]:
             arms.append(Arm("plain, all exact", "plain", precision, EXACT))
             arms.append(Arm("plain, all", "plain", precision, EXACT | {"one_draw"}, True))
         for system in ("ours", "fast"):
-            if system in groups and (system == "ours" or precision == precisions[-1]):
+            if system in groups and (system == "ours" or precision in of_fast):
                 arms.append(Arm(system, system, precision))
                 arms.append(Arm(f"{system}, one draw", system, precision, one_draw=True))
     if "each" in groups:

@@ -5,8 +5,8 @@ import resource
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -82,7 +82,8 @@ def count_kernels(runner: Runner, case: Case, arm: Arm) -> int:
     on_cuda = case.device.startswith("cuda")
     if not on_cuda:
         case = replace(case, size=64, dim=4)
-        runner = build(arm, case)
+        with _one_thread():
+            runner = build(arm, case)
     images, draws = case.images(arm.dtype), case.draws(arm.one_draw, dtype=arm.dtype)
 
     def work() -> None:
@@ -95,6 +96,17 @@ def _called(work: Callable[[], None]) -> int:
     with _Calls() as calls:
         work()
     return calls.total
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let nothing be given to a second thread, whose calls would not be seen."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _launched(work: Callable[[], None]) -> int:

@@ -3,7 +3,10 @@ import torch
 
 from munit_pl.fast.parts import PARTS, Circumstances, explain, obstacles
 
-GPU = Circumstances(on_cuda=True, precision="32-true", processes=1, accumulate=1, fused=True)
+GPU = Circumstances(
+    device="cuda", threads=1, precision="32-true", processes=1, accumulate=1, fused=True
+)
+CPU = GPU._replace(device="cpu", threads=2)
 
 
 @pytest.fixture(autouse=True)
@@ -18,8 +21,7 @@ def test_on_a_gpu_all_parts_run():
 @pytest.mark.parametrize(
     ("difference", "remaining"),
     [
-        ({"on_cuda": False}, []),
-        ({"on_cuda": False, "precision": "bf16-mixed"}, ["bf16"]),
+        ({"device": "mps", "threads": 2}, []),
         ({"precision": "bf16-mixed"}, ["bf16", "compile", "cuda_graph", "streams"]),
         ({"precision": "64-true"}, ["compile", "cuda_graph", "streams"]),
         ({"precision": "16-mixed", "fused": False}, []),
@@ -35,6 +37,27 @@ def test_what_remains_elsewhere(difference, remaining):
     assert all(reasons.values())
 
 
+@pytest.mark.parametrize(
+    ("difference", "remaining"),
+    [
+        ({}, ["streams"]),
+        ({"precision": "bf16-mixed"}, ["bf16", "streams"]),
+        ({"fused": False}, ["streams"]),
+        ({"threads": 1}, []),
+        ({"processes": 2}, []),
+        ({"accumulate": 2}, []),
+    ],
+    ids=str,
+)
+def test_what_remains_on_the_cpu(difference, remaining):
+    reasons = obstacles(PARTS, CPU._replace(**difference))
+    assert [part for part in PARTS if part not in reasons] == remaining
+
+
+def test_on_the_cpu_the_domains_take_no_graph():
+    assert obstacles(["streams"], CPU) == {}
+
+
 def test_old_gpus_have_no_bf16(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
     assert obstacles(PARTS, GPU) == {"bf16": "this device has no bf16 arithmetic"}
@@ -42,7 +65,7 @@ def test_old_gpus_have_no_bf16(monkeypatch):
 
 def test_two_streams_take_the_graph_and_nothing_is_said_of_what_is_not_wanted():
     assert obstacles(["streams"], GPU) == {"streams": "it takes cuda_graph"}
-    assert obstacles([], GPU._replace(on_cuda=False)) == {}
+    assert obstacles([], CPU) == {}
 
 
 def test_one_line_for_each_reason():

@@ -3,25 +3,36 @@
 What is minimised stands in `munit_pl.objective`; here is only when the networks are called.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from munit_pl.discriminator import ScaleDiscriminators
 from munit_pl.generator import DomainGenerator
 from munit_pl.objective import Codes, Decodings, Translations
 
-A = TypeVar("A")
-B = TypeVar("B")
+
+class Work(NamedTuple):
+    """What is done for one domain: a function, the tensors that it takes, whose weights it uses."""
+
+    function: Callable[..., Any]
+    tensors: tuple[Tensor, ...]
+    networks: tuple[nn.Module, ...]
+
+    def do(self) -> Any:
+        """Return what the function makes of the tensors."""
+        return self.function(*self.tensors)
 
 
 class Lane(Protocol):
-    """What runs two functions side by side."""
+    """What does two things side by side."""
 
-    def both(self, of_a: Callable[[], A], of_b: Callable[[], B], *taken: Tensor) -> tuple[A, B]:
-        """Return both functions' results; of what was made outside, the second takes ``taken``."""
+    def both(self, of_a: Work, of_b: Work) -> tuple[Any, Any]:
+        """Return what both make: tensors, in tuples or lists or alone."""
 
     def join(self) -> None:
         """Wait for the second, as far as it was differentiated too."""
@@ -37,16 +48,16 @@ class CudaLane:
     def __init__(self) -> None:
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
-    def both(self, of_a: Callable[[], A], of_b: Callable[[], B], *taken: Tensor) -> tuple[A, B]:
-        """Run the first on the current stream and the second beside it."""
+    def both(self, of_a: Work, of_b: Work) -> tuple[Any, Any]:
+        """Do the first on the current stream and the second beside it."""
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
-            b = of_b()
-        a = of_a()
-        for tensor in taken:
+            b = of_b.do()
+        a = of_a.do()
+        for tensor in of_b.tensors:
             tensor.record_stream(self._stream)
-        for tensor in _tensors(b):
+        for tensor in tree_leaves(b):
             tensor.record_stream(current)
         current.wait_stream(self._stream)
         return a, b
@@ -54,14 +65,6 @@ class CudaLane:
     def join(self) -> None:
         """Let the current stream wait: gradients are computed where the values were."""
         torch.cuda.current_stream().wait_stream(self._stream)
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _tensors(item)
 
 
 class Networks(NamedTuple):
@@ -106,17 +109,18 @@ class Known:
 
 def encode(lane: Lane, nets: Networks, x_a: Tensor, x_b: Tensor) -> Codes:
     """Do what `objective.encode` does."""
-    of_a, of_b = lane.both(lambda: nets.gen_a.encode(x_a), lambda: nets.gen_b.encode(x_b), x_b)
+    of_a, of_b = lane.both(
+        Work(nets.gen_a.encode, (x_a,), (nets.gen_a,)),
+        Work(nets.gen_b.encode, (x_b,), (nets.gen_b,)),
+    )
     return Codes(*of_a, *of_b)
 
 
 def translate(lane: Lane, nets: Networks, codes: Codes, z_a: Tensor, z_b: Tensor) -> Translations:
     """Do what `objective.translate` does."""
     x_ba, x_ab = lane.both(
-        lambda: nets.gen_a.decode(codes.c_b, z_a),
-        lambda: nets.gen_b.decode(codes.c_a, z_b),
-        codes.c_a,
-        z_b,
+        Work(nets.gen_a.decode, (codes.c_b, z_a), (nets.gen_a,)),
+        Work(nets.gen_b.decode, (codes.c_a, z_b), (nets.gen_b,)),
     )
     return Translations(x_ab=x_ab, x_ba=x_ba)
 
@@ -124,23 +128,20 @@ def translate(lane: Lane, nets: Networks, codes: Codes, z_a: Tensor, z_b: Tensor
 def decode(lane: Lane, nets: Networks, codes: Codes, z_a: Tensor, z_b: Tensor) -> Decodings:
     """Do what `objective.decode` does."""
     c_a, s_a, c_b, s_b = codes
-    of_a, of_b = lane.both(
-        lambda: nets.gen_a.decode(torch.cat([c_a, c_b]), torch.cat([s_a, z_a])),
-        lambda: nets.gen_b.decode(torch.cat([c_b, c_a]), torch.cat([s_b, z_b])),
-        c_a,
-        z_b,
+    (x_aa, x_ba), (x_bb, x_ab) = lane.both(
+        Work(partial(_decode_two, nets.gen_a), (c_a, c_b, s_a, z_a), (nets.gen_a,)),
+        Work(partial(_decode_two, nets.gen_b), (c_b, c_a, s_b, z_b), (nets.gen_b,)),
     )
-    n_a, n_b = len(c_a), len(c_b)
-    return Decodings(x_aa=of_a[:n_a], x_bb=of_b[:n_b], x_ab=of_b[n_b:], x_ba=of_a[n_a:])
+    return Decodings(x_aa=x_aa, x_bb=x_bb, x_ab=x_ab, x_ba=x_ba)
 
 
 def judge(
     lane: Lane, nets: Networks, x_a: Tensor, x_b: Tensor, made: Translations
 ) -> tuple[Known, Known]:
     """Return discriminators that know their logits of images and of translations."""
-    x_ab, x_ba = made.x_ab.detach(), made.x_ba.detach()
     of_a, of_b = lane.both(
-        lambda: nets.dis_a.judge(x_a, x_ba), lambda: nets.dis_b.judge(x_b, x_ab), x_b, x_ab
+        Work(nets.dis_a.judge, (x_a, made.x_ba.detach()), (nets.dis_a,)),
+        Work(nets.dis_b.judge, (x_b, made.x_ab.detach()), (nets.dis_b,)),
     )
     return Known(logits=of_a), Known(logits=of_b)
 
@@ -149,18 +150,32 @@ def read_back(
     lane: Lane, nets: Networks, codes: Codes, decoded: Decodings, cycle: bool
 ) -> tuple[Known, Known, Known, Known]:
     """Return networks that know what the generators' terms ask of the translations."""
-    x_ab, x_ba = decoded.x_ab, decoded.x_ba
     (code_a, logits_a), (code_b, logits_b) = lane.both(
-        lambda: (nets.gen_a.encode(x_ba), nets.dis_a(x_ba)),
-        lambda: (nets.gen_b.encode(x_ab), nets.dis_b(x_ab)),
-        x_ab,
+        Work(
+            lambda x: (nets.gen_a.encode(x), nets.dis_a(x)),
+            (decoded.x_ba,),
+            (nets.gen_a, nets.dis_a),
+        ),
+        Work(
+            lambda x: (nets.gen_b.encode(x), nets.dis_b(x)),
+            (decoded.x_ab,),
+            (nets.gen_b, nets.dis_b),
+        ),
     )
     x_aba = x_bab = None
     if cycle:
         x_aba, x_bab = lane.both(
-            lambda: nets.gen_a.decode(code_b[0], codes.s_a),
-            lambda: nets.gen_b.decode(code_a[0], codes.s_b),
-            code_a[0],
+            Work(nets.gen_a.decode, (code_b[0], codes.s_a), (nets.gen_a,)),
+            Work(nets.gen_b.decode, (code_a[0], codes.s_b), (nets.gen_b,)),
         )
     known_a, known_b = Known(encoded=code_a, decoded=x_aba), Known(encoded=code_b, decoded=x_bab)
     return known_a, known_b, Known(logits=logits_a), Known(logits=logits_b)
+
+
+def _decode_two(
+    gen: DomainGenerator, c_own: Tensor, c_other: Tensor, s_own: Tensor, z: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Decode a domain's own images and the other's in one batch."""
+    images = gen.decode(torch.cat([c_own, c_other]), torch.cat([s_own, z]))
+    n = c_own.shape[0]
+    return images[:n], images[n:]

@@ -1,4 +1,4 @@
-"""MUNIT as a LightningModule that trains at the speed of a GPU."""
+"""MUNIT as a LightningModule that trains as fast as the machine allows."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, cast
@@ -14,6 +14,7 @@ from munit_pl.fast.compiling import CompiledNetworks
 from munit_pl.fast.iteration import Iteration
 from munit_pl.fast.parts import PARTS, Circumstances, explain, obstacle_to_one_function, obstacles
 from munit_pl.fast.recording import CudaGraphs
+from munit_pl.fast.threads import ThreadLane
 from munit_pl.losses import GanLoss
 from munit_pl.module import MUNITModule
 from munit_pl.objective import (
@@ -27,11 +28,11 @@ from munit_pl.objective import (
 
 
 class FastMUNITModule(MUNITModule):
-    """`MUNITModule` with all that makes its iteration fast on a CUDA device.
+    """`MUNITModule` with all that makes its iteration fast.
 
     The algorithm and the checkpoints are `MUNITModule`'s. What cannot run where the module is
-    trained is left out with a line that says why; on the CPU that is all but the one function that
-    an iteration then is, and cast weights under ``bf16-mixed``.
+    trained is left out with a line that says why; on the CPU both domains side by side remain, and
+    weights that are cast once under ``bf16-mixed``.
 
     Args:
         input_channels_a: See `MUNITModule`, as of all but the last four.
@@ -53,7 +54,8 @@ class FastMUNITModule(MUNITModule):
             ``32-true``. Validation and pictures have the trainer's precision.
         compile: Have `torch.compile` make the networks' kernels.
         cuda_graph: Record the iteration in one CUDA graph and replay that.
-        streams: Within it, let both domains' networks run side by side.
+        streams: Let both domains' networks run side by side: on CUDA in two streams of that graph,
+            on the CPU in two threads.
 
     Attributes:
         running: The names of those four that run, known when training starts.
@@ -127,7 +129,9 @@ class FastMUNITModule(MUNITModule):
             self.dis_a,
             self.dis_b,
         ]
-        self._lane = lanes.CudaLane() if "streams" in running else None
+        self._lane = None
+        if "streams" in running:
+            self._lane = lanes.CudaLane() if self.device.type == "cuda" else ThreadLane()
         return Iteration(
             self,
             [*optimizers],
@@ -141,7 +145,8 @@ class FastMUNITModule(MUNITModule):
     def on_train_start(self) -> None:
         """Find out what can run here, and say what cannot."""
         there = Circumstances(
-            on_cuda=self.device.type == "cuda",
+            device=self.device.type,
+            threads=torch.get_num_threads(),
             precision=str(self.trainer.precision),
             processes=self.trainer.world_size,
             accumulate=self.hparams["accumulate"],

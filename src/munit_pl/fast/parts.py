@@ -12,14 +12,16 @@ class Circumstances(NamedTuple):
     """Where a run takes place.
 
     Attributes:
-        on_cuda: Whether the module is on a CUDA device.
+        device: The kind of device that the module is on.
+        threads: How many the CPU splits an operation over.
         precision: The trainer's.
         processes: How many train together.
         accumulate: Parts of a batch.
         fused: Whether both optimisers are fused.
     """
 
-    on_cuda: bool
+    device: str
+    threads: int
     precision: str
     processes: int
     accumulate: int
@@ -29,7 +31,8 @@ class Circumstances(NamedTuple):
 def obstacles(wanted: Iterable[str], there: Circumstances) -> dict[str, str]:
     """Return for each wanted part that cannot run the reason."""
     reasons = {part: _obstacle(part, there) for part in wanted}
-    if "streams" in reasons and "cuda_graph" not in reasons:
+    on_cuda = there.device == "cuda"
+    if on_cuda and "streams" in reasons and "cuda_graph" not in reasons:
         # Launched one by one by the host, two streams' kernels do not overlap.
         reasons["streams"] = reasons["streams"] or "it takes cuda_graph"
     return {part: reason for part, reason in reasons.items() if reason is not None}
@@ -38,7 +41,10 @@ def obstacles(wanted: Iterable[str], there: Circumstances) -> dict[str, str]:
 def _obstacle(part: str, there: Circumstances) -> str | None:
     if part == "bf16" and there.precision == "bf16-mixed":
         return None
-    if not there.on_cuda:
+    if part == "streams" and there.device == "cpu":
+        alone = "operations have one thread" if there.threads < 2 else None
+        return obstacle_to_one_function(there) or alone
+    if there.device != "cuda":
         return "it takes a CUDA device"
     if part == "bf16":
         if there.precision != "32-true":
