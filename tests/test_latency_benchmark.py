@@ -56,6 +56,7 @@ def test_errors_are_held_against_the_limits_of_their_precision(latency, errors, 
     assert latency.Errors(*errors).within(precision) is within
 
 
+@pytest.mark.slow
 def test_one_content_serves_many_styles_of_exported_networks(latency, gens):
     eager, exported = (latency.make(way, gens, "fp32", CPU) for way in ("eager", "exported"))
     for n, size in ((1, (32, 32)), (3, (48, 24))):

@@ -23,7 +23,11 @@ def test_views_and_what_is_gone_weigh_nothing():
     ("options", "precision"),
     [
         ({"accumulate": 2, "shared_styles": True}, "32-true"),
-        ({"checkpoint_activations": True, "weights": {"cycle": 10.0}}, "bf16-mixed"),
+        pytest.param(
+            {"checkpoint_activations": True, "weights": {"cycle": 10.0}},
+            "bf16-mixed",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_prediction_is_what_training_takes(tiny, options, precision):

@@ -91,7 +91,7 @@ def gradients(module, optimizers, compiled, amp):
     return found
 
 
-@pytest.mark.parametrize("norm", ["none", "spectral"])
+@pytest.mark.parametrize("norm", ["none", pytest.param("spectral", marks=pytest.mark.slow)])
 def test_the_networks_are_traced_without_a_break_cast_weights_among_them(tiny, monkeypatch, norm):
     """By the compiler's front end alone; the back end takes a minute."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))

@@ -30,11 +30,11 @@ def work(function, *tensors, networks=()):
 @pytest.mark.parametrize(
     "options",
     [
-        {},
         {"shared_styles": True},
-        {"weights": {"cycle": 10.0}},
-        {"checkpoint_activations": True},
-        {"discriminator": {"norm": "spectral"}},
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param({"weights": {"cycle": 10.0}}, marks=pytest.mark.slow),
+        pytest.param({"checkpoint_activations": True}, marks=pytest.mark.slow),
+        pytest.param({"discriminator": {"norm": "spectral"}}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -57,7 +57,9 @@ def test_terms_gradients_and_buffers_are_those_of_one_thread(tiny, options):
 
 
 @pytest.mark.filterwarnings("ignore:munit_fast goes on")
-@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
+@pytest.mark.parametrize(
+    "precision", ["bf16-mixed", pytest.param("64-true", marks=pytest.mark.slow)]
+)
 def test_under_a_trainer_it_trains_as_one_thread_does(tiny, precision):
     plain, fast = MUNITModule(**tiny), FastMUNITModule(**tiny)
     fast.load_state_dict(deepcopy(plain.state_dict()))
