@@ -190,18 +190,21 @@ def test_a_rehearsal_leaves_no_trace(tiny):
     assert not any(o.state for o in optimizers)
 
 
+class CastOnce(FastMUNITModule):
+    """Casts weights as on a CUDA device."""
+
+    def make_iteration(self, optimizers, running):
+        return Iteration(self, optimizers, amp=torch.bfloat16)
+
+
 def test_cast_weights_in_bf16_replay_as_they_ran(tiny):
     """Replayed against not recorded; that both are the plain module's but for rounding: below."""
 
     class InBf16(Taped):
         amp = torch.bfloat16
 
-    class Eager(FastMUNITModule):
-        def make_iteration(self, optimizers, running):
-            return Iteration(self, optimizers, amp=torch.bfloat16)
-
     _, fast = twins(tiny, InBf16)
-    eager = Eager(**tiny, optimizer={"fused": True, "lr": RATE})
+    eager = CastOnce(**tiny, optimizer={"fused": True, "lr": RATE})
     eager.load_state_dict(deepcopy(fast.state_dict()))
     for module in (eager, fast):
         train(module, pairs_of(7))
@@ -210,7 +213,7 @@ def test_cast_weights_in_bf16_replay_as_they_ran(tiny):
 
 
 def test_cast_weights_give_autocasts_gradients_but_for_rounding(tiny):
-    plain, fast = twins(tiny, FastMUNITModule, optimizer={"fused": True, "betas": [0.0, 0.9]})
+    plain, fast = twins(tiny, CastOnce, optimizer={"fused": True, "betas": [0.0, 0.9]})
     loops = [train(m, pairs_of(1), precision="bf16-mixed")[0] for m in (plain, fast)]
     for optimizer, same in zip(loops[1].optimizers, loops[0].optimizers, strict=True):
         # With a first beta of 0 the first moment is the gradient.

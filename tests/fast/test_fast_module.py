@@ -57,10 +57,11 @@ def test_it_takes_what_munit_takes_and_its_parts():
     ],
     ids=str,
 )
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.filterwarnings("ignore:munit_fast goes on")
-def test_on_the_cpu_it_gives_munits_weights_to_the_bit(tiny, options):
+def test_on_the_cpu_it_gives_munits_weights_to_the_bit(tiny, options, precision):
     plain, fast = twins(tiny, **deepcopy(options))
-    loops = [fit(module, steps=3) for module in (plain, fast)]
+    loops = [fit(module, steps=3, precision=precision) for module in (plain, fast)]
     torch.testing.assert_close(fast.state_dict(), plain.state_dict(), **EXACT)
     assert loops[1].global_step == 3
     names = set(loops[0].callback_metrics)

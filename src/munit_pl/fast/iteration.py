@@ -48,6 +48,8 @@ class Iteration:
         compiled: The networks, if they are to be called compiled.
         recorder: Records the iteration, if it is to be replayed; the optimisers must be fused then.
         lane: Runs the domains side by side, if they are to be.
+        cast_once: Whether weights are cast once for ``amp``, and not at each use. On the CPU many
+            small casts are cheaper than the gradients of few large ones.
         gave_up: Called with the reason if the iteration cannot be recorded.
     """
 
@@ -59,6 +61,7 @@ class Iteration:
         compiled: CompiledNetworks | None = None,
         recorder: Recorder | None = None,
         lane: Lane | None = None,
+        cast_once: bool = True,
         gave_up: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self.compiled = compiled
@@ -66,6 +69,7 @@ class Iteration:
         self._module = module
         self._optimizers = dict(zip(("dis", "gen"), optimizers, strict=True))
         self._amp = amp
+        self._cast_to = amp if cast_once else None
         self._told = gave_up
         device = next(module.parameters()).device
         self._counts = {
@@ -131,11 +135,11 @@ class Iteration:
         """Let ``respond`` act on what each player minimises, in turn; return the terms."""
         module, terms = self._module, {}
         gens, diss = (module.gen_a, module.gen_b), (module.dis_a, module.dis_b)
-        with self._arithmetic(), keep_finite(module.buffers()), cast_weights(gens, self._amp):
-            with cast_weights(diss, self._amp):
+        with self._arithmetic(), keep_finite(module.buffers()), cast_weights(gens, self._cast_to):
+            with cast_weights(diss, self._cast_to):
                 terms["dis"] = module.discriminator_terms(part)
                 respond("dis", total(terms["dis"], module.weights))
-            with frozen(_parameters(self._optimizers["dis"])), cast_weights(diss, self._amp):
+            with frozen(_parameters(self._optimizers["dis"])), cast_weights(diss, self._cast_to):
                 terms["gen"] = module.generator_terms(part)
                 respond("gen", total(terms["gen"], module.weights))
         return {

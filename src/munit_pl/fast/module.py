@@ -31,8 +31,7 @@ class FastMUNITModule(MUNITModule):
     """`MUNITModule` with all that makes its iteration fast.
 
     The algorithm and the checkpoints are `MUNITModule`'s. What cannot run where the module is
-    trained is left out with a line that says why; on the CPU both domains side by side remain, and
-    weights that are cast once under ``bf16-mixed``.
+    trained is left out with a line that says why; on the CPU both domains side by side remain.
 
     Args:
         input_channels_a: See `MUNITModule`, as of all but the last four.
@@ -139,6 +138,7 @@ class FastMUNITModule(MUNITModule):
             compiled=CompiledNetworks(networks) if "compile" in running else None,
             recorder=CudaGraphs() if "cuda_graph" in running else None,
             lane=self._lane,
+            cast_once=self.device.type == "cuda",
             gave_up=lambda reason: self._leave_out({"cuda_graph": reason, "streams": reason}),
         )
 
