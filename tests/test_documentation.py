@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from munit_pl.commands.inputs import InputError
@@ -84,11 +85,24 @@ def test_every_command_is_installed():
     assert {line.command for line in LINES} <= set(PROJECT["scripts"])
 
 
+def first_job(word: str) -> str:
+    """Return a setting, or of one that a sweep tries several values of the first."""
+    override = OverridesParser.create().parse_override(word)
+    if not override.is_sweep_override():
+        return word
+    interval = override.is_interval_sweep()
+    value = override.value().start if interval else next(override.sweep_string_iterator())
+    return f"{override.get_key_element()}={value}"
+
+
 def composed(line: Line) -> DictConfig:
     """Compose what a line of munit-train asks for; `...` stands for some data."""
     overrides = ["output_dir=x"]
     for word in line.arguments:
-        overrides += ["data=folder", "data.root=x"] if word == "..." else [word]
+        if word == "...":
+            overrides += ["data=folder", "data.root=x"]
+        elif not word.startswith("-"):  # Hydra's own, such as --multirun
+            overrides.append(first_job(word) if "--multirun" in line.arguments else word)
     if not any(re.match(r"\+?(data|experiment)[=/]", word) for word in overrides):
         overrides.append("+experiment=demo")
     return check_overrides(overrides)
@@ -106,6 +120,19 @@ def test_what_munit_train_is_told_composes(line):
 @pytest.mark.parametrize("line", TRAINING, ids=str)
 def test_what_munit_train_is_told_is_valid(line):
     check_config(composed(line))
+
+
+@pytest.mark.parametrize(
+    ("word", "first"),
+    [
+        ("seed=0,1,2", "seed=0"),
+        ("model.weights.cycle=interval(0,5)", "model.weights.cycle=0.0"),
+        ("data.crop=[64,64]", "data.crop=[64,64]"),
+        ("seed=range(3,9)", "seed=3"),
+    ],
+)
+def test_of_a_sweep_the_first_job_is_composed(word, first):
+    assert first_job(word) == first
 
 
 def test_a_line_that_names_what_does_not_exist_is_found():
