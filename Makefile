@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo test test-all table1-small bench bench-gpu check wheel clean
+.PHONY: help install demo test test-all table1-small bench bench-gpu check docs wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -40,8 +40,11 @@ check: $(INSTALLED) ## Check format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(INSTALLED) ## Build the site into build/docs; a warning is an error
+	$(BIN)/sphinx-build -W --keep-going -d build/doctrees docs build/docs
+
 wheel: $(INSTALLED) ## Build the sdist, and from it the wheel, into dist/
 	$(BIN)/python -m build --no-isolation
 
 clean: ## Remove what the other targets made, the environment included
-	rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/reference/generated src/*.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -79,3 +80,32 @@ def test_the_installed_wheel_trains_and_composes_every_experiment(wheel, tmp_pat
     run("-c", main, *smallest, "trainer.max_steps=2", "run=x")
     assert (work / "outputs/demo/x/checkpoints/00000002.ckpt").exists()
     assert (work / "outputs/demo/x/drawn.png").exists()
+
+
+@pytest.mark.slow
+def test_a_script_of_another_project_uses_the_wheel_in_an_environment_of_its_own(wheel, tmp_path):
+    """What the package needs is borrowed from this environment, the package itself is not."""
+    python = tmp_path / "env" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True, timeout=200)
+    (site,) = (tmp_path / "env").glob("lib/python*/site-packages")
+    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
+
+    def run(*arguments):
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        done = subprocess.run(
+            [python, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert str(site) in run("-c", "import munit_pl; print(munit_pl.__file__)")
+    assert (python.parent / "munit-train").exists()
+    assert "2 iterations" in run(str(ROOT / "examples" / "subclass.py"), "2")

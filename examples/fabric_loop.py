@@ -1,0 +1,66 @@
+"""The same under Lightning Fabric, which brings devices and precision.
+
+python examples/fabric_loop.py [STEPS]
+"""
+
+import sys
+
+import torch
+from lightning.fabric import Fabric
+
+from munit_pl.losses import adversarial_loss
+from munit_pl.munit import MUNIT
+from munit_pl.objective import (
+    LossWeights,
+    decode,
+    discriminator_terms,
+    encode,
+    generator_terms,
+    total,
+)
+
+
+class Objective(torch.nn.Module):
+    """Both players' losses in one `forward`, which is where Fabric sets the precision."""
+
+    def __init__(self, nets: MUNIT) -> None:
+        super().__init__()
+        self.nets, self.weights, self.gan = nets, LossWeights(), adversarial_loss("lsgan")
+
+    def forward(self, player, x_a, x_b):
+        gens = self.nets.gen_a, self.nets.gen_b
+        discs = self.nets.dis_a, self.nets.dis_b
+        z_a, z_b = torch.randn(2, len(x_a), self.nets.style_dim, device=x_a.device)
+        with torch.set_grad_enabled(player == "gen"):
+            codes = encode(*gens, x_a, x_b)
+            decoded = decode(*gens, codes, z_a, z_b)
+        if player == "dis":
+            fake = decoded.x_ab, decoded.x_ba
+            terms = discriminator_terms(*discs, x_a, x_b, *fake, self.gan)
+        else:
+            terms = generator_terms(*gens, *discs, x_a, x_b, codes, decoded, z_a, z_b, self.gan)
+        return total(terms, self.weights)
+
+
+def train(steps: int, **options) -> MUNIT:
+    """Train on noise; ``options`` are Fabric's: accelerator, precision."""
+    fabric = Fabric(devices=1, **options)
+    small = {"dim": 4, "num_layers": 2, "num_scales": 2}
+    nets = MUNIT(generator={"dim": 4, "mlp_dim": 8, "num_res_blocks": 1}, discriminator=small)
+    pairs = {"dis": (nets.dis_a, nets.dis_b), "gen": (nets.gen_a, nets.gen_b)}
+    optimizers = {
+        player: torch.optim.Adam([p for net in pair for p in net.parameters()], 1e-4, (0.5, 0.999))
+        for player, pair in pairs.items()
+    }
+    objective, *wrapped = fabric.setup(Objective(nets), *optimizers.values())
+    for _ in range(steps):
+        x_a, x_b = torch.rand(2, 2, 3, 16, 16, device=fabric.device) * 2 - 1
+        for player, optimizer in zip(optimizers, wrapped, strict=True):
+            optimizer.zero_grad()
+            fabric.backward(objective(player, x_a, x_b))
+            optimizer.step()
+    return nets
+
+
+if __name__ == "__main__":
+    train(int(sys.argv[1]) if len(sys.argv) > 1 else 100)
