@@ -80,6 +80,7 @@ def test_the_installed_wheel_trains_and_composes_every_experiment(wheel, tmp_pat
     run("-c", main, *smallest, "trainer.max_steps=2", "run=x")
     assert (work / "outputs/demo/x/checkpoints/00000002.ckpt").exists()
     assert (work / "outputs/demo/x/drawn.png").exists()
+    assert (work / "outputs/demo/x/index.html").exists()
 
 
 @pytest.mark.slow

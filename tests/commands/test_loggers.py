@@ -1,9 +1,11 @@
+import sys
 import warnings
 
 import pytest
 from lightning.pytorch.loggers import CSVLogger
 
-from munit_pl.commands.loggers import shield
+from munit_pl.commands.inputs import InputError
+from munit_pl.commands.loggers import finishing, make_loggers, shield
 
 
 @pytest.fixture
@@ -60,3 +62,51 @@ def test_failures_that_pass_are_forgiven(logger, monkeypatch, tmp_path):
     (file,) = tmp_path.rglob("metrics.csv")
     rows = [line.split(",") for line in file.read_text().splitlines()]
     assert [row[rows[0].index("step")] for row in rows[1:]] == ["2", "5"]
+
+
+@pytest.mark.parametrize("name", ["mlflow", "tensorboard"])
+def test_a_logger_whose_package_is_missing_names_the_extra(config, monkeypatch, name):
+    cfg = config(f"logger={name}")
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(InputError, match=rf"pip install 'munit-pl\[{name}\]'") as error:
+        make_loggers(cfg)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_mlflow_logs_into_the_runs_folder_or_where_the_environment_says(config, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    cfg = config("logger=mlflow", "name=n", "run=r")
+    assert set(cfg.logger) == {"csv", "mlflow"}
+    assert cfg.logger.mlflow.tracking_uri is None
+    assert cfg.logger.mlflow.save_dir == f"{cfg.output_dir}/mlruns"
+    assert cfg.logger.mlflow.run_name == "n-r"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert config("logger=mlflow").logger.mlflow.tracking_uri == "http://127.0.0.1:5000"
+
+
+@pytest.mark.slow
+def test_a_run_at_wandb_is_closed_with_the_run_and_another_goes_its_own_way(
+    config, monkeypatch, tmp_path
+):
+    wandb = pytest.importorskip("wandb", reason="W&B is logged to")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.delenv("WANDB_RUN_ID", raising=False)
+    for folder in ("one", "two", "one"):
+        loggers = make_loggers(config("logger=wandb", folder=folder))
+        with finishing(loggers):
+            loggers[1].log_metrics({"x": 1.0}, 0)
+            assert wandb.run.id == (tmp_path / folder / "wandb_id.txt").read_text().strip()
+        assert wandb.run is None
+    ids = [(tmp_path / folder / "wandb_id.txt").read_text() for folder in ("one", "two")]
+    assert ids[0] != ids[1]
+
+
+def test_a_run_of_another_program_at_wandb_stays_open(config, monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="W&B is logged to")
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    theirs = wandb.init()
+    with finishing(make_loggers(config("logger=wandb"))):
+        pass
+    assert wandb.run is theirs
+    wandb.finish()

@@ -314,6 +314,23 @@ def test_the_demo_is_what_is_trained_without_a_word(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "completed"),
+    [
+        (["--multirun", "seed=0,1"], ["--multirun", "seed=0,1", "+experiment=demo"]),
+        (["seed=0,1", "--multirun"], ["seed=0,1", "+experiment=demo", "--multirun"]),
+        (["--cfg", "job"], ["--cfg", "job", "+experiment=demo"]),
+    ],
+)
+def test_the_demo_is_added_beside_other_settings_where_there_are_flags(
+    monkeypatch, arguments, completed
+):
+    monkeypatch.setattr(train_file, "_main", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["munit-train", *arguments])
+    main()
+    assert sys.argv[1:] == completed
+
+
+@pytest.mark.parametrize(
     ("model", "module", "small"),
     [
         ("munit", MUNITModule, {"num_res_blocks": 2}),

@@ -2,13 +2,21 @@ import socket
 
 import pytest
 
-from munit_pl.commands.wandb_route import why_offline
+from munit_pl.commands.wandb_route import run_id, why_offline
 
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch, tmp_path):
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    for name in ("WANDB_API_KEY", "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
+    for name in (
+        "WANDB_API_KEY",
+        "WANDB_MODE",
+        "WANDB_RUN_ID",
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -44,3 +52,31 @@ def test_behind_a_proxy_w_and_b_finds_its_own_way(server, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://proxy:3128")
     server.close()
     assert why_offline() is None
+
+
+@pytest.mark.parametrize("mode", ["offline", "dryrun", "disabled"])
+def test_a_mode_of_the_users_is_left_to_wandb(monkeypatch, mode):
+    monkeypatch.setenv("WANDB_MODE", mode)
+    assert why_offline() is None
+
+
+def test_a_folder_keeps_its_id_and_each_has_another(tmp_path):
+    first = run_id(tmp_path / "one")
+    assert len(first) == 8
+    assert run_id(tmp_path / "one") == first
+    assert run_id(tmp_path / "two") != first
+
+
+def test_the_id_that_an_agent_gives_is_taken_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_RUN_ID", "agent-1")
+    assert run_id(tmp_path) == "agent-1"
+    monkeypatch.delenv("WANDB_RUN_ID")
+    assert run_id(tmp_path) == "agent-1"
+
+
+@pytest.mark.parametrize("damaged", [b"", b"two\nlines", b"\xff\xfe", b"a/b", b"x" * 65])
+def test_an_id_that_is_none_is_replaced(tmp_path, damaged):
+    (tmp_path / "wandb_id.txt").write_bytes(damaged)
+    found = run_id(tmp_path)
+    assert len(found) == 8
+    assert run_id(tmp_path) == found

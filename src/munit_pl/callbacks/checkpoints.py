@@ -24,6 +24,7 @@ from munit_pl.callbacks.checkpoint_files import (
     verify,
 )
 from munit_pl.callbacks.checkpoint_io import Best, SaveError, not_saved, save_together
+from munit_pl.callbacks.rich_logs import log_checkpoint
 from munit_pl.exits import ExitCode
 from munit_pl.layers import at_least_one
 
@@ -45,6 +46,7 @@ class Checkpoints(Checkpoint):
             validation with the best is ``best.ckpt``.
         mode: "max" if more of it is better, "min" if less is.
         max_failures: After so many failures in a row the run stops.
+        artifacts: Give W&B, if the run logs to it, a copy of each numbered checkpoint.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Checkpoints(Checkpoint):
         monitor: str | None = None,
         mode: Literal["min", "max"] = "min",
         max_failures: int = 3,
+        artifacts: bool = False,
     ) -> None:
         at_least_one(every_n_steps=every_n_steps, max_failures=max_failures)
         if keep_last is not None:
@@ -67,6 +70,7 @@ class Checkpoints(Checkpoint):
         self.every_n_minutes = every_n_minutes
         self.keep_last = keep_last
         self.max_failures = max_failures
+        self.artifacts = artifacts
         best = Best(monitor or "", mode)
         self.best = best if monitor else None
         self._agreement: Agreement | None = None
@@ -134,6 +138,8 @@ class Checkpoints(Checkpoint):
         failure = save_together(trainer, file)
         if failure is None:
             self._saved_step = trainer.global_step
+            if self.artifacts:
+                log_checkpoint(trainer, file)
             failure = trainer.strategy.broadcast(
                 self._tidy(file) if trainer.is_global_zero else None
             )

@@ -5,15 +5,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from munit_pl.adversarial import AdversarialModule
+from munit_pl.callbacks.rich_logs import log_grid
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.data.images import to_picture
 from munit_pl.pair import Domain
@@ -76,7 +75,7 @@ class ImageGrid(Callback):
             for direction, rows in grids.items():
                 picture = draw_grid(rows)
                 picture.save(self.folder / f"{step:08d}_{direction}.png")
-                _log(trainer, f"grid/{direction}", picture, step)
+                log_grid(trainer, direction, rows, picture)
 
     def rows(
         self,
@@ -164,12 +163,3 @@ def draw_grid(rows: Sequence[Row]) -> Image.Image:
         for j, image in enumerate(images):
             grid.paste(to_picture(image), (margin + j * (width + _GAP), top))
     return grid
-
-
-def _log(trainer: Trainer, name: str, picture: Image.Image, step: int) -> None:
-    """Give a picture to the loggers that take any."""
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_image(name, np.asarray(picture), step, dataformats="HWC")
-        elif isinstance(logger, WandbLogger):
-            logger.log_image(name, [picture], step)

@@ -1,24 +1,31 @@
 """Loggers that cannot stop a run."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig
 
 from munit_pl.commands.building import build
-from munit_pl.commands.wandb_route import why_offline
+from munit_pl.commands.inputs import InputError
+from munit_pl.commands.processes import is_first
+from munit_pl.commands.wandb_route import run_id, why_offline
 
 _CALLS = (
     "log_metrics",
     "log_hyperparams",
     "log_image",
+    "log_table",
     "save",
     "after_save_checkpoint",
     "finalize",
 )
+_EXTRAS = ("mlflow", "tensorboard")  # loggers, called as what they need and as the extra
 _PATIENCE = 3  # failures in a row; one may take W&B minutes
 
 
@@ -26,18 +33,52 @@ def make_loggers(cfg: DictConfig) -> list[Logger]:
     """Build what ``cfg.logger`` names, each shielded.
 
     W&B goes offline where it has no key or no route, before it first tries to connect: a later
-    change of mind would wait for its time-outs too.
+    change of mind would wait for its time-outs too. It goes on with the run of the same folder.
+
+    Raises:
+        InputError: If a package is missing.
     """
+    for name in _EXTRAS:
+        if name in cfg.logger and find_spec(name) is None:
+            raise InputError(
+                f"logger.{name} needs a package that is not installed: pip install "
+                f"'munit-pl[{name}]'"
+            )
     wandb = cfg.logger.get("wandb")
     if wandb is not None and wandb.offline is None:
         reason = why_offline()
         wandb.offline = reason is not None
         if reason is not None:
             warnings.warn(f"W&B logs offline, for `wandb sync` later: {reason}", stacklevel=2)
+    if wandb is not None and wandb.get("id", "") is None and is_first():
+        wandb.id = run_id(Path(cfg.output_dir))
     loggers: list[Logger] = list(build(cfg.logger).values())
     for logger in loggers:
         shield(logger)
     return loggers
+
+
+@contextmanager
+def finishing(loggers: Sequence[Logger]) -> Iterator[None]:
+    """Close the run at W&B when this one ends: another in this process would log to it too."""
+    status = 1
+    try:
+        yield
+        status = 0
+    finally:
+        for logger in loggers:
+            if isinstance(logger, WandbLogger):
+                _finish(logger, status)
+
+
+def _finish(logger: WandbLogger, status: int) -> None:
+    import wandb
+
+    try:
+        if wandb.run is not None and wandb.run.id == logger.version:
+            wandb.finish(exit_code=status)
+    except Exception as error:
+        warnings.warn(f"W&B could not be closed: {error}", stacklevel=2)
 
 
 def shield(logger: Logger) -> None:

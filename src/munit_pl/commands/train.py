@@ -12,19 +12,23 @@ from typing import NoReturn
 
 import hydra
 import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from munit_pl.adversarial import AdversarialModule
 from munit_pl.callbacks.checkpoint_io import SaveError
+from munit_pl.callbacks.checkpoints import Checkpoints
+from munit_pl.callbacks.evaluate import Evaluate
 from munit_pl.callbacks.stopping import RunStopped
 from munit_pl.commands.building import build
 from munit_pl.commands.combining import check_pair
 from munit_pl.commands.full_memory import explain_full_memory
 from munit_pl.commands.inputs import InputError, check_checkpoint, find_last
 from munit_pl.commands.lock import locked
-from munit_pl.commands.loggers import make_loggers
+from munit_pl.commands.loggers import finishing, make_loggers
 from munit_pl.commands.overrides import check_overrides, failing_as_input_error
 from munit_pl.commands.processes import find_place, is_first, tell
 from munit_pl.commands.validation import check_config
@@ -90,7 +94,7 @@ def train(cfg: DictConfig) -> Trainer:
             callbacks = [*build(cfg.callbacks).values(), started]
             loggers = make_loggers(cfg)
             trainer: Trainer = build(cfg.trainer, callbacks=callbacks, logger=loggers)
-        with _explained(started, datamodule, module, trainer):
+        with finishing(loggers), _explained(started, datamodule, module, trainer):
             trainer.fit(module, datamodule, ckpt_path=ckpt_path, weights_only=True)
     return trainer
 
@@ -125,7 +129,9 @@ def main() -> None:
     overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     chosen = {re.split("[=@]", override.lstrip("+~"))[0] for override in overrides}
     if not chosen & {"experiment", "data"}:
-        sys.argv.append("+experiment=demo")
+        # Beside the others: Hydra takes no settings on both sides of a flag.
+        places = [i for i, word in enumerate(sys.argv) if i and "=" in word and word[0] != "-"]
+        sys.argv.insert(places[-1] + 1 if places else len(sys.argv), "+experiment=demo")
         overrides.append("+experiment=demo")
     with _leaving():
         if "run" not in chosen and find_place().world_size > 1:
@@ -141,9 +147,35 @@ def main() -> None:
 
 
 @hydra.main(version_base="1.3", config_path="pkg://munit_pl.conf", config_name="train")
-def _main(cfg: DictConfig) -> None:
+def _main(cfg: DictConfig) -> float | None:
     with _leaving():  # Hydra would add a traceback
-        train(cfg)
+        _check_sweep(cfg)
+        return swept_figure(train(cfg))
+
+
+def swept_figure(trainer: Trainer) -> float | None:
+    """Return what a sweeper of Hydra compares runs by: the best of the figure monitored.
+
+    It is that of `Evaluate` if the run has it, of `Checkpoints` otherwise; None if neither
+    monitors any.
+    """
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    watching = [c.best for c in callbacks if isinstance(c, Evaluate | Checkpoints) and c.best]
+    return watching[0].value if watching else None
+
+
+def _check_sweep(cfg: DictConfig) -> None:
+    """Refuse to sweep by a figure that no run would return."""
+    sweep = HydraConfig.get()
+    if sweep.mode != RunMode.MULTIRUN or sweep.sweeper._target_.endswith(".BasicSweeper"):
+        return
+    if "evaluate" not in cfg.callbacks and not OmegaConf.select(
+        cfg, "callbacks.checkpoints.monitor"
+    ):
+        raise InputError(
+            "the sweeper compares runs by a figure: choose callbacks=evaluate, or give "
+            "callbacks.checkpoints.monitor"
+        )
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from munit_pl.evaluation.report import Report, write_whole
 from munit_pl.evaluation.style_space import map_styles
 from munit_pl.evaluation.subject import DIRECTIONS, Subject
 from munit_pl.layers import at_least_one
+from munit_pl.logs import log_files
 
 
 def write_page(
@@ -70,10 +71,9 @@ def _curves(run_folder: Path | None) -> bytes | None:
     """Plot a run's logs and the evaluations made during it."""
     if run_folder is None:
         return None
-    logs = run_folder.glob("csv/version_*/metrics.csv")
     reports = run_folder.glob("evaluation/*/metrics.json")
     return plot_curves(
-        sorted(logs, key=lambda path: (len(path.parent.name), path.parent.name)),  # 2 before 10
+        log_files(run_folder),
         [path for path in reports if path.parent.name.isdecimal()],
     )
 

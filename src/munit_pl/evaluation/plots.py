@@ -1,6 +1,5 @@
 """An evaluation's plots, as PNG files in memory: equal numbers give equal bytes."""
 
-import csv
 import io
 import json
 import math
@@ -16,6 +15,7 @@ from PIL import Image
 
 from munit_pl.evaluation.report import Figure
 from munit_pl.evaluation.style_space import Moments, StyleMap
+from munit_pl.logs import by_domain, read_logs
 
 _DPI = 110
 BLUE, ORANGE = "#2563a8", "#d97706"
@@ -148,31 +148,18 @@ def plot_curves(logs: Sequence[Path], evaluations: Sequence[Path]) -> bytes | No
 
 
 def _read_logs(paths: Sequence[Path]) -> dict[str, dict[str, Curve]]:
-    """Return curves by what they show, those of both domains together."""
-    points: dict[str, dict[float, float]] = {}
-    for path in paths:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = [(_number(row.get("step")), row) for row in csv.DictReader(file)]
-        rows = [(step, row) for step, row in lines if math.isfinite(step)]
-        start = min((step for step, _ in rows), default=math.inf)
-        for column, before in points.items():
-            points[column] = {step: value for step, value in before.items() if step < start}
-        for step, row in rows:
-            for column, text in row.items():
-                if _is_loss(column) and math.isfinite(value := _number(text)):
-                    points.setdefault(column, {})[step] = value
+    """Return losses' curves by what they show, those of both domains together."""
     curves: dict[str, dict[str, Curve]] = {}
-    for column in sorted(points):
-        if points[column]:
-            title, _, domain = column.rpartition("_")
-            both = (title, f"domain {domain}") if domain in ("a", "b") else (column, column)
-            curve = np.array(sorted(points[column].items())).T
-            curves.setdefault(both[0], {})[both[1]] = curve
+    for column, points in read_logs(paths).items():
+        if _is_loss(column):
+            title, domain = by_domain(column)
+            name = f"domain {domain}" if domain else column
+            curves.setdefault(title, {})[name] = np.array(list(points.items())).T
     return curves
 
 
-def _is_loss(column: str | None) -> bool:
-    part, _, name = (column or "").partition("/")
+def _is_loss(column: str) -> bool:
+    part, _, name = column.partition("/")
     return part in ("dis", "gen", "style", "val") and name not in ("lr", "grad_norm")
 
 
@@ -186,14 +173,6 @@ def _read_evaluations(paths: Sequence[Path]) -> dict[str, tuple[Curve, float | N
             points.setdefault(key, []).append((int(path.parent.name), figure["value"]))
             real[key] = figure["real"]
     return {key: (np.array(values, dtype=float).T, real[key]) for key, values in points.items()}
-
-
-def _number(text: str | None) -> float:
-    """Return a cell's number; an empty one, or one of a line that was cut off, has none."""
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return math.nan
 
 
 def moving_average(values: Curve, width: int) -> Curve:

@@ -1,0 +1,75 @@
+"""Histograms of what says early whether a run goes wrong: encoded styles, and gradients."""
+
+from collections.abc import Iterator
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+
+from munit_pl.adversarial import AdversarialModule
+from munit_pl.callbacks.rich_logs import log_histograms
+from munit_pl.data.datamodule import TwoDomains
+from munit_pl.layers import at_least_one
+from munit_pl.pair import Domain
+
+_AT_ONCE = 8  # images that are encoded
+_NETWORKS = ("gen_a", "gen_b", "dis_a", "dis_b")
+
+
+class Histograms(Callback):
+    """Give the loggers that take any histograms of encoded styles and of gradients.
+
+    ``histogram/style_a`` and ``histogram/style_b`` are all dimensions of the test images' styles
+    together; those that follow the prior look like N(0, 1). ``histogram/gradient_gen_a`` and its
+    like are the magnitudes, as powers of ten, of what each network was last updated with.
+
+    Args:
+        every_n_steps: Iterations from one time to the next; none unless given.
+        num_images: Test images of each domain, or as many as there are.
+    """
+
+    def __init__(self, every_n_steps: int | None = None, num_images: int = 64) -> None:
+        if every_n_steps is not None:
+            at_least_one(every_n_steps=every_n_steps)
+        at_least_one(num_images=num_images)
+        self.every_n_steps = every_n_steps
+        self.num_images = num_images
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        """Log them every ``every_n_steps`` iterations."""
+        every = self.every_n_steps
+        if every is None or trainer.global_step % every or not trainer.is_global_zero:
+            return
+        assert isinstance(pl_module, AdversarialModule)
+        values = dict(gradients(pl_module))
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
+            values |= self._styles(trainer, pl_module)
+        log_histograms(trainer, values)
+
+    def _styles(self, trainer: Trainer, module: AdversarialModule) -> dict[str, Tensor]:
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(datamodule, TwoDomains):
+            return {}
+        domains: tuple[Domain, Domain] = ("a", "b")
+        return {
+            f"histogram/style_{domain}": self._encode(datamodule, module, domain)
+            for domain, gen in zip(domains, (module.gen_a, module.gen_b), strict=True)
+            if gen.style_encoder is not None
+        }
+
+    def _encode(self, datamodule: TwoDomains, module: AdversarialModule, domain: Domain) -> Tensor:
+        x = datamodule.first_images("test", domain, self.num_images)
+        parts = torch.split(x, _AT_ONCE)
+        return torch.cat([module.encode(part.to(module.device), domain)[1] for part in parts])
+
+
+def gradients(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield each network's gradient, as log10 of the magnitudes that are not zero."""
+    for name in _NETWORKS:
+        parameters = module.get_submodule(name).parameters()
+        parts = [p.grad.detach().abs().float().flatten() for p in parameters if p.grad is not None]
+        magnitudes = torch.cat(parts) if parts else torch.empty(0)
+        magnitudes = magnitudes[magnitudes > 0]
+        if len(magnitudes):
+            yield f"histogram/gradient_{name}", magnitudes.log10()
