@@ -28,6 +28,11 @@ def test_views_and_what_is_gone_weigh_nothing():
             "bf16-mixed",
             marks=pytest.mark.slow,
         ),
+        pytest.param(
+            {"weights": {"r1": 1.0, "diversity": 1.0}, "r1_every": 2},
+            "32-true",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_prediction_is_what_training_takes(tiny, options, precision):
