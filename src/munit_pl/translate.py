@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from munit_pl.data.images import read_image, to_tensor
 from munit_pl.formats.generators import read_generators
+from munit_pl.formats.onnx_graphs import OnnxGraph
+from munit_pl.formats.pretrained import find_pretrained
 from munit_pl.generator import DomainGenerator
 from munit_pl.layers import cast_at_use
 from munit_pl.networks import AdaINGenerator, ContentEncoder, Decoder, StyleEncoder
@@ -64,6 +66,13 @@ class Translator:
             check_tile(tile)
             if not isinstance(gen_a, AdaINGenerator):
                 raise ValueError(f"tile is {tile}, but only MUNIT's networks can be tiled")
+        if isinstance(gen_a.decoder, OnnxGraph):
+            if precision != "fp32" or compile or str(device or "cpu") != "cpu":
+                raise ValueError(
+                    "an ONNX export runs here on the CPU, in fp32, as it is: leave out device, "
+                    "precision and compile"
+                )
+            device = _CPU
         self.device = _find_device(device)
         self.precision: Precision = precision
         usual = 1 if self.device.type == "cpu" else 8
@@ -93,6 +102,33 @@ class Translator:
         """Read a trained model: see `read_generators` for the files, the class for the options."""
         return cls(
             *read_generators(path, config_path),
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+            tile=tile,
+            compile=compile,
+        )
+
+    @classmethod
+    def pretrained(
+        cls,
+        name: str = "drawn-shoes",
+        *,
+        device: str | torch.device | None = None,
+        precision: Precision = "fp32",
+        batch_size: int | None = None,
+        tile: int | None = None,
+        compile: bool = False,
+    ) -> "Translator":
+        """Read a model that comes with the package; nothing is downloaded.
+
+        ``name`` is one of `munit_pl.formats.pretrained.PRETRAINED`; see the class for the options.
+
+        Raises:
+            ValueError: If there is none of that name, or an option does not fit.
+        """
+        return cls.load(
+            find_pretrained(name),
             device=device,
             precision=precision,
             batch_size=batch_size,

@@ -27,7 +27,7 @@ from munit_pl.evaluation.munit2018 import Munit2018
 from munit_pl.evaluation.protocols import PROTOCOLS, Protocol, evaluate, find_protocol
 from munit_pl.evaluation.report import Report, write_whole
 from munit_pl.evaluation.subject import DOMAINS, Subject
-from munit_pl.formats.generators import digest
+from munit_pl.formats.generators import digest, find_model
 from munit_pl.metrics.classifier import save_classifier, train_classifier
 from munit_pl.metrics.lite0 import load_lite0
 from munit_pl.metrics.weights import import_extra
@@ -133,6 +133,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         _check_folder(out)
         for module in ("matplotlib", "jinja2") if options.report else ("matplotlib",):
             import_extra(module)
+        options.checkpoint = find_model(options.checkpoint)
         place = find_place()
         device = options.device or place.device
         with join_processes(place, device):

@@ -20,7 +20,7 @@ from munit_pl.commands.translating.sheets import Sheets
 from munit_pl.commands.translating.sources import Source, find_examples, find_sources
 from munit_pl.commands.translating.stills import Stills
 from munit_pl.data.images import MODES
-from munit_pl.formats.generators import digest
+from munit_pl.formats.generators import digest, find_model
 from munit_pl.formats.video import require_av
 from munit_pl.pair import Domain
 from munit_pl.translate import Translator
@@ -106,6 +106,7 @@ def _load(options: argparse.Namespace, place: Place) -> Translator:
     any_gpu = options.device in (None, "cuda")
     device = place.device if any_gpu and place.device else options.device
     try:
+        options.checkpoint = find_model(options.checkpoint)
         translator = Translator.load(
             options.checkpoint,
             options.config,
@@ -115,7 +116,7 @@ def _load(options: argparse.Namespace, place: Place) -> Translator:
             tile=options.tile,
             compile=options.compile,
         )
-    except ValueError as error:
+    except (ImportError, ValueError) as error:
         raise InputError(str(error)) from error
     channels = translator.channels(options.to)
     for n in {translator.channels("a"), translator.channels("b")} - MODES.keys():

@@ -6,40 +6,70 @@ The file holds the tensors under ``gen_a.`` and ``gen_b.``, and in its metadata,
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors.torch import save
+from torch import Tensor, nn
 
+from munit_pl.formats.fitting import check_finite
 from munit_pl.generator import DomainGenerator
 
 _KEY = "munit_pl"
 _MAX_HEADER = 4 << 20  # bytes; a model of the published sizes needs a hundredth of that
 
 
-def export_generators(path: str | Path, gen_a: DomainGenerator, gen_b: DomainGenerator) -> None:
+def export_generators(
+    path: str | Path, gen_a: DomainGenerator, gen_b: DomainGenerator, half: bool = False
+) -> None:
     """Write both generators to ``path``, which appears when it is complete.
 
     Args:
         path: The file to write, ``*.safetensors``.
         gen_a: Domain a's generator.
         gen_b: Domain b's generator.
+        half: Store weights as float16, in half of the bytes; reading makes them float32 again.
+
+    Raises:
+        ValueError: If a weight is too large for half precision, or no finite number.
     """
-    gens = {"gen_a": gen_a, "gen_b": gen_b}
+    write_networks(path, {"gen_a": gen_a, "gen_b": gen_b}, half)
+
+
+def write_networks(path: str | Path, networks: Mapping[str, nn.Module], half: bool = False) -> None:
+    """Write networks as `export_generators` does, whatever else there is beside ``gen_a, gen_b``.
+
+    Raises:
+        ValueError: As `export_generators`.
+    """
     tensors = {
         f"{name}.{key}": tensor.detach().cpu().contiguous()
-        for name, gen in gens.items()
-        for key, tensor in gen.state_dict().items()
+        for name, network in networks.items()
+        for key, tensor in network.state_dict().items()
     }
-    description = {
-        name: {"kind": type(gen).__name__, "arguments": gen.arguments} for name, gen in gens.items()
-    }
+    if half:
+        tensors = {
+            name: tensor.to(torch.float16) if tensor.is_floating_point() else tensor
+            for name, tensor in tensors.items()
+        }
+        check_finite(tensors)
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(tensors, unfinished, {_KEY: json.dumps(description)})
+    # Not save_file, whose files their owner alone can read.
+    unfinished.write_bytes(save(tensors, {_KEY: json.dumps(describe(networks))}))
     unfinished.replace(path)
+
+
+def describe(networks: Mapping[str, nn.Module]) -> dict[str, dict[str, Any]]:
+    """Return the kind and the arguments of those networks that are generators, by their names."""
+    return {
+        name: {"kind": type(network).__name__, "arguments": network.arguments}
+        for name, network in networks.items()
+        if isinstance(network, DomainGenerator)
+    }
 
 
 def read_exported(path: Path) -> tuple[Any, dict[str, Tensor]]:

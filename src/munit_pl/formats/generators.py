@@ -12,23 +12,30 @@ from munit_pl.formats.exported import read_exported
 from munit_pl.formats.fitting import build_on_meta, check_extent, check_finite, named_tensors
 from munit_pl.formats.nvlabs import read_checkpoint
 from munit_pl.formats.nvlabs_unit import holds_unit, read_unit_checkpoint
+from munit_pl.formats.onnx_graphs import read_onnx
+from munit_pl.formats.pretrained import PRETRAINED
 from munit_pl.generator import DomainGenerator
+from munit_pl.normalisation import widen
 
 Generators = tuple[DomainGenerator, DomainGenerator]
+
+_IN_FOLDERS = ("model.safetensors", "model.json")  # what `munit-export` writes
 
 
 def read_generators(path: str | Path, config_path: str | Path | None = None) -> Generators:
     """Read the generators of a checkpoint, of an exported model or of the original MUNIT's file.
 
-    Where a run averaged its weights (`WeightAverage`), the averages are what is read.
+    Where a run averaged its weights (`WeightAverage`), the averages are what is read. Weights in
+    half precision become float32.
 
     The file may be a stranger's: no code in it runs, and it takes no more memory than it is long.
     What the generators are is looked up by name among `DomainGenerator.kinds`, so one of another
     package must have been imported.
 
     Args:
-        path: A ``.ckpt`` of ``munit-train``, a ``.safetensors`` of `export_generators`, or the
-            original's ``gen_*.pt``.
+        path: A ``.ckpt`` of ``munit-train``, a ``.safetensors`` of `export_generators`, the
+            ``model.json`` of an ONNX export, a folder with one of the latter two, the name of a
+            model of `PRETRAINED`, or the original's ``gen_*.pt``.
         config_path: The original's YAML file, for activations other than its defaults.
 
     Returns:
@@ -36,11 +43,12 @@ def read_generators(path: str | Path, config_path: str | Path | None = None) -> 
 
     Raises:
         FileNotFoundError: If there is no such file.
+        ImportError: If an ONNX export is read without onnxruntime.
         ValueError: If it is something else; the message says what.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no checkpoint {path}")
+    path = find_model(path)
+    if path.suffix == ".json":
+        return read_onnx(path)
     if _is_safetensors(path):
         description, state = read_exported(path)
     else:
@@ -48,6 +56,25 @@ def read_generators(path: str | Path, config_path: str | Path | None = None) -> 
     states = _split(state, path)
     gen_a, gen_b = (_build(name, description, own, path) for name, own in states.items())
     return gen_a, gen_b
+
+
+def find_model(path: str | Path) -> Path:
+    """Return the file that `read_generators` reads for what the user named.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    name, path = str(path), Path(path)
+    if path.is_dir():
+        for file in _IN_FOLDERS:
+            if (path / file).is_file():
+                return path / file
+        raise FileNotFoundError(f"the folder {path} has no {' and no '.join(_IN_FOLDERS)}")
+    if not path.exists() and name in PRETRAINED:
+        return PRETRAINED[name]
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {path}")
+    return path
 
 
 def digest(path: str | Path) -> str:
@@ -110,7 +137,7 @@ def _build(name: str, description: Any, state: Mapping[str, Tensor], path: Path)
     try:
         generator = build_on_meta(DomainGenerator.kinds[called], said.get("arguments"), state)
         # Copied, since a mapped file may change under a running program.
-        own = {key: tensor.detach().clone() for key, tensor in state.items()}
+        own = {key: widen(tensor.detach().clone()) for key, tensor in state.items()}
         generator.load_state_dict(own, assign=True)
         check_finite(own)
     except ValueError as error:

@@ -27,7 +27,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("checkpoint", help="of munit-train, exported (.safetensors), or the original's gen_*.pt")
+    add("checkpoint", help="of munit-train, munit-export or the original; or: drawn-shoes")
     add("inputs", nargs="+", metavar="INPUT", help="image, video, folder, or pattern in quotes")
     add("--to", choices=["a", "b"], default="b", help="domain to translate to (%(default)s)")
     add("--out", default="translations", metavar="DIR", help="folder of the outputs (%(default)s)")

@@ -1,0 +1,1 @@
+"""Trained models for others: folders to share, graphs for other programs."""
