@@ -1,0 +1,147 @@
+"""``munit-demo``: a web page on which a model can be tried."""
+
+import argparse
+import importlib.util
+import ipaddress
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from munit_pl.commands.inputs import InputError
+from munit_pl.data.images import MODES
+from munit_pl.translate import Translator
+
+_SIZES = range(16, 1025)
+_USUAL_SIZE = 256
+_BUILT_IN = "drawn-shoes"
+_BUILT_IN_SIZE = 64  # that it was trained at
+_BUILT_IN_NAMES = ("line drawing", "shoe")
+
+_EPILOG = """examples:
+  munit-demo                                   the package's own model
+  munit-demo last.ckpt --size 64
+  munit-demo shoes.safetensors --host 0.0.0.0  for the network: docs/web.md
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve the page until it is stopped; bad input ends it with one line and exit status 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        serve_demo(options)
+    except KeyboardInterrupt:
+        return 0  # there is no other way to end it
+    except (InputError, OSError) as error:
+        sys.exit(f"munit-demo: {' '.join(str(error).split())}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "munit-demo",
+        description="Try a model on a web page: random styles, those of examples, by hand, moving.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("checkpoint", nargs="?", metavar="CKPT", help="as for munit-translate")
+    add("--config", metavar="YAML", help="configuration that came with an original checkpoint")
+    add(
+        "--size",
+        type=_size,
+        metavar="SIDE",
+        help=f"shortest side in pixels that pictures are brought to; best that of training "
+        f"({_USUAL_SIZE})",
+    )
+    add("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (the fastest there is)")
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine only)")
+    add("--port", type=_port, help="(the first free one from 7860 on)")
+    return parser
+
+
+def serve_demo(options: argparse.Namespace) -> None:
+    """Serve the page that the options describe, for ever.
+
+    Raises:
+        InputError: If the extra is missing, or the model cannot be used.
+        OSError: If there is no such file, or the port is taken.
+    """
+    _check_extra()
+    translator = _load(options)
+    # Imported where it is used: gradio takes seconds, and belongs to an extra.
+    from munit_pl.web.page import LOOKS, Page
+    from munit_pl.web.serving import keep_files_in, serve
+
+    built_in = options.checkpoint is None
+    with tempfile.TemporaryDirectory(prefix="munit-demo-") as folder:
+        keep_files_in(Path(folder, "visitors"))
+        page = Page(
+            translator,
+            title=_BUILT_IN if built_in else Path(options.checkpoint).name,
+            names=_BUILT_IN_NAMES if built_in else ("domain a", "domain b"),
+            size=options.size or (_BUILT_IN_SIZE if built_in else _USUAL_SIZE),
+            folder=Path(folder),
+        )
+        address = serve(page.blocks, options.host, options.port, **LOOKS)
+        try:
+            print(f"munit-demo: open {address} (Ctrl-C ends it)", flush=True)
+            if not _is_local(options.host):
+                print(
+                    "munit-demo: whoever reaches this machine can use the page: there is no "
+                    "password and no encryption",
+                    file=sys.stderr,
+                )
+            # As on Ctrl-C: what visitors sent is removed in either case.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            threading.Event().wait()
+        finally:
+            page.blocks.close(verbose=False)
+
+
+def _check_extra() -> None:
+    if importlib.util.find_spec("gradio") is None:
+        raise InputError("the page needs gradio: pip install 'munit-pl[web]'")
+
+
+def _load(options: argparse.Namespace) -> Translator:
+    try:
+        translator = _read(options)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    for n in {translator.channels("a"), translator.channels("b")} - MODES.keys():
+        raise InputError(f"this model's images have {n} channels, which no image file holds")
+    return translator
+
+
+def _read(options: argparse.Namespace) -> Translator:
+    if options.checkpoint is not None:
+        return Translator.load(options.checkpoint, options.config, device=options.device)
+    return Translator.pretrained(_BUILT_IN, device=options.device)
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _size(text: str) -> int:
+    if not text.isdecimal() or int(text) not in _SIZES:
+        raise argparse.ArgumentTypeError(
+            f"{text} is no whole number from {_SIZES[0]} to {_SIZES[-1]}"
+        )
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port from 1 to 65535")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

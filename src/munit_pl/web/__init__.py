@@ -1,0 +1,7 @@
+"""The web page of ``munit-demo``: `answers` computes, `page` shows, `serving` lets in."""
+
+import os
+
+# Before gradio is imported, by any module of this package: nothing is reported to anybody.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

@@ -1,0 +1,133 @@
+"""What the web page answers: images and settings in, images out. Knows nothing of the page."""
+
+import tempfile
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.images import FORMATS, read_reduced, read_size, to_picture, to_tensor
+from munit_pl.data.sizes import MAX_ASPECT, by, is_too_long, resized
+from munit_pl.formats.video import animate
+from munit_pl.pair import Domain
+from munit_pl.styles import slerp
+from munit_pl.translate import Translator
+
+PIXELS = 24_000_000  # of an upload; decoded they take 72 MB for as long as it is read
+LARGEST = 4.0  # of a style's values, which are drawn from N(0, 1)
+
+_WHITE = (255, 255, 255)
+_REDUCED_TO = 2  # a JPEG is decoded at no less than so many times the size that it is shrunk to
+_AT_ONCE = 8  # images that are held before they are pictures
+
+
+def read_upload(path: Path, channels: int, size: int) -> Tensor:
+    """Read an image that somebody sent, resized as images for training are.
+
+    Args:
+        path: The file; it may be anything.
+        channels: 1, 3 or 4.
+        size: Pixels of the shortest side afterwards.
+
+    Returns:
+        The image, ``(1, channels, H, W)`` in [-1, 1].
+
+    Raises:
+        ValueError: What to tell the sender. It names no file or folder of this machine.
+    """
+    try:
+        height, width = read_size(path)
+    except OSError as error:
+        if isinstance(error.__cause__, Image.DecompressionBombError):
+            raise ValueError(_too_many_pixels("It")) from error
+        raise ValueError(
+            f"This is no image that can be read here: choose a file of {', '.join(FORMATS[:-1])} "
+            f"or {FORMATS[-1]}."
+        ) from error
+    if height * width > PIXELS:
+        raise ValueError(_too_many_pixels(f"It is {by((height, width))} pixels and"))
+    if is_too_long((height, width)):
+        raise ValueError(
+            f"It is {by((height, width))} pixels: one side may be {MAX_ASPECT} times the other "
+            "at most. Cut it."
+        )
+    try:
+        decoded = read_reduced(path, channels, _WHITE, _REDUCED_TO * size)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            "This image is damaged or of an unusual kind, and cannot be read to its end."
+        ) from error
+    height, width = resized(decoded.size, size)
+    picture = decoded.image.resize((width, height), Image.Resampling.BILINEAR, decoded.box)
+    return to_tensor(picture)[None]
+
+
+def _too_many_pixels(subject: str) -> str:
+    return f"{subject} has too many pixels: {PIXELS // 10**6} million are taken. Make it smaller."
+
+
+def show(translator: Translator, x: Tensor, styles: Tensor, to: Domain) -> list[Image.Image]:
+    """Show an image ``(1, C, H, W)`` of the other domain in styles ``(K, style_dim)`` of ``to``.
+
+    Raises:
+        ValueError: If shapes do not fit.
+    """
+    parts = (translator.translate(x, part, to)[0] for part in torch.split(styles, _AT_ONCE))
+    return [to_picture(y) for part in parts for y in part]
+
+
+def from_values(values: Sequence[float], style_dim: int) -> Tensor:
+    """Return a style ``(1, style_dim)`` made of the first of ``values``."""
+    return torch.tensor([list(values[:style_dim])], dtype=torch.float32)
+
+
+def to_values(style: Tensor, count: int) -> list[float]:
+    """Return a style ``(style_dim,)`` as ``count`` values, within what the page can set.
+
+    Values are cut off at ``LARGEST``, rounded to hundredths, and 0 beyond the style's length.
+    """
+    values = [round(float(value), 2) for value in style.clamp(-LARGEST, LARGEST)]
+    return values + [0.0] * (count - len(values))
+
+
+def tour(styles: Tensor, steps: int) -> Tensor:
+    """Go from each style to the next, and from the last to the first.
+
+    Args:
+        styles: ``(K, style_dim)``, two or more.
+        steps: Styles on each way, its first among them.
+
+    Returns:
+        Styles, ``(K * steps, style_dim)``; shown over and over they move without a jump.
+    """
+    fractions = torch.arange(steps, dtype=torch.float64) / steps
+    ways = zip(styles, styles.roll(-1, 0), strict=True)
+    return torch.cat([slerp(start, end, fractions) for start, end in ways])
+
+
+def write_animation(pictures: Sequence[Image.Image], path: Path, fps: int) -> None:
+    """Write pictures of one size as an animation that repeats for ever.
+
+    Args:
+        pictures: Its frames.
+        path: What to write, ``.gif`` or ``.webp``.
+        fps: Frames per second.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder, f"{i:04}.png") for i in range(len(pictures))]
+        for picture, file in zip(pictures, files, strict=True):
+            picture.save(file, compress_level=1)
+        animate(files, path, Fraction(fps))
+
+
+def draw_examples(folder: Path, domain: Domain, count: int, size: int) -> list[Path]:
+    """Draw shoes that no model has been trained on, ``size`` pixels high and wide, as PNG files."""
+    shoes = DrawnShoes(domain, "test", count, (size, size))
+    files = [folder / f"{domain}_{i}.png" for i in range(count)]
+    for i, file in enumerate(files):
+        to_picture(shoes.load(i)).save(file)
+    return files
