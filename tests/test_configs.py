@@ -20,7 +20,7 @@ def config():
         yield lambda *overrides: compose("train", ["output_dir=x", *overrides])
 
 
-def test_the_experiments_are_the_originals_and_the_demo():
+def test_the_experiments_are_the_papers_those_of_later_sets_and_the_demo():
     assert set(EXPERIMENTS) == {
         "demo",
         "edges2shoes",
@@ -29,6 +29,16 @@ def test_the_experiments_are_the_originals_and_the_demo():
         "synthia2cityscape",
         "demo_edges2handbags_folder",
         "demo_edges2handbags_list",
+        "summer2winter_yosemite_hd",
+        "afhq_cat2dog",
+        "afhq_wild2cat",
+        "afhq_wild2dog",
+        "apple2orange",
+        "cityscapes",
+        "facades",
+        "horse2zebra",
+        "maps",
+        "monet2photo",
     }
 
 
@@ -74,6 +84,23 @@ def test_experiment_has_the_originals_values(config, name):
     with torch.device("meta"):
         module = build(cfg.model)
     assert sum(p.numel() for p in module.parameters()) == 46_594_716
+
+
+def test_the_sets_of_later_work_are_trained_on_with_the_papers_settings(config, monkeypatch):
+    monkeypatch.delenv("MUNIT_DATA", raising=False)
+    later = set(EXPERIMENTS) - set(ORIGINAL) - {"demo", "summer2winter_yosemite_hd"}
+    edges = config("+experiment=edges2shoes")
+    for name in sorted(later):
+        cfg = config(f"+experiment={name}")
+        assert cfg.data.root == f"datasets/{name}"
+        cfg.data.root = edges.data.root
+        assert all(cfg[group] == edges[group] for group in ("model", "data", "trainer"))
+
+
+def test_photographs_of_high_resolution_are_trained_on_with_the_perceptual_loss(config):
+    cfg = config("+experiment=summer2winter_yosemite_hd")
+    assert (cfg.model.weights.perceptual, cfg.model.weights.cycle) == (1, 10)
+    assert (cfg.data.resize, cfg.data.crop) == (1024, [512, 512])
 
 
 def test_munit_yaml_lists_every_setting_with_its_default(config):

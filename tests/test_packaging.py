@@ -72,7 +72,7 @@ def test_the_installed_wheel_trains_and_composes_every_experiment(wheel, tmp_pat
 
     composed = run("-c", COMPOSE_ALL, str(site))
     assert "edges2shoes 46594716" in composed
-    assert len(composed.splitlines()) == 7
+    assert len(composed.splitlines()) == 17
 
     smallest = ["model.generator.dim=4", "model.discriminator.dim=4", "trainer.accelerator=cpu"]
     main = "from munit_pl.commands.train import main; main()"

@@ -1,4 +1,4 @@
-"""``munit-data``: look at a data set before a run; resize it; unpack archives safely."""
+"""``munit-data``: get data sets, look at them before a run, resize them, unpack archives safely."""
 
 import argparse
 import io
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from munit_pl.commands import preparing
+from munit_pl.commands import downloading, preparing
 from munit_pl.commands.inputs import InputError
 from munit_pl.data.archives import extract
 from munit_pl.data.folder import ImageFolder
@@ -32,9 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The command line, ``sys.argv`` unless given.
 
     Returns:
-        The exit status. Of ``check``: 1 if something would stop a run. Of ``prepare``: 1 if the
-        copy could not be written. Of ``unpack``: 1 if the archive was not unpacked. 2 for wrong
-        usage and folders that are not there, 130 if the user stopped it.
+        The exit status. Of ``check``: 1 if something would stop a run. Of ``download`` and
+        ``prepare``: 1 if there is no data set, or no copy, now. Of ``unpack``: 1 if the archive was
+        not unpacked. 2 for wrong usage and folders that are not there, 130 if the user stopped it.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be of any bytes
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -50,14 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "munit-data", description="Look at a data set; resize it; unpack archives."
+        "munit-data",
+        description="Get a data set, look at it, resize it, unpack archives.",
+        epilog="Example: munit-data download edges2shoes. Each command has a --help of its own.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    downloading.add_parsers(commands)
     check = commands.add_parser(
         "check",
         help="decode every image and tell what would stop a run",
         description="Decode every image of a data set; tell what would stop a run, and what it "
         "would skip. Images that decode to the same pixels (SHA-256) count as copies.",
+        epilog="Example: munit-data check my_data --resize 128 --crop 128 128",
     )
     check.add_argument("root", metavar="ROOT", type=Path, help="what holds the folders")
     for name, default in _FOLDERS.items():
@@ -78,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         help="unpack an archive from a stranger",
         description="Unpack a zip, tar, tar.gz, tar.bz2 or tar.xz: plain files only, none outside "
         "of FOLDER, and nothing at all if something is wrong.",
+        epilog="Example: munit-data unpack archive.tar.gz my_data",
     )
     unpack.add_argument("archive", metavar="ARCHIVE", type=Path)
     unpack.add_argument("folder", metavar="FOLDER", type=Path, help="new, or empty")
@@ -222,7 +227,13 @@ def _conclusion(verdict: Verdict) -> str:
     return "\n".join([*lines, "" if verdict.stops else "\nNothing stops a run."])
 
 
-_COMMANDS = {"check": _check, "prepare": preparing.run, "unpack": _unpack}
+_COMMANDS = {
+    "list": downloading.run_list,
+    "download": downloading.run_download,
+    "check": _check,
+    "prepare": preparing.run,
+    "unpack": _unpack,
+}
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "OUT; data.root=OUT then trains on them. What cannot be used is left out and listed. OUT "
         "appears once it is complete; the same command goes on with what was interrupted. Not for "
         "files that show both domains side by side.",
+        epilog="Example: munit-data prepare my_data small --size 256",
     )
     parser.add_argument("root", metavar="ROOT", type=Path, help="what holds the folders")
     parser.add_argument("out", metavar="OUT", type=Path, help="new, empty, or an earlier copy")
