@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_module
 from munit_pl import MUNITModule
 from munit_pl.commands.building import build
 from munit_pl.objective import LossWeights
+from munit_pl.schedules import schedule
 
 CONF = Path(__file__).parents[1] / "conf"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
@@ -62,11 +63,13 @@ def test_experiment_has_the_originals_values(config, name):
     assert cfg.data.resize == size
     assert cfg.data.crop == [size, size]
     assert cfg.data.batch_size == 1
-    weights = {"gan": 1, "image": 10, "style": 1, "content": 1}
+    weights = {"gan": 1, "image": 10, "style": 1, "content": 1, "diversity": 0, "r1": 0}
     assert cfg.model.weights == {**weights, "cycle": cycle, "perceptual": perceptual}
     adam = {"lr": 1e-4, "betas": [0.5, 0.999], "weight_decay": 1e-4, "fused": None}
     assert cfg.model.optimizer == adam
-    assert cfg.model.scheduler == {"step_size": 100_000, "gamma": 0.5}
+    scheduler = cfg.model.scheduler
+    assert (scheduler.kind, scheduler.step_size, scheduler.gamma) == ("step", 100_000, 0.5)
+    assert scheduler.warmup == 0
     assert cfg.trainer.max_steps == 1_000_000
     assert cfg.callbacks.checkpoints.every_n_steps == 10_000
     assert (cfg.callbacks.grid.every_n_steps, cfg.callbacks.grid.num_images) == (grid, images)
@@ -87,6 +90,10 @@ def test_munit_yaml_lists_every_setting_with_its_default(config):
         assert listed[group] == defaults
     assert set(listed) - {"_target_"} == set(inspect.signature(MUNITModule).parameters)
     assert listed["weights"] == LossWeights()._asdict()
+    arguments = inspect.signature(schedule).parameters
+    assert listed["scheduler"] == {k: a.default for k, a in arguments.items() if k != "optimizer"}
+    for name in ("lr_discriminator", "r1_every", "diffaugment", "discriminator_steps"):
+        assert listed[name] == default.hparams[name]
     assert {k: v.shape for k, v in built.state_dict().items()} == {
         k: v.shape for k, v in default.state_dict().items()
     }

@@ -16,6 +16,8 @@ from torchvision.transforms.functional import normalize
 
 from munit_pl.losses import (
     ADVERSARIAL_LOSSES,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
     lsgan_discriminator_loss,
     lsgan_generator_loss,
     nsgan_discriminator_loss,
@@ -66,13 +68,38 @@ def test_nsgan_generator_loss_at_constant_logits(fake, loss):
     assert nsgan_generator_loss(scores(fake)).item() == pytest.approx(loss)
 
 
+@pytest.mark.parametrize(
+    ("real", "fake", "loss"),
+    [(1.0, -1.0, 0.0), (5.0, -7.0, 0.0), (0.0, 0.0, 4.0), (0.5, -0.75, 1.5), (-2.0, 3.0, 14.0)],
+)
+def test_hinge_discriminator_loss_at_constant_scores(real, fake, loss):
+    value = hinge_discriminator_loss(scores(real), scores(fake))
+    assert value.shape == ()
+    assert value.item() == pytest.approx(loss)
+
+
+@pytest.mark.parametrize(("fake", "loss"), [(0.0, 0.0), (-1.0, 2.0), (3.0, -6.0)])
+def test_hinge_generator_loss_at_constant_scores(fake, loss):
+    assert hinge_generator_loss(scores(fake)).item() == pytest.approx(loss)
+
+
+def test_hinge_has_no_gradient_beyond_the_margin_for_the_discriminator_but_for_the_generator():
+    real, fake = (torch.tensor([2.0, -2.0]).view(2, 1, 1, 1).requires_grad_() for _ in range(2))
+    hinge_discriminator_loss([real], [fake]).backward()
+    assert real.grad.flatten().tolist() == [0.0, -0.5]
+    assert fake.grad.flatten().tolist() == [0.5, 0.0]
+    fake.grad = None
+    hinge_generator_loss([fake]).backward()
+    assert fake.grad.flatten().tolist() == [-0.5, -0.5]
+
+
 def test_lsgan_is_summed_over_scales_without_a_half():
     zeros = scores(0.0, scales=3)
     assert lsgan_discriminator_loss(zeros, zeros).item() == pytest.approx(3)
     assert lsgan_generator_loss(zeros).item() == pytest.approx(3)
 
 
-@pytest.mark.parametrize("name", ["lsgan", "nsgan"])
+@pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
 def test_losses_are_averaged_within_a_scale_and_summed_over_scales(name):
     """So the loss of several scales is the sum of each alone, however many pixels it has."""
     real, fake = ([torch.randn(2, 1, n, n) for n in (4, 2, 1)] for _ in range(2))
@@ -105,7 +132,8 @@ def test_nsgan_of_logits_at_a_thousand_is_exact_with_a_finite_gradient():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize(
-    ("name", "discriminator"), [("lsgan", 2 * 301**2 + 2 * 300**2), ("nsgan", 1200)]
+    ("name", "discriminator"),
+    [("lsgan", 2 * 301**2 + 2 * 300**2), ("nsgan", 1200), ("hinge", 1204)],
 )
 def test_losses_of_half_scores_are_summed_in_fp32(name, discriminator, dtype):
     """Squares of 300 leave fp16's range."""
@@ -116,7 +144,7 @@ def test_losses_of_half_scores_are_summed_in_fp32(name, discriminator, dtype):
     assert game.discriminator(real, fake).item() == pytest.approx(discriminator)
 
 
-@pytest.mark.parametrize("name", ["lsgan", "nsgan"])
+@pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
 def test_numbers_of_scales_that_differ_are_refused(name):
     with pytest.raises(ValueError, match="zip"):
         ADVERSARIAL_LOSSES[name].discriminator(scores(0.0, scales=2), scores(0.0, scales=3))

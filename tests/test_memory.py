@@ -23,6 +23,11 @@ def test_views_and_what_is_gone_weigh_nothing():
     ("options", "precision"),
     [
         ({"accumulate": 2, "shared_styles": True}, "32-true"),
+        pytest.param(
+            {"weights": {"r1": 1.0, "diversity": 1.0}, "r1_every": 2},
+            "32-true",
+            marks=pytest.mark.slow,
+        ),
         ({"checkpoint_activations": True, "weights": {"cycle": 10.0}}, "bf16-mixed"),
     ],
 )

@@ -119,6 +119,7 @@ def test_learning_rate_halves_after_every_step_size_iterations(tiny, step_size):
     "options",
     [
         {"gan_loss": "nsgan"},
+        {"gan_loss": "hinge"},
         {"weights": {"cycle": 10.0}},
         {"generator": {"activation": "prelu", "padding_mode": "replicate"}},
         {"generator": {"activation": "selu", "padding_mode": "zeros"}},
@@ -183,7 +184,7 @@ def test_encoded_styles_are_logged_against_the_prior(tiny):
     [
         ({"generator": {"dmi": 4}}, TypeError, "AdaINGenerator.*'dmi'"),
         ({"weights": {"cylce": 1.0}}, TypeError, "LossWeights.*'cylce'"),
-        ({"gan_loss": "hinge"}, ValueError, "gan_loss is 'hinge', but must be lsgan or nsgan"),
+        ({"gan_loss": "wgan"}, ValueError, "gan_loss is 'wgan', but must be lsgan or nsgan or h"),
         ({"accumulate": 0}, ValueError, "accumulate is 0, but must be at least 1"),
         ({"input_channels_a": 1, "weights": {"perceptual": 1.0}}, ValueError, "3 channels"),
         ({"initialisation": {"generator": "he"}}, ValueError, "initialisation is 'he'"),

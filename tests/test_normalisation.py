@@ -66,6 +66,18 @@ def test_layer_norm_is_the_formula_over_each_sample(eps):
     torch.testing.assert_close(layer_norm(x, gamma, beta, eps), torch.from_numpy(expected))
 
 
+@pytest.mark.parametrize("eps", [1e-5, 0.5])
+def test_layer_norms_gradient_has_a_gradient_and_is_the_same_for_all_that(eps):
+    x = torch.randn(2, 2, 3, 2, dtype=torch.float64, requires_grad=True)
+    gamma, beta = (torch.randn(2, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    inputs, upstream = (x, gamma, beta), torch.randn_like(x)
+    assert torch.autograd.gradgradcheck(lambda *xs: layer_norm(*xs, eps), inputs)
+    y = layer_norm(*inputs, eps)
+    by_kernels = torch.autograd.grad(y, inputs, upstream, retain_graph=True)
+    by_formula = torch.autograd.grad(y, inputs, upstream, create_graph=True)
+    torch.testing.assert_close(by_formula, by_kernels, rtol=1e-10, atol=1e-10)
+
+
 def test_layer_norm_of_a_batch_is_that_of_its_samples():
     x, gamma, beta = torch.randn(2, 3, 5, 4), torch.rand(3), torch.randn(3)
     alone = torch.cat([layer_norm(sample[None], gamma, beta) for sample in x])

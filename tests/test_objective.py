@@ -15,6 +15,7 @@ from munit_pl.objective import (
     encode,
     generator_terms,
     l1,
+    mode_seeking,
     total,
     translate,
 )
@@ -136,6 +137,33 @@ def test_perceptual_term_compares_each_translation_with_its_source(batch):
     assert terms["perceptual"].tolist() == [1.0, 2.0]
 
 
+def test_mode_seeking_is_minus_the_ratio_of_mean_differences_averaged_over_images():
+    """The first image differs by 3 under styles 1.5 apart, the second by 1 under styles 2 apart."""
+    x = torch.zeros(2, 3, 4, 4)
+    y = x + torch.tensor([3.0, -1.0]).view(2, 1, 1, 1)
+    z = torch.zeros(2, 2)
+    w = torch.tensor([[1.0, -2.0], [4.0, 0.0]])
+    torch.testing.assert_close(mode_seeking(x, y, z, w), torch.tensor(-(3 / 1.5 + 1 / 2) / 2))
+
+
+def test_diversity_term_compares_translations_of_the_same_images_under_two_styles(networks, batch):
+    E_a, E_b, *_ = networks
+    x1, x2, s1, s2 = batch
+    t1, t2 = torch.randn(2, 2, 3)
+    content1, content2 = E_a.content_encoder(x1), E_b.content_encoder(x2)
+
+    def ratio(decoder, content, s, t):
+        differences = (decoder(content, s) - decoder(content, t)).abs().mean((1, 2, 3))
+        return -(differences / (s - t).abs().mean(1)).mean()
+
+    expected = ratio(E_a.decoder, content2, s1, t1), ratio(E_b.decoder, content1, s2, t2)
+    terms = generator_terms(
+        *networks, x1, x2, *passes(networks, batch), s1, s2, LSGAN, others=(t1, t2)
+    )
+    assert terms.keys() == {"gan", "image", "content", "style", "diversity"}
+    torch.testing.assert_close(terms["diversity"], torch.stack(expected))
+
+
 class Identity:
     """A generator of images whose last channel is their style, and the others their content."""
 
@@ -167,7 +195,7 @@ def test_every_generator_term_is_zero_when_its_promise_holds():
     terms = generator_terms(
         gen, gen, ones, ones, x_a, x_b, codes, decoded, z_a, z_b, LSGAN, True, contents
     )
-    assert terms.keys() == set(LossWeights._fields)
+    assert terms.keys() == set(LossWeights._fields) - {"diversity", "r1"}
     assert all(pair.tolist() == [0.0, 0.0] for pair in terms.values())
 
 
@@ -275,6 +303,8 @@ def test_weights_are_the_originals_unless_given():
         "content": 1,
         "cycle": 0,
         "perceptual": 0,
+        "diversity": 0,
+        "r1": 0,
     }
 
 

@@ -22,6 +22,16 @@ def test_padding_and_its_gradient_are_pytorchs(mode, n, height, width, monkeypat
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("mode", ["reflect", "replicate"])
+@pytest.mark.parametrize(("n", "height", "width"), SHAPES)
+def test_the_gradient_has_a_gradient_as_often_as_one_is_asked_for(
+    mode, n, height, width, monkeypatch
+):
+    monkeypatch.setattr(padding, "LARGE", 0)
+    x = torch.randn(1, 2, height, width, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda x: pad(x, n, mode).pow(3), x)
+
+
 def test_zeros_are_added_where_asked():
     assert pad(torch.ones(1, 1, 1, 1), 1, "zeros").tolist() == [[[[0, 0, 0], [0, 1, 0], [0, 0, 0]]]]
 

@@ -65,11 +65,14 @@ class AdversarialModule(DomainPair, LightningModule):
         generators_first: Whether the generators' update comes before the discriminators'.
         paired: Whether ``x_a[i]`` and ``x_b[i]`` must show the same thing.
         adam: The method's arguments of `torch.optim.Adam`, where ``optimizer`` gives no others.
+        discriminator_steps: The discriminators' updates in each iteration. All but the last are on
+            the same images and other random numbers, before all else; they are not logged.
     """
 
     generators_first: ClassVar[bool] = False
     paired: ClassVar[bool] = False
     adam: ClassVar[dict[str, Any]] = {"lr": 1e-4, "betas": (0.5, 0.999), "weight_decay": 1e-4}
+    discriminator_steps: int = 1
 
     weights: tuple[float, ...]
 
@@ -126,6 +129,10 @@ class AdversarialModule(DomainPair, LightningModule):
     def log_codes(self, parts: Sequence[Part]) -> None:
         """Log what the method wants known of its codes in an iteration that is written down."""
 
+    def adam_arguments(self, player: str) -> dict[str, Any]:
+        """Return the arguments of Adam for "dis" or "gen"."""
+        return self.adam | self.hparams["optimizer"]
+
     def make_scheduler(self, optimizer: Optimizer) -> LRScheduler:
         """Return the schedule of one optimiser, stepped once an iteration."""
         return StepLR(optimizer, **{"step_size": 100_000, "gamma": 0.5} | self.hparams["scheduler"])
@@ -151,6 +158,10 @@ class AdversarialModule(DomainPair, LightningModule):
         updates = {"dis": self._update_discriminators, "gen": self._update_generators}
         order = ("gen", "dis") if self.generators_first else ("dis", "gen")
         with keep_finite(self.buffers()):
+            for i in range(1, self.discriminator_steps):
+                self._update_discriminators(self._split(batch, "further", i))
+                if self._scaler is not None:
+                    self._scaler.update()  # which takes one step of an optimiser between two
             terms = {player: updates[player](parts) for player in order}
         return terms, parts
 
@@ -184,12 +195,14 @@ class AdversarialModule(DomainPair, LightningModule):
         They are fused unless something speaks against it: one pass over memory, and on CUDA, to
         skip a step of any other, the host would have to wait for the device in each iteration.
         """
-        arguments = self.adam | self.hparams["optimizer"]
-        if arguments.get("fused") is None and not arguments.get("foreach"):
-            able = all(parameter.device.type in ("cuda", "cpu") for parameter in self.parameters())
-            arguments["fused"] = (able and self._scaler is None) or None
-        pairs = (self.dis_a, self.dis_b), (self.gen_a, self.gen_b)
-        optimizers = [Adam([*a.parameters(), *b.parameters()], **arguments) for a, b in pairs]
+        pairs = {"dis": (self.dis_a, self.dis_b), "gen": (self.gen_a, self.gen_b)}
+        optimizers = []
+        for player, (a, b) in pairs.items():
+            arguments = self.adam_arguments(player)
+            if arguments.get("fused") is None and not arguments.get("foreach"):
+                able = all(p.device.type in ("cuda", "cpu") for p in self.parameters())
+                arguments["fused"] = (able and self._scaler is None) or None
+            optimizers.append(Adam([*a.parameters(), *b.parameters()], **arguments))
         return optimizers, [self.make_scheduler(optimizer) for optimizer in optimizers]
 
     def on_fit_start(self) -> None:
@@ -230,11 +243,16 @@ class AdversarialModule(DomainPair, LightningModule):
         ]
         return torch.stack(samples)
 
-    def _split(self, batch: Images) -> list[Part]:
-        """Split a batch as ``accumulate`` says and give each part its random numbers."""
+    def _split(self, batch: Images, *further: int | str) -> list[Part]:
+        """Split a batch as ``accumulate`` says and give each part its random numbers.
+
+        Args:
+            batch: The images.
+            *further: What names a further update, from which no other takes anything over.
+        """
         x_a, x_b = batch
         n, k = len(x_a), self.hparams["accumulate"]
-        draws = self.draw(x_a, x_b, self.trainer.global_step)
+        draws = self.draw(x_a, x_b, self.trainer.global_step, *further)
         chunks = list(zip(x_a.chunk(k), x_b.chunk(k), strict=True))
         drawn = {name: values.chunk(k) for name, values in draws.items()}
         return [
@@ -243,7 +261,7 @@ class AdversarialModule(DomainPair, LightningModule):
                 b,
                 {name: values[i] for name, values in drawn.items()},
                 share=len(a) / n,
-                alone=len(chunks) == 1,
+                alone=len(chunks) == 1 and not further,
             )
             for i, (a, b) in enumerate(chunks)
         ]

@@ -40,8 +40,9 @@ def lsgan_generator_loss(fake: Logits) -> Tensor:
 def nsgan_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
     """Push logits of real images up and of translated images down.
 
-    The cross entropy of Goodfellow et al., 2014, from logits; averaged within each scale and
-    summed over scales.
+    The cross entropy of Goodfellow et al., 2014, from logits, where ``-log(sigmoid(r))`` is
+    ``softplus(-r)``: what later work calls the softplus or logistic loss (StyleGAN's) is this one.
+    Averaged within each scale and summed over scales.
 
     Args:
         real: Logits of real images, one ``(N, 1, h, w)`` per scale.
@@ -62,6 +63,32 @@ def nsgan_generator_loss(fake: Logits) -> Tensor:
     return torch.stack([F.softplus(-widen(f)).mean() for f in fake]).sum()
 
 
+def hinge_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
+    """Push scores of real images above 1 and of translated images below -1, and no further.
+
+    The hinge loss of Lim & Ye, "Geometric GAN", 2017, and of Miyato et al., "Spectral Normalization
+    for Generative Adversarial Networks", ICLR 2018; averaged within each scale and summed over
+    scales.
+
+    Args:
+        real: Scores of real images, one ``(N, 1, h, w)`` per scale.
+        fake: Scores of translated images, the same shapes.
+
+    Returns:
+        A scalar.
+    """
+    terms = [
+        F.relu(1 - widen(r)).mean() + F.relu(1 + widen(f)).mean()
+        for r, f in zip(real, fake, strict=True)
+    ]
+    return torch.stack(terms).sum()
+
+
+def hinge_generator_loss(fake: Logits) -> Tensor:
+    """Push scores of translated images up, however high they are: a loss that may be negative."""
+    return torch.stack([-widen(f).mean() for f in fake]).sum()
+
+
 class AdversarialLoss(NamedTuple):
     """Both sides of one adversarial game."""
 
@@ -69,11 +96,12 @@ class AdversarialLoss(NamedTuple):
     generator: Callable[[Logits], Tensor]
 
 
-GanLoss = Literal["lsgan", "nsgan"]
+GanLoss = Literal["lsgan", "nsgan", "hinge"]
 
 ADVERSARIAL_LOSSES: dict[str, AdversarialLoss] = {
     "lsgan": AdversarialLoss(lsgan_discriminator_loss, lsgan_generator_loss),
     "nsgan": AdversarialLoss(nsgan_discriminator_loss, nsgan_generator_loss),
+    "hinge": AdversarialLoss(hinge_discriminator_loss, hinge_generator_loss),
 }
 
 

@@ -6,15 +6,20 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from munit_pl.adversarial import Part, plain
+from munit_pl.diffaugment import NUMBERS, USES, Augmented, check_augmentations
 from munit_pl.formats.nvlabs import read_checkpoint
+from munit_pl.gradient_penalty import r1_term
 from munit_pl.layers import at_least_one
 from munit_pl.losses import GanLoss, adversarial_loss
 from munit_pl.munit import MUNIT
 from munit_pl.objective import (
     Codes,
     Decodings,
+    Discriminator,
     LossWeights,
     Terms,
     decode,
@@ -25,6 +30,7 @@ from munit_pl.objective import (
 )
 from munit_pl.perceptual_module import PerceptualModule
 from munit_pl.recomputation import recompute_blocks
+from munit_pl.schedules import schedule
 
 Styles = tuple[Tensor, Tensor]
 
@@ -49,13 +55,13 @@ class MUNITModule(MUNIT, PerceptualModule):
         generator: Arguments of `AdaINGenerator`.
         discriminator: Arguments of `MultiScaleDiscriminator`.
         initialisation: How weights are drawn.
-        gan_loss: "lsgan" (least squares) or "nsgan" (non-saturating, from logits).
+        gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
         weights: The terms' weights, see `LossWeights`. A term of weight 0 is not computed if it is
-            "cycle" or "perceptual".
+            "cycle", "perceptual", "diversity" or "r1".
         perceptual: Arguments of `load_vgg16`, for a perceptual weight above 0.
         optimizer: Arguments of `torch.optim.Adam`, the same for both optimisers.
-        scheduler: Arguments of `torch.optim.lr_scheduler.StepLR`, in iterations: iteration ``k``,
-            from 0, runs at ``lr * gamma ** (k // step_size)``.
+        scheduler: Arguments of `munit_pl.schedules.schedule`, in iterations: unless another kind is
+            asked for, iteration ``k``, from 0, runs at ``lr * gamma ** (k // step_size)``.
         shared_styles: Draw one pair of styles for both updates and not one for each. The
             generators' pass is then computed once; the algorithm differs a little from the
             published one.
@@ -65,6 +71,14 @@ class MUNITModule(MUNIT, PerceptualModule):
         seed: Where the random styles of training come from.
         checkpoint_activations: Keep few of the generators' activations and compute the others again
             in the backward pass: the same update in less memory and more time.
+        lr_discriminator: The learning rate of the discriminators, if it is not ``optimizer``'s: the
+            two time-scale update rule (Heusel et al., NeurIPS 2017).
+        r1_every: Iterations of which one has the gradient penalty, with so much more weight, if
+            its weight is above 0; see `r1_term`.
+        diffaugment: Which of `AUGMENTATIONS` change all images on their way to the discriminators;
+            see `munit_pl.diffaugment`.
+        discriminator_steps: The discriminators' updates in each iteration. All are on the same
+            images; each has styles of its own.
 
     Raises:
         TypeError: If a mapping has a key that is no argument of its class.
@@ -88,19 +102,27 @@ class MUNITModule(MUNIT, PerceptualModule):
         accumulate: int = 1,
         seed: int = 0,
         checkpoint_activations: bool = False,
+        lr_discriminator: float | None = None,
+        r1_every: int = 16,
+        diffaugment: Sequence[str] | None = None,
+        discriminator_steps: int = 1,
     ) -> None:
         generator, discriminator = plain(generator or {}), plain(discriminator or {})
         initialisation, weights = plain(initialisation or {}), plain(weights or {})
         optimizer, scheduler = plain(optimizer or {}), plain(scheduler or {})
-        perceptual = plain(perceptual or {})
+        perceptual, diffaugment = plain(perceptual or {}), plain(diffaugment)
         super().__init__(
             input_channels_a, input_channels_b, generator, discriminator, initialisation
         )
         self.save_hyperparameters()
-        at_least_one(accumulate=accumulate)
+        at_least_one(
+            accumulate=accumulate, r1_every=r1_every, discriminator_steps=discriminator_steps
+        )
         self.gan_loss = adversarial_loss(gan_loss)
         self.weights: LossWeights = LossWeights(**weights)
         self.check_perceptual()
+        self.augmentations = check_augmentations(diffaugment or ())
+        self.discriminator_steps = discriminator_steps
         if checkpoint_activations:
             recompute_blocks(self)
 
@@ -132,18 +154,42 @@ class MUNITModule(MUNIT, PerceptualModule):
             module.get_submodule(name).load_state_dict(state)
         return module
 
+    def adam_arguments(self, player: str) -> dict[str, Any]:
+        """Return the arguments of Adam, with the discriminators' own rate."""
+        arguments = super().adam_arguments(player)
+        rate = self.hparams["lr_discriminator"] if player == "dis" else None
+        return arguments if rate is None else arguments | {"lr": rate}
+
+    def make_scheduler(self, optimizer: Optimizer) -> LRScheduler:
+        """Return `munit_pl.schedules.schedule`."""
+        return schedule(optimizer, **self.hparams["scheduler"])
+
     def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:
-        """Draw the styles of each update, or one pair for both if they are shared."""
+        """Draw the styles of each update, or one pair for both if they are shared.
+
+        What options draw comes along where they are on, and "r1", ``(N,)``: what each image's
+        gradient penalty counts, where this iteration has one.
+        """
         n = len(x_a)
         for_gen = self.draw_styles(n, "gen", *where)
         shared = self.hparams["shared_styles"]
         for_dis = for_gen if shared else self.draw_styles(n, "dis", *where)
-        return {
+        draws = {
             "dis_a": for_dis[0],
             "dis_b": for_dis[1],
             "gen_a": for_gen[0],
             "gen_b": for_gen[1],
         }
+        if self.weights.diversity > 0:
+            draws["other_a"], draws["other_b"] = self.draw_styles(n, "other", *where)
+        if self.augmentations:
+            drawn = self.draw_each(torch.rand, (2, len(USES), NUMBERS), n, "augment", *where)
+            draws["augment_a"], draws["augment_b"] = drawn.to(x_a.device).unbind(1)
+        # Of iterations counted from 1, those that logs take too.
+        every = self.hparams["r1_every"]
+        if self.weights.r1 > 0 and (isinstance(where[0], str) or (where[0] + 1) % every == 0):
+            draws["r1"] = torch.full((n,), float(every), device=x_a.device)
+        return draws
 
     def draw_styles(self, n: int, *where: int | str) -> Styles:
         """Draw styles for ``n`` images of each domain; see `draw_normal`."""
@@ -151,7 +197,7 @@ class MUNITModule(MUNIT, PerceptualModule):
         return z_a, z_b
 
     def discriminator_terms(self, part: Part) -> Terms:
-        """Return `objective.discriminator_terms`.
+        """Return `objective.discriminator_terms`, and `r1_term` in the iterations that have it.
 
         What the generators' update can use again is left in ``part``, unless there are other parts,
         whose graphs would be in memory at once.
@@ -167,9 +213,11 @@ class MUNITModule(MUNIT, PerceptualModule):
             with torch.no_grad():
                 x_ab, x_ba = translate(self.gen_a, self.gen_b, codes, z_a, z_b)
         part.memo = _Pass(codes, decoded) if part.alone else None
-        return discriminator_terms(
-            self.dis_a, self.dis_b, part.x_a, part.x_b, x_ab, x_ba, self.gan_loss
-        )
+        judges = self._judges(part)
+        terms = discriminator_terms(*judges, part.x_a, part.x_b, x_ab, x_ba, self.gan_loss)
+        if "r1" in part.draws:  # behind augmentations too, which are part of who judges
+            terms["r1"] = r1_term(*judges, part.x_a, part.x_b, part.draws["r1"])
+        return terms
 
     def generator_terms(self, part: Part) -> Terms:
         """Return `objective.generator_terms`."""
@@ -177,11 +225,13 @@ class MUNITModule(MUNIT, PerceptualModule):
         codes, decoded = part.memo or (encode(self.gen_a, self.gen_b, x_a, x_b), None)
         decoded = decoded or decode(self.gen_a, self.gen_b, codes, z_a, z_b)
         part.memo = _Pass(codes, None)
+        others = None
+        if "other_a" in part.draws:
+            others = part.draws["other_a"], part.draws["other_b"]
         return generator_terms(
             self.gen_a,
             self.gen_b,
-            self.dis_a,
-            self.dis_b,
+            *self._judges(part),
             x_a,
             x_b,
             codes,
@@ -191,6 +241,7 @@ class MUNITModule(MUNIT, PerceptualModule):
             self.gan_loss,
             cycle=self.weights.cycle > 0,
             perceptual=self.perceptual(x_a),
+            others=others,
         )
 
     def log_codes(self, parts: Sequence[Part]) -> None:
@@ -199,3 +250,13 @@ class MUNITModule(MUNIT, PerceptualModule):
             styles = torch.cat([getattr(p.memo.codes, f"s_{domain}").detach() for p in parts])
             var, mean = torch.var_mean(styles.float())
             self.log_dict({f"style/mean_{domain}": mean, f"style/var_{domain}": var})
+
+    def _judges(self, part: Part) -> tuple[Discriminator, Discriminator]:
+        """Return what judges this part: the discriminators, behind augmentations if asked for."""
+        if not self.augmentations:
+            return self.dis_a, self.dis_b
+        drawn = part.draws["augment_a"], part.draws["augment_b"]
+        return (
+            Augmented(self.dis_a, self.augmentations, drawn[0]),
+            Augmented(self.dis_b, self.augmentations, drawn[1]),
+        )

@@ -5,7 +5,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 
 def widen(x: Tensor) -> Tensor:
@@ -88,9 +87,10 @@ class _LayerNorm(torch.autograd.Function):
         return _affine(x, mean, gamma / (std + eps), beta.expand(n, c))
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, gamma, mean, std = ctx.saved_tensors
+        if torch.is_grad_enabled():  # to be differentiated again, which the kernels below cannot be
+            return *_layer_norm_gradients(x, gamma, grad, ctx.eps), None
         n, c, h, w = x.shape
         inverse, count = 1 / (std + ctx.eps), c * h * w
         one = torch.ones(n * c, dtype=mean.dtype)
@@ -108,6 +108,23 @@ class _LayerNorm(torch.autograd.Function):
         through = _affine(x, mean, -by_std.expand(n, c), -by_mean.expand(n, c))
         through += _affine(grad, torch.zeros_like(mean), gamma * inverse, torch.zeros_like(sums))
         return through, (products * inverse).sum(0), sums.sum(0), None
+
+
+def _layer_norm_gradients(
+    x: Tensor, gamma: Tensor, grad: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return `layer_norm`'s gradients by ``x``, ``gamma`` and ``beta``, in plain operations."""
+    each, wide, upstream = (1, 2, 3), widen(x), widen(grad)
+    std, mean = torch.std_mean(wide, dim=each, keepdim=True)
+    centred, inverse = wide - mean, 1 / (std + eps)
+    along = gamma[:, None, None] * upstream * inverse
+    smallest = torch.finfo(std.dtype).tiny
+    by_std = (along * centred).sum(each, keepdim=True) * inverse
+    by_std = by_std / ((x[0].numel() - 1) * std.clamp_min(smallest))
+    by_x = along - along.mean(each, keepdim=True) - by_std * centred
+    of_channels = (0, 2, 3)
+    by_gamma = (upstream * centred * inverse).sum(of_channels)
+    return by_x.to(x.dtype), by_gamma.to(gamma.dtype), upstream.sum(of_channels).to(gamma.dtype)
 
 
 def _folded(x: Tensor) -> Tensor:

@@ -22,7 +22,11 @@ Terms = dict[str, Tensor]
 
 
 class LossWeights(NamedTuple):
-    """The weights of the terms; "gan" weighs what the discriminators minimise too."""
+    """The weights of the terms; "gan" weighs what the discriminators minimise too.
+
+    The paper's; "diversity", which generators may minimise besides, and "r1", which discriminators
+    may (`munit_pl.gradient_penalty`).
+    """
 
     gan: float = 1.0
     image: float = 10.0
@@ -30,6 +34,8 @@ class LossWeights(NamedTuple):
     content: float = 1.0
     cycle: float = 0.0
     perceptual: float = 0.0
+    diversity: float = 0.0
+    r1: float = 0.0
 
 
 class Generator(Protocol):
@@ -142,6 +148,7 @@ def generator_terms(
     gan_loss: AdversarialLoss,
     cycle: bool = False,
     perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
+    others: tuple[Tensor, Tensor] | None = None,
 ) -> Terms:
     """Return what the generators minimise, each term for domain a and for domain b.
 
@@ -159,10 +166,13 @@ def generator_terms(
         gan_loss: The adversarial loss.
         cycle: Add the explicit cycle term.
         perceptual: Adds the perceptual term: a translation and its source in, a scalar out.
+        others: Adds the diversity term: a second style of domain a and of domain b for each image,
+            shaped as ``z_a`` and ``z_b``.
 
     Returns:
         The terms: "image" (equation 1), "content" (2), "style" (3) and "gan" (4), and where asked
-        for "cycle" (section 5.1's style-augmented cycle made explicit) and "perceptual".
+        for "cycle" (section 5.1's style-augmented cycle made explicit), "perceptual" and
+        "diversity" (`mode_seeking`).
     """
     c_a, s_a, c_b, s_b = codes
     x_aa, x_bb, x_ab, x_ba = decoded
@@ -182,7 +192,35 @@ def generator_terms(
         pairs["cycle"] = (l1(x_aba, x_a), l1(x_bab, x_b))
     if perceptual is not None:
         pairs["perceptual"] = (perceptual(x_ba, x_b), perceptual(x_ab, x_a))
+    if others is not None:
+        w_a, w_b = others
+        again = translate(gen_a, gen_b, codes, w_a, w_b)
+        pairs["diversity"] = (
+            mode_seeking(x_ba, again.x_ba, z_a, w_a),
+            mode_seeking(x_ab, again.x_ab, z_b, w_b),
+        )
     return {term: torch.stack(pair) for term, pair in pairs.items()}
+
+
+def mode_seeking(x: Tensor, y: Tensor, z: Tensor, w: Tensor) -> Tensor:
+    """Return how little two translations of an image differ for how much their styles do.
+
+    The regularisation of Mao et al., "Mode Seeking Generative Adversarial Networks for Diverse
+    Image Synthesis", CVPR 2019, section 3.2: the ratio of the images' mean absolute difference to
+    the styles', which they maximise and this negates.
+
+    Args:
+        x: Translations, ``(N, C, H, W)``.
+        y: Translations of the same images under other styles.
+        z: The styles of ``x``, ``(N, style_dim)``.
+        w: The styles of ``y``.
+
+    Returns:
+        A scalar, 0 or less.
+    """
+    images = (widen(x) - widen(y)).abs().flatten(1).mean(1)
+    styles = (widen(z) - widen(w)).abs().mean(1)
+    return -(images / styles).mean()
 
 
 def total(terms: Terms, weights: tuple[float, ...]) -> Tensor:

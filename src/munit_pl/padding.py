@@ -6,7 +6,6 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 PaddingMode = Literal["reflect", "replicate", "zeros"]
 
@@ -75,9 +74,16 @@ class _Pad(torch.autograd.Function):
         return padded
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        n, reflect = ctx.n, ctx.reflect
+        return _Unpad.apply(grad, ctx.n, ctx.reflect), None, None
+
+
+class _Unpad(torch.autograd.Function):
+    """The adjoint of `_Pad`; each is the other's gradient, as often as one is asked for."""
+
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, n: int, reflect: bool) -> Tensor:
+        ctx.n, ctx.reflect = n, reflect
         inside = grad[:, :, n:-n, n:-n].contiguous()
         # What lies beyond the border comes from inside: columns first, then rows with what their
         # own ends, the corners, add to them.
@@ -86,7 +92,11 @@ class _Pad(torch.autograd.Function):
             _folded_columns(rows, n, reflect) for rows in (grad[:, :, :n], grad[:, :, -n:])
         )
         _fold(inside, ROWS, above, below, reflect)
-        return inside, None, None
+        return inside
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return _Pad.apply(grad, ctx.n, ctx.reflect), None, None
 
 
 def _fill(padded: Tensor, dim: int, n: int, reflect: bool) -> None:

@@ -179,7 +179,7 @@ def test_sizes_are_checked_for_generator_and_discriminators():
         ({"generator": {"dmi": 4}}, TypeError, "BicycleGANGenerator.*'dmi'"),
         ({"discriminator": {"dmi": 4}}, TypeError, "BranchDiscriminators.*'dmi'"),
         ({"weights": {"style": 1.0}}, TypeError, "LossWeights.*'style'"),
-        ({"gan_loss": "hinge"}, ValueError, "gan_loss is 'hinge', but must be lsgan or nsgan"),
+        ({"gan_loss": "wgan"}, ValueError, "gan_loss is 'wgan', but must be lsgan or nsgan or h"),
         ({"accumulate": 0}, ValueError, "accumulate is 0, but must be at least 1"),
         ({"initialisation": {"generator": "he"}}, ValueError, "initialisation is 'he'"),
     ],

@@ -50,6 +50,15 @@ CASES = {
     "plain": ("munit", {}),
     "parts, clipped": ("munit", {"accumulate": 2, "clip_norm": 0.5}),
     "fused": ("munit", {"optimizer": {"fused": True}, "clip_norm": 0.5}),
+    "recipes": (
+        "munit",
+        {
+            "weights": {"diversity": 1.0, "r1": 1.0},
+            "r1_every": 2,
+            "diffaugment": ["colour", "translation", "cutout"],
+            "discriminator_steps": 2,
+        },
+    ),
     "batch norm": ("munit", {"discriminator": {"norm": "batch"}}),
     "noisy_cyclegan": ("noisy_cyclegan", {"clip_norm": 1.0}),
     "bicyclegan": ("bicyclegan", {"accumulate": 2}),

@@ -57,7 +57,7 @@ def test_a_schedule_ends_with_the_run(config, row):
     cfg = config(row)
     assert cfg.trainer.max_steps == STEPS
     schedule = cfg.model.scheduler
-    if "decay" in schedule:
+    if "step_size" not in schedule:
         assert schedule.constant + schedule.decay == STEPS
     else:
         assert STEPS / 2 < schedule.step_size < STEPS

@@ -162,6 +162,18 @@ def test_all_faults_are_told_at_once():
         (["model.optimizer.lr=.inf"], "model.optimizer.lr is inf, but must be a number like any"),
         (["+model.optimizer.eps=0"], "model.optimizer.eps is 0, but must be above 0"),
         (["model.scheduler.step_size=0"], "scheduler.step_size is 0, but must be at least 1"),
+        (["model.scheduler.kind=stairs"], "scheduler.kind is 'stairs', but must be step or linear"),
+        (["model.scheduler.warmup=-1"], "scheduler.warmup is -1, but must not be negative"),
+        (["model.scheduler.warmup=1.5"], "scheduler.warmup is 1.5, but must be a whole number"),
+        (["model.lr_discriminator=0"], "model.lr_discriminator is 0, but must be above 0"),
+        (["model.lr_discriminator=fast"], "lr_discriminator is 'fast', but must be a number or"),
+        (["model.weights.r1=-1"], "model.weights.r1 is -1, but must be at least 0"),
+        (["model.r1_every=0"], "model.r1_every is 0, but must be at least 1"),
+        (["model.diffaugment=[color]"], "diffaugment is ['color'], but must be a list of some of"),
+        (["model.diffaugment=colour"], "model.diffaugment is 'colour', but must be a list or null"),
+        (["model.weights.diversity=-1"], "weights.diversity is -1, but must be at least 0"),
+        (["model.discriminator_steps=0"], "discriminator_steps is 0, but must be at least 1"),
+        (["model.gan_loss=wgan"], "model.gan_loss is 'wgan', but must be one of lsgan, nsgan, hi"),
         (["model.clip_norm=0"], "model.clip_norm is 0, but must be above 0"),
         (["model.accumulate=0"], "model.accumulate is 0, but must be at least 1"),
         (["data.num_workers=-1"], "data.num_workers is -1, but must not be negative"),
@@ -207,6 +219,22 @@ FOLDER = ["data=folder", "data.root=x"]
 def test_a_fault_of_images_is_told_before_any_is_looked_for(overrides, line):
     (told,) = faults(*FOLDER, *overrides)
     assert line in told
+
+
+def test_the_recipes_pass():
+    check_config(
+        config(
+            *SMALL,
+            "model.gan_loss=hinge",
+            "model.lr_discriminator=4e-4",
+            "model.scheduler.kind=linear",
+            "model.scheduler.warmup=10",
+            "model.weights.r1=1",
+            "model.weights.diversity=1",
+            "model.diffaugment=[colour,translation,cutout]",
+            "model.discriminator_steps=2",
+        )
+    )
 
 
 def test_every_missing_value_is_told():

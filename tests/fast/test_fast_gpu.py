@@ -56,6 +56,15 @@ def test_each_part_in_fp32_goes_where_munit_goes(tiny, parts):
     assert moved_alike(fast, plain, start, 0.05)
 
 
+def test_a_graph_holds_augmentations_and_a_second_decoding(tiny):
+    tiny |= {"diffaugment": ["colour", "translation", "cutout"], "weights": {"diversity": 1.0}}
+    torch.manual_seed(0)
+    start = vector(MUNITModule(**tiny))
+    fast, plain = train(tiny, cuda_graph=True), train(tiny, cls=MUNITModule)
+    assert fast.running == ("cuda_graph",)
+    assert moved_alike(fast, plain, start, 0.05)
+
+
 def test_all_together_in_bf16_is_what_bf16_is_without_a_graph(tiny):
     torch.manual_seed(0)
     start = vector(MUNITModule(**tiny))

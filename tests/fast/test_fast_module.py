@@ -54,6 +54,9 @@ def test_it_takes_what_munit_takes_and_its_parts():
         {},
         {"accumulate": 2},
         {"shared_styles": True, "clip_norm": 0.1, "optimizer": {"fused": True}},
+        {"diffaugment": ["colour", "cutout"], "weights": {"diversity": 1.0}},
+        {"weights": {"r1": 1.0}, "r1_every": 2, "discriminator_steps": 2},
+        {"lr_discriminator": 4e-4, "scheduler": {"kind": "linear", "warmup": 2}},
     ],
     ids=str,
 )
@@ -87,6 +90,24 @@ def test_what_cannot_run_is_told_in_one_line_and_once(tiny):
         "munit_fast goes on without bf16, compile, cuda_graph: it takes a CUDA device",
         "munit_fast goes on without streams: operations have one thread",
     ]
+    assert module.running == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"weights": {"r1": 1.0}}, "model.weights.r1 makes iterations differ"),
+        ({"weights": {"diversity": 1.0}}, "model.weights.diversity decodes a second time"),
+        ({"diffaugment": ["cutout"]}, "model.diffaugment stands before the discriminators"),
+        ({"discriminator_steps": 2}, "model.discriminator_steps is 2"),
+    ],
+    ids=str,
+)
+def test_with_a_recipe_that_the_lanes_do_not_know_the_domains_take_turns(tiny, options, reason):
+    torch.set_num_threads(2)
+    module = FastMUNITModule(**tiny, **options, bf16=False, compile=False, cuda_graph=False)
+    with pytest.warns(UserWarning, match=f"munit_fast goes on without streams: {reason}"):
+        fit(module, steps=1)
     assert module.running == ()
 
 

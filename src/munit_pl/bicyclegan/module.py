@@ -44,7 +44,7 @@ class BicycleGANModule(AdversarialModule):
         discriminator: Arguments of `BranchDiscriminators` but for ``in_channels``.
         initialisation: ``generator`` and ``discriminator``, each "small_xavier" (see
             `small_xavier`), as published, or a name that `initialise` knows.
-        gan_loss: "lsgan" (least squares) or "nsgan" (non-saturating, from logits).
+        gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
         weights: The terms' weights, see `LossWeights`.
         optimizer: Arguments of `torch.optim.Adam`, the same for both optimisers.
         scheduler: Arguments of `linear_decay`, in iterations; the authors count epochs.

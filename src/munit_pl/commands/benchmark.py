@@ -201,7 +201,7 @@ def scale_to_budget(cfg: DictConfig) -> None:
     """Stretch a row's schedule, given for `STEPS` iterations, to those that are asked for."""
     share = cfg.trainer.max_steps / STEPS
     for key, value in cfg.model.scheduler.items():
-        if isinstance(value, int):
+        if isinstance(value, int) and value > 0:  # none stays none
             cfg.model.scheduler[key] = max(1, round(value * share))
     cfg.callbacks.checkpoints.every_n_steps = max(
         1, round(cfg.callbacks.checkpoints.every_n_steps * share)

@@ -38,6 +38,7 @@ RANGES = (
     _at_least(r"model\.weights\.\w+", 0),
     _above_zero(r"model\.optimizer\.(lr|eps)"),
     _at_least(r"model\.optimizer\.weight_decay", 0),
+    _above_zero(r"model\.lr_discriminator"),
     _above_zero(r"model\.scheduler\.gamma"),
     _at_least(r"model\.scheduler\.step_size", 1),
     _above_zero(r"model\.clip_norm"),

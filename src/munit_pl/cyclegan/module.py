@@ -40,7 +40,7 @@ class CycleGANModule(AdversarialModule):
         discriminator: Arguments of `PatchDiscriminator` but for ``in_channels``.
         initialisation: ``generator`` and ``discriminator``, each a name that `initialise` knows,
             "normal" unless given.
-        gan_loss: "lsgan" (least squares) or "nsgan" (non-saturating, from logits).
+        gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
         weights: The terms' weights, see `LossWeights`. The identity term is not computed if its
             weight is 0, or if the domains differ in channels.
         noise_dim: Length of the noise that each generator sees beside the image; 0 for none.

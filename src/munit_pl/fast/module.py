@@ -1,6 +1,6 @@
 """MUNIT as a LightningModule that trains as fast as the machine allows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -50,6 +50,10 @@ class FastMUNITModule(MUNITModule):
         accumulate: See there. The CUDA graph takes 1.
         seed: See there.
         checkpoint_activations: See there.
+        lr_discriminator: See there.
+        r1_every: See there.
+        diffaugment: See there.
+        discriminator_steps: See there.
         bf16: Compute the training's forward passes in bf16 where the trainer's precision is
             ``32-true``. Validation and pictures have the trainer's precision.
         compile: Have `torch.compile` make the networks' kernels.
@@ -82,6 +86,10 @@ class FastMUNITModule(MUNITModule):
         accumulate: int = 1,
         seed: int = 0,
         checkpoint_activations: bool = False,
+        lr_discriminator: float | None = None,
+        r1_every: int = 16,
+        diffaugment: Sequence[str] | None = None,
+        discriminator_steps: int = 1,
         bf16: bool = True,
         compile: bool = True,
         cuda_graph: bool = True,
@@ -91,7 +99,7 @@ class FastMUNITModule(MUNITModule):
         generator, discriminator = plain(generator or {}), plain(discriminator or {})
         initialisation, weights = plain(initialisation or {}), plain(weights or {})
         optimizer, scheduler = plain(optimizer or {}), plain(scheduler or {})
-        perceptual = plain(perceptual or {})
+        perceptual, diffaugment = plain(perceptual or {}), plain(diffaugment)
         super().__init__(
             input_channels_a,
             input_channels_b,
@@ -108,6 +116,10 @@ class FastMUNITModule(MUNITModule):
             accumulate,
             seed,
             checkpoint_activations,
+            lr_discriminator,
+            r1_every,
+            diffaugment,
+            discriminator_steps,
         )
         self.running: tuple[str, ...] = ()
         self._iteration: Iteration | None = None
@@ -151,6 +163,10 @@ class FastMUNITModule(MUNITModule):
             processes=self.trainer.world_size,
             accumulate=self.hparams["accumulate"],
             fused=all(g["fused"] for o in self.trainer.optimizers for g in o.param_groups),
+            r1=self.weights.r1,
+            discriminator_steps=self.discriminator_steps,
+            diversity=self.weights.diversity,
+            diffaugment=bool(self.hparams["diffaugment"]),
         )
         wanted = [part for part in PARTS if self.hparams[part]]
         reasons = obstacles(wanted, there)

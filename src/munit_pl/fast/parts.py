@@ -18,6 +18,10 @@ class Circumstances(NamedTuple):
         processes: How many train together.
         accumulate: Parts of a batch.
         fused: Whether both optimisers are fused.
+        r1: The weight of the gradient penalty.
+        discriminator_steps: The discriminators' updates in each iteration.
+        diversity: The weight of the diversity term.
+        diffaugment: Whether discriminators see images augmented.
     """
 
     device: str
@@ -26,6 +30,10 @@ class Circumstances(NamedTuple):
     processes: int
     accumulate: int
     fused: bool
+    r1: float = 0.0
+    discriminator_steps: int = 1
+    diversity: float = 0.0
+    diffaugment: bool = False
 
 
 def obstacles(wanted: Iterable[str], there: Circumstances) -> dict[str, str]:
@@ -43,7 +51,7 @@ def _obstacle(part: str, there: Circumstances) -> str | None:
         return None
     if part == "streams" and there.device == "cpu":
         alone = "operations have one thread" if there.threads < 2 else None
-        return obstacle_to_one_function(there) or alone
+        return obstacle_to_one_function(there) or _obstacle_to_lanes(there) or alone
     if there.device != "cuda":
         return "it takes a CUDA device"
     if part == "bf16":
@@ -51,9 +59,11 @@ def _obstacle(part: str, there: Circumstances) -> str | None:
             return f"trainer.precision is {there.precision}"
         capable = torch.cuda.is_bf16_supported(including_emulation=False)
         return None if capable else "this device has no bf16 arithmetic"
-    if part == "compile" or there.fused:
-        return obstacle_to_one_function(there)
-    return obstacle_to_one_function(there) or "the Adam is not fused"
+    reason = obstacle_to_one_function(there)
+    if part == "compile":
+        return reason
+    reason = reason or (None if there.fused else "the Adam is not fused")
+    return reason or (_obstacle_to_lanes(there) if part == "streams" else None)
 
 
 def obstacle_to_one_function(there: Circumstances) -> str | None:
@@ -64,7 +74,18 @@ def obstacle_to_one_function(there: Circumstances) -> str | None:
         return f"model.accumulate is {there.accumulate}"
     if there.precision == "16-mixed":
         return "the loss scale of 16-mixed is looked at in each iteration"
+    if there.r1 > 0:
+        return "model.weights.r1 makes iterations differ"
+    if there.discriminator_steps > 1:
+        return f"model.discriminator_steps is {there.discriminator_steps}"
     return None
+
+
+def _obstacle_to_lanes(there: Circumstances) -> str | None:
+    """Return why the domains cannot run side by side, though all is one function."""
+    if there.diversity > 0:
+        return "model.weights.diversity decodes a second time"
+    return "model.diffaugment stands before the discriminators" if there.diffaugment else None
 
 
 def explain(reasons: Mapping[str, str]) -> list[str]:

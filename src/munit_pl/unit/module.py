@@ -40,7 +40,7 @@ class UNITModule(PerceptualModule):
         discriminator: Arguments of `MultiScaleDiscriminator` but for ``in_channels``.
         initialisation: ``generator`` and ``discriminator``, each a name that `initialise` knows
             ("kaiming" and "normal" unless given), and its ``skip_spectral``.
-        gan_loss: "lsgan" (least squares) or "nsgan" (non-saturating, from logits).
+        gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
         weights: The terms' weights, see `LossWeights`.
         perceptual: Arguments of `load_vgg16`, for a perceptual weight above 0.
         optimizer: Arguments of `torch.optim.Adam`, the same for both optimisers.

@@ -1,0 +1,145 @@
+"""Augmentations of all that discriminators see, through which the generators' gradient passes.
+
+Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training", NeurIPS 2020. With few
+images a discriminator learns them by heart; augmented real ones alone would teach generators to
+augment, so translations are augmented alike.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from munit_pl.normalisation import widen
+from munit_pl.objective import Discriminator
+from munit_pl.padding import without_autocast
+
+AUGMENTATIONS = ("colour", "translation", "cutout")
+NUMBERS = 7  # drawn for each image: three for colour, two for a shift, two for a place
+USES = ("real", "fake", "generated")  # of each update's own: the discriminators' two, and one
+
+SHIFT = 8  # at most this part of a side
+HOLE = 2  # this part of a side
+
+
+def check_augmentations(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the augmentations called ``names`` in the order in which they are made.
+
+    Raises:
+        ValueError: If there is no such augmentation.
+    """
+    if not set(names) <= set(AUGMENTATIONS):
+        known = ", ".join(AUGMENTATIONS)
+        raise ValueError(f"diffaugment is {[*names]}, but must be a list of some of {known}")
+    return tuple(name for name in AUGMENTATIONS if name in names)
+
+
+def augment(x: Tensor, names: Sequence[str], drawn: Tensor) -> Tensor:
+    """Return images, each augmented by its own random numbers.
+
+    Args:
+        x: Images, ``(N, C, H, W)`` in [-1, 1].
+        names: Which of `AUGMENTATIONS`, in this order.
+        drawn: Drawn from U[0, 1), ``(N, NUMBERS)``; each augmentation has its own, whatever others
+            there are.
+
+    Returns:
+        Images of the shape and type of ``x``, which may leave [-1, 1].
+    """
+    with without_autocast(x):
+        y = widen(x)
+        if "colour" in names:
+            y = colour(y, *drawn[:, :3].unbind(1))
+        if "translation" in names:
+            y = translation(y, *drawn[:, 3:5].unbind(1))
+        if "cutout" in names:
+            y = cutout(y, *drawn[:, 5:].unbind(1))
+        return y.to(x.dtype)
+
+
+def colour(x: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
+    """Change brightness, then saturation, then contrast.
+
+    Args:
+        x: Images, ``(N, C, H, W)``.
+        brightness: ``(N,)`` in [0, 1): up to 0.5 is added or taken off.
+        saturation: Likewise: each pixel's difference from its mean is multiplied by 0 to 2.
+        contrast: Likewise: each image's difference from its mean is multiplied by 0.5 to 1.5.
+    """
+    brightness, saturation, contrast = (
+        u.view(-1, 1, 1, 1) for u in (brightness, saturation, contrast)
+    )
+    x = x + (brightness - 0.5)
+    grey = x.mean(1, keepdim=True)
+    x = (x - grey) * (2 * saturation) + grey
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return (x - mean) * (contrast + 0.5) + mean
+
+
+def translation(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Shift by whole pixels, up to an eighth of a side in any direction; what comes in is 0.
+
+    Args:
+        x: Images, ``(N, C, H, W)``.
+        down: ``(N,)`` in [0, 1), where 0 is as far up as can be.
+        right: Likewise.
+    """
+    n, channels, height, width = x.shape
+    rows, seen_rows = _sources(down, height)
+    columns, seen_columns = _sources(right, width)
+    x = x.gather(2, rows.view(n, 1, height, 1).expand(n, channels, height, width))
+    x = x.gather(3, columns.view(n, 1, 1, width).expand(n, channels, height, width))
+    seen = seen_rows[:, :, None] & seen_columns[:, None, :]
+    return x * seen[:, None]
+
+
+def cutout(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Make a rectangle 0, half the sides long; its centre may be any pixel, so it may be cut off.
+
+    Args:
+        x: Images, ``(N, C, H, W)``.
+        down: ``(N,)`` in [0, 1): where its centre is.
+        right: Likewise.
+    """
+    rows, columns = _hole(down, x.shape[2]), _hole(right, x.shape[3])
+    return x * ~(rows[:, :, None] & columns[:, None, :])[:, None]
+
+
+def _sources(u: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """Return for each place along a side where it comes from, and whether that lies inside."""
+    most = length // SHIFT
+    shift = (u * (2 * most + 1)).floor().long() - most
+    source = torch.arange(length, device=u.device) - shift[:, None]
+    return source.clamp(0, length - 1), (source >= 0) & (source < length)
+
+
+def _hole(u: Tensor, length: int) -> Tensor:
+    """Return for each place along a side whether it lies in the hole."""
+    size = length // HOLE
+    first = (u * length).floor().long() - size // 2
+    place = torch.arange(length, device=u.device) - first[:, None]
+    return (place >= 0) & (place < size)
+
+
+class Augmented:
+    """A discriminator that sees images augmented.
+
+    Args:
+        dis: The discriminator.
+        names: Which of `AUGMENTATIONS`.
+        drawn: Random numbers for the images of each of `USES`, ``(N, 3, NUMBERS)``.
+    """
+
+    def __init__(self, dis: Discriminator, names: Sequence[str], drawn: Tensor) -> None:
+        self._dis = dis
+        self._names = names
+        self._drawn = drawn.unbind(1)
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        """Return the logits of images, augmented by the last of the random numbers."""
+        return self._dis(augment(x, self._names, self._drawn[-1]))
+
+    def judge(self, *batches: Tensor) -> list[list[Tensor]]:
+        """Return the logits of real images and of translations, each augmented by its own."""
+        seen = [augment(x, self._names, u) for x, u in zip(batches, self._drawn, strict=False)]
+        return self._dis.judge(*seen)
