@@ -32,7 +32,7 @@ SETS = [
 # Of what lies below 1, these may be 0.
 ZERO = re.compile(
     r"(.*\.)?(weights\.\w+|weight_decay|num_workers|noise_dim|pool_size|constant|num_downsample"
-    r"|seed|background\[\d\]|betas\[\d\]|num_sanity_val_steps|limit_val_batches|timeout"
+    r"|warmup|seed|background\[\d\]|betas\[\d\]|num_sanity_val_steps|limit_val_batches|timeout"
     r"|max_bad_fraction)"
 )
 quick = settings(
