@@ -83,6 +83,7 @@ def test_every_parameter_is_a_setting_and_takes_all_its_values(name, monkeypatch
         check_config(cfg)
 
 
+@pytest.mark.slow
 def test_a_parameter_that_is_none_and_a_value_out_of_range_would_be_told(monkeypatch):
     with pytest.raises(InputError, match=r"did you mean model\.weights\.image\?"):
         composed("random", {"model.weights.imgae": 1.0}, monkeypatch)

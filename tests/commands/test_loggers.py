@@ -4,6 +4,7 @@ import warnings
 import pytest
 from lightning.pytorch.loggers import CSVLogger
 
+from munit_pl.commands import loggers as loggers_file
 from munit_pl.commands.inputs import InputError
 from munit_pl.commands.loggers import finishing, make_loggers, shield
 
@@ -73,15 +74,23 @@ def test_a_logger_whose_package_is_missing_names_the_extra(config, monkeypatch, 
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_mlflow_logs_into_the_runs_folder_or_where_the_environment_says(config, monkeypatch):
+def test_mlflow_logs_beside_the_runs_or_where_the_environment_says(config, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     cfg = config("logger=mlflow", "name=n", "run=r")
     assert set(cfg.logger) == {"csv", "mlflow"}
-    assert cfg.logger.mlflow.tracking_uri is None
-    assert cfg.logger.mlflow.save_dir == f"{cfg.output_dir}/mlruns"
+    assert cfg.logger.mlflow.tracking_uri == "sqlite:///mlflow.db"
     assert cfg.logger.mlflow.run_name == "n-r"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert config("logger=mlflow").logger.mlflow.tracking_uri == "http://127.0.0.1:5000"
+
+
+def test_a_logger_that_cannot_be_made_is_told_in_one_line(config, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("no such\nstore")
+
+    monkeypatch.setattr(loggers_file, "build", refuse)
+    with pytest.raises(InputError, match=r"^a logger cannot be had: no such store$"):
+        make_loggers(config())
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def make_loggers(cfg: DictConfig) -> list[Logger]:
     change of mind would wait for its time-outs too. It goes on with the run of the same folder.
 
     Raises:
-        InputError: If a package is missing.
+        InputError: If a package is missing, or a logger cannot be made.
     """
     for name in _EXTRAS:
         if name in cfg.logger and find_spec(name) is None:
@@ -52,7 +52,13 @@ def make_loggers(cfg: DictConfig) -> list[Logger]:
             warnings.warn(f"W&B logs offline, for `wandb sync` later: {reason}", stacklevel=2)
     if wandb is not None and wandb.get("id", "") is None and is_first():
         wandb.id = run_id(Path(cfg.output_dir))
-    loggers: list[Logger] = list(build(cfg.logger).values())
+    try:
+        loggers: list[Logger] = list(build(cfg.logger).values())
+    except InputError:
+        raise
+    except Exception as error:  # what MLflow raises is of no kind but its own
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"a logger cannot be had: {text}") from error
     for logger in loggers:
         shield(logger)
     return loggers
