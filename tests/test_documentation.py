@@ -111,11 +111,6 @@ def composed(line: Line) -> DictConfig:
 TRAINING = [line for line in LINES if line.command == "munit-train"]
 
 
-@pytest.mark.parametrize("line", [line for line in TRAINING if line.page == "README.md"], ids=str)
-def test_what_munit_train_is_told_composes(line):
-    composed(line)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("line", TRAINING, ids=str)
 def test_what_munit_train_is_told_is_valid(line):

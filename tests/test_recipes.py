@@ -188,6 +188,7 @@ def test_a_checkpoint_from_before_the_recipes_loads_and_goes_on(tiny, tmp_path):
     assert schedules[0].last_epoch == 1
 
 
+@pytest.mark.slow
 def test_a_resumed_run_with_all_recipes_is_the_uninterrupted_one(tiny, tmp_path):
     start = MUNITModule(**tiny).state_dict()
 
