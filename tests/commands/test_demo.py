@@ -33,17 +33,6 @@ def refusal(*arguments):
     return end.value.code
 
 
-def test_help_fits_one_screen_and_shows_examples(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    with pytest.raises(SystemExit) as end:
-        demo.main(["--help"])
-    assert end.value.code == 0
-    told = capsys.readouterr().out.splitlines()
-    assert len(told) <= 30
-    assert max(map(len, told)) <= 80
-    assert any(line.startswith("  munit-demo last.ckpt") for line in told)
-
-
 def test_without_the_extra_one_line_names_it(monkeypatch, exported):
     monkeypatch.setitem(sys.modules, "gradio", None)  # importing it fails from here on
     line = "munit-demo: the page needs gradio: pip install 'munit-pl[web]'"

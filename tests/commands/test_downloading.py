@@ -248,15 +248,3 @@ def test_the_list_fits_a_screen_and_names_all(capsys):
     (row,) = (line for line in lines if line.startswith("horse2zebra "))
     assert row.split("  ")[-1] == "none stated (ImageNet)"
     assert " 117 MB " in row
-
-
-@pytest.mark.parametrize(
-    "command", [[], ["list"], ["download"], ["check"], ["prepare"], ["unpack"]]
-)
-def test_help_fits_a_screen_and_shows_an_example(command, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    with pytest.raises(SystemExit, match="0"):
-        main([*command, "--help"])
-    printed = capsys.readouterr().out
-    assert len(printed.splitlines()) <= 30
-    assert "Example: munit-data" in printed

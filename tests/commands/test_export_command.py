@@ -113,14 +113,6 @@ def test_a_graph_that_differs_leaves_nothing_behind(exported, here, monkeypatch)
     assert left(here) == []
 
 
-def test_the_help_fits_a_screen_and_has_an_example(capsys):
-    with pytest.raises(SystemExit):
-        run("--help")
-    told = capsys.readouterr().out
-    assert len(told.splitlines()) <= 40
-    assert "munit-export last.ckpt shoes.safetensors --half" in told
-
-
 @pytest.mark.slow
 def test_programs_of_torch_translate_as_the_networks(exported, here, capsys):
     run(exported, "graphs", "--format", "torch")

@@ -68,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         "and measure them. Started again, it goes on where it stopped; processes with other rows "
         "or seeds may share its folder.",
         epilog="Settings are those of munit-train. Schedules are given for "
-        f"{STEPS} iterations and scaled to --steps.",
+        f"{STEPS} iterations and scaled to --steps. "
+        "Example: munit-benchmark table1 --rows munit unit --seeds 0",
     )
     parser.add_argument("table", choices=["table1"])
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW")

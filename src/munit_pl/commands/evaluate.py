@@ -33,6 +33,15 @@ from munit_pl.metrics.lite0 import load_lite0
 from munit_pl.metrics.weights import import_extra
 from munit_pl.translate import Precision, Translator
 
+_EPILOG = """Data are given as to munit-train; data=aligned takes files of both domains.
+
+examples:
+  munit-evaluate last.ckpt # on drawn shoes
+  munit-evaluate last.ckpt data=folder data.root=my_data data.resize=256 \\
+    data.crop=[256,256] --report
+  munit-evaluate train-classifier shoes/ --out classes.safetensors
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run as the command line says; ends with one line and exit code 1 on bad input."""
@@ -54,8 +63,8 @@ def _parser() -> argparse.ArgumentParser:
         "munit-evaluate CKPT [data=folder data.root=FOLDER ...] [options]\n"
         "       munit-evaluate train-classifier FOLDER --out FILE",
         description="Measure a trained model as a named protocol says.",
-        epilog="Data are given as to munit-train: data=drawn (the default), or data=folder "
-        "data.root=... data.resize=... data.crop=[...], or data=aligned for files of both domains.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("checkpoint", metavar="CKPT", type=Path, help="as for munit-translate")
     parser.add_argument("data", nargs="*", metavar="data=...", help="settings of the data")

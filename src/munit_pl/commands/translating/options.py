@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import partial
 
 from munit_pl.formats.video import ANIMATIONS
 from munit_pl.tiling import SMALLEST_TILE
@@ -22,17 +23,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; what contradicts itself ends the program with status 2."""
     parser = argparse.ArgumentParser(
         "munit-translate",
+        "munit-translate CKPT INPUT [INPUT ...] [options]",
         description="Translate images and videos with a trained model, in as many styles as asked.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=29),
     )
     add = parser.add_argument
-    add("checkpoint", help="of munit-train, munit-export or the original; or: drawn-shoes")
+    add("checkpoint", metavar="CKPT", help="checkpoint, exported model, or: drawn-shoes")
     add("inputs", nargs="+", metavar="INPUT", help="image, video, folder, or pattern in quotes")
     add("--to", choices=["a", "b"], default="b", help="domain to translate to (%(default)s)")
     add("--out", default="translations", metavar="DIR", help="folder of the outputs (%(default)s)")
     add("--overwrite", action="store_true", help="replace outputs that have other settings")
-    add("--config", metavar="YAML", help="configuration that came with an original checkpoint")
+    add("--config", metavar="YAML", help="configuration of an original checkpoint")
     _add_styles(parser)
     _add_files(parser)
     _add_computing(parser)
@@ -48,13 +50,15 @@ def _add_styles(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--styles", type=_at_least(1), metavar="K", help="random styles, the same for all (10)"
     )
-    which.add_argument("--like", nargs="+", metavar="FILE|DIR", help="the styles of these images")
+    which.add_argument(
+        "--like", nargs="+", metavar="FILE", help="the styles of these images, or folders"
+    )
     which.add_argument(
         "--reconstruct", action="store_true", help="each input, of domain --to, in its own style"
     )
     add = group.add_argument
     add("--seed", type=int, default=0, help="what random styles depend on (%(default)s)")
-    add("--fresh", action="store_true", help="each input (a video is one) gets random styles anew")
+    add("--fresh", action="store_true", help="random styles anew for each image or video")
     add("--mean", action="store_true", help="the mean of the examples' styles instead of each")
     add("--set", type=_dimension, action="append", metavar="DIM=VALUE", help="edit every style")
     ways = group.add_mutually_exclusive_group()
