@@ -60,7 +60,7 @@ def command_lines() -> list[Line]:
         typed = list(shell_lines(page))
         # In the text only munit-train is written with all it takes.
         spans = re.findall(r"`(munit-train [^`<]+)`", _FENCE.sub("", page.read_text()))
-        for words in [*typed, *map(shlex.split, spans)]:
+        for words in [*(words for words in typed if words[0] != "pip"), *map(shlex.split, spans)]:
             for i, word in enumerate(words):
                 if word.startswith("munit-"):
                     lines.add(Line(page.name, word, tuple(words[i + 1 :])))
@@ -96,9 +96,14 @@ def first_job(word: str) -> str:
 
 
 def composed(line: Line) -> DictConfig:
-    """Compose what a line of munit-train asks for; `...` stands for some data."""
+    """Compose what a line of munit-train asks for; `...` stands for some data.
+
+    Sweepers and launchers are extras, composed in test_multirun.py.
+    """
     overrides = ["output_dir=x"]
     for word in line.arguments:
+        if "--multirun" in line.arguments and word.startswith("hydra"):
+            continue
         if word == "...":
             overrides += ["data=folder", "data.root=x"]
         elif not word.startswith("-"):  # Hydra's own, such as --multirun

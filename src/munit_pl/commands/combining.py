@@ -75,7 +75,10 @@ def _of_drawn(
     for path, callback in made.items():
         protocol = getattr(callback, "protocol", None) if isinstance(callback, Evaluate) else None
         if not drawn and isinstance(callback, DrawnReport):
-            yield f"{join(path)}: the drawn report measures runs on the drawn shoes (data=drawn)"
+            yield (
+                f"{join(path)}: the drawn report measures runs on the drawn shoes (data=drawn); "
+                f"on other data leave it out: ~{join(path)}"
+            )
         elif not drawn and isinstance(protocol, Drawn):
             yield f"{join(path)}: protocol drawn measures models of the drawn shoes (data=drawn)"
         elif isinstance(protocol, Drawn):

@@ -222,6 +222,8 @@ def _quieten() -> None:
         # The loaders start at the trainer's iteration: see StreamSampler.
         ".*your dataloader is not resumable.*",
         ".*does not have many workers.*",
+        ".*DataLoader will create .* worker processes.*",  # more than cores: they wait, no more
+        ".*number of training batches .* is smaller than the logging interval.*",  # over epochs
         ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
     ):
         warnings.filterwarnings("ignore", message)
