@@ -49,6 +49,12 @@ def recipes(steps: int) -> dict[str, list[str]]:
         "diffaugment": ["model.diffaugment=[colour,translation,cutout]"],
         "diversity": ["model.weights.diversity=1.0"],
         "two_steps": ["model.discriminator_steps=2"],
+        "global": ["model.discriminator.global_judge=true"],
+        "spectral_both": [
+            "model.gan_loss=hinge",
+            "model.discriminator.norm=spectral",
+            "model.generator.spectral=true",
+        ],
     }
 
 

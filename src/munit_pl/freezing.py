@@ -1,4 +1,4 @@
-"""Weights that others are differentiated through, but that do not learn meanwhile."""
+"""Networks that are used, but do not learn meanwhile."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,3 +17,16 @@ def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
     finally:
         for parameter in learning:
             parameter.requires_grad_(True)
+
+
+@contextmanager
+def evaluating(*networks: nn.Module) -> Iterator[None]:
+    """Have networks in evaluation mode, in which their use changes nothing of them."""
+    modes = {module: module.training for network in networks for module in network.modules()}
+    try:
+        for network in networks:
+            network.eval()
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode

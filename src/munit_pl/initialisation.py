@@ -53,11 +53,12 @@ def initialise(network: nn.Module, how: Initialisation, *, skip_spectral: bool =
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
         if spectral:
-            _settle(layer)
+            settle(layer)
 
 
-def _settle(layer: nn.Module) -> None:
-    """Let a spectral normalisation find the new weight's norm: it iterates at each access."""
+@torch.no_grad()
+def settle(layer: nn.Module) -> None:
+    """Let a spectral normalisation find its new weight's norm: it iterates at each access."""
     training = layer.training
     layer.train()
     for _ in range(15):  # as many as it takes when it is made

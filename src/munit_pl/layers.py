@@ -1,12 +1,13 @@
 """Blocks that the networks are made of; nothing here knows of MUNIT."""
 
+import copy
 from collections.abc import Iterator
 from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
-from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
 from munit_pl.convolution import convolve, upsample_conv
 from munit_pl.normalisation import LayerNorm, adain
@@ -217,6 +218,32 @@ class AdaINResBlock(nn.Module):
         h = adain(self.conv1.convolve(x, normalised=True), shift1, scale1)
         h = self.conv2.convolve(self.activation(h), normalised=True)
         return x + adain(h, shift2, scale2)
+
+
+def normalise_convolutions(network: nn.Module) -> None:
+    """Have every convolution divide its weight by its largest singular value from now on.
+
+    Spectral normalisation, see Miyato et al., "Spectral Normalization for Generative Adversarial
+    Networks", ICLR 2018: as a matrix, a weight has a row for each channel out. In training each use
+    of a weight brings the estimate of that value one step of the power method nearer.
+    """
+    for layer in [*network.modules()]:
+        if isinstance(layer, nn.Conv2d):
+            spectral_norm(layer)
+
+
+def with_plain_weights(network: nn.Module) -> nn.Module:
+    """Return a copy of ``network``, in evaluation mode, whose weights are what its layers apply."""
+    plain = copy.deepcopy(network).eval()
+    for layer in [*plain.modules()]:
+        if is_parametrized(layer, "weight"):
+            weight = cast(Tensor, layer.weight).detach()
+            # Not `remove_parametrizations`: it empties the layer's class, and a copy shares that
+            # with the layer it was copied from.
+            del layer.parametrizations
+            layer.__class__ = type_before_parametrizations(layer)
+            layer.weight = nn.Parameter(weight)
+    return plain
 
 
 def cast_at_use(network: nn.Module) -> Iterator[nn.Module]:

@@ -17,6 +17,7 @@ from munit_pl.layers import (
     UpBlock,
     at_least_one,
     make_activation,
+    normalise_convolutions,
 )
 from munit_pl.padding import PaddingMode
 from munit_pl.recomputation import Recomputable
@@ -190,6 +191,10 @@ class AdaINGenerator(DomainGenerator):
         num_res_blocks: Residual blocks of the content encoder, and of the decoder.
         activation: "relu", "lrelu" (slope 0.2), "prelu", "selu", "tanh" or "none".
         padding_mode: "reflect", "replicate" or "zeros".
+        spectral: Normalise all convolutions' weights spectrally, as Zhang et al., "Self-Attention
+            Generative Adversarial Networks", ICML 2019, do in generators too. Not the perceptron's:
+            with three layers of norm 1, what a style changes of all AdaIN parameters together
+            would be no longer than the style.
 
     Shape:
         Images ``(N, in_channels, H, W)`` in [-1, 1]; ``H`` and ``W`` divisible by ``2**D``.
@@ -210,6 +215,7 @@ class AdaINGenerator(DomainGenerator):
         num_res_blocks: int = 4,
         activation: Activation = "relu",
         padding_mode: PaddingMode = "reflect",
+        spectral: bool = False,
     ) -> None:
         super().__init__()
         at_least_one(
@@ -230,6 +236,7 @@ class AdaINGenerator(DomainGenerator):
             "num_res_blocks": num_res_blocks,
             "activation": activation,
             "padding_mode": padding_mode,
+            "spectral": spectral,
         }
         self.in_channels = in_channels
         self.style_dim = style_dim
@@ -252,6 +259,8 @@ class AdaINGenerator(DomainGenerator):
             activation,
             padding_mode,
         )
+        if spectral:
+            normalise_convolutions(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` encoded and decoded again."""

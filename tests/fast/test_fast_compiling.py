@@ -108,6 +108,27 @@ def test_the_networks_are_traced_without_a_break_cast_weights_among_them(tiny, m
 
 
 @pytest.mark.slow
+def test_compiled_spectral_generators_differentiate_each_use_with_its_own_vectors(
+    tiny, monkeypatch
+):
+    """With the partition of a graph that the default back end has, but without its kernels."""
+    partitioned = partial(torch.compile, backend="aot_eager_decomp_partition")
+    monkeypatch.setattr(torch, "compile", partitioned)
+    tiny["generator"]["spectral"] = tiny["discriminator"]["global_judge"] = True
+    module = FastMUNITModule(**tiny, **FUSED)
+    optimizers, _ = module.configure_optimizers()
+    compiled = CompiledNetworks([*module.gen_a.children(), module.dis_a])
+    state = deepcopy(module.state_dict())
+    fast = gradients(module, optimizers, compiled, None)
+    after = deepcopy(module.state_dict())
+    module.load_state_dict(state)
+    eager = gradients(module, optimizers, None, None)
+    for player in ("dis", "gen"):
+        assert (fast[player] - eager[player]).norm() < 1e-4 * eager[player].norm()
+    torch.testing.assert_close(after, dict(module.state_dict()), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
 @pytest.mark.parametrize("amp", [None, torch.bfloat16], ids=["fp32", "bf16"])

@@ -20,6 +20,7 @@ OPTIONS = [
     {"weights": {"cycle": 10.0}, "clip_norm": 0.1},
     {"discriminator": {"norm": "batch"}},
     {"discriminator": {"norm": "spectral"}, "gan_loss": "nsgan"},
+    {"generator": {"spectral": True}, "discriminator": {"global_judge": True}},
     {"diffaugment": ["colour", "translation", "cutout"], "weights": {"diversity": 1.0}},
 ]
 

@@ -35,11 +35,18 @@ def work(function, *tensors, networks=()):
         pytest.param({"weights": {"cycle": 10.0}}, marks=pytest.mark.slow),
         pytest.param({"checkpoint_activations": True}, marks=pytest.mark.slow),
         pytest.param({"discriminator": {"norm": "spectral"}}, marks=pytest.mark.slow),
+        pytest.param({"discriminator": {"global_judge": True}}, marks=pytest.mark.slow),
+        pytest.param({"generator": {"spectral": True}}, marks=pytest.mark.slow),
+        pytest.param(
+            {"generator": {"spectral": True}, "checkpoint_activations": True},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=str,
 )
 def test_terms_gradients_and_buffers_are_those_of_one_thread(tiny, options):
-    options["discriminator"] = {**tiny["discriminator"], **options.get("discriminator", {})}
+    for group in ("generator", "discriminator"):
+        options[group] = {**tiny[group], **options.get(group, {})}
     plain, fast = (cls(**tiny | options).double() for cls in (MUNITModule, FastMUNITModule))
     fast.load_state_dict(deepcopy(plain.state_dict()))
     fast._lane = ThreadLane()

@@ -1,6 +1,7 @@
 """A moving average of the generators' weights."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -8,6 +9,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
+from torch.nn.utils.parametrize import is_parametrized
+
+from munit_pl.initialisation import settle
 
 _NAMES = ("gen_a", "gen_b")
 
@@ -20,7 +24,8 @@ class WeightAverage(Callback):
     checkpoint to the next (Karras et al., 2018). What is trained knows nothing of it.
 
     A checkpoint holds it under "averaged": a state of ``gen_a`` and of ``gen_b`` each, whose
-    parameters are the average, in fp32, and whose buffers are those of the moment.
+    parameters are the average, in fp32, and whose buffers are those of the moment; but spectral
+    normalisation's are found for the average, whose norm is another.
 
     Args:
         decay: The average's share in the next one.
@@ -104,4 +109,12 @@ def _state(generator: nn.Module, values: Iterator[Tensor]) -> dict[str, Tensor]:
     """Return the generator's state on the CPU, with ``values`` for its parameters."""
     state = {key: value.detach().cpu() for key, value in generator.state_dict().items()}
     parameters = [key for key, _ in generator.named_parameters()]
-    return state | {key: next(values).cpu() for key in parameters}
+    state |= {key: next(values).cpu() for key in parameters}
+    normalised = [name for name, m in generator.named_modules() if is_parametrized(m, "weight")]
+    if normalised:
+        twin = deepcopy(generator).cpu().float()
+        twin.load_state_dict(state)
+        for name in normalised:
+            settle(twin.get_submodule(name))
+        state = {key: value.detach() for key, value in twin.state_dict().items()}
+    return state

@@ -15,6 +15,7 @@ from munit_pl.adversarial import AdversarialModule
 from munit_pl.callbacks.rich_logs import log_grid
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.data.images import to_picture
+from munit_pl.freezing import evaluating
 from munit_pl.pair import Domain
 from munit_pl.randomness import generator
 
@@ -65,7 +66,8 @@ class ImageGrid(Callback):
             return
         assert isinstance(pl_module, AdversarialModule)
         x_a, x_b = self._inputs(trainer, pl_module.device)
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
+        networks = evaluating(pl_module.gen_a, pl_module.gen_b)
+        with torch.no_grad(), networks, trainer.precision_plugin.forward_context():
             grids = {
                 "a2b": self.rows(pl_module, x_a, x_b, "a", "b", step),
                 "b2a": self.rows(pl_module, x_b, x_a, "b", "a", step),

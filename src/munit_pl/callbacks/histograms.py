@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from munit_pl.adversarial import AdversarialModule
 from munit_pl.callbacks.rich_logs import log_histograms
 from munit_pl.data.datamodule import TwoDomains
+from munit_pl.freezing import evaluating
 from munit_pl.layers import at_least_one
 from munit_pl.pair import Domain
 
@@ -43,7 +44,8 @@ class Histograms(Callback):
             return
         assert isinstance(pl_module, AdversarialModule)
         values = dict(gradients(pl_module))
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
+        networks = evaluating(pl_module.gen_a, pl_module.gen_b)
+        with torch.no_grad(), networks, trainer.precision_plugin.forward_context():
             values |= self._styles(trainer, pl_module)
         log_histograms(trainer, values)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from munit_pl.generator import DomainGenerator
+from munit_pl.layers import with_plain_weights
 from munit_pl.pair import Domain
 
 _SHORTEST = 2  # times the networks' own: their smallest maps have one pixel, a case of its own
@@ -131,6 +132,7 @@ def _free(multiple: int, least: int) -> dict[int, Dim]:
 
 
 def trace(graph: Graph) -> ExportedProgram:
-    """Trace a graph with `torch.export`."""
+    """Trace a graph with `torch.export`; its weights are as they are applied."""
+    network = with_plain_weights(graph.network)
     with torch.no_grad():
-        return torch.export.export(graph.network, graph.inputs, dynamic_shapes=graph.shapes)
+        return torch.export.export(network, graph.inputs, dynamic_shapes=graph.shapes)

@@ -167,6 +167,8 @@ class FastMUNITModule(MUNITModule):
             discriminator_steps=self.discriminator_steps,
             diversity=self.weights.diversity,
             diffaugment=bool(self.hparams["diffaugment"]),
+            spectral_recomputed=self.hparams["checkpoint_activations"]
+            and self.gen_a.arguments["spectral"],
         )
         wanted = [part for part in PARTS if self.hparams[part]]
         reasons = obstacles(wanted, there)

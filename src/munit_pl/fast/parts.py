@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 
+_TWICE = "model.checkpoint_activations computes model.generator.spectral's weights again"
 PARTS = ("bf16", "compile", "cuda_graph", "streams")
 
 
@@ -22,6 +23,8 @@ class Circumstances(NamedTuple):
         discriminator_steps: The discriminators' updates in each iteration.
         diversity: The weight of the diversity term.
         diffaugment: Whether discriminators see images augmented.
+        spectral_recomputed: Whether activations of spectrally normalised generators are computed
+            again for their gradient.
     """
 
     device: str
@@ -34,6 +37,7 @@ class Circumstances(NamedTuple):
     discriminator_steps: int = 1
     diversity: float = 0.0
     diffaugment: bool = False
+    spectral_recomputed: bool = False
 
 
 def obstacles(wanted: Iterable[str], there: Circumstances) -> dict[str, str]:
@@ -61,7 +65,7 @@ def _obstacle(part: str, there: Circumstances) -> str | None:
         return None if capable else "this device has no bf16 arithmetic"
     reason = obstacle_to_one_function(there)
     if part == "compile":
-        return reason
+        return reason or (_TWICE if there.spectral_recomputed else None)
     reason = reason or (None if there.fused else "the Adam is not fused")
     return reason or (_obstacle_to_lanes(there) if part == "streams" else None)
 
