@@ -32,6 +32,7 @@ def test_on_a_gpu_all_parts_run():
         ({"discriminator_steps": 2}, ["bf16"]),
         ({"diversity": 1.0}, ["bf16", "compile", "cuda_graph"]),
         ({"diffaugment": True}, ["bf16", "compile", "cuda_graph"]),
+        ({"consistency": 1.0}, ["bf16", "compile", "cuda_graph"]),
     ],
     ids=str,
 )
@@ -52,6 +53,7 @@ def test_what_remains_elsewhere(difference, remaining):
         ({"discriminator_steps": 2}, []),
         ({"diversity": 1.0}, []),
         ({"diffaugment": True}, []),
+        ({"consistency": 1.0}, []),
         ({"processes": 2}, []),
         ({"accumulate": 2}, []),
     ],

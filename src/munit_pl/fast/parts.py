@@ -22,6 +22,7 @@ class Circumstances(NamedTuple):
         discriminator_steps: The discriminators' updates in each iteration.
         diversity: The weight of the diversity term.
         diffaugment: Whether discriminators see images augmented.
+        consistency: The weight of the consistency term.
     """
 
     device: str
@@ -34,6 +35,7 @@ class Circumstances(NamedTuple):
     discriminator_steps: int = 1
     diversity: float = 0.0
     diffaugment: bool = False
+    consistency: float = 0.0
 
 
 def obstacles(wanted: Iterable[str], there: Circumstances) -> dict[str, str]:
@@ -85,6 +87,8 @@ def _obstacle_to_lanes(there: Circumstances) -> str | None:
     """Return why the domains cannot run side by side, though all is one function."""
     if there.diversity > 0:
         return "model.weights.diversity decodes a second time"
+    if there.consistency > 0:
+        return "model.weights.consistency judges real images a second time"
     return "model.diffaugment stands before the discriminators" if there.diffaugment else None
 
 
