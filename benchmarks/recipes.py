@@ -47,6 +47,12 @@ def recipes(steps: int) -> dict[str, list[str]]:
         "translation": ["model.diffaugment=[translation]"],
         "cutout": ["model.diffaugment=[cutout]"],
         "diffaugment": ["model.diffaugment=[colour,translation,cutout]"],
+        "adaptive": [
+            "model.diffaugment=[colour,translation,cutout]",
+            "model.adaptive_augment=0.6",
+            f"model.adaptive_images={max(1, BATCH * steps // 4)}",  # the paper's are too many
+        ],
+        "consistency": ["model.weights.consistency=10.0"],
         "diversity": ["model.weights.diversity=1.0"],
         "two_steps": ["model.discriminator_steps=2"],
         "global": ["model.discriminator.global_judge=true"],

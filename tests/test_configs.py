@@ -75,6 +75,7 @@ def test_experiment_has_the_originals_values(config, name):
     assert cfg.data.crop == [size, size]
     assert cfg.data.batch_size == 1
     weights = {"gan": 1, "image": 10, "style": 1, "content": 1, "diversity": 0, "r1": 0}
+    weights["consistency"] = 0
     assert cfg.model.weights == {**weights, "cycle": cycle, "perceptual": perceptual}
     adam = {"lr": 1e-4, "betas": [0.5, 0.999], "weight_decay": 1e-4, "fused": None}
     assert cfg.model.optimizer == adam
@@ -121,6 +122,8 @@ def test_munit_yaml_lists_every_setting_with_its_default(config):
     arguments = inspect.signature(schedule).parameters
     assert listed["scheduler"] == {k: a.default for k, a in arguments.items() if k != "optimizer"}
     for name in ("lr_discriminator", "r1_every", "diffaugment", "discriminator_steps"):
+        assert listed[name] == default.hparams[name]
+    for name in ("adaptive_augment", "adaptive_images"):
         assert listed[name] == default.hparams[name]
     assert {k: v.shape for k, v in built.state_dict().items()} == {
         k: v.shape for k, v in default.state_dict().items()

@@ -98,6 +98,25 @@ def test_types_are_kept_and_autocast_rounds_nothing(dtype):
     assert torch.equal(seen, augment(x.float(), AUGMENTATIONS, drawn).to(dtype))
 
 
+def test_each_augmentation_is_made_of_those_images_that_it_is_to_be_made_of():
+    x, drawn = images(n=3), torch.rand(3, NUMBERS)
+    made = torch.tensor([[True, False, True], [False, False, False], [True, True, True]])
+    seen = augment(x, AUGMENTATIONS, drawn, made)
+    expected = [
+        augment(x[:1], ["colour", "cutout"], drawn[:1]),
+        x[1:2],
+        augment(x[2:], AUGMENTATIONS, drawn[2:]),
+    ]
+    assert torch.equal(seen, torch.cat(expected))
+    assert torch.equal(augment(x, ["cutout"], drawn, made)[1:2], x[1:2])
+
+
+def test_an_image_of_which_no_augmentation_is_made_keeps_its_gradient():
+    x = images().requires_grad_()
+    augment(x, AUGMENTATIONS, torch.rand(2, NUMBERS), torch.zeros(2, 3).bool()).sum().backward()
+    assert torch.equal(x.grad, torch.ones_like(x))
+
+
 class Shows:
     """A discriminator whose logits are what it sees."""
 
@@ -115,6 +134,15 @@ def test_real_images_translations_and_the_generators_are_augmented_each_by_its_o
     (generated,) = judge(x)
     for i, seen in enumerate((real, fake, generated)):
         assert torch.equal(seen, augment(x, AUGMENTATIONS, drawn[:, i]))
+
+
+def test_whether_they_are_made_is_decided_for_each_use():
+    x, drawn, made = images(), torch.rand(2, 3, NUMBERS), torch.rand(2, 3, 3) < 0.5
+    judge = Augmented(Shows(), AUGMENTATIONS, drawn, made)
+    (real,), (fake,) = judge.judge(x, x)
+    (generated,) = judge(x)
+    for i, seen in enumerate((real, fake, generated)):
+        assert torch.equal(seen, augment(x, AUGMENTATIONS, drawn[:, i], made[:, i]))
 
 
 def test_names_are_checked_and_put_into_order():

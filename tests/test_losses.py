@@ -16,12 +16,14 @@ from torchvision.transforms.functional import normalize
 
 from munit_pl.losses import (
     ADVERSARIAL_LOSSES,
+    adversarial_loss,
     hinge_discriminator_loss,
     hinge_generator_loss,
     lsgan_discriminator_loss,
     lsgan_generator_loss,
     nsgan_discriminator_loss,
     nsgan_generator_loss,
+    watched,
 )
 from munit_pl.perceptual import load_vgg16, perceptual_loss, preprocess, vgg16_features
 
@@ -91,6 +93,26 @@ def test_hinge_has_no_gradient_beyond_the_margin_for_the_discriminator_but_for_t
     fake.grad = None
     hinge_generator_loss([fake]).backward()
     assert fake.grad.flatten().tolist() == [-0.5, -0.5]
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
+@pytest.mark.parametrize("distance", [0.3, 2.0])
+def test_the_boundary_lies_half_way_between_real_and_translated(name, distance):
+    """A logit as far above it costs a real image what one as far below costs a translation."""
+    loss = adversarial_loss(name)
+    above, below = ([torch.full((1, 1, 2, 2), loss.boundary + d)] for d in (distance, -distance))
+    torch.testing.assert_close(loss.discriminator(above, above), loss.discriminator(below, below))
+    assert loss.discriminator(above, below) < loss.discriminator(below, above)
+
+
+def test_a_watched_loss_is_the_same_and_shows_the_logits_of_real_images():
+    loss = adversarial_loss("hinge")
+    same, seen = watched(loss)
+    real, fake = [torch.randn(2, 1, 3, 3)], [torch.randn(2, 1, 3, 3)]
+    assert torch.equal(same.discriminator(real, fake), loss.discriminator(real, fake))
+    assert same.generator is loss.generator
+    assert len(seen) == 1
+    assert seen[0] is real
 
 
 def test_lsgan_is_summed_over_scales_without_a_half():

@@ -33,6 +33,11 @@ def test_views_and_what_is_gone_weigh_nothing():
             "32-true",
             marks=pytest.mark.slow,
         ),
+        pytest.param(
+            {"weights": {"consistency": 1.0}, "diffaugment": ["cutout"], "adaptive_augment": 0.6},
+            "32-true",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_prediction_is_what_training_takes(tiny, options, precision):

@@ -195,7 +195,7 @@ def test_every_generator_term_is_zero_when_its_promise_holds():
     terms = generator_terms(
         gen, gen, ones, ones, x_a, x_b, codes, decoded, z_a, z_b, LSGAN, True, contents
     )
-    assert terms.keys() == set(LossWeights._fields) - {"diversity", "r1"}
+    assert terms.keys() == set(LossWeights._fields) - {"diversity", "r1", "consistency"}
     assert all(pair.tolist() == [0.0, 0.0] for pair in terms.values())
 
 
@@ -305,6 +305,7 @@ def test_weights_are_the_originals_unless_given():
         "perceptual": 0,
         "diversity": 0,
         "r1": 0,
+        "consistency": 0,
     }
 
 

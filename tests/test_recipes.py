@@ -23,6 +23,7 @@ ALL = {
     "scheduler": {"kind": "linear", "constant": 2, "decay": 3, "warmup": 2},
 }
 NEW = ("lr_discriminator", "r1_every", "diffaugment", "discriminator_steps")
+NEW += ("adaptive_augment", "adaptive_images")
 
 
 def rates_of(module, steps):
@@ -103,7 +104,7 @@ def test_draws_of_two_processes_are_those_of_one(tiny, monkeypatch):
 
 def test_discriminators_see_every_image_augmented_and_generators_none(tiny, monkeypatch):
     module = MUNITModule(**tiny, diffaugment=[*AUGMENTATIONS])
-    monkeypatch.setattr("munit_pl.diffaugment.augment", lambda x, names, drawn: 0 * x)
+    monkeypatch.setattr("munit_pl.diffaugment.augment", lambda x, *_: 0 * x)
     judged, encoded = [], []
     module.dis_a.register_forward_pre_hook(lambda _, x: judged.append(x[0]))
     module.gen_a.content_encoder.register_forward_pre_hook(lambda _, x: encoded.append(x[0]))
@@ -211,6 +212,11 @@ def test_a_resumed_run_with_all_recipes_is_the_uninterrupted_one(tiny, tmp_path)
     [
         ({"r1_every": 0}, "r1_every is 0, but must be at least 1"),
         ({"discriminator_steps": 0}, "discriminator_steps is 0, but must be at least 1"),
+        (
+            {"adaptive_augment": 0.6},
+            "adaptive_augment is 0.6, but diffaugment names no augmentation",
+        ),
+        ({"adaptive_augment": 6, "diffaugment": ["cutout"]}, "adaptive_augment is 6, but must be"),
         ({"diffaugment": ["color"]}, r"diffaugment is \['color'\], but must be a list of some of"),
     ],
 )

@@ -1,7 +1,7 @@
 """What every method's LightningModule shares: two players, updated in turns."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -34,6 +34,7 @@ class Part:
         share: The part's share of the batch.
         alone: Whether it is the whole batch.
         memo: What the first update leaves for the second to use again.
+        measured: What the updates find out for after both, without a graph.
     """
 
     x_a: Tensor
@@ -42,6 +43,7 @@ class Part:
     share: float
     alone: bool
     memo: Any = None
+    measured: dict[str, Tensor] = field(default_factory=dict)
 
 
 class AdversarialModule(DomainPair, LightningModule):

@@ -34,7 +34,7 @@ def check_augmentations(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in AUGMENTATIONS if name in names)
 
 
-def augment(x: Tensor, names: Sequence[str], drawn: Tensor) -> Tensor:
+def augment(x: Tensor, names: Sequence[str], drawn: Tensor, made: Tensor | None = None) -> Tensor:
     """Return images, each augmented by its own random numbers.
 
     Args:
@@ -42,6 +42,8 @@ def augment(x: Tensor, names: Sequence[str], drawn: Tensor) -> Tensor:
         names: Which of `AUGMENTATIONS`, in this order.
         drawn: Drawn from U[0, 1), ``(N, NUMBERS)``; each augmentation has its own, whatever others
             there are.
+        made: Which of `AUGMENTATIONS` are made of which image, ``(N, 3)`` booleans; all of
+            ``names`` unless given.
 
     Returns:
         Images of the shape and type of ``x``, which may leave [-1, 1].
@@ -49,11 +51,11 @@ def augment(x: Tensor, names: Sequence[str], drawn: Tensor) -> Tensor:
     with without_autocast(x):
         y = widen(x)
         if "colour" in names:
-            y = colour(y, *drawn[:, :3].unbind(1))
+            y = _where(made, 0, colour(y, *drawn[:, :3].unbind(1)), y)
         if "translation" in names:
-            y = translation(y, *drawn[:, 3:5].unbind(1))
+            y = _where(made, 1, translation(y, *drawn[:, 3:5].unbind(1)), y)
         if "cutout" in names:
-            y = cutout(y, *drawn[:, 5:].unbind(1))
+            y = _where(made, 2, cutout(y, *drawn[:, 5:].unbind(1)), y)
         return y.to(x.dtype)
 
 
@@ -105,6 +107,11 @@ def cutout(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
     return x * ~(rows[:, :, None] & columns[:, None, :])[:, None]
 
 
+def _where(made: Tensor | None, which: int, changed: Tensor, x: Tensor) -> Tensor:
+    """Return ``changed``, or of those images ``x`` of which this augmentation is not made."""
+    return changed if made is None else torch.where(made[:, which, None, None, None], changed, x)
+
+
 def _sources(u: Tensor, length: int) -> tuple[Tensor, Tensor]:
     """Return for each place along a side where it comes from, and whether that lies inside."""
     most = length // SHIFT
@@ -128,18 +135,25 @@ class Augmented:
         dis: The discriminator.
         names: Which of `AUGMENTATIONS`.
         drawn: Random numbers for the images of each of `USES`, ``(N, 3, NUMBERS)``.
+        made: Which are made of those images, ``(N, 3, 3)``, see `augment`; all unless given.
     """
 
-    def __init__(self, dis: Discriminator, names: Sequence[str], drawn: Tensor) -> None:
+    def __init__(
+        self, dis: Discriminator, names: Sequence[str], drawn: Tensor, made: Tensor | None = None
+    ) -> None:
         self._dis = dis
         self._names = names
         self._drawn = drawn.unbind(1)
+        self._made: Sequence[Tensor | None] = [None] * len(USES) if made is None else made.unbind(1)
 
     def __call__(self, x: Tensor) -> list[Tensor]:
         """Return the logits of images, augmented by the last of the random numbers."""
-        return self._dis(augment(x, self._names, self._drawn[-1]))
+        return self._dis(augment(x, self._names, self._drawn[-1], self._made[-1]))
 
     def judge(self, *batches: Tensor) -> list[list[Tensor]]:
         """Return the logits of real images and of translations, each augmented by its own."""
-        seen = [augment(x, self._names, u) for x, u in zip(batches, self._drawn, strict=False)]
+        seen = [
+            augment(x, self._names, drawn, made)
+            for x, drawn, made in zip(batches, self._drawn, self._made, strict=False)
+        ]
         return self._dis.judge(*seen)

@@ -90,16 +90,23 @@ def hinge_generator_loss(fake: Logits) -> Tensor:
 
 
 class AdversarialLoss(NamedTuple):
-    """Both sides of one adversarial game."""
+    """Both sides of one adversarial game.
+
+    Attributes:
+        discriminator: Logits of real images and of translations in, a scalar out.
+        generator: Logits of translations in, a scalar out.
+        boundary: The logit half-way between real and translated: what lies above is judged real.
+    """
 
     discriminator: Callable[[Logits, Logits], Tensor]
     generator: Callable[[Logits], Tensor]
+    boundary: float = 0.0
 
 
 GanLoss = Literal["lsgan", "nsgan", "hinge"]
 
 ADVERSARIAL_LOSSES: dict[str, AdversarialLoss] = {
-    "lsgan": AdversarialLoss(lsgan_discriminator_loss, lsgan_generator_loss),
+    "lsgan": AdversarialLoss(lsgan_discriminator_loss, lsgan_generator_loss, boundary=0.5),
     "nsgan": AdversarialLoss(nsgan_discriminator_loss, nsgan_generator_loss),
     "hinge": AdversarialLoss(hinge_discriminator_loss, hinge_generator_loss),
 }
@@ -114,3 +121,14 @@ def adversarial_loss(name: str) -> AdversarialLoss:
     if name not in ADVERSARIAL_LOSSES:
         raise ValueError(f"gan_loss is {name!r}, but must be {' or '.join(ADVERSARIAL_LOSSES)}")
     return ADVERSARIAL_LOSSES[name]
+
+
+def watched(loss: AdversarialLoss) -> tuple[AdversarialLoss, list[Logits]]:
+    """Return the same loss, and a list that each discriminator's logits of real images join."""
+    seen: list[Logits] = []
+
+    def discriminator(real: Logits, fake: Logits) -> Tensor:
+        seen.append(real)
+        return loss.discriminator(real, fake)
+
+    return loss._replace(discriminator=discriminator), seen

@@ -9,12 +9,15 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from munit_pl.adversarial import Part, plain
-from munit_pl.diffaugment import NUMBERS, USES, Augmented, check_augmentations
+from munit_pl.adaptive import EVERY, adaptive, certainty
+from munit_pl.adversarial import Images, Part, plain
+from munit_pl.consistency import NUMBERS as FOR_SHIFTS
+from munit_pl.consistency import consistency_term
+from munit_pl.diffaugment import AUGMENTATIONS, NUMBERS, USES, Augmented, check_augmentations
 from munit_pl.formats.nvlabs import read_checkpoint
 from munit_pl.gradient_penalty import r1_term
 from munit_pl.layers import at_least_one
-from munit_pl.losses import GanLoss, adversarial_loss
+from munit_pl.losses import GanLoss, adversarial_loss, watched
 from munit_pl.munit import MUNIT
 from munit_pl.objective import (
     Codes,
@@ -57,7 +60,7 @@ class MUNITModule(MUNIT, PerceptualModule):
         initialisation: How weights are drawn.
         gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
         weights: The terms' weights, see `LossWeights`. A term of weight 0 is not computed if it is
-            "cycle", "perceptual", "diversity" or "r1".
+            "cycle", "perceptual", "diversity", "r1" or "consistency".
         perceptual: Arguments of `load_vgg16`, for a perceptual weight above 0.
         optimizer: Arguments of `torch.optim.Adam`, the same for both optimisers.
         scheduler: Arguments of `munit_pl.schedules.schedule`, in iterations: unless another kind is
@@ -77,8 +80,16 @@ class MUNITModule(MUNIT, PerceptualModule):
             its weight is above 0; see `r1_term`.
         diffaugment: Which of `AUGMENTATIONS` change all images on their way to the discriminators;
             see `munit_pl.diffaugment`.
+        adaptive_augment: The certainty of real images, in (-1, 1), above which ``diffaugment`` is
+            made more often and below which less; it is always made unless given. See
+            `munit_pl.adaptive`.
+        adaptive_images: Images of a domain in which that can go from never to always.
         discriminator_steps: The discriminators' updates in each iteration. All are on the same
             images; each has styles of its own.
+
+    Attributes:
+        adaptive: How often augmentations are made; None if they always are. Checkpoints hold it,
+            state dicts do not.
 
     Raises:
         TypeError: If a mapping has a key that is no argument of its class.
@@ -105,6 +116,8 @@ class MUNITModule(MUNIT, PerceptualModule):
         lr_discriminator: float | None = None,
         r1_every: int = 16,
         diffaugment: Sequence[str] | None = None,
+        adaptive_augment: float | None = None,
+        adaptive_images: int = 500_000,
         discriminator_steps: int = 1,
     ) -> None:
         generator, discriminator = plain(generator or {}), plain(discriminator or {})
@@ -118,10 +131,12 @@ class MUNITModule(MUNIT, PerceptualModule):
         at_least_one(
             accumulate=accumulate, r1_every=r1_every, discriminator_steps=discriminator_steps
         )
+        at_least_one(adaptive_images=adaptive_images)
         self.gan_loss = adversarial_loss(gan_loss)
         self.weights: LossWeights = LossWeights(**weights)
         self.check_perceptual()
         self.augmentations = check_augmentations(diffaugment or ())
+        self.adaptive = adaptive(adaptive_augment, adaptive_images, self.augmentations)
         self.discriminator_steps = discriminator_steps
         if checkpoint_activations:
             recompute_blocks(self)
@@ -185,6 +200,13 @@ class MUNITModule(MUNIT, PerceptualModule):
         if self.augmentations:
             drawn = self.draw_each(torch.rand, (2, len(USES), NUMBERS), n, "augment", *where)
             draws["augment_a"], draws["augment_b"] = drawn.to(x_a.device).unbind(1)
+        if self.adaptive is not None:
+            shape = 2, len(USES), len(AUGMENTATIONS)
+            chances = self.draw_each(torch.rand, shape, n, "made", *where).to(x_a.device)
+            draws["made_a"], draws["made_b"] = self.adaptive.decide(chances).unbind(1)
+        if self.weights.consistency > 0:
+            drawn = self.draw_each(torch.rand, (2, FOR_SHIFTS), n, "shift", *where)
+            draws["shift_a"], draws["shift_b"] = drawn.to(x_a.device).unbind(1)
         # Of iterations counted from 1, those that logs take too.
         every = self.hparams["r1_every"]
         if self.weights.r1 > 0 and (isinstance(where[0], str) or (where[0] + 1) % every == 0):
@@ -198,6 +220,8 @@ class MUNITModule(MUNIT, PerceptualModule):
 
     def discriminator_terms(self, part: Part) -> Terms:
         """Return `objective.discriminator_terms`, and `r1_term` in the iterations that have it.
+
+        Where it has a weight there is `consistency_term`, too, of what has just been judged.
 
         What the generators' update can use again is left in ``part``, unless there are other parts,
         whose graphs would be in memory at once.
@@ -214,9 +238,16 @@ class MUNITModule(MUNIT, PerceptualModule):
                 x_ab, x_ba = translate(self.gen_a, self.gen_b, codes, z_a, z_b)
         part.memo = _Pass(codes, decoded) if part.alone else None
         judges = self._judges(part)
-        terms = discriminator_terms(*judges, part.x_a, part.x_b, x_ab, x_ba, self.gan_loss)
+        gan_loss, real = watched(self.gan_loss)
+        terms = discriminator_terms(*judges, part.x_a, part.x_b, x_ab, x_ba, gan_loss)
+        if self.adaptive is not None:
+            certain = [certainty(logits, gan_loss.boundary) for logits in real]
+            part.measured["certainty"] = torch.stack(certain)
         if "r1" in part.draws:  # behind augmentations too, which are part of who judges
             terms["r1"] = r1_term(*judges, part.x_a, part.x_b, part.draws["r1"])
+        if "shift_a" in part.draws:
+            drawn = part.draws["shift_a"], part.draws["shift_b"]
+            terms["consistency"] = consistency_term(*judges, part.x_a, part.x_b, real, drawn)
         return terms
 
     def generator_terms(self, part: Part) -> Terms:
@@ -250,13 +281,45 @@ class MUNITModule(MUNIT, PerceptualModule):
             styles = torch.cat([getattr(p.memo.codes, f"s_{domain}").detach() for p in parts])
             var, mean = torch.var_mean(styles.float())
             self.log_dict({f"style/mean_{domain}": mean, f"style/var_{domain}": var})
+        if self.adaptive is not None:
+            p_a, p_b = self.adaptive.probability
+            self.log_dict({"dis/augment_p_a": p_a, "dis/augment_p_b": p_b})
+
+    def iterate(self, batch: Images) -> tuple[dict[str, list[Terms]], list[Part]]:
+        """Make both updates, then `adapt`."""
+        terms, parts = super().iterate(batch)
+        self.adapt(parts)
+        return terms, parts
+
+    def adapt(self, parts: Sequence[Part]) -> None:
+        """Let augmentations be made more or less often, as the parts of an iteration ask for."""
+        if self.adaptive is None:
+            return
+        certain = torch.stack([p.share * p.measured["certainty"] for p in parts]).sum(0)
+        n = sum(len(p.x_a) for p in parts)
+        self.adaptive.measure(certain, n, together=self.trainer.world_size > 1)
+        if self.trainer.global_step % EVERY == 0:
+            self.adaptive.move()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note how often augmentations are made, too."""
+        super().on_save_checkpoint(checkpoint)
+        if self.adaptive is not None:
+            checkpoint["adaptive_augment"] = self.adaptive.state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on making augmentations as often, where that was noted."""
+        super().on_load_checkpoint(checkpoint)
+        if self.adaptive is not None and "adaptive_augment" in checkpoint:
+            self.adaptive.load(checkpoint["adaptive_augment"])
 
     def _judges(self, part: Part) -> tuple[Discriminator, Discriminator]:
         """Return what judges this part: the discriminators, behind augmentations if asked for."""
         if not self.augmentations:
             return self.dis_a, self.dis_b
         drawn = part.draws["augment_a"], part.draws["augment_b"]
+        made = part.draws.get("made_a"), part.draws.get("made_b")
         return (
-            Augmented(self.dis_a, self.augmentations, drawn[0]),
-            Augmented(self.dis_b, self.augmentations, drawn[1]),
+            Augmented(self.dis_a, self.augmentations, drawn[0], made[0]),
+            Augmented(self.dis_b, self.augmentations, drawn[1], made[1]),
         )

@@ -26,6 +26,7 @@ class LossWeights(NamedTuple):
 
     The paper's; "diversity", which generators may minimise besides, and "r1", which discriminators
     may (`munit_pl.gradient_penalty`).
+    Discriminators may minimise "consistency", too (`munit_pl.consistency`).
     """
 
     gan: float = 1.0
@@ -36,6 +37,7 @@ class LossWeights(NamedTuple):
     perceptual: float = 0.0
     diversity: float = 0.0
     r1: float = 0.0
+    consistency: float = 0.0
 
 
 class Generator(Protocol):

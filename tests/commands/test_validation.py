@@ -171,6 +171,8 @@ def test_all_faults_are_told_at_once():
         (["model.r1_every=0"], "model.r1_every is 0, but must be at least 1"),
         (["model.diffaugment=[color]"], "diffaugment is ['color'], but must be a list of some of"),
         (["model.diffaugment=colour"], "model.diffaugment is 'colour', but must be a list or null"),
+        (["model.adaptive_augment=0.6"], "model.adaptive_augment is 0.6, but diffaugment names no"),
+        (["model.adaptive_images=0"], "model.adaptive_images is 0, but must be at least 1"),
         (["model.weights.diversity=-1"], "weights.diversity is -1, but must be at least 0"),
         (["model.discriminator_steps=0"], "discriminator_steps is 0, but must be at least 1"),
         (["model.gan_loss=wgan"], "model.gan_loss is 'wgan', but must be one of lsgan, nsgan, hi"),
@@ -232,6 +234,8 @@ def test_the_recipes_pass():
             "model.weights.r1=1",
             "model.weights.diversity=1",
             "model.diffaugment=[colour,translation,cutout]",
+            "model.adaptive_augment=0.6",
+            "model.weights.consistency=10",
             "model.discriminator_steps=2",
         )
     )

@@ -65,6 +65,17 @@ def test_a_graph_holds_augmentations_and_a_second_decoding(tiny):
     assert moved_alike(fast, plain, start, 0.05)
 
 
+def test_a_graph_holds_rarer_augmentations_and_what_is_measured_of_them(tiny):
+    tiny |= {"diffaugment": ["colour", "translation"], "weights": {"consistency": 1.0}}
+    tiny |= {"adaptive_augment": -0.5, "adaptive_images": 64}
+    torch.manual_seed(0)
+    start = vector(MUNITModule(**tiny))
+    fast, plain = train(tiny, cuda_graph=True), train(tiny, cls=MUNITModule)
+    assert fast.running == ("cuda_graph",)
+    assert moved_alike(fast, plain, start, 0.05)
+    assert fast.adaptive.seen[2] == plain.adaptive.seen[2]
+
+
 def test_all_together_in_bf16_is_what_bf16_is_without_a_graph(tiny):
     torch.manual_seed(0)
     start = vector(MUNITModule(**tiny))

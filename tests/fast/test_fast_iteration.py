@@ -93,6 +93,20 @@ def test_a_replayed_iteration_is_the_plain_one_to_the_bit(tiny, options):
         assert values == pytest.approx(same, rel=1e-6)
 
 
+def test_augmentations_become_rarer_as_without_a_recording(tiny):
+    """What is replayed sees decisions made before it; what it measures is looked at after it."""
+    options = {"diffaugment": ["colour", "cutout"], "adaptive_images": 64, "adaptive_augment": 0.6}
+    plain, fast = twins(tiny, Taped, **options, weights={"consistency": 1.0})
+    for module in (plain, fast):
+        module.adaptive.load({"probability": [0.5, 0.75], "seen": [0.0, 0.0, 0.0]})
+        train(module, pairs_of(9))
+    assert (fast.tapes.recorded, fast.tapes.replayed) == (1, 6)
+    # Scores are near 0 at first, so that no patch is judged real: down by 8 of 64, twice.
+    expected = {"probability": [0.25, 0.5], "seen": [-2.0, -2.0, 2.0]}
+    assert fast.adaptive.state() == plain.adaptive.state() == expected
+    assert_equal(fast.state_dict(), plain.state_dict())
+
+
 @pytest.mark.parametrize("poisoned", [1, 6], ids=["before recording", "in a replay"])
 def test_an_iteration_without_finite_gradients_changes_nothing_and_is_counted(tiny, poisoned):
     pairs = pairs_of(8)

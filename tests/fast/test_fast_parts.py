@@ -33,6 +33,7 @@ def test_on_a_gpu_all_parts_run():
         ({"diversity": 1.0}, ["bf16", "compile", "cuda_graph"]),
         ({"diffaugment": True}, ["bf16", "compile", "cuda_graph"]),
         ({"spectral_recomputed": True}, ["bf16", "cuda_graph", "streams"]),
+        ({"consistency": 1.0}, ["bf16", "compile", "cuda_graph"]),
     ],
     ids=str,
 )
@@ -54,6 +55,7 @@ def test_what_remains_elsewhere(difference, remaining):
         ({"diversity": 1.0}, []),
         ({"diffaugment": True}, []),
         ({"spectral_recomputed": True}, ["streams"]),
+        ({"consistency": 1.0}, []),
         ({"processes": 2}, []),
         ({"accumulate": 2}, []),
     ],

@@ -26,11 +26,13 @@ class Outcome(NamedTuple):
         terms: For "dis" and "gen" the terms that were minimised.
         norms: For both the norm of the gradient.
         memo: What `Part.memo` was.
+        measured: What `Part.measured` was.
     """
 
     terms: dict[str, Terms]
     norms: dict[str, Tensor]
     memo: Any
+    measured: dict[str, Tensor]
 
 
 class Iteration:
@@ -38,8 +40,8 @@ class Iteration:
 
     Called with a batch and its random numbers it changes weights, optimisers and
     ``module.skipped`` as an iteration under a trainer does. It counts no iteration, logs nothing
-    and leaves the learning rates to others; callbacks' hooks around its backward passes and steps
-    are not called.
+    and leaves the learning rates to others, and what is `measured`; callbacks' hooks around its
+    backward passes and steps are not called.
 
     Args:
         module: The module.
@@ -129,7 +131,7 @@ class Iteration:
             norms[player] = self._step(player)
 
         terms = self._play(part, update)
-        return Outcome(terms, norms, part.memo)
+        return Outcome(terms, norms, part.memo, part.measured)
 
     def _play(self, part: Part, respond: Callable[[str, Tensor], None]) -> dict[str, Terms]:
         """Let ``respond`` act on what each player minimises, in turn; return the terms."""

@@ -52,6 +52,8 @@ class FastMUNITModule(MUNITModule):
         lr_discriminator: See there.
         r1_every: See there.
         diffaugment: See there.
+        adaptive_augment: See there.
+        adaptive_images: See there.
         discriminator_steps: See there.
         bf16: Compute the training's forward passes in bf16 where the trainer's precision is
             ``32-true``. Validation and pictures have the trainer's precision.
@@ -88,6 +90,8 @@ class FastMUNITModule(MUNITModule):
         lr_discriminator: float | None = None,
         r1_every: int = 16,
         diffaugment: Sequence[str] | None = None,
+        adaptive_augment: float | None = None,
+        adaptive_images: int = 500_000,
         discriminator_steps: int = 1,
         bf16: bool = True,
         compile: bool = True,
@@ -118,6 +122,8 @@ class FastMUNITModule(MUNITModule):
             lr_discriminator,
             r1_every,
             diffaugment,
+            adaptive_augment,
+            adaptive_images,
             discriminator_steps,
         )
         self.running: tuple[str, ...] = ()
@@ -169,6 +175,7 @@ class FastMUNITModule(MUNITModule):
             diffaugment=bool(self.hparams["diffaugment"]),
             spectral_recomputed=self.hparams["checkpoint_activations"]
             and self.gen_a.arguments["spectral"],
+            consistency=self.weights.consistency,
         )
         wanted = [part for part in PARTS if self.hparams[part]]
         reasons = obstacles(wanted, there)
@@ -197,7 +204,8 @@ class FastMUNITModule(MUNITModule):
         counted = cast("list[LightningOptimizer]", self.optimizers())[1]
         counted._on_before_step()
         counted._on_after_step()
-        part.memo = outcome.memo
+        part.memo, part.measured = outcome.memo, outcome.measured
+        self.adapt([part])
         if self._logging:
             self._norms = {player: norm.clone() for player, norm in outcome.norms.items()}
         return {player: [terms] for player, terms in outcome.terms.items()}, [part]

@@ -25,6 +25,7 @@ class Circumstances(NamedTuple):
         diffaugment: Whether discriminators see images augmented.
         spectral_recomputed: Whether activations of spectrally normalised generators are computed
             again for their gradient.
+        consistency: The weight of the consistency term.
     """
 
     device: str
@@ -38,6 +39,7 @@ class Circumstances(NamedTuple):
     diversity: float = 0.0
     diffaugment: bool = False
     spectral_recomputed: bool = False
+    consistency: float = 0.0
 
 
 def obstacles(wanted: Iterable[str], there: Circumstances) -> dict[str, str]:
@@ -89,6 +91,8 @@ def _obstacle_to_lanes(there: Circumstances) -> str | None:
     """Return why the domains cannot run side by side, though all is one function."""
     if there.diversity > 0:
         return "model.weights.diversity decodes a second time"
+    if there.consistency > 0:
+        return "model.weights.consistency judges real images a second time"
     return "model.diffaugment stands before the discriminators" if there.diffaugment else None
 
 
