@@ -49,6 +49,7 @@ def recipes(steps: int) -> dict[str, list[str]]:
         "diffaugment": ["model.diffaugment=[colour,translation,cutout]"],
         "diversity": ["model.weights.diversity=1.0"],
         "two_steps": ["model.discriminator_steps=2"],
+        "mask": ["data.masks=true", "model.weights.mask=10.0"],
     }
 
 

@@ -171,6 +171,10 @@ def test_all_faults_are_told_at_once():
         (["model.r1_every=0"], "model.r1_every is 0, but must be at least 1"),
         (["model.diffaugment=[color]"], "diffaugment is ['color'], but must be a list of some of"),
         (["model.diffaugment=colour"], "model.diffaugment is 'colour', but must be a list or null"),
+        (
+            ["model.weights.mask=1"],
+            "weights.mask is above 0, but the images come without masks: set",
+        ),
         (["model.weights.diversity=-1"], "weights.diversity is -1, but must be at least 0"),
         (["model.discriminator_steps=0"], "discriminator_steps is 0, but must be at least 1"),
         (["model.gan_loss=wgan"], "model.gan_loss is 'wgan', but must be one of lsgan, nsgan, hi"),
@@ -209,6 +213,11 @@ FOLDER = ["data=folder", "data.root=x"]
         (["data.resize=0"], "data.resize is 0, but must be at least 1"),
         (["data.background=[0,0,256]"], "background[2] is 256, but must be between 0 and 255"),
         (["data.max_images=0"], "data.max_images is 0, but must be at least 1"),
+        (
+            ["model.weights.mask=1", "data.masks=true", "model.input_channels_a=1"],
+            "model.weights.mask is 1, but would compare images of 1 and of 3 channels",
+        ),
+        (["data.masks=x"], "data.masks is 'x', but must be true or false"),
         (["data.channels_b=2"], "data.channels_b: channels is 2, but must be 1, 3 or 4"),
         (["+data.lists.train_c=x"], "no setting data.lists.train_c: did you mean"),
         (["data.max_bad_fraction=1.5"], "max_bad_fraction"),
@@ -231,6 +240,8 @@ def test_the_recipes_pass():
             "model.scheduler.warmup=10",
             "model.weights.r1=1",
             "model.weights.diversity=1",
+            "model.weights.mask=10",
+            "data.masks=true",
             "model.diffaugment=[colour,translation,cutout]",
             "model.discriminator_steps=2",
         )
