@@ -61,6 +61,7 @@ def recipes(steps: int) -> dict[str, list[str]]:
             "model.discriminator.norm=spectral",
             "model.generator.spectral=true",
         ],
+        "mask": ["data.masks=true", "model.weights.mask=10.0"],
     }
 
 

@@ -75,7 +75,7 @@ def test_experiment_has_the_originals_values(config, name):
     assert cfg.data.crop == [size, size]
     assert cfg.data.batch_size == 1
     weights = {"gan": 1, "image": 10, "style": 1, "content": 1, "diversity": 0, "r1": 0}
-    weights["consistency"] = 0
+    weights |= {"consistency": 0, "mask": 0}
     assert cfg.model.weights == {**weights, "cycle": cycle, "perceptual": perceptual}
     adam = {"lr": 1e-4, "betas": [0.5, 0.999], "weight_decay": 1e-4, "fused": None}
     assert cfg.model.optimizer == adam

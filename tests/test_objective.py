@@ -16,6 +16,7 @@ from munit_pl.objective import (
     generator_terms,
     l1,
     mode_seeking,
+    outside,
     total,
     translate,
 )
@@ -146,6 +147,39 @@ def test_mode_seeking_is_minus_the_ratio_of_mean_differences_averaged_over_image
     torch.testing.assert_close(mode_seeking(x, y, z, w), torch.tensor(-(3 / 1.5 + 1 / 2) / 2))
 
 
+def test_outside_is_the_mean_over_all_pixels_of_differences_where_the_mask_is_black():
+    """Of 4 pixels one is black, one grey, two white: (1 * 2 + 0.5 * 4 + 0 + 0) / 4."""
+    source = torch.zeros(2, 3, 2, 2)
+    x = torch.tensor([[2.0, -4.0], [8.0, 16.0]]).expand(2, 3, 2, 2)
+    mask = torch.tensor([[0.0, 0.5], [1.0, 1.0]]).expand(2, 1, 2, 2)
+    assert outside(x, source, mask).item() == 1
+    assert outside(x, source, torch.zeros(2, 1, 2, 2)).item() == l1(x, source).item() == 7.5
+    assert outside(x, source, torch.ones(2, 1, 2, 2)).item() == 0
+
+
+def test_outside_moves_nothing_inside_and_all_pixels_outside_alike():
+    x = torch.full((1, 1, 2, 2), 3.0, requires_grad=True)
+    mask = torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]])
+    outside(x, torch.zeros(1, 1, 2, 2), mask).backward()
+    assert x.grad.tolist() == [[[[0.25, 0.0], [0.25, 0.0]]]]
+
+
+def test_mask_term_compares_each_translation_with_its_source_under_the_sources_mask(batch):
+    gens = [AdaINGenerator(3, 2, 3, 4, 1, 1) for _ in "ab"]
+    dises = [MultiScaleDiscriminator(3, 2, 2, 2) for _ in "ab"]
+    x1, (_, x2, s1, s2) = torch.rand(2, 3, 16, 24) * 2 - 1, batch
+    m1, m2 = torch.rand(2, 2, 1, 16, 24)
+    codes, decoded = passes((*gens, *dises), (x1, x2, s1, s2))
+    passed = x1, x2, codes, decoded, s1, s2, LSGAN
+    terms = generator_terms(*gens, *dises, *passed, masks=(m1, m2))
+    assert terms.keys() == {"gan", "image", "content", "style", "mask"}
+    expected = [
+        ((1 - mask) * (made - source).abs()).sum() / source.numel()
+        for mask, made, source in ((m2, decoded.x_ba, x2), (m1, decoded.x_ab, x1))
+    ]
+    torch.testing.assert_close(terms["mask"], torch.stack(expected))
+
+
 def test_diversity_term_compares_translations_of_the_same_images_under_two_styles(networks, batch):
     E_a, E_b, *_ = networks
     x1, x2, s1, s2 = batch
@@ -195,7 +229,8 @@ def test_every_generator_term_is_zero_when_its_promise_holds():
     terms = generator_terms(
         gen, gen, ones, ones, x_a, x_b, codes, decoded, z_a, z_b, LSGAN, True, contents
     )
-    assert terms.keys() == set(LossWeights._fields) - {"diversity", "r1", "consistency"}
+    further = {"diversity", "r1", "consistency", "mask"}
+    assert terms.keys() == set(LossWeights._fields) - further
     assert all(pair.tolist() == [0.0, 0.0] for pair in terms.values())
 
 
@@ -306,6 +341,7 @@ def test_weights_are_the_originals_unless_given():
         "diversity": 0,
         "r1": 0,
         "consistency": 0,
+        "mask": 0,
     }
 
 

@@ -20,7 +20,7 @@ from munit_pl.objective import Terms, total
 from munit_pl.pair import DomainPair
 from munit_pl.randomness import generator as place
 
-Images = tuple[Tensor, Tensor]
+Images = tuple[Tensor, ...]  # x_a and x_b; from data with masks also m_a and m_b
 
 
 @dataclass
@@ -30,7 +30,8 @@ class Part:
     Attributes:
         x_a: Images of domain a, ``(N, C, H, W)`` in [-1, 1].
         x_b: Images of domain b.
-        draws: The method's random numbers for these images, each ``(N, ...)``.
+        draws: The method's random numbers for these images, each ``(N, ...)``, and what of their
+            masks it uses.
         share: The part's share of the batch.
         alone: Whether it is the whole batch.
         memo: What the first update leaves for the second to use again.
@@ -51,7 +52,8 @@ class AdversarialModule(DomainPair, LightningModule):
 
     Each iteration updates the discriminators and the generators, in the method's order, on the same
     images, and counts as one step of the trainer. Batches are pairs ``(x_a, x_b)`` of images
-    ``(N, C, H, W)`` in [-1, 1].
+    ``(N, C, H, W)`` in [-1, 1]. Masks may follow, ``(x_a, x_b, m_a, m_b)``, each ``(N, 1, H, W)``
+    in [0, 1]; most methods let them be.
 
     A method is a subclass. Its ``__init__`` makes the four networks of `DomainPair` and saves as
     hyper-parameters at least ``optimizer``, ``scheduler``, ``clip_norm``, ``accumulate`` and
@@ -111,6 +113,10 @@ class AdversarialModule(DomainPair, LightningModule):
         They are a function of the images' sizes, the seed and ``where``: the iteration in training.
         """
         raise NotImplementedError
+
+    def masks_of(self, batch: Images) -> dict[str, Tensor]:
+        """Return what the method uses of a batch's masks, each ``(N, ...)``: nothing, as a rule."""
+        return {}
 
     def discriminator_terms(self, part: Part) -> Terms:
         """Return the discriminators' terms, unweighted, a pair each: domain a's and domain b's."""
@@ -186,8 +192,9 @@ class AdversarialModule(DomainPair, LightningModule):
 
     def validation_step(self, batch: Images, batch_idx: int) -> None:
         """Log the generators' terms on images that are not trained on."""
-        x_a, x_b = batch
-        terms = self.validation_terms(x_a, x_b, self.draw(x_a, x_b, "validation", batch_idx))
+        x_a, x_b = batch[:2]
+        draws = self.draw(x_a, x_b, "validation", batch_idx) | self.masks_of(batch)
+        terms = self.validation_terms(x_a, x_b, draws)
         values = {f"val/{self.term_name(term)}": pair.sum() for term, pair in terms.items()}
         self.log_dict(values, batch_size=len(x_a), sync_dist=True)
 
@@ -249,12 +256,12 @@ class AdversarialModule(DomainPair, LightningModule):
         """Split a batch as ``accumulate`` says and give each part its random numbers.
 
         Args:
-            batch: The images.
+            batch: The images, with masks or without.
             *further: What names a further update, from which no other takes anything over.
         """
-        x_a, x_b = batch
+        x_a, x_b = batch[:2]
         n, k = len(x_a), self.hparams["accumulate"]
-        draws = self.draw(x_a, x_b, self.trainer.global_step, *further)
+        draws = self.draw(x_a, x_b, self.trainer.global_step, *further) | self.masks_of(batch)
         chunks = list(zip(x_a.chunk(k), x_b.chunk(k), strict=True))
         drawn = {name: values.chunk(k) for name, values in draws.items()}
         return [

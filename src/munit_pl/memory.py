@@ -114,7 +114,8 @@ def _iterate(module: AdversarialModule, images: list[Tensor]) -> None:
     """Compute both players' gradients; beyond two parts of a batch, all are alike."""
     x_a, x_b = images
     parts = min(len(x_a), module.hparams["accumulate"])
-    draws = {k: v.chunk(parts) for k, v in module.draw(x_a, x_b, "memory").items()}
+    masks = module.masks_of((x_a, x_b, x_a[:, :1], x_b[:, :1]))
+    draws = {k: v.chunk(parts) for k, v in (module.draw(x_a, x_b, "memory") | masks).items()}
     some = [
         Part(a, b, {name: v[i] for name, v in draws.items()}, share=1.0, alone=parts == 1)
         for i, (a, b) in enumerate(zip(x_a.chunk(parts), x_b.chunk(parts), strict=True))

@@ -61,6 +61,8 @@ class MUNITModule(MUNIT, PerceptualModule):
         gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
         weights: The terms' weights, see `LossWeights`. A term of weight 0 is not computed if it is
             "cycle", "perceptual", "diversity", "r1" or "consistency".
+            A weight of "mask" takes batches with masks, ``(x_a, x_b, m_a, m_b)``, each
+            ``(N, 1, H, W)`` with 1 where an image may change and 0 where it must not.
         perceptual: Arguments of `load_vgg16`, for a perceptual weight above 0.
         optimizer: Arguments of `torch.optim.Adam`, the same for both optimisers.
         scheduler: Arguments of `munit_pl.schedules.schedule`, in iterations: unless another kind is
@@ -135,6 +137,7 @@ class MUNITModule(MUNIT, PerceptualModule):
         self.gan_loss = adversarial_loss(gan_loss)
         self.weights: LossWeights = LossWeights(**weights)
         self.check_perceptual()
+        self._check_mask()
         self.augmentations = check_augmentations(diffaugment or ())
         self.adaptive = adaptive(adaptive_augment, adaptive_images, self.augmentations)
         self.discriminator_steps = discriminator_steps
@@ -213,6 +216,25 @@ class MUNITModule(MUNIT, PerceptualModule):
             draws["r1"] = torch.full((n,), float(every), device=x_a.device)
         return draws
 
+    def masks_of(self, batch: Images) -> dict[str, Tensor]:
+        """Return both domains' masks, ``(N, 1, H, W)`` each, where they have a weight.
+
+        Raises:
+            ValueError: If the batch has none, or they do not fit the images.
+        """
+        if not self.weights.mask > 0:
+            return {}
+        if len(batch) < 4:
+            raise ValueError(
+                "weights.mask is above 0, but batches hold no masks: have the data give them "
+                "(masks=True), or set the weight to 0"
+            )
+        for images, masks in zip(batch[:2], batch[2:], strict=True):
+            fitting = (len(images), 1, *images.shape[2:])
+            if masks.shape != fitting:
+                raise ValueError(f"masks are {tuple(masks.shape)}, but must be {fitting}")
+        return {"mask_a": batch[2], "mask_b": batch[3]}
+
     def draw_styles(self, n: int, *where: int | str) -> Styles:
         """Draw styles for ``n`` images of each domain; see `draw_normal`."""
         z_a, z_b = self.draw_normal((2, self.style_dim), n, "style", *where).unbind(1)
@@ -273,6 +295,7 @@ class MUNITModule(MUNIT, PerceptualModule):
             cycle=self.weights.cycle > 0,
             perceptual=self.perceptual(x_a),
             others=others,
+            masks=self._masks(part),
         )
 
     def log_codes(self, parts: Sequence[Part]) -> None:
@@ -312,6 +335,20 @@ class MUNITModule(MUNIT, PerceptualModule):
         super().on_load_checkpoint(checkpoint)
         if self.adaptive is not None and "adaptive_augment" in checkpoint:
             self.adaptive.load(checkpoint["adaptive_augment"])
+
+    def _masks(self, part: Part) -> tuple[Tensor, Tensor] | None:
+        """Return the masks of a part's images, if they are used."""
+        draws = part.draws
+        return (draws["mask_a"], draws["mask_b"]) if "mask_a" in draws else None
+
+    def _check_mask(self) -> None:
+        """Raise a `ValueError` if translations cannot be compared with their sources."""
+        channels = self.gen_a.in_channels, self.gen_b.in_channels
+        if self.weights.mask > 0 and channels[0] != channels[1]:
+            raise ValueError(
+                f"mask is {self.weights.mask:g}, but would compare images of {channels[0]} and of "
+                f"{channels[1]} channels: give both domains as many, or set mask to 0"
+            )
 
     def _judges(self, part: Part) -> tuple[Discriminator, Discriminator]:
         """Return what judges this part: the discriminators, behind augmentations if asked for."""

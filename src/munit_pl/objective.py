@@ -27,6 +27,7 @@ class LossWeights(NamedTuple):
     The paper's; "diversity", which generators may minimise besides, and "r1", which discriminators
     may (`munit_pl.gradient_penalty`).
     Discriminators may minimise "consistency", too (`munit_pl.consistency`).
+    Generators may minimise "mask" too, of images that have masks (`outside`).
     """
 
     gan: float = 1.0
@@ -38,6 +39,7 @@ class LossWeights(NamedTuple):
     diversity: float = 0.0
     r1: float = 0.0
     consistency: float = 0.0
+    mask: float = 0.0
 
 
 class Generator(Protocol):
@@ -151,6 +153,7 @@ def generator_terms(
     cycle: bool = False,
     perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
     others: tuple[Tensor, Tensor] | None = None,
+    masks: tuple[Tensor, Tensor] | None = None,
 ) -> Terms:
     """Return what the generators minimise, each term for domain a and for domain b.
 
@@ -170,11 +173,14 @@ def generator_terms(
         perceptual: Adds the perceptual term: a translation and its source in, a scalar out.
         others: Adds the diversity term: a second style of domain a and of domain b for each image,
             shaped as ``z_a`` and ``z_b``.
+        masks: Adds the mask term: of ``x_a`` and of ``x_b`` what may change, ``(N, 1, H, W)`` in
+            [0, 1].
 
     Returns:
         The terms: "image" (equation 1), "content" (2), "style" (3) and "gan" (4), and where asked
         for "cycle" (section 5.1's style-augmented cycle made explicit), "perceptual" and
         "diversity" (`mode_seeking`).
+        Of images with masks also "mask" (`outside`).
     """
     c_a, s_a, c_b, s_b = codes
     x_aa, x_bb, x_ab, x_ba = decoded
@@ -201,6 +207,9 @@ def generator_terms(
             mode_seeking(x_ba, again.x_ba, z_a, w_a),
             mode_seeking(x_ab, again.x_ab, z_b, w_b),
         )
+    if masks is not None:
+        m_a, m_b = masks
+        pairs["mask"] = (outside(x_ba, x_b, m_b), outside(x_ab, x_a, m_a))
     return {term: torch.stack(pair) for term, pair in pairs.items()}
 
 
@@ -223,6 +232,27 @@ def mode_seeking(x: Tensor, y: Tensor, z: Tensor, w: Tensor) -> Tensor:
     images = (widen(x) - widen(y)).abs().flatten(1).mean(1)
     styles = (widen(z) - widen(w)).abs().mean(1)
     return -(images / styles).mean()
+
+
+def outside(x: Tensor, source: Tensor, mask: Tensor) -> Tensor:
+    """Return how far translations differ from their sources where these must not change.
+
+    The context-preserving loss of Mo et al., "InstaGAN: Instance-aware Image-to-Image Translation",
+    ICLR 2019, weighted by the source's mask alone: translations have no masks here.
+
+    It is a mean over all pixels. A mean over those outside would have no value where a mask is
+    white all over, would pull at few pixels as hard as at many, and would depend on how a batch is
+    split into parts.
+
+    Args:
+        x: Translations, ``(N, C, H, W)``.
+        source: The images that were translated, ``(N, C, H, W)``.
+        mask: Of each of these ``(N, 1, H, W)``: 1 where it may change, 0 where it must not.
+
+    Returns:
+        A scalar, at least 0; under masks that are 0 all over it is the mean absolute difference.
+    """
+    return ((1 - widen(mask)) * (widen(x) - widen(source)).abs()).mean()
 
 
 def total(terms: Terms, weights: tuple[float, ...]) -> Tensor:

@@ -56,6 +56,15 @@ def test_the_faulty_image_is_the_one_that_is_read_for_the_iteration():
             assert domain.load(index, None).shape == (3, 16, 16)
 
 
+def test_faults_of_reading_take_images_without_masks():
+    datamodule = DrawnDataModule(size=(16, 16), length=6, test_length=2, masks=True)
+    datamodule.setup()
+    trainer = Trainer(accelerator="cpu", logger=False)
+    trainer.datamodule = datamodule
+    with pytest.raises(ValueError, match=r"bad_image takes images without masks: set data\.masks"):
+        FaultInjection("bad_image", step=3).on_fit_start(trainer, None)
+
+
 def test_faults_of_workers_take_workers():
     datamodule = DrawnDataModule(size=(16, 16), length=6, test_length=2)
     datamodule.setup()

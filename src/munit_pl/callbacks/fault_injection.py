@@ -117,6 +117,8 @@ class FaultInjection(Callback):
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(datamodule, TwoDomains):
             raise TypeError(f"{self.kind} takes one of this package's data modules")
+        if datamodule.masks:
+            raise ValueError(f"{self.kind} takes images without masks: set data.masks to false")
         if self.kind.startswith("worker") and not datamodule.num_workers:
             raise ValueError(f"{self.kind} takes workers: set data.num_workers to 1 or more")
         a, b = datamodule.domains["train"]

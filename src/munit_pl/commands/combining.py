@@ -31,6 +31,11 @@ def check_pair(datamodule: TwoDomains, module: AdversarialModule) -> Iterator[st
                 f"domain {domain}: the images have {given} channels, but the networks take "
                 f"{taken}: set model.input_channels_{domain}, which the images of folders follow"
             )
+    if getattr(module.weights, "mask", 0) > 0 and not datamodule.masks:
+        yield (
+            "model.weights.mask is above 0, but the images come without masks: set data.masks=true "
+            "(data=folder, data=drawn), or the weight to 0"
+        )
     if module.paired and not datamodule.paired:
         yield (
             f"{type(module).__name__} learns from pairs, but these images are none: use "

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 from munit_pl.data.cache import keep_in_memory
-from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.drawn import DrawnShoes, MaskedShoes
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.identity import compare_files
 from munit_pl.data.images import Colour
 from munit_pl.data.listing import scan_folder, scan_list
+from munit_pl.data.masks import find_masks
 from munit_pl.data.two_domains import DomainName as DomainName
 from munit_pl.data.two_domains import Split as Split
 from munit_pl.data.two_domains import TwoDomains as TwoDomains
@@ -45,11 +46,13 @@ class UnpairedDataModule(TwoDomains):
         allow_same_domain: Both domains may be the same images.
         cache: "memory" keeps resized images, as far as there is room, for all processes of a run on
             a machine; a file is decoded once and not looked at again. None decodes it each time.
+        masks: Batches hold masks as well, of the folders beside: see `find_masks`.
 
     Raises:
         FileNotFoundError: If a folder or list is missing.
         ValueError: If a domain is empty, too many of its images cannot be used, both domains are
-            the same images, or so are a domain's training and test images though not by name.
+            the same images, or so are a domain's training and test images though not by name; or
+            if an image has no mask of its size.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class UnpairedDataModule(TwoDomains):
         timeout: float = 300,
         allow_same_domain: bool = False,
         cache: Literal["memory"] | None = None,
+        masks: bool = False,
     ) -> None:
         height, width = crop
         super().__init__(
@@ -83,6 +87,7 @@ class UnpairedDataModule(TwoDomains):
             seed,
             max_bad_fraction=max_bad_fraction,
             timeout=timeout,
+            masks=masks,
         )
         self.root = Path(root)
         self.folders = {"train_a": train_a, "train_b": train_b, "test_a": test_a, "test_b": test_b}
@@ -122,8 +127,9 @@ class UnpairedDataModule(TwoDomains):
     def batch_domains(self, split: Split) -> tuple[Domain, Domain]:
         """Return a split's domains; if asked for, those of both splits keep images from then on."""
         if self.cache == "memory" and not self._kept:
-            folders = (folder for pair in self.domains.values() for folder in pair)
-            keep_in_memory([folder for folder in folders if isinstance(folder, ImageFolder)])
+            domains = [domain for pair in self.domains.values() for domain in pair]
+            folders = [domain for domain in domains if isinstance(domain, ImageFolder)]
+            keep_in_memory([*folders, *(f.masks for f in folders if f.masks is not None)])
             self._kept = True
         return super().batch_domains(split)
 
@@ -144,6 +150,9 @@ class UnpairedDataModule(TwoDomains):
             bad=found.bad,
         )
         folder.check_sizes()
+        if self.masks:
+            masks = find_masks(folder.files, source)
+            folder.masks = ImageFolder(masks, 1, self.resize, None, background=(0, 0, 0))
         return folder
 
 
@@ -160,6 +169,7 @@ class DrawnDataModule(TwoDomains):
         num_workers: Processes that draw.
         seed: What the shoes and their order depend on.
         paired: Training and validation batches hold domain a's shoes in both domains.
+        masks: Batches hold masks as well, which say where the shoes are.
     """
 
     def __init__(
@@ -171,9 +181,10 @@ class DrawnDataModule(TwoDomains):
         num_workers: int = 0,
         seed: int = 0,
         paired: bool = False,
+        masks: bool = False,
     ) -> None:
         height, width = size
-        super().__init__((height, width), batch_size, num_workers, seed, paired)
+        super().__init__((height, width), batch_size, num_workers, seed, paired, masks=masks)
         self.lengths = {"train": length, "test": test_length}
 
     def make_domains(self, split: Split) -> tuple[DrawnShoes, DrawnShoes]:
@@ -182,8 +193,12 @@ class DrawnDataModule(TwoDomains):
 
     def batch_domains(self, split: Split) -> tuple[Domain, Domain]:
         """Return both domains' drawings of a split; if paired, domain a's shoes in both."""
-        a, b = self.domains[split]
-        return a, self._make_domain(split, "b", "a") if self.paired else b
+        if self.masks:
+            a = self._make_domain(split, "a", "a")
+            b = self._make_domain(split, "b", "a" if self.paired else "b")
+            return MaskedShoes(a), MaskedShoes(b)
+        own_a, own_b = self.domains[split]
+        return own_a, self._make_domain(split, "b", "a") if self.paired else own_b
 
     def _make_domain(self, split: Split, domain: DomainName, shoes_of: DomainName) -> DrawnShoes:
         length = self.lengths[split]

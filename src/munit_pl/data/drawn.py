@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
@@ -100,6 +101,29 @@ class DrawnShoes:
             raise IndexError(f"index must lie in [0, {self.length}), got {index}")
         rng = generator(self.seed, "shoe", self.shoes_of, self.split, index)
         return draw(sample_shoe(rng), self.size)
+
+
+class MaskedShoes:
+    """Drawn shoes with their masks as one more channel: 1 where the shoe may show, -1 elsewhere.
+
+    Masks are silhouettes grown by a pixel, of which a shoe's edge covers a part.
+
+    Args:
+        shoes: The shoes.
+    """
+
+    def __init__(self, shoes: DrawnShoes) -> None:
+        self.shoes = shoes
+
+    def __len__(self) -> int:
+        return len(self.shoes)
+
+    def load(self, index: int, rng: torch.Generator | None = None) -> Tensor:
+        """Return picture ``index`` and its mask, ``(4, H, W)`` in [-1, 1]; see `DrawnShoes`."""
+        truth = self.shoes.truth(index)
+        picture = truth.x_a if self.shoes.domain == "a" else truth.x_b
+        mask = F.max_pool2d(truth.silhouette[None].float(), 3, 1, 1)
+        return torch.cat([picture, 2 * mask - 1])
 
 
 def draw(shoe: Shoe, size: tuple[int, int]) -> Truth:

@@ -18,6 +18,7 @@ from munit_pl.data.images import (
     read_size,
     to_pixels,
 )
+from munit_pl.data.masks import mask_of
 from munit_pl.data.sizes import MAX_ASPECT, by, is_too_long, resized
 
 Half = Literal["left", "right"]
@@ -70,6 +71,8 @@ class ImageFolder:
     Attributes:
         files: The files in use.
         cache: Keeps resized images, none to begin with. Halves are not kept.
+        masks: A folder of the masks of ``files``, in their order and resized as they are, whose
+            images are not cropped; none to begin with. Not for halves.
         bad: Those passed over, the ones of `check_sizes` too, with what is wrong with each: file
             and reason make a sentence. Nothing that was listed is missing if ``max_images`` cuts
             the list, so there it starts empty.
@@ -114,6 +117,7 @@ class ImageFolder:
         self.background = background
         self.half = half
         self.cache: Cache | None = None
+        self.masks: ImageFolder | None = None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -136,10 +140,12 @@ class ImageFolder:
             ValueError: The image is smaller than the crop, too long to be resized, has no halves
                 of equal width, or its pixels are of a kind without a known range.
         """
-        return from_uint8(self.load_pixels(index, rng))
+        return from_uint8(self.load_pixels(index, rng)[: self.channels])
 
     def load_pixels(self, index: int, rng: torch.Generator | None) -> Tensor:
         """Load one image as `load` does, but as uint8 in [0, 255], of which `load` makes floats.
+
+        Where there are masks, the image's comes as one more channel, cropped and mirrored alike.
 
         Args:
             index: As of `load`.
@@ -155,11 +161,13 @@ class ImageFolder:
         else:
             used, judged = self._halved(index, rng)
         size = used.height, used.width
-        if rng is None:
-            return to_pixels(used.crop(self._centre(size)))
-        box, mirrored = self._draw(self.files[index], size, judged, rng)
-        crop = used.crop(box)
-        return to_pixels(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else crop)
+        box, mirrored = self._centre(size), False
+        if rng is not None:
+            box, mirrored = self._draw(self.files[index], size, judged, rng)
+        if self.masks is None:
+            return _cut(used, box, mirrored)
+        mask = mask_of(self.masks, index, self.files[index], size)
+        return torch.cat([_cut(used, box, mirrored), _cut(mask, box, mirrored)])
 
     def whole(self, index: int) -> Image.Image:
         """Return an image, resized but not cropped; not for halves.
@@ -294,7 +302,8 @@ class Pixels:
     """An image folder's images as uint8 tensors ``(channels, height, width)`` in [0, 255].
 
     They are cropped and mirrored where they are decoded: what is cut off then need not be sent, and
-    a crop of one colour has to be known there, for another image to stand in.
+    a crop of one colour has to be known there, for another image to stand in. Where the folder has
+    masks they come along, as one more channel.
 
     Args:
         images: The folder.
@@ -314,6 +323,11 @@ class Pixels:
     def load(self, index: int, rng: torch.Generator | None) -> Tensor:
         """Load one image, as `ImageFolder.load_pixels` does."""
         return self.images.load_pixels(index, rng)
+
+
+def _cut(picture: Image.Image, box: Box, mirrored: bool) -> Tensor:
+    crop = picture.crop(box)
+    return to_pixels(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else crop)
 
 
 def _half(image: Image.Image, half: Half | None, size: tuple[int, int]) -> Image.Image:

@@ -71,7 +71,8 @@ def collate(samples: Sequence[Sample | Trouble]) -> Batch | Trouble:
 class PairLoader(DataLoader[Any]):
     """A `DataLoader` that yields pairs ``(x_a, x_b)``, each ``(N, C, H, W)`` in [-1, 1].
 
-    Where a domain gives bytes, uint8 in [0, 255], so does this.
+    Where a domain gives bytes, uint8 in [0, 255], so does this; where it gives masks as one more
+    channel, they are still that.
 
     It fetches a batch ahead of the one that it yields, on training data across the end of an epoch
     too. If that fails the ledger is told, while there is a batch to go on with, so that the run can

@@ -14,6 +14,7 @@ from munit_pl.data.folder import ImageFolder, Pixels
 from munit_pl.data.identity import compare_files, digest
 from munit_pl.data.images import from_uint8
 from munit_pl.data.loading import Images, PairLoader, Samples, collate
+from munit_pl.data.masks import split_off
 from munit_pl.data.substitutes import MAX_ATTEMPTS, Unusable, read_image_of
 from munit_pl.data.unpaired import Domain, StreamSampler, TrainingPairs, ValidationPairs
 from munit_pl.data.workers import Watch, warn_of_little_shared_memory
@@ -44,6 +45,8 @@ class TwoDomains(LightningDataModule):
         max_bad_fraction: Share of a domain's files that may be unusable, in [0, 1]. A single one
             always may.
         timeout: Seconds to wait for a batch of stuck workers; 0 waits for ever.
+        masks: Whether batches hold masks too. `batch_domains` then gives images whose last channel
+            is their mask; `on_after_batch_transfer` parts them.
 
     Attributes:
         channels: Of each domain's images; 3 unless a subclass says otherwise.
@@ -61,6 +64,7 @@ class TwoDomains(LightningDataModule):
         paired: bool = False,
         max_bad_fraction: float = 0.01,
         timeout: float = 300,
+        masks: bool = False,
     ) -> None:
         super().__init__()
         at_least_one(batch_size=batch_size)
@@ -78,6 +82,7 @@ class TwoDomains(LightningDataModule):
         self.paired = paired
         self.max_bad_fraction = max_bad_fraction
         self.timeout = timeout
+        self.masks = masks
         self.domains: dict[Split, tuple[Domain, Domain]] = {}
         self.bad_files = BadFiles({})
         self.watches: list[Watch] = []
@@ -143,7 +148,7 @@ class TwoDomains(LightningDataModule):
             rank=trainer.global_rank,
         )
         height, width = self.size
-        values = sum(self.channels.values()) * height * width
+        values = (sum(self.channels.values()) + 2 * self.masks) * height * width
         bytes_each = 1 if all(isinstance(domain, Pixels) for domain in domains) else 4
         warn_of_little_shared_memory(self.num_workers, bytes_each * self.batch_size * values)
         return self._loader(pairs, sampler)
@@ -153,11 +158,17 @@ class TwoDomains(LightningDataModule):
         domains = in_bytes(self.batch_domains("test"))
         return self._loader(ValidationPairs(*domains, paired=self.paired))
 
-    def on_after_batch_transfer(self, batch: Images, dataloader_idx: int) -> Images:
-        """Turn bytes into floats in [-1, 1], on the device, of the trainer's precision."""
+    def on_after_batch_transfer(self, batch: Images, dataloader_idx: int) -> tuple[Tensor, ...]:
+        """Turn bytes into floats in [-1, 1], on the device, of the trainer's precision.
+
+        Returns:
+            ``(x_a, x_b)``; of data with masks ``(x_a, x_b, m_a, m_b)``, masks ``(N, 1, H, W)`` in
+            [0, 1].
+        """
         x_a, x_b = (x if x.is_floating_point() else from_uint8(x) for x in batch)
+        floats = split_off(x_a, x_b) if self.masks else (x_a, x_b)
         plugin = self.trainer.precision_plugin if self.trainer else None
-        return plugin.convert_input((x_a, x_b)) if plugin else (x_a, x_b)
+        return plugin.convert_input(floats) if plugin else floats
 
     def first_images(self, split: Split, domain: DomainName, n: int) -> Tensor:
         """Return a domain's first images, ``(N, C, H, W)`` in [-1, 1], not augmented.

@@ -265,6 +265,7 @@ class FastMUNITModule(MUNITModule):
             self.gan_loss,
             cycle=cycle,
             perceptual=self.perceptual(x_a),
+            masks=self._masks(part),
         )
 
     def _rehearse(self, iteration: Iteration, part: Part) -> None:
