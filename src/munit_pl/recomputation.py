@@ -30,7 +30,7 @@ class Recomputable(nn.Module):
         if not (self.recompute and torch.is_grad_enabled()):
             return block(*inputs)
         parametrized = any(isinstance(m, ParametrizationList) for m in block.modules())
-        passes = {"context_fn": partial(_passes, block)} if parametrized else {}
+        passes: dict[str, Any] = {"context_fn": partial(_passes, block)} if parametrized else {}
         # No block draws random numbers, so there is no generator to be set back.
         return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False, **passes)
 
