@@ -158,3 +158,13 @@ def test_every_choice_of_a_group_composes_and_names_real_classes(config, group, 
             cfg.callbacks.fault.kind, cfg.callbacks.fault.step = "sigterm", 1
         with torch.device("meta"):
             assert build(cfg[group])
+
+
+def test_the_modern_preset_is_munit_but_for_what_was_measured_to_gain(config):
+    modern, published = config("model=munit_modern").model, config("model=munit").model
+    ratio = modern.lr_discriminator / modern.optimizer.lr
+    assert ratio == pytest.approx(4)
+    assert modern == {**published, "lr_discriminator": modern.lr_discriminator}
+    small = config("model=munit_modern", "+experiment=demo").model
+    assert small.generator.dim == 16
+    assert small.lr_discriminator / small.optimizer.lr == pytest.approx(ratio)
