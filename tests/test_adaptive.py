@@ -15,6 +15,8 @@ from munit_pl import DrawnDataModule, MUNITModule
 from munit_pl.adaptive import AdaptiveAugment, certainty
 from munit_pl.callbacks.flat_ddp import FlatDDPStrategy
 
+pytestmark = pytest.mark.slow  # a recipe that few turn on
+
 OPTIONS = {"diffaugment": ["colour", "cutout"], "adaptive_augment": 0.6, "adaptive_images": 64}
 HALF = {"probability": [0.5, 0.5], "seen": [0.0, 0.0, 0.0]}
 STILL = {"optimizer": {"lr": 0.0}}  # nobody learns

@@ -20,6 +20,8 @@ from munit_pl.initialisation import settle
 from munit_pl.layers import cast_at_use, with_plain_weights
 from munit_pl.networks import AdaINGenerator, ContentEncoder, Decoder, StyleEncoder
 
+pytestmark = pytest.mark.slow  # a recipe that few turn on
+
 SMALL = {"dim": 4, "mlp_dim": 8, "num_res_blocks": 1}
 
 
