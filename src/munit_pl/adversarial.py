@@ -15,6 +15,7 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from munit_pl.finite_updates import count_skipped, keep_finite, skip_unless_finite
+from munit_pl.formats.exported import describe
 from munit_pl.formats.safe_reading import read_checkpoint
 from munit_pl.objective import Terms, total
 from munit_pl.pair import DomainPair
@@ -204,12 +205,12 @@ class AdversarialModule(DomainPair, LightningModule):
         They are fused unless something speaks against it: one pass over memory, and on CUDA, to
         skip a step of any other, the host would have to wait for the device in each iteration.
         """
+        able = all(parameter.device.type in ("cuda", "cpu") for parameter in self.parameters())
         pairs = {"dis": (self.dis_a, self.dis_b), "gen": (self.gen_a, self.gen_b)}
         optimizers = []
         for player, (a, b) in pairs.items():
             arguments = self.adam_arguments(player)
             if arguments.get("fused") is None and not arguments.get("foreach"):
-                able = all(p.device.type in ("cuda", "cpu") for p in self.parameters())
                 arguments["fused"] = (able and self._scaler is None) or None
             optimizers.append(Adam([*a.parameters(), *b.parameters()], **arguments))
         return optimizers, [self.make_scheduler(optimizer) for optimizer in optimizers]
@@ -222,10 +223,7 @@ class AdversarialModule(DomainPair, LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the steps skipped, and what the generators are, to be used without this module."""
         checkpoint["skipped"] = {player: counts.tolist() for player, counts in self.skipped.items()}
-        checkpoint["generators"] = {
-            f"gen_{domain}": {"kind": type(gen).__name__, "arguments": gen.arguments}
-            for domain, gen in (("a", self.gen_a), ("b", self.gen_b))
-        }
+        checkpoint["generators"] = describe({"gen_a": self.gen_a, "gen_b": self.gen_b})
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Count on from the steps that had been skipped."""

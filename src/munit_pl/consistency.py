@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from munit_pl.losses import Logits
-from munit_pl.normalisation import widen
+from munit_pl.diffaugment import gather_pixels, sources
+from munit_pl.losses import Logits, scores
 from munit_pl.objective import Discriminator
 
 NUMBERS = 3  # drawn for each image: two for a shift, one for a flip
@@ -27,11 +27,9 @@ def shift_and_flip(x: Tensor, drawn: Tensor) -> Tensor:
     Returns:
         Images of the shape of ``x``. What comes in repeats the border.
     """
-    n, channels, height, width = x.shape
-    rows, columns = _sources(drawn[:, 0], height), _sources(drawn[:, 1], width)
-    columns = torch.where(drawn[:, 2:] < 0.5, columns.flip(1), columns)
-    x = x.gather(2, rows.view(n, 1, height, 1).expand(n, channels, height, width))
-    return x.gather(3, columns.view(n, 1, 1, width).expand(n, channels, height, width))
+    height, width = x.shape[2:]
+    rows, columns = sources(drawn[:, 0], height, SHIFT), sources(drawn[:, 1], width, SHIFT)
+    return gather_pixels(x, rows, torch.where(drawn[:, 2:] < 0.5, columns.flip(1), columns))
 
 
 def consistency(real: Logits, again: Logits) -> Tensor:
@@ -48,8 +46,7 @@ def consistency(real: Logits, again: Logits) -> Tensor:
     Returns:
         A scalar: squared differences, averaged over images and summed over scales.
     """
-    pairs = zip(real, again, strict=True)
-    return torch.stack([(_score(r) - _score(s)).square().mean() for r, s in pairs]).sum()
+    return (scores(real) - scores(again)).square().mean(1).sum()
 
 
 def consistency_term(
@@ -73,14 +70,3 @@ def consistency_term(
     (again_a,) = dis_a.judge(shift_and_flip(x_a, drawn[0]))
     (again_b,) = dis_b.judge(shift_and_flip(x_b, drawn[1]))
     return torch.stack([consistency(real[0], again_a), consistency(real[1], again_b)])
-
-
-def _score(logits: Tensor) -> Tensor:
-    return widen(logits).flatten(1).mean(1)
-
-
-def _sources(u: Tensor, length: int) -> Tensor:
-    """Return for each place along a side where it comes from."""
-    shift = (u * (2 * SHIFT + 1)).floor().long() - SHIFT
-    places = torch.arange(length, device=u.device) - shift[:, None]
-    return places.clamp(0, length - 1)

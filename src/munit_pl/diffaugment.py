@@ -86,13 +86,10 @@ def translation(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
         down: ``(N,)`` in [0, 1), where 0 is as far up as can be.
         right: Likewise.
     """
-    n, channels, height, width = x.shape
-    rows, seen_rows = _sources(down, height)
-    columns, seen_columns = _sources(right, width)
-    x = x.gather(2, rows.view(n, 1, height, 1).expand(n, channels, height, width))
-    x = x.gather(3, columns.view(n, 1, 1, width).expand(n, channels, height, width))
-    seen = seen_rows[:, :, None] & seen_columns[:, None, :]
-    return x * seen[:, None]
+    height, width = x.shape[2:]
+    rows, columns = sources(down, height, height // SHIFT), sources(right, width, width // SHIFT)
+    seen = _inside(rows, height)[:, :, None] & _inside(columns, width)[:, None, :]
+    return gather_pixels(x, rows, columns) * seen[:, None]
 
 
 def cutout(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
@@ -112,20 +109,44 @@ def _where(made: Tensor | None, which: int, changed: Tensor, x: Tensor) -> Tenso
     return changed if made is None else torch.where(made[:, which, None, None, None], changed, x)
 
 
-def _sources(u: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """Return for each place along a side where it comes from, and whether that lies inside."""
-    most = length // SHIFT
+def sources(u: Tensor, length: int, most: int) -> Tensor:
+    """Return for each place along a side which one it comes from, perhaps beyond the border.
+
+    Args:
+        u: ``(N,)`` in [0, 1), where 0 is a shift as far to the beginning as can be.
+        length: Pixels of the side, ``L``.
+        most: Pixels of the largest shift.
+
+    Returns:
+        Integers, ``(N, L)``.
+    """
     shift = (u * (2 * most + 1)).floor().long() - most
-    source = torch.arange(length, device=u.device) - shift[:, None]
-    return source.clamp(0, length - 1), (source >= 0) & (source < length)
+    return torch.arange(length, device=u.device) - shift[:, None]
+
+
+def gather_pixels(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Make images of others' rows and columns; what lies beyond is the border.
+
+    Args:
+        x: Images, ``(N, C, H, W)``.
+        rows: Which row each row is taken from, ``(N, H)``.
+        columns: Likewise, ``(N, W)``.
+    """
+    n, channels, height, width = x.shape
+    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    x = x.gather(2, rows.view(n, 1, height, 1).expand(n, channels, height, width))
+    return x.gather(3, columns.view(n, 1, 1, width).expand(n, channels, height, width))
+
+
+def _inside(source: Tensor, length: int) -> Tensor:
+    return (source >= 0) & (source < length)
 
 
 def _hole(u: Tensor, length: int) -> Tensor:
     """Return for each place along a side whether it lies in the hole."""
     size = length // HOLE
     first = (u * length).floor().long() - size // 2
-    place = torch.arange(length, device=u.device) - first[:, None]
-    return (place >= 0) & (place < size)
+    return _inside(torch.arange(length, device=u.device) - first[:, None], size)
 
 
 class Augmented:

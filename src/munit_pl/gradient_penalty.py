@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from munit_pl.losses import scores
 from munit_pl.normalisation import widen
 from munit_pl.objective import Discriminator
 from munit_pl.padding import without_autocast
@@ -24,8 +25,7 @@ def gradient_penalty(dis: Discriminator, x: Tensor) -> Tensor:
     """
     x = x.detach().requires_grad_()
     with torch.enable_grad(), without_autocast(x):
-        scores = torch.stack([widen(scale).flatten(1).mean(1) for scale in dis(x)])
-        (gradient,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
+        (gradient,) = torch.autograd.grad(scores(dis(x)).sum(), x, create_graph=True)
         return widen(gradient).square().flatten(1).sum(1) / 2
 
 

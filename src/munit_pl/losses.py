@@ -89,6 +89,18 @@ def hinge_generator_loss(fake: Logits) -> Tensor:
     return torch.stack([-widen(f).mean() for f in fake]).sum()
 
 
+def scores(logits: Logits) -> Tensor:
+    """Return each image's mean logit at each scale, in fp32.
+
+    Args:
+        logits: One ``(N, 1, h, w)`` per scale.
+
+    Returns:
+        ``(S, N)``.
+    """
+    return torch.stack([widen(scale).flatten(1).mean(1) for scale in logits])
+
+
 class AdversarialLoss(NamedTuple):
     """Both sides of one adversarial game.
 

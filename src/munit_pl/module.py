@@ -131,9 +131,11 @@ class MUNITModule(MUNIT, PerceptualModule):
         )
         self.save_hyperparameters()
         at_least_one(
-            accumulate=accumulate, r1_every=r1_every, discriminator_steps=discriminator_steps
+            accumulate=accumulate,
+            r1_every=r1_every,
+            adaptive_images=adaptive_images,
+            discriminator_steps=discriminator_steps,
         )
-        at_least_one(adaptive_images=adaptive_images)
         self.gan_loss = adversarial_loss(gan_loss)
         self.weights: LossWeights = LossWeights(**weights)
         self.check_perceptual()

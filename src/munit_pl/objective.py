@@ -24,10 +24,9 @@ Terms = dict[str, Tensor]
 class LossWeights(NamedTuple):
     """The weights of the terms; "gan" weighs what the discriminators minimise too.
 
-    The paper's; "diversity", which generators may minimise besides, and "r1", which discriminators
-    may (`munit_pl.gradient_penalty`).
-    Discriminators may minimise "consistency", too (`munit_pl.consistency`).
-    Generators may minimise "mask" too, of images that have masks (`outside`).
+    The paper's; what generators may minimise besides, "diversity" (`mode_seeking`) and, of images
+    that have masks, "mask" (`outside`); and what discriminators may, "r1"
+    (`munit_pl.gradient_penalty`) and "consistency" (`munit_pl.consistency`).
     """
 
     gan: float = 1.0
@@ -178,9 +177,8 @@ def generator_terms(
 
     Returns:
         The terms: "image" (equation 1), "content" (2), "style" (3) and "gan" (4), and where asked
-        for "cycle" (section 5.1's style-augmented cycle made explicit), "perceptual" and
-        "diversity" (`mode_seeking`).
-        Of images with masks also "mask" (`outside`).
+        for "cycle" (section 5.1's style-augmented cycle made explicit), "perceptual", "diversity"
+        (`mode_seeking`) and "mask" (`outside`).
     """
     c_a, s_a, c_b, s_b = codes
     x_aa, x_bb, x_ab, x_ba = decoded
