@@ -23,7 +23,7 @@ demo: $(INSTALLED) ## Train on the drawn shoes for a few minutes, on any compute
 test: $(INSTALLED) ## Run the tests, training included
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
-test-all: $(INSTALLED) ## Run all tests, those too that take long
+test-all: $(INSTALLED) ## Run all tests, those too that start processes or take long
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m ''
 
 table1-small: $(INSTALLED) ## Rehearse the comparison of methods in two minutes; its figures say nothing
