@@ -26,7 +26,7 @@ SMALL = [
     "hydra/hydra_logging=none",
 ]
 # The others serve, fetch or take hours; they are composed or parsed in test_documentation.py.
-HERE = re.compile(r"munit-(train|translate|evaluate|data (check|unpack|prepare)) ")
+HERE = re.compile(r"munit-(train|translate|evaluate|data (check|draw|unpack|prepare)) ")
 # Several GPUs or jobs, data that were not made here, other methods' sizes.
 NOT_HERE = re.compile(r"trainer=ddp|--multirun|\+experiment|model=unit")
 
@@ -80,6 +80,17 @@ def run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     except SystemExit as error:
         status = error.code
     assert not status, f"{' '.join(words)}: {status}"
+
+
+def test_the_first_lines_run_in_order_in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    section = (ROOT / "README.md").read_text().partition("## Without training")[2]
+    (lines,) = re.findall(r"^```\n(.*?)^```", section.partition("\n## ")[0], re.M | re.S)
+    for line in lines.splitlines():
+        run(shlex.split(line, comments=True), monkeypatch)
+    made = {path.name for path in (tmp_path / "translations").glob("*.png")}
+    assert len(made) == 10 + 8 + 1
+    assert {"drawing_s09.png", "drawing_like-shoe-8.png", "sheet_0001.png"} < made
 
 
 @pytest.mark.slow

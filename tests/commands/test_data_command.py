@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import re
 import sys
 import zipfile
 
@@ -9,6 +10,8 @@ import pytest
 from PIL import Image
 
 from munit_pl.commands.data import main
+from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.images import to_picture
 
 
 @pytest.fixture
@@ -267,3 +270,27 @@ def test_nothing_is_prepared_from_nothing(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         prepare(tmp_path / "none", tmp_path / "out")
     assert "there is no folder" in capsys.readouterr().err
+
+
+def test_drawings_are_those_of_the_test_and_replace_nothing(tmp_path, capsys):
+    for out, domain, names in (
+        ("drawing.png", "a", ["drawing.png"]),
+        ("new/drawings", "a", [f"drawings/drawing_{i}.png" for i in range(1, 9)]),
+        ("new/shoes", "b", [f"shoes/shoe_{i}.png" for i in range(1, 9)]),
+    ):
+        for _ in "12":  # the same again changes nothing
+            assert main(["draw", str(tmp_path / out), "--domain", domain]) == 0
+        shoes = DrawnShoes(domain, "test", 8)
+        for i, name in enumerate(names):
+            drawn = np.array(Image.open((tmp_path / out).parent / name))
+            assert np.array_equal(drawn, np.array(to_picture(shoes.load(i))))
+    assert capsys.readouterr().out.startswith("1 drawing in ")
+    mine = tmp_path / "shoes" / "shoe_3.png"
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    for out, says in (("shoes", "shoe_3.png' is there already"), ("a.jpg", "give .*a.png'")):
+        with pytest.raises(SystemExit, match="2"):
+            main(["draw", str(tmp_path / out), "--domain", "b"])
+        assert re.search(says, capsys.readouterr().err)
+    assert [path.name for path in mine.parent.iterdir()] == [mine.name]
+    assert mine.read_bytes() == b"mine"

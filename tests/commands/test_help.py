@@ -19,6 +19,7 @@ COMMANDS = {
     "munit-data": data,
     "munit-data list": data,
     "munit-data download": data,
+    "munit-data draw": data,
     "munit-data prepare": data,
     "munit-data unpack": data,
     "munit-data check": data,

@@ -1,4 +1,4 @@
-"""``munit-data``: get data sets, look at them before a run, resize them, unpack archives safely."""
+"""``munit-data``: get or draw images, look at them before a run, resize them, unpack archives."""
 
 import argparse
 import io
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from munit_pl.commands import downloading, preparing
+from munit_pl.commands import downloading, drawing, preparing
 from munit_pl.commands.inputs import InputError
 from munit_pl.data.archives import extract
 from munit_pl.data.folder import ImageFolder
@@ -32,9 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The command line, ``sys.argv`` unless given.
 
     Returns:
-        The exit status. Of ``check``: 1 if something would stop a run. Of ``download`` and
-        ``prepare``: 1 if there is no data set, or no copy, now. Of ``unpack``: 1 if the archive was
-        not unpacked. 2 for wrong usage and folders that are not there, 130 if the user stopped it.
+        The exit status. Of ``check``: 1 if something would stop a run. Of ``download``, ``draw``
+        and ``prepare``: 1 if there is no data set, drawing or copy now. Of ``unpack``: 1 if the
+        archive was not unpacked. 2 for wrong usage and folders that are not there, 130 if the user
+        stopped it.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be of any bytes
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -51,11 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "munit-data",
-        description="Get a data set, look at it, resize it, unpack archives.",
+        description="Get or draw images, look at a data set, resize it, unpack archives.",
         epilog="Example: munit-data download edges2shoes. Each command has a --help of its own.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     downloading.add_parsers(commands)
+    drawing.add_parser(commands)
     check = commands.add_parser(
         "check",
         help="decode every image and tell what would stop a run",
@@ -230,6 +232,7 @@ def _conclusion(verdict: Verdict) -> str:
 _COMMANDS = {
     "list": downloading.run_list,
     "download": downloading.run_download,
+    "draw": drawing.run,
     "check": _check,
     "prepare": preparing.run,
     "unpack": _unpack,
