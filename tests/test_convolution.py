@@ -49,7 +49,7 @@ def test_the_upsampling_convolution_rounds_like_the_plain_one_in_fp32():
         (made(*inputs, None, "reflect") - exact).norm() / exact.norm()
         for made in (upsample_conv, plainly)
     ]
-    assert errors[0] < 2 * errors[1] < 1e-6
+    assert errors[0] < 2 * errors[1] < 4e-6  # 800 products of 24 bits each, in whatever order
 
 
 def test_the_upsampling_convolution_takes_nine_products_of_twenty_five():

@@ -246,20 +246,21 @@ def test_vgg16_is_read_the_same_under_either_set_of_names(caffe, torchvision_fil
     assert all(torch.equal(p, caffe.parameters[name]) for name, p in other.parameters.items())
 
 
-def test_perceptual_features_are_the_recorded_ones_at_an_eighth_of_the_side(caffe, recorded):
-    features = vgg16_features(recorded["x"], caffe)
-    assert features.shape == (2, 512, 8, 8)
-    scale = recorded["features_x"].abs().max().item()
-    torch.testing.assert_close(features, recorded["features_x"], atol=1e-5 * scale, rtol=1e-4)
-
-
-def test_perceptual_loss_and_its_gradient_are_the_recorded_ones(caffe, recorded):
-    x = recorded["x"].clone().requires_grad_()
-    loss = perceptual_loss(x, recorded["y"], caffe)
-    loss.backward()
-    assert loss.item() == pytest.approx(recorded["loss"].item(), rel=1e-4)
-    difference = torch.linalg.vector_norm(x.grad - recorded["grad_x"])
-    assert difference / torch.linalg.vector_norm(recorded["grad_x"]) < 1e-4
+def test_perceptual_loss_features_and_gradient_are_the_recorded_ones(caffe, recorded):
+    """In float64, where they depart by the recording's rounding; in fp32 ties of maxima turn."""
+    for dtype, value, share in ((torch.float64, 2e-6, 2e-5), (torch.float32, 2e-5, 2e-2)):
+        vgg = caffe._replace(parameters={k: w.to(dtype) for k, w in caffe.parameters.items()})
+        expected = {name: tensor.to(dtype) for name, tensor in recorded.items()}
+        x = expected["x"].clone().requires_grad_()
+        features = vgg16_features(x, vgg)
+        assert features.shape == (2, 512, 8, 8)  # an eighth of the side
+        scale = expected["features_x"].abs().max().item()
+        torch.testing.assert_close(features, expected["features_x"], atol=value * scale, rtol=0)
+        loss = perceptual_loss(x, expected["y"], vgg)
+        loss.backward()
+        assert loss.item() == pytest.approx(recorded["loss"].item(), rel=value)
+        difference = torch.linalg.vector_norm(x.grad - expected["grad_x"])
+        assert difference / torch.linalg.vector_norm(expected["grad_x"]) < share
 
 
 def test_perceptual_loss_of_an_image_and_itself_is_zero(caffe):
