@@ -146,21 +146,25 @@ def test_a_failed_save_is_told_and_training_goes_on(tmp_path, capsys):
     assert len(told) == 2
     for line, step, row in zip(told, (2, 3), (1, 2), strict=True):
         assert f"0000000{step}.ckpt: OSError: [Errno 28] No space left on device" in line
-        assert f"({row} in a row; the run stops at 3)" in line
+        assert f"({row} in a row); training goes on until it is 3" in line
 
 
-def test_too_many_failures_in_a_row_stop_the_run(tmp_path, monkeypatch):
+def test_too_many_failures_in_a_row_stop_the_run(tmp_path, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(stopping, "request_stop", lambda trainer, *args: asked.append(args))
     # A success between them begins the row anew.
     fit(6, Checkpoints(tmp_path, every_n_steps=1, max_failures=2), io=NoSpace({2, 4, 5}))
-    assert [code for code, _ in asked] == [ExitCode.CANNOT_SAVE]
-    assert "00000005.ckpt: OSError" in asked[0][1]
+    assert asked == [(ExitCode.CANNOT_SAVE, "2 checkpoints in a row could not be saved")]
+    told = [line for line in capsys.readouterr().err.splitlines() if "NOT SAVED" in line]
+    assert ["training goes on" in line for line in told] == [True, True, False]
+    assert "00000005.ckpt: OSError" in told[2]
+    assert told[2].endswith("(2 in a row); the run stops")
 
 
-def test_a_run_whose_end_cannot_be_saved_does_not_end_well(tmp_path):
+def test_a_run_whose_end_cannot_be_saved_does_not_end_well(tmp_path, capsys):
     with pytest.raises(SaveError, match="the run's end, iteration 3, could not be saved"):
         fit(3, Checkpoints(tmp_path, every_n_steps=2), io=NoSpace({2}))
+    assert "goes on" not in capsys.readouterr().err
     assert steps_in(tmp_path) == [2]
 
 

@@ -91,11 +91,8 @@ def save_together(trainer: Trainer, path: Path) -> str | None:
 
 
 def not_saved(path: Path, failure: str) -> str:
-    """Say that a checkpoint could not be saved, and what to do."""
-    return (
-        f"CHECKPOINT NOT SAVED: {path}: {failure}. Training goes on meanwhile; free or repair what "
-        "is in the way"
-    )
+    """Say that a checkpoint could not be saved; what follows from it goes behind."""
+    return f"CHECKPOINT NOT SAVED: {path}: {failure}"
 
 
 class Best:

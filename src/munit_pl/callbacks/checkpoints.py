@@ -121,11 +121,15 @@ class Checkpoints(Checkpoint):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what the run ends with, unless that has just been saved."""
-        if not self.save(trainer):
+        if not self.save(trainer, at_end=True):
             raise SaveError(f"the run's end, iteration {trainer.global_step}, could not be saved")
 
-    def save(self, trainer: Trainer) -> bool:
+    def save(self, trainer: Trainer, at_end: bool = False) -> bool:
         """Save this iteration, unless that has been done; all processes call it.
+
+        Args:
+            trainer: The run's.
+            at_end: Whether this iteration is the run's last.
 
         Returns:
             Whether there is a good checkpoint of it.
@@ -146,7 +150,7 @@ class Checkpoints(Checkpoint):
         if failure is None:
             self._failures = 0
         else:
-            self._tell(trainer, file, failure)
+            self._tell(trainer, file, failure, at_end)
         return self._saved_step == trainer.global_step
 
     def state_dict(self) -> dict[str, Any]:
@@ -209,18 +213,26 @@ class Checkpoints(Checkpoint):
             return " ".join(str(error).split())
         return None
 
-    def _tell(self, trainer: Trainer, file: Path, failure: str) -> None:
+    def _tell(self, trainer: Trainer, file: Path, failure: str, at_end: bool = False) -> None:
         """Say loudly that a checkpoint could not be saved; after too many, have the run stop."""
         self._failures += 1
-        message = (
-            f"{not_saved(file, failure)} ({self._failures} in a row; the run stops at "
-            f"{self.max_failures})"
-        )
+        left = self.max_failures - self._failures
+        row = f"{self._failures} in a row"
+        if at_end:
+            outcome = ""
+        elif left > 0:
+            outcome = (
+                f" ({row}); training goes on until it is {self.max_failures}: free or repair what "
+                "is in the way"
+            )
+        else:
+            outcome = f" ({row}); the run stops"
         if trainer.is_global_zero:
-            tqdm.write(message, file=sys.stderr)
-        if self._failures >= self.max_failures:
+            tqdm.write(not_saved(file, failure) + outcome, file=sys.stderr)
+        if left <= 0 and not at_end:
             from munit_pl.callbacks.stopping import request_stop  # it imports this file
 
+            message = f"{self._failures} checkpoints in a row could not be saved"
             request_stop(trainer, ExitCode.CANNOT_SAVE, message)
 
 

@@ -96,7 +96,7 @@ class Evaluate(Callback):
         path = self.folder / "best.ckpt"
         failure = self.best.keep(trainer, figures[self.best.monitor], path)
         if failure is not None and trainer.is_global_zero:
-            tqdm.write(not_saved(path, failure), file=sys.stderr)
+            tqdm.write(f"{not_saved(path, failure)}; training goes on", file=sys.stderr)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from munit_pl.adversarial import AdversarialModule
@@ -16,6 +16,7 @@ from munit_pl.callbacks.rich_logs import log_grid
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.data.images import to_picture
 from munit_pl.freezing import evaluating
+from munit_pl.labels import label_width, write_label
 from munit_pl.pair import Domain
 from munit_pl.randomness import generator
 
@@ -150,8 +151,8 @@ def draw_grid(rows: Sequence[Row]) -> Image.Image:
         rows: A label and images ``(N, C, H, W)`` in [-1, 1] each, all of one height and width.
     """
     height, width = rows[0][1].shape[2:]
-    font = ImageFont.load_default(size=max(10, min(height // 6, 24)))
-    margin = int(max(font.getlength(label) for label, _ in rows)) + 4 * _GAP
+    size = max(12, min(height // 6, 24))
+    margin = max(label_width(label, size) for label, _ in rows) + 4 * _GAP
     columns = max(len(images) for _, images in rows)
     grid = Image.new(
         "RGB",
@@ -161,7 +162,7 @@ def draw_grid(rows: Sequence[Row]) -> Image.Image:
     pen = ImageDraw.Draw(grid)
     for i, (label, images) in enumerate(rows):
         top = i * (height + _GAP)
-        pen.text((margin - 2 * _GAP, top + height / 2), label, "black", font, anchor="rm")
+        write_label(pen, (margin - 2 * _GAP, top + height / 2), label, size, "rm")
         for j, image in enumerate(images):
             grid.paste(to_picture(image), (margin + j * (width + _GAP), top))
     return grid

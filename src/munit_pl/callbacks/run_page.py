@@ -65,9 +65,7 @@ class RunPage(Callback):
             write_run_page(self.folder, told, _facts(trainer, module))
         except Exception as error:  # whatever lies in the folder, the run has another purpose
             text = " ".join(str(error).split())
-            warnings.warn(
-                f"the run's page could not be written, training goes on: {text}", stacklevel=2
-            )
+            warnings.warn(f"the run's page could not be written: {text}", stacklevel=2)
 
 
 def _facts(trainer: Trainer, module: LightningModule) -> dict[str, str]:

@@ -87,7 +87,7 @@ class GracefulStop(Checkpoint):
             launcher.procs.clear()
         why = own.message if own and own.code == code else "another process asked for the end"
         savers = [c for c in trainer.callbacks if isinstance(c, Checkpoints)]  # type: ignore[attr-defined]
-        saved = [saver.save(trainer) for saver in savers]
+        saved = [saver.save(trainer, at_end=True) for saver in savers]
         outcome = "saved" if saved and all(saved) else "NOT saved"
         message = f"{why}: stopped after iteration {trainer.global_step}, {outcome}"
         if own and own.code == code:

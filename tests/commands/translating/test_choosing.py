@@ -106,6 +106,18 @@ def test_examples_stand_above_their_columns_on_the_sheet(translated, shoes):
         assert np.array_equal(sheet[42:58, left : left + 20], below)
 
 
+def test_of_many_examples_those_that_a_sheet_shows_stand_above_their_columns(translated, shoes):
+    for i in range(14):
+        Image.new("RGB", (20, 20), (18 * i, 0, 0)).save(f"shoes/{i:02d}.png")
+    for name in ("red", "blue"):
+        (shoes / f"shoes/{name}.png").unlink()
+    assert translated("x.png", "--like", "shoes") == 0
+    sheet = Image.open(shoes / "translations/sheet_0001.png")
+    assert sheet.width == 6 + 13 * 26
+    shown = [sheet.getpixel((6 + 26 * column, 6))[0] // 18 for column in range(1, 13)]
+    assert shown == [0, 1, 2, 4, 5, 6, 7, 8, 9, 11, 12, 13]
+
+
 def test_a_changed_example_is_another_style(translated, shoes):
     translated("x.png", "--like", "shoes/red.png")
     Image.new("RGB", (20, 20), "red").save("shoes/red.png")

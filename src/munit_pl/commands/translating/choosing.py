@@ -18,7 +18,7 @@ from munit_pl.commands.translating.looks import (
     swept,
 )
 from munit_pl.commands.translating.recipe import resized
-from munit_pl.commands.translating.sheets import Cell, thumbnail
+from munit_pl.commands.translating.sheets import Cell, spread, thumbnail
 from munit_pl.data.images import read_image, to_tensor
 from munit_pl.translate import Translator
 
@@ -36,8 +36,8 @@ def choose_looks(
         examples: Images to take styles from, if any.
 
     Returns:
-        The styles of the input called so; and the examples as they stand above their columns, if
-        each has its own.
+        The styles of the input called so; and the examples as they stand above those columns that
+        a contact sheet shows, if each has its own.
 
     Raises:
         InputError: If an example cannot be read, or there are no such styles.
@@ -56,7 +56,8 @@ def choose_looks(
     else:
         chosen = random_looks(k, style_dim, options.seed)
     looks = _vary(chosen, options)
-    return lambda name: looks, header if len(looks) == len(header) else []
+    above = [header[i] for i in spread(len(looks))] if len(looks) == len(header) else []
+    return lambda name: looks, above
 
 
 def _check_method(options: argparse.Namespace, translator: Translator) -> None:

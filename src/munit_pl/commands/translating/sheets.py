@@ -5,9 +5,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from PIL import Image, ImageDraw, PngImagePlugin
 
 from munit_pl.commands.inputs import InputError
+from munit_pl.labels import label_width, write_label
 
 ROWS = 16  # inputs on a page
 COLUMNS = 12  # outputs of an input that are shown
@@ -15,6 +16,7 @@ COLUMNS = 12  # outputs of an input that are shown
 _SIDE = 160  # pixels of a thumbnail at most
 _GAP = 6
 _LINE = 14  # pixels of a line of text
+_TEXT = 11  # pixels of its letters
 _KEY = "munit_pl"  # of the PNG's text that tells what is shown
 
 Cell = tuple[str, Image.Image | None]  # what is written below a picture, and the picture
@@ -45,7 +47,6 @@ def draw_sheet(rows: Sequence[Sequence[Cell]]) -> Image.Image:
     size = (sum(widths) + _GAP * (len(widths) + 1), sum(heights) + _GAP * (len(heights) + 1))
     sheet = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=11)
     top = _GAP
     for row, height in zip(rows, heights, strict=True):
         left = _GAP
@@ -53,7 +54,7 @@ def draw_sheet(rows: Sequence[Sequence[Cell]]) -> Image.Image:
             if picture is not None:
                 sheet.paste(picture, (left + (width - picture.width) // 2, top))
             middle = (left + width / 2, top + height)
-            pen.text(middle, _fitting(text, font, width), "black", font, anchor="mb")
+            write_label(pen, middle, _fitting(text, width), _TEXT, "mb")
             left += width + _GAP
         top += height + _GAP
     return sheet
@@ -63,12 +64,12 @@ def _size(cell: Cell) -> tuple[int, int]:
     return cell[1].size if cell[1] is not None else (0, 0)
 
 
-def _fitting(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
+def _fitting(text: str, width: int) -> str:
     """Return the end of a text, which tells names apart best, as far as one line has room."""
     text = " ".join(text.split())
-    if font.getlength(text) <= width:
+    if label_width(text, _TEXT) <= width:
         return text
-    while text and font.getlength(f"...{text}") > width:
+    while text and label_width(f"...{text}", _TEXT) > width:
         text = text[1:]
     return f"...{text}"
 
