@@ -1,6 +1,5 @@
 """Convolutions in cheaper forms give what the plain ones give, and so do their gradients."""
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -28,18 +27,18 @@ def assert_same(ours, theirs, inputs, tolerance):
     torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("height", "width"), [(2, 2), (2, 5), (3, 3), (6, 4)])
-def test_the_upsampling_convolution_is_exact_to_the_corners(mode, height, width):
-    inputs = random(2, 3, height, width), random(4, 3, 5, 5), random(4)
-    assert_same(upsample_conv(*inputs, mode), plainly(*inputs, mode), inputs, 1e-12)
+def test_the_upsampling_convolution_is_exact_to_the_corners():
+    for mode in MODES:
+        for height, width in [(2, 2), (2, 5), (3, 3), (6, 4)]:
+            inputs = random(2, 3, height, width), random(4, 3, 5, 5), random(4)
+            assert_same(upsample_conv(*inputs, mode), plainly(*inputs, mode), inputs, 1e-12)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_the_upsampling_convolution_goes_without_a_bias(mode):
-    inputs = random(1, 2, 3, 4), random(3, 2, 5, 5)
-    ours, theirs = (made(*inputs, None, mode) for made in (upsample_conv, plainly))
-    assert_same(ours, theirs, inputs, 1e-12)
+def test_the_upsampling_convolution_goes_without_a_bias():
+    for mode in MODES:
+        inputs = random(1, 2, 3, 4), random(3, 2, 5, 5)
+        ours, theirs = (made(*inputs, None, mode) for made in (upsample_conv, plainly))
+        assert_same(ours, theirs, inputs, 1e-12)
 
 
 def test_the_upsampling_convolution_rounds_like_the_plain_one_in_fp32():
@@ -62,25 +61,27 @@ def test_the_upsampling_convolution_takes_nine_products_of_twenty_five():
     assert 9 / 25 < counts[0] / counts[1] < 1.05 * 9 / 25  # the border takes the rest
 
 
-@pytest.mark.parametrize("side", [3, 7])
-@pytest.mark.parametrize("bias", [True, False])
-def test_four_pixels_at_a_time_are_the_plain_convolution(side, bias):
-    inputs = [random(2, 5, side + 3, side + 5), random(3, 5, side, side), random(3)]
-    inputs = inputs if bias else inputs[:2]
-    ours = conv_by_fours(*inputs, *([] if bias else [None]))
-    assert_same(ours, F.conv2d(*inputs), inputs, 1e-12)
+def test_four_pixels_at_a_time_are_the_plain_convolution():
+    for side in [3, 7]:
+        for bias in [True, False]:
+            inputs = [random(2, 5, side + 3, side + 5), random(3, 5, side, side), random(3)]
+            inputs = inputs if bias else inputs[:2]
+            ours = conv_by_fours(*inputs, *([] if bias else [None]))
+            assert_same(ours, F.conv2d(*inputs), inputs, 1e-12)
 
 
-@pytest.mark.parametrize("out_channels", [1, 3, 8])
-@pytest.mark.parametrize("size", [(8, 8), (7, 8)])
-@pytest.mark.parametrize("mode", MODES)
-def test_a_layers_convolution_is_the_layers_but_for_the_bias(out_channels, size, mode):
-    conv = nn.Conv2d(4, out_channels, 7, padding=3, padding_mode=mode, dtype=torch.float64)
-    x = random(2, 4, *size)
-    parameters = (x, conv.weight, conv.bias)
-    assert_same(convolve(conv, x, conv.bias), conv(x), parameters, 1e-12)
-    without = convolve(conv, x, None) + conv.bias[:, None, None]
-    torch.testing.assert_close(without, conv(x), rtol=1e-12, atol=1e-12)
+def test_a_layers_convolution_is_the_layers_but_for_the_bias():
+    for out_channels in [1, 3, 8]:
+        for size in [(8, 8), (7, 8)]:
+            for mode in MODES:
+                conv = nn.Conv2d(
+                    4, out_channels, 7, padding=3, padding_mode=mode, dtype=torch.float64
+                )
+                x = random(2, 4, *size)
+                parameters = (x, conv.weight, conv.bias)
+                assert_same(convolve(conv, x, conv.bias), conv(x), parameters, 1e-12)
+                without = convolve(conv, x, None) + conv.bias[:, None, None]
+                torch.testing.assert_close(without, conv(x), rtol=1e-12, atol=1e-12)
 
 
 def test_a_strided_layer_keeps_its_stride():

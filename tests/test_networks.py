@@ -39,9 +39,8 @@ def published():
         return MUNITModule()
 
 
-@pytest.mark.parametrize(
-    ("part", "parameters"),
-    [
+def test_published_network_has_the_originals_parameter_count(published):
+    for part, parameters in [
         ("gen_a.style_encoder", 2_764_936),
         ("gen_a.content_encoder", 5_385_856),
         ("gen_a.decoder.mlp", 1_120_768),
@@ -51,10 +50,8 @@ def published():
         ("dis_a.scales.2", 2_757_057),
         ("dis_a", 8_271_171),
         ("dis_b", 8_271_171),
-    ],
-)
-def test_published_network_has_the_originals_parameter_count(published, part, parameters):
-    assert size(published.get_submodule(part)) == parameters
+    ]:
+        assert size(published.get_submodule(part)) == parameters
 
 
 def test_published_module_has_the_originals_parameter_count(published):
@@ -176,77 +173,79 @@ def test_generator_is_the_same_in_training_and_in_evaluation():
     assert torch.equal(generator.train()(x), generator.eval()(x))
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize("depth", [1, 2, 3])
-@pytest.mark.parametrize(("height", "width"), [(16, 16), (16, 40), (32, 24)])
-def test_generator_gives_codes_and_images_of_the_promised_shapes(height, width, depth, channels):
-    generator = AdaINGenerator(channels, **TINY, num_downsample=depth)
-    content, style = generator.encode(torch.randn(2, channels, height, width))
-    assert content.shape == (2, 2 * 2**depth, height // 2**depth, width // 2**depth)
-    assert style.shape == (2, 3)
-    image = generator.decode(content, torch.randn(2, 3))
-    assert image.shape == (2, channels, height, width)
-    assert image.abs().max() <= 1
+def test_generator_gives_codes_and_images_of_the_promised_shapes():
+    for channels in [1, 3, 4]:
+        for depth in [1, 2, 3]:
+            for height, width in [(16, 16), (16, 40), (32, 24)]:
+                generator = AdaINGenerator(channels, **TINY, num_downsample=depth)
+                content, style = generator.encode(torch.randn(2, channels, height, width))
+                assert content.shape == (2, 2 * 2**depth, height // 2**depth, width // 2**depth)
+                assert style.shape == (2, 3)
+                image = generator.decode(content, torch.randn(2, 3))
+                assert image.shape == (2, channels, height, width)
+                assert image.abs().max() <= 1
 
 
-@pytest.mark.parametrize("depth", [0, 1, 2, 3, 4])
-@pytest.mark.parametrize("side", [8, 12, 14, 15, 16, 17, 18, 20, 24, 28, 31, 32, 34, 48, 66])
-def test_generator_accepts_just_the_sizes_that_it_gives_back(side, depth):
-    generator = AdaINGenerator(1, 1, 1, 1, depth, 1)
+def test_generator_accepts_just_the_sizes_that_it_gives_back():
+    for depth in [0, 1, 2, 3, 4]:
+        for side in [8, 12, 14, 15, 16, 17, 18, 20, 24, 28, 31, 32, 34, 48, 66]:
+            generator = AdaINGenerator(1, 1, 1, 1, depth, 1)
 
-    def gives_back(*sides):
-        try:
-            return generator(torch.randn(1, 1, *sides)).shape[2:] == sides
-        except (RuntimeError, ValueError):
-            return False
+            def gives_back(*sides):
+                try:
+                    return generator(torch.randn(1, 1, *sides)).shape[2:] == sides
+                except (RuntimeError, ValueError):
+                    return False
 
-    for sides in ((side, 32), (32, side)):
-        assert accepts(generator, *sides) == gives_back(*sides)
+            for sides in ((side, 32), (32, side)):
+                assert accepts(generator, *sides) == gives_back(*sides)
 
 
-@pytest.mark.parametrize(
-    ("sides", "message"),
-    [
+def test_generator_says_why_it_refuses_a_size():
+    for sides, message in [
         ((66, 64), "images of 66x64 .* both sides must be multiples of 4"),
         ((64, 66), "images of 64x66 .* multiples of 4"),
         ((12, 64), "images of 12x64 are too small for the generator: .* at least 16"),
-    ],
-)
-def test_generator_says_why_it_refuses_a_size(sides, message):
-    with pytest.raises(ValueError, match=message):
-        AdaINGenerator(**TINY).check_size(*sides)
+    ]:
+        with pytest.raises(ValueError, match=message):
+            AdaINGenerator(**TINY).check_size(*sides)
 
 
-@pytest.mark.parametrize(
-    ("network", "argument", "value"),
-    [(AdaINGenerator, name, 0) for name in ("in_channels", "dim", "style_dim", "mlp_dim")]
-    + [(AdaINGenerator, "num_res_blocks", 0), (AdaINGenerator, "num_downsample", -1)]
-    + [
-        (MultiScaleDiscriminator, name, 0)
-        for name in ("in_channels", "dim", "num_layers", "num_scales")
-    ]
-    + [(network, "activation", "swish") for network in (AdaINGenerator, MultiScaleDiscriminator)]
-    + [(network, "padding_mode", "wrap") for network in (AdaINGenerator, MultiScaleDiscriminator)]
-    + [(MultiScaleDiscriminator, "norm", "group")],
-)
-def test_an_impossible_argument_is_refused_by_name(network, argument, value):
-    with pytest.raises(ValueError, match=f"{argument} is {value!r}, but must"):
-        network(**{argument: value})
+def test_an_impossible_argument_is_refused_by_name():
+    for network, argument, value in (
+        [(AdaINGenerator, name, 0) for name in ("in_channels", "dim", "style_dim", "mlp_dim")]
+        + [(AdaINGenerator, "num_res_blocks", 0), (AdaINGenerator, "num_downsample", -1)]
+        + [
+            (MultiScaleDiscriminator, name, 0)
+            for name in ("in_channels", "dim", "num_layers", "num_scales")
+        ]
+        + [
+            (network, "activation", "swish")
+            for network in (AdaINGenerator, MultiScaleDiscriminator)
+        ]
+        + [
+            (network, "padding_mode", "wrap")
+            for network in (AdaINGenerator, MultiScaleDiscriminator)
+        ]
+        + [(MultiScaleDiscriminator, "norm", "group")]
+    ):
+        with pytest.raises(ValueError, match=f"{argument} is {value!r}, but must"):
+            network(**{argument: value})
 
 
-@pytest.mark.parametrize("padding_mode", ["reflect", "zeros"])
-@pytest.mark.parametrize("part", ["content_encoder", "decoder.res_blocks"])
-def test_biases_before_an_instance_norm_change_no_output(part, padding_mode):
-    generator = AdaINGenerator(**TINY, padding_mode=padding_mode)
-    x, style = torch.randn(1, 3, 32, 32), torch.randn(1, 3)
+def test_biases_before_an_instance_norm_change_no_output():
+    for padding_mode in ["reflect", "zeros"]:
+        for part in ["content_encoder", "decoder.res_blocks"]:
+            generator = AdaINGenerator(**TINY, padding_mode=padding_mode)
+            x, style = torch.randn(1, 3, 32, 32), torch.randn(1, 3)
 
-    def outputs():
-        content, _ = generator.encode(x)
-        return content, generator.decode(content, style)
+            def outputs():
+                content, _ = generator.encode(x)
+                return content, generator.decode(content, style)
 
-    before = outputs()
-    give_biases(generator.get_submodule(part))
-    torch.testing.assert_close(outputs(), before, atol=1e-4, rtol=1e-4)
+            before = outputs()
+            give_biases(generator.get_submodule(part))
+            torch.testing.assert_close(outputs(), before, atol=1e-4, rtol=1e-4)
 
 
 def test_other_biases_of_the_generator_do_change_its_outputs():
@@ -266,16 +265,18 @@ def test_discriminator_gives_one_map_of_logits_per_scale(height, width):
     assert [tuple(scale.shape) for scale in logits] == [(2, 1, *side) for side in sides]
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4])
-def test_discriminator_reads_images_of_any_channels(channels):
-    logits = MultiScaleDiscriminator(channels, 2, num_layers=2)(torch.randn(2, channels, 32, 48))
-    assert [tuple(scale.shape[2:]) for scale in logits] == [(8, 12), (4, 6), (2, 3)]
+def test_discriminator_reads_images_of_any_channels():
+    for channels in [1, 3, 4]:
+        logits = MultiScaleDiscriminator(channels, 2, num_layers=2)(
+            torch.randn(2, channels, 32, 48)
+        )
+        assert [tuple(scale.shape[2:]) for scale in logits] == [(8, 12), (4, 6), (2, 3)]
 
 
-@pytest.mark.parametrize("side", [8, 9])
-def test_halving_keeps_a_constant_image_constant_to_its_corners(side):
-    y = halve(torch.full((1, 1, side, side), 0.7))
-    torch.testing.assert_close(y, torch.full((1, 1, (side + 1) // 2, (side + 1) // 2), 0.7))
+def test_halving_keeps_a_constant_image_constant_to_its_corners():
+    for side in [8, 9]:
+        y = halve(torch.full((1, 1, side, side), 0.7))
+        torch.testing.assert_close(y, torch.full((1, 1, (side + 1) // 2, (side + 1) // 2), 0.7))
 
 
 def test_halving_averages_the_pixels_around():
@@ -345,35 +346,35 @@ def test_spectral_normalisation_brings_the_largest_singular_value_to_one():
             assert used.item() == pytest.approx(1, abs=0.02)
 
 
-@pytest.mark.parametrize("norm", ["none", "layer"])
-@pytest.mark.parametrize(("layers", "scales"), [(1, 1), (2, 1), (4, 1), (2, 2), (2, 3), (4, 3)])
-def test_discriminator_accepts_just_the_sizes_that_it_can_judge(layers, scales, norm):
-    discriminator = MultiScaleDiscriminator(1, 1, layers, scales, norm)
-    shortest = (2**layers - 1) * 2 ** (scales - 1) + 1
+def test_discriminator_accepts_just_the_sizes_that_it_can_judge():
+    for norm in ["none", "layer"]:
+        for layers, scales in [(1, 1), (2, 1), (4, 1), (2, 2), (2, 3), (4, 3)]:
+            discriminator = MultiScaleDiscriminator(1, 1, layers, scales, norm)
+            shortest = (2**layers - 1) * 2 ** (scales - 1) + 1
 
-    def judges(*sides):
-        try:
-            discriminator(torch.randn(1, 1, *sides))
-        except (RuntimeError, ValueError):
-            return False
-        return True
+            def judges(*sides):
+                try:
+                    discriminator(torch.randn(1, 1, *sides))
+                except (RuntimeError, ValueError):
+                    return False
+                return True
 
-    for side in (shortest - 2, shortest - 1, shortest, shortest + 1, 2 * shortest):
-        for sides in ((side, 64), (64, side)):
-            assert accepts(discriminator, *sides) == judges(*sides) == (side >= shortest)
+            for side in (shortest - 2, shortest - 1, shortest, shortest + 1, 2 * shortest):
+                for sides in ((side, 64), (64, side)):
+                    assert accepts(discriminator, *sides) == judges(*sides) == (side >= shortest)
 
 
-@pytest.mark.parametrize(("layers", "scales"), [(1, 1), (2, 1), (2, 2), (3, 3)])
-def test_instance_norm_needs_more_than_one_pixel_to_the_last(layers, scales):
+def test_instance_norm_needs_more_than_one_pixel_to_the_last():
     """Over one pixel it would give 0 whatever the image, and PyTorch refuses."""
-    discriminator = MultiScaleDiscriminator(1, 1, layers, scales, "instance").eval()
-    for side in range(2, 40):
-        try:
-            discriminator(torch.randn(1, 1, side, side))
-        except (RuntimeError, ValueError):
-            assert not accepts(discriminator, side, side)
-        else:
-            assert accepts(discriminator, side, side)
+    for layers, scales in [(1, 1), (2, 1), (2, 2), (3, 3)]:
+        discriminator = MultiScaleDiscriminator(1, 1, layers, scales, "instance").eval()
+        for side in range(2, 40):
+            try:
+                discriminator(torch.randn(1, 1, side, side))
+            except (RuntimeError, ValueError):
+                assert not accepts(discriminator, side, side)
+            else:
+                assert accepts(discriminator, side, side)
 
 
 def test_published_discriminator_refuses_60_pixels(published):
@@ -383,14 +384,18 @@ def test_published_discriminator_refuses_60_pixels(published):
         published.check_size(60, 64)
 
 
-@pytest.mark.parametrize("norm", ["none", "batch", "instance", "layer"])
-def test_batches_judged_at_once_are_judged_apart(norm):
-    dis = MultiScaleDiscriminator(3, 4, 2, 2, norm)
-    x, y, smaller = torch.randn(2, 3, 32, 32), torch.randn(2, 3, 32, 32), torch.randn(2, 3, 24, 32)
-    for batches in ((x, y), (x, smaller)):
-        for logits, batch in zip(dis.judge(*batches), batches, strict=True):
-            for scale, expected in zip(logits, dis(batch), strict=True):
-                torch.testing.assert_close(scale, expected)
+def test_batches_judged_at_once_are_judged_apart():
+    for norm in ["none", "batch", "instance", "layer"]:
+        dis = MultiScaleDiscriminator(3, 4, 2, 2, norm)
+        x, y, smaller = (
+            torch.randn(2, 3, 32, 32),
+            torch.randn(2, 3, 32, 32),
+            torch.randn(2, 3, 24, 32),
+        )
+        for batches in ((x, y), (x, smaller)):
+            for logits, batch in zip(dis.judge(*batches), batches, strict=True):
+                for scale, expected in zip(logits, dis(batch), strict=True):
+                    torch.testing.assert_close(scale, expected)
 
 
 def test_judged_at_once_is_one_pass_where_samples_are_independent(monkeypatch):

@@ -105,11 +105,13 @@ def test_no_name_starts_at_the_root(tmp_path, target, pack):
     assert victim.read_bytes() == b"theirs"
 
 
-@pytest.mark.parametrize("name", ["C:/victim", "C:victim", "//host/share/x", "..\\victim"])
-def test_no_name_leads_out_of_the_folder_on_windows(tmp_path, target, name):
-    joined = PureWindowsPath("D:/data/unpacked", name)
-    assert ".." in joined.parts or not joined.is_relative_to("D:/data/unpacked")
-    assert_refused(zipped(tmp_path / "archive", (name, b"theirs")), target, "outside the folder")
+def test_no_name_leads_out_of_the_folder_on_windows(tmp_path, target):
+    for name in ["C:/victim", "C:victim", "//host/share/x", "..\\victim"]:
+        joined = PureWindowsPath("D:/data/unpacked", name)
+        assert ".." in joined.parts or not joined.is_relative_to("D:/data/unpacked")
+        assert_refused(
+            zipped(tmp_path / "archive", (name, b"theirs")), target, "outside the folder"
+        )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="zipfile makes slashes of them there")

@@ -77,15 +77,15 @@ def declare(path, height, width):
 # Reading
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "JPEG", "WEBP"])
-@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])
-def test_every_format_gives_the_asked_channels(tmp_path, photo, kind, channels, mode):
-    lossy = {"JPEG": {"quality": 98}, "WEBP": {"lossless": True}}
-    photo.save(tmp_path / "x", kind, **lossy.get(kind, {}))
-    image = read_image(tmp_path / "x", channels)
-    assert image.mode == mode
-    assert distance(image, photo.convert(mode)) <= (12 if kind == "JPEG" else 0)
-    assert to_tensor(image).shape == (channels, 30, 40)
+def test_every_format_gives_the_asked_channels(tmp_path, photo):
+    for kind in ["PNG", "BMP", "TIFF", "PPM", "JPEG", "WEBP"]:
+        for channels, mode in [(1, "L"), (3, "RGB"), (4, "RGBA")]:
+            lossy = {"JPEG": {"quality": 98}, "WEBP": {"lossless": True}}
+            photo.save(tmp_path / "x", kind, **lossy.get(kind, {}))
+            image = read_image(tmp_path / "x", channels)
+            assert image.mode == mode
+            assert distance(image, photo.convert(mode)) <= (12 if kind == "JPEG" else 0)
+            assert to_tensor(image).shape == (channels, 30, 40)
 
 
 def test_opaque_images_get_alpha_255(tmp_path, photo):
@@ -124,32 +124,32 @@ def test_inks_stored_as_brightness_and_colour_are_read(tmp_path):
     assert distance(read_image(tmp_path / "x.jpg", 3), np.array((55, 55, 55))) <= 2
 
 
-@pytest.mark.parametrize(("kind", "bands"), [(2, 3), (4, 2), (6, 4)])  # RGB, LA, RGBA
-def test_16_bit_colour_is_scaled_and_not_saturated(tmp_path, kind, bands):
-    ramp = np.arange(0, 65536, 37, dtype=np.uint16)[:1764].reshape(42, 42, 1)
-    values = np.repeat(ramp, bands, axis=2)
-    if bands in (2, 4):
-        values[:, :, -1] = 65535
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    write_png(tmp_path / "x.png", (42, 42), rows, depth=16, kind=kind)
-    read = np.array(read_image(tmp_path / "x.png", 3), dtype=float)
-    assert np.abs(read - ramp / 257).max() <= 1
+def test_16_bit_colour_is_scaled_and_not_saturated(tmp_path):
+    for kind, bands in [(2, 3), (4, 2), (6, 4)]:
+        ramp = np.arange(0, 65536, 37, dtype=np.uint16)[:1764].reshape(42, 42, 1)
+        values = np.repeat(ramp, bands, axis=2)
+        if bands in (2, 4):
+            values[:, :, -1] = 65535
+        rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+        write_png(tmp_path / "x.png", (42, 42), rows, depth=16, kind=kind)
+        read = np.array(read_image(tmp_path / "x.png", 3), dtype=float)
+        assert np.abs(read - ramp / 257).max() <= 1
 
 
-@pytest.mark.parametrize("name", ["x.png", "x.tif", "x.pgm", "big-endian.tif"])
-@pytest.mark.parametrize("channels", [1, 3, 4])
-def test_16_bit_grey_is_scaled_and_not_saturated(tmp_path, name, channels):
-    ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
-    big_endian = ramp.astype(">u2").tobytes()
-    if name == "x.pgm":
-        (tmp_path / name).write_bytes(b"P5 256 256 65535\n" + big_endian)
-    elif name == "big-endian.tif":
-        Image.frombytes("I;16B", (256, 256), big_endian).save(tmp_path / name)
-    else:
-        Image.fromarray(ramp).save(tmp_path / name)
-    read = np.array(read_image(tmp_path / name, channels)).reshape(256, 256, channels)
-    assert np.abs(read[:, :, 0] - ramp / 257).max() <= 0.5
-    assert (read[:, :, : min(channels, 3)] == read[:, :, :1]).all()
+def test_16_bit_grey_is_scaled_and_not_saturated(tmp_path):
+    for name in ["x.png", "x.tif", "x.pgm", "big-endian.tif"]:
+        for channels in [1, 3, 4]:
+            ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+            big_endian = ramp.astype(">u2").tobytes()
+            if name == "x.pgm":
+                (tmp_path / name).write_bytes(b"P5 256 256 65535\n" + big_endian)
+            elif name == "big-endian.tif":
+                Image.frombytes("I;16B", (256, 256), big_endian).save(tmp_path / name)
+            else:
+                Image.fromarray(ramp).save(tmp_path / name)
+            read = np.array(read_image(tmp_path / name, channels)).reshape(256, 256, channels)
+            assert np.abs(read[:, :, 0] - ramp / 257).max() <= 0.5
+            assert (read[:, :, : min(channels, 3)] == read[:, :, :1]).all()
 
 
 def test_16_bit_grey_with_a_transparent_value_shows_the_background_there(tmp_path):
@@ -196,24 +196,28 @@ def test_noise_under_full_transparency_does_not_show(tmp_path):
     assert distance(read_image(tmp_path / "x.png", 4), noise) == 0
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_every_orientation_is_turned_upright(tmp_path, photo, kind, orientation):
-    undo = dict(zip(range(2, 9), [0, 3, 1, 5, 2, 6, 4], strict=True))  # as a camera would turn it
-    turned = photo if orientation == 1 else photo.transpose(Image.Transpose(undo[orientation]))
-    options = {"JPEG": {"quality": 98}, "WEBP": {"lossless": True}}.get(kind, {})
-    turned.save(tmp_path / "x", kind, exif=oriented(orientation), **options)
-    image = read_image(tmp_path / "x", 3)
-    assert image.size == photo.size
-    assert distance(image, photo) <= 12
-    assert read_size(tmp_path / "x") == (30, 40)
+def test_every_orientation_is_turned_upright(tmp_path, photo):
+    for orientation in range(1, 9):
+        for kind in ["JPEG", "PNG", "WEBP", "TIFF"]:
+            undo = dict(
+                zip(range(2, 9), [0, 3, 1, 5, 2, 6, 4], strict=True)
+            )  # as a camera would turn it
+            turned = (
+                photo if orientation == 1 else photo.transpose(Image.Transpose(undo[orientation]))
+            )
+            options = {"JPEG": {"quality": 98}, "WEBP": {"lossless": True}}.get(kind, {})
+            turned.save(tmp_path / "x", kind, exif=oriented(orientation), **options)
+            image = read_image(tmp_path / "x", 3)
+            assert image.size == photo.size
+            assert distance(image, photo) <= 12
+            assert read_size(tmp_path / "x") == (30, 40)
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_photographs_are_turned_as_pillow_turns_them(tmp_path, photo, orientation):
-    photo.save(tmp_path / "x.jpg", exif=oriented(orientation))
-    expected = ImageOps.exif_transpose(Image.open(tmp_path / "x.jpg"))
-    assert distance(read_image(tmp_path / "x.jpg", 3), expected) == 0
+def test_photographs_are_turned_as_pillow_turns_them(tmp_path, photo):
+    for orientation in range(1, 9):
+        photo.save(tmp_path / "x.jpg", exif=oriented(orientation))
+        expected = ImageOps.exif_transpose(Image.open(tmp_path / "x.jpg"))
+        assert distance(read_image(tmp_path / "x.jpg", 3), expected) == 0
 
 
 def test_a_photograph_with_broken_exif_is_shown_as_it_lies(tmp_path, photo):
@@ -222,11 +226,11 @@ def test_a_photograph_with_broken_exif_is_shown_as_it_lies(tmp_path, photo):
     assert read_size(tmp_path / "x.jpg") == (30, 40)
 
 
-@pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF", "PNG"])
-def test_the_first_frame_is_read(tmp_path, kind):
-    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, GREEN, BLUE)]
-    frames[0].save(tmp_path / "x", kind, save_all=True, append_images=frames[1:])
-    assert distance(read_image(tmp_path / "x", 3), np.array(RED)) <= 3
+def test_the_first_frame_is_read(tmp_path):
+    for kind in ["GIF", "WEBP", "TIFF", "PNG"]:
+        frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, GREEN, BLUE)]
+        frames[0].save(tmp_path / "x", kind, save_all=True, append_images=frames[1:])
+        assert distance(read_image(tmp_path / "x", 3), np.array(RED)) <= 3
 
 
 def test_a_transparent_gif_shows_the_background(tmp_path):
@@ -237,12 +241,12 @@ def test_a_transparent_gif_shows_the_background(tmp_path):
     assert (read.getpixel((3, 3)), read.getpixel((0, 0))) == (BLUE, RED)
 
 
-@pytest.mark.parametrize("name", ["x.png", "x.tif", "x.bmp"])
-def test_1_bit_images_are_black_and_white(tmp_path, name):
-    pattern = np.indices((8, 8)).sum(0) % 2 == 0
-    Image.fromarray(pattern).save(tmp_path / name)
-    assert distance(read_image(tmp_path / name, 1), pattern * 255) == 0
-    assert read_image(tmp_path / name, 3).getpixel((0, 0)) == WHITE
+def test_1_bit_images_are_black_and_white(tmp_path):
+    for name in ["x.png", "x.tif", "x.bmp"]:
+        pattern = np.indices((8, 8)).sum(0) % 2 == 0
+        Image.fromarray(pattern).save(tmp_path / name)
+        assert distance(read_image(tmp_path / name, 1), pattern * 255) == 0
+        assert read_image(tmp_path / name, 3).getpixel((0, 0)) == WHITE
 
 
 def test_a_multi_picture_jpeg_is_read(tmp_path, photo):
@@ -253,24 +257,20 @@ def test_a_multi_picture_jpeg_is_read(tmp_path, photo):
 # Refusing
 
 
-@pytest.mark.parametrize("ending", ["png", "pgm", "jpg", "gif", "bmp"])
-@pytest.mark.parametrize(
-    ("height", "width"), [(8001, 8000), (12000, 10000), (9500, 20000), (65000, 65000)]
-)
-def test_too_many_pixels_are_refused_by_the_header_and_without_a_warning(
-    tmp_path, recwarn, ending, height, width
-):
+def test_too_many_pixels_are_refused_by_the_header_and_without_a_warning(tmp_path, recwarn):
     """Pillow by itself says nothing of the first, warns of the second, and refuses the others."""
-    path = tmp_path / f"x.{ending}"
-    declare(path, height, width)
-    for read in (read_size, lambda path: read_image(path, 3)):
-        told = (
-            f"cannot read image {str(path)!r}: more than 64 million pixels, resize it "
-            f"(height x width {height}x{width})"
-        )
-        with pytest.raises(OSError, match=f"^{re.escape(told)}$"):
-            read(path)
-    assert not recwarn.list
+    for ending in ["png", "pgm", "jpg", "gif", "bmp"]:
+        for height, width in [(8001, 8000), (12000, 10000), (9500, 20000), (65000, 65000)]:
+            path = tmp_path / f"x.{ending}"
+            declare(path, height, width)
+            for read in (read_size, lambda path: read_image(path, 3)):
+                told = (
+                    f"cannot read image {str(path)!r}: more than 64 million pixels, resize it "
+                    f"(height x width {height}x{width})"
+                )
+                with pytest.raises(OSError, match=f"^{re.escape(told)}$"):
+                    read(path)
+            assert not recwarn.list
 
 
 def test_what_pillow_refuses_by_itself_is_told_alike(tmp_path, photo, monkeypatch):
@@ -318,22 +318,24 @@ def test_a_file_cut_short_once_it_was_read_leaves_the_image_alone(tmp_path):
     assert image.getextrema() == (7, 7)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF"])
-def test_a_truncated_file_is_named_in_one_line(tmp_path, photo, kind):
-    photo.resize((400, 300)).save(tmp_path / "cut.jpg", kind)
-    whole = (tmp_path / "cut.jpg").read_bytes()
-    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(OSError, match=r"^cannot read image '.*cut\.jpg': \w") as error:
-        read_image(tmp_path / "cut.jpg", 3)
-    assert "\n" not in str(error.value)
+def test_a_truncated_file_is_named_in_one_line(tmp_path, photo):
+    for kind in ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF"]:
+        photo.resize((400, 300)).save(tmp_path / "cut.jpg", kind)
+        whole = (tmp_path / "cut.jpg").read_bytes()
+        (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(OSError, match=r"^cannot read image '.*cut\.jpg': \w") as error:
+            read_image(tmp_path / "cut.jpg", 3)
+        assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\xff\xd8\xff"])
-def test_what_is_no_image_of_the_allowed_formats_is_named(tmp_path, content):
-    (tmp_path / "x.jpg").write_bytes(content)
-    for read in [read_size, lambda path: read_image(path, 3)]:
-        with pytest.raises(OSError, match=r"^cannot read image '.*x\.jpg': its header is of none"):
-            read(tmp_path / "x.jpg")
+def test_what_is_no_image_of_the_allowed_formats_is_named(tmp_path):
+    for content in [b"", b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\xff\xd8\xff"]:
+        (tmp_path / "x.jpg").write_bytes(content)
+        for read in [read_size, lambda path: read_image(path, 3)]:
+            with pytest.raises(
+                OSError, match=r"^cannot read image '.*x\.jpg': its header is of none"
+            ):
+                read(tmp_path / "x.jpg")
 
 
 def test_broken_compressed_data_is_an_oserror(tmp_path, photo):
@@ -453,29 +455,25 @@ def photograph(height, width, seed=0):
 
 
 # Decoded at 1/4 both ways; at 1/2, both sides odd; at 1/8.
-@pytest.mark.parametrize(
-    ("size", "shortest"), [((600, 800), 128), ((403, 521), 128), ((800, 801), 100)]
-)
-@pytest.mark.parametrize("orientation", [1, 3, 6, 7, 8])
-def test_large_jpegs_decoded_at_a_fraction_are_nearly_the_same(
-    tmp_path, size, shortest, orientation
-):
+def test_large_jpegs_decoded_at_a_fraction_are_nearly_the_same(tmp_path):
     """Measured: 0.6, 0.5 and 1.1 of 255 levels on average, at most 3, 4 and 8.
 
     Were the box left out, the second would be at 2.0 and 14.
     """
-    photograph(*size).save(tmp_path / "x.jpg", quality=92, exif=oriented(orientation))
-    whole = read_image(tmp_path / "x.jpg", 3)
-    decoded = read_reduced(tmp_path / "x.jpg", 3, WHITE, shortest)
-    assert decoded.size == (whole.height, whole.width)
-    scale = max(s for s in (1, 2, 4, 8) if min(size) >= s * shortest)
-    assert min(decoded.image.size) == -(-min(size) // scale) >= shortest
-    asked = tuple(round(side * shortest / 2 / min(size)) for side in whole.size)
-    expected = whole.resize(asked, Image.Resampling.BILINEAR)
-    read = decoded.image.resize(asked, Image.Resampling.BILINEAR, decoded.box)
-    error = np.abs(np.asarray(read, dtype=int) - np.asarray(expected, dtype=int))
-    assert error.mean() <= 1.25
-    assert error.max() <= 10
+    for size, shortest in [((600, 800), 128), ((403, 521), 128), ((800, 801), 100)]:
+        for orientation in [1, 3, 6, 7, 8]:
+            photograph(*size).save(tmp_path / "x.jpg", quality=92, exif=oriented(orientation))
+            whole = read_image(tmp_path / "x.jpg", 3)
+            decoded = read_reduced(tmp_path / "x.jpg", 3, WHITE, shortest)
+            assert decoded.size == (whole.height, whole.width)
+            scale = max(s for s in (1, 2, 4, 8) if min(size) >= s * shortest)
+            assert min(decoded.image.size) == -(-min(size) // scale) >= shortest
+            asked = tuple(round(side * shortest / 2 / min(size)) for side in whole.size)
+            expected = whole.resize(asked, Image.Resampling.BILINEAR)
+            read = decoded.image.resize(asked, Image.Resampling.BILINEAR, decoded.box)
+            error = np.abs(np.asarray(read, dtype=int) - np.asarray(expected, dtype=int))
+            assert error.mean() <= 1.25
+            assert error.max() <= 10
 
 
 def test_nothing_else_is_decoded_at_a_fraction(tmp_path, photo):
