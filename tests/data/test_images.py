@@ -511,3 +511,15 @@ def test_bytes_come_back_from_floats():
 def test_a_gpu_makes_the_same_floats_of_bytes():
     there = from_uint8(every_level().cuda())
     assert torch.equal(there.cpu(), from_uint8(every_level()))
+
+
+def test_a_bitmap_whose_alpha_is_empty_is_opaque(tmp_path):
+    pixels = np.array([[[10, 20, 30, 0], [40, 50, 60, 0]]], np.uint8)  # blue, green, red, alpha
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    for alpha, wanted in ((0, (30, 20, 10)), (128, None)):
+        pixels[0, 1, 3] = alpha
+        info = struct.pack("<IiiHHIIiiII", 108, 2, 1, 1, 32, 3, 8, 0, 0, 0, 0) + masks + bytes(52)
+        head = b"BM" + struct.pack("<IHHI", 122 + 8, 0, 0, 122)
+        (tmp_path / "x.bmp").write_bytes(head + info + pixels.tobytes())
+        first = read_image(tmp_path / "x.bmp", 3).getpixel((0, 0))
+        assert first == (wanted or (255, 255, 255))

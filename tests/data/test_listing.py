@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
-from munit_pl.data.images import read_image
+from munit_pl.data.images import FORMATS, read_image
 from munit_pl.data.listing import list_images, scan_folder, scan_list
 
 
@@ -58,7 +58,7 @@ def test_what_is_meant_to_be_an_image_and_is_none_is_bad(tmp_path, photo):
     (tmp_path / "page.eps").rename(tmp_path / "page.TIFF")
     listing = scan_folder(tmp_path)
     assert listing.images == [tmp_path / "png.jpg"]
-    none = "starts as none of JPEG, PNG, WEBP, BMP, TIFF, PPM, GIF does"
+    none = f"starts as none of {', '.join(FORMATS)} does"
     assert listing.bad == {
         tmp_path / "empty.png": "is empty",
         tmp_path / "letters.BMP": none,
@@ -82,12 +82,12 @@ def test_endings_in_any_case_say_that_an_image_was_meant(tmp_path, photo, ending
 def test_other_files_are_ignored_and_counted_by_ending(tmp_path, photo):
     photo.save(tmp_path / "x.jpg")
     (tmp_path / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
-    for name in ["a.txt", "b.TXT", "README", "empty.heic"]:
+    for name in ["a.txt", "b.TXT", "README", "empty.mov"]:
         (tmp_path / name).touch()
     (tmp_path / "folder.jpg").mkdir()
     listing = scan_folder(tmp_path)
     assert (listing.images, listing.bad) == ([tmp_path / "x.jpg"], {})
-    assert listing.ignored == Counter({".txt": 2, ".db": 1, "": 1, ".heic": 1})
+    assert listing.ignored == Counter({".txt": 2, ".db": 1, "": 1, ".mov": 1})
 
 
 def test_hidden_files_and_folders_are_passed_over_in_silence(tmp_path, photo):
@@ -195,13 +195,13 @@ def test_any_name_is_listed_read_and_told_in_one_printable_line(tmp_path, photo,
 
 
 def test_a_folder_without_images_says_what_it_holds(tmp_path):
-    for name in ["a.heic", "b.heic", "c.txt", "d"]:
-        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic")
+    for name in ["a.mov", "b.mov", "c.txt", "d"]:
+        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypqt  ")
     for i in range(5):
         (tmp_path / f"{i}.jpg").touch()
     named = "; ".join(f"{str(tmp_path / f'{i}.jpg')!r} is empty" for i in range(3))
     message = (
-        f"no image in {str(tmp_path)!r}: it holds 2 '.heic', 1 '.txt', 1 without ending, "
+        f"no image in {str(tmp_path)!r}: it holds 2 '.mov', 1 '.txt', 1 without ending, "
         f"5 bad: {named}"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -298,3 +298,43 @@ def test_a_list_of_a_missing_folder_and_a_missing_list_are_named(tmp_path):
         scan_list(tmp_path / "list.txt", tmp_path / "trainA")
     with pytest.raises(FileNotFoundError, match=r"none\.txt"):
         scan_list(tmp_path / "none.txt", tmp_path)
+
+
+def test_lists_of_windows_are_read(tmp_path, photo):
+    (tmp_path / "one").mkdir()
+    photo.save(tmp_path / "one" / "ä.png")
+    for encoding, name in (("utf-16", "one/ä.png"), ("utf-8-sig", "one\\ä.png")):
+        (tmp_path / "list.txt").write_text(f"{name}\r\n", encoding=encoding)
+        found = scan_list(tmp_path / "list.txt", tmp_path)
+        assert found.images == [tmp_path / "one" / "ä.png"], encoding
+    (tmp_path / "list.txt").write_text("..\\x.png\n")
+    with pytest.raises(ValueError, match="leads out of"):
+        scan_list(tmp_path / "list.txt", tmp_path / "one")
+
+
+def test_an_iphones_photographs_are_named_where_they_cannot_be_read(tmp_path, monkeypatch, photo):
+    photo.save(tmp_path / "x.png")
+    (tmp_path / "photo.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    monkeypatch.setattr("munit_pl.data.listing.reads_heic", lambda: False)
+    assert "pip install 'munit-pl[heif]'" in scan_folder(tmp_path).bad[tmp_path / "photo.HEIC"]
+    monkeypatch.undo()
+    if features.check("avif"):
+        photo.save(tmp_path / "x.jpg", "AVIF", quality=100)
+        assert tmp_path / "x.jpg" in list_images(tmp_path)
+        assert read_image(tmp_path / "x.jpg", 3).size == photo.size
+
+
+def test_every_netpbm_is_found_and_read(tmp_path):
+    contents = {
+        "p1": b"P1 2 1\n0 1\n",
+        "p2": b"P2 2 1 255\n255 0\n",
+        "p3": b"P3 2 1 255\n255 255 255 0 0 0\n",
+        "p4": b"P4 2 1\n\x40",
+        "p5": b"P5 2 1 255\n\xff\0",
+        "p6": b"P6 2 1 255\n\xff\xff\xff\0\0\0",
+    }
+    for name, content in contents.items():
+        (tmp_path / f"{name}.pnm").write_bytes(content)
+    for path in list_images(tmp_path):
+        assert read_image(path, 1).tobytes() == b"\xff\0", path.name
+    assert len(list_images(tmp_path)) == 6

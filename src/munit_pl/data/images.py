@@ -6,15 +6,22 @@ An image is a tensor ``(C, H, W)`` in [-1, 1]: C is 1 for grey, 3 for RGB, 4 for
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, JpegImagePlugin, TiffImagePlugin
+from PIL import Image, JpegImagePlugin, TiffImagePlugin, features
 from torch import Tensor
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
+from munit_pl.data.color import to_srgb
+from munit_pl.data.containers import read_orientation, strip
+
+FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
+if features.check("avif"):  # Pillow from 11.3 on
+    FORMATS += ("AVIF",)
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by number of channels
 MAX_PIXELS = 64_000_000  # a file of a few kilobytes may declare so many that memory runs out
 
@@ -36,7 +43,7 @@ class Decoded(NamedTuple):
     box: tuple[float, float, float, float]
 
 
-_ORIENTATION = 0x0112  # EXIF tag
+_ORIENTATION = 0x0112  # TIFF tag
 _UPRIGHT = {  # what undoes each orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -46,14 +53,17 @@ _UPRIGHT = {  # what undoes each orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+HEIC = "is HEIC, which takes pillow-heif (pip install 'munit-pl[heif]'): or convert it to JPEG"
 _ROWS = 64  # of a transparent image, composed at a time
 
 
 def read_image(path: Path, channels: int, background: Colour = (255, 255, 255)) -> Image.Image:
-    """Read the first frame of an image file, upright, as 8-bit grey, RGB or RGBA.
+    """Read the first frame of an image file, upright, as 8-bit grey, RGB or RGBA, in sRGB.
 
     Args:
-        path: A file of one of ``FORMATS``, whatever its ending.
+        path: A file of one of ``FORMATS``, whatever its ending, or HEIC where pillow-heif is
+            installed. A colour profile that it carries is applied.
         channels: 1, 3 or 4; ``MODES`` says the image's mode.
         background: What shows through transparent pixels, red, green and blue in [0, 255]. Not
             used with 4 channels, which keep the transparency.
@@ -87,7 +97,7 @@ def read_reduced(path: Path, channels: int, background: Colour, shortest: int | 
         image.load()
         turned = orientation(image)
         upright = _UPRIGHT.get(turned)
-        decoded = image if upright is None else image.transpose(upright)
+        decoded = _opaque(image) if upright is None else image.transpose(upright)
     if turned >= 5:
         width, height = height, width
     # What is beyond the end of the file's last row and column has been turned too.
@@ -108,12 +118,18 @@ def read_size(path: Path) -> tuple[int, int]:
         OSError: The file cannot be read, its header not decoded, or it declares more than
             ``MAX_PIXELS``.
     """
-    with opened(path) as image:
+    with opened(path, header=True) as image:
         width, height = image.size
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             # Some versions of Pillow have turned the size of a TIFF by now, others have not.
             width, height = image.tag_v2[256], image.tag_v2[257]
         return (width, height) if orientation(image) >= 5 else (height, width)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Drop a BMP's alpha where it is 0 everywhere: programs leave the fourth byte empty."""
+    unused = image.format == "BMP" and image.mode == "RGBA" and not image.getchannel("A").getbbox()
+    return image.convert("RGB") if unused else image
 
 
 def _reduce(image: Image.Image, shortest: int | None) -> int:
@@ -127,15 +143,19 @@ def _reduce(image: Image.Image, shortest: int | None) -> int:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path, header: bool = False) -> Iterator[Image.Image]:
     """Open an image; decoders raise errors of many kinds, which become one that names the file.
+
+    Args:
+        path: The file.
+        header: Whether nothing but the size and the orientation is wanted.
 
     Raises:
         OSError: Within the block too: what is done with the image there fails for any reason.
     """
     try:
         with path.open("rb") as file:
-            image = _identified(file)
+            image = _identified(file, header)
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"height x width {image.height}x{image.width}")
             yield image
@@ -156,31 +176,56 @@ def _unreadable(path: Path, cause: str) -> OSError:
     return OSError(f"cannot read image {str(path)!r}: {' '.join(cause.split())}")
 
 
-def _identified(file: IO[bytes]) -> Image.Image:
+def _identified(file: IO[bytes], header: bool) -> Image.Image:
     """Open an image as Pillow does, except that a large one is not warned of: it is refused.
 
     Without a name the pixels are read and not mapped into memory. A mapped file that is cut short
     meanwhile would kill the process.
     """
     start = file.read(16)
-    for kind in FORMATS:
+    file.seek(0)
+    stripped = strip(file, header)
+    for kind in (*FORMATS, *_heif(start)):
         if kind not in Image.OPEN:
             Image.init()
         factory, accepts = Image.OPEN[kind]
         with suppress(SyntaxError, IndexError, TypeError, struct.error):  # another kind after all
             if accepts is None or accepts(start) is True:
-                file.seek(0)
-                return factory(file, "")
+                stripped.file.seek(0)
+                image = factory(stripped.file, "")
+                for name, value in (("exif", stripped.exif), ("icc_profile", stripped.profile)):
+                    if value:
+                        image.info[name] = value
+                return image
     raise OSError(f"its header is of none of {', '.join(FORMATS)}")
+
+
+def _heif(start: bytes) -> tuple[str, ...]:
+    """Return Pillow's name of HEIC, if that is what a file starts as."""
+    if not is_heic(start):
+        return ()
+    if not reads_heic():
+        raise OSError(HEIC)
+    import_module("pillow_heif").register_heif_opener()
+    return ("HEIF",)
+
+
+def reads_heic() -> bool:
+    """Return whether HEIC can be read here."""
+    return find_spec("pillow_heif") is not None
+
+
+def is_heic(start: bytes) -> bool:
+    """Return whether a file is HEIC, the format of iPhones' photographs, by its first 12 bytes."""
+    return start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS
 
 
 def orientation(image: Image.Image) -> int:
     """Return what EXIF says of how an opened image lies: 1 is upright, 2 to 8 are turned."""
-    try:
-        # PNG's own getexif decodes all pixels in search of a late tag.
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        # That of the whole file; some versions of Pillow have turned the pixels by now.
         return int(Image.Image.getexif(image).get(_ORIENTATION, 1))
-    except Exception:  # of any kind: a photograph with broken EXIF is shown as it lies
-        return 1
+    return read_orientation(image.info.get("exif", b""))
 
 
 def _converted(image: Image.Image, mode: str, background: Colour) -> Image.Image:
@@ -188,6 +233,8 @@ def _converted(image: Image.Image, mode: str, background: Colour) -> Image.Image
         raise ValueError("its pixels are floating-point numbers, which have no fixed white")
     if image.mode.startswith("I"):
         image = _from_16_bit(image)
+    image = to_srgb(image, image.info.get("icc_profile", b""))
+    image.info.pop("icc_profile", None)  # which what is saved would carry on
     if mode == "RGBA" or not image.has_transparency_data:
         return image if image.mode == mode else image.convert(mode)
     return _over(image, mode, background)

@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from munit_pl.data.images import FORMATS
+from munit_pl.data.images import FORMATS, HEIC, is_heic, reads_heic
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
+ENDINGS = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
+    *(".pbm", ".pgm", ".ppm", ".pnm", ".avif", ".heic", ".heif"),
+)
 
 # A bitmap starts with two common letters only, so the size of its second header counts too.
 _SIGNATURE = re.compile(
-    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|II[*+]\0|MM\0[*+]|P[56]\s"
-    rb"|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|II[*+]\0|MM\0[*+]|P[1-6]\s"
+    rb"|....ftypavi[fs]|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
     re.DOTALL,
 )
 _SIGNATURE_BYTES = 18
@@ -93,10 +96,12 @@ def scan_list(list_file: Path, root: Path) -> Listing:
     """
     _check_folder(root)
     listing = Listing([], {}, Counter())
-    with list_file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
+    with list_file.open(encoding=_encoding(list_file), errors="surrogateescape") as lines:
         for number, line in enumerate(lines, start=1):
             if not (name := line.strip()):
                 continue
+            if "\\" in name and not (root / name).exists():  # as Windows writes paths
+                name = name.replace("\\", "/")
             if PurePath(name).anchor or ".." in PurePath(name).parts:
                 raise ValueError(
                     f"{str(list_file)!r}, line {number}: {name!r} leads out of {str(root)!r}: "
@@ -111,6 +116,12 @@ def scan_list(list_file: Path, root: Path) -> Listing:
             f"the list {str(list_file)!r} names no image in {str(root)!r}: {_holdings(listing)}"
         )
     return listing
+
+
+def _encoding(file: Path) -> str:
+    """Tell UTF-16, which PowerShell writes, from UTF-8, by its mark."""
+    with file.open("rb") as start:
+        return "utf-16" if start.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 
 def _check_folder(folder: Path) -> None:
@@ -144,6 +155,8 @@ def _fault(path: Path) -> str | None:
         return "has a name that no file can have"
     if not start:
         return "is empty"
+    if is_heic(start):
+        return None if reads_heic() else HEIC
     return None if _SIGNATURE.match(start) else f"starts as none of {', '.join(FORMATS)} does"
 
 
