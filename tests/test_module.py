@@ -2,38 +2,12 @@ import copy
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
-from torch.utils.data import DataLoader
+from training import fit, images
 
 from munit_pl import MUNITModule, perceptual_module
 from munit_pl.networks import AdaINGenerator
 from munit_pl.perceptual import Vgg16
-
-
-def images(n=2, channels=3, size=16, seed=0):
-    rng = torch.Generator().manual_seed(seed)
-    return torch.rand(n, channels, size, size, generator=rng) * 2 - 1
-
-
-def fit(module, steps=2, batch=2, channels=(3, 3), callbacks=(), **trainer):
-    pairs = [
-        (images(batch, channels[0], seed=2 * i), images(batch, channels[1], seed=2 * i + 1))
-        for i in range(steps)
-    ]
-    loop = Trainer(
-        max_steps=steps,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=1,
-        callbacks=list(callbacks),
-        **trainer,
-    )
-    loop.fit(module, DataLoader(pairs, batch_size=None))
-    return loop
 
 
 @pytest.mark.parametrize(

@@ -496,13 +496,7 @@ def laughs(deepest):
 
 
 def test_yaml_cannot_grow(tmp_path):
-    import yaml
-
-    grown = yaml.compose(laughs(4))
-    loader = yaml.SafeLoader("")
-    for _, node in grown.value:
-        loader.flatten_mapping(node)
-    assert len(grown.value[3][1].value) == 9**3  # of 4 levels; 12 would fill any memory
+    """Former versions of PyYAML made 9**11 pairs of the first."""
     path = tmp_path / "munit.yaml"
     for text, says in (
         (laughs(12), "has YAML aliases"),

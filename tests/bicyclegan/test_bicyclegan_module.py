@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import training
 import yaml
-from lightning.pytorch import Trainer
 from torch.optim import Adam
-from torch.utils.data import DataLoader
 
 from munit_pl.adversarial import AdversarialModule
 from munit_pl.bicyclegan.module import BicycleGANModule
@@ -39,26 +38,8 @@ def small(**options):
     return BicycleGANModule(**options | groups)
 
 
-def images(channels, n=2):
-    rng = torch.Generator().manual_seed(channels)
-    return torch.rand(n, channels, 24, 24, generator=rng) * 2 - 1
-
-
-def fit(module, steps=2, batch=2, channels=(3, 3), **trainer):
-    a, b = channels
-    pair = images(a, batch), images(b, batch).flip(2)
-    loop = Trainer(
-        max_steps=steps,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=1,
-        **trainer,
-    )
-    loop.fit(module, DataLoader([pair] * 2, batch_size=None))
-    return loop
+def fit(module, steps=2, channels=(3, 3), **options):
+    return training.fit(module, steps, channels=channels, side=24, **options)
 
 
 def published_iteration(A, B, G, E, D, D2, eps, z, lr=2e-4):
@@ -94,9 +75,10 @@ def test_one_iteration_is_the_published_one_in_each_direction(network, accumulat
     module = small(**options).double()
     expected, start = copy.deepcopy(module), copy.deepcopy(module.state_dict())
     # Three images: parts of two and one.
-    x_a, x_b = images(1, 3).double(), images(3, 3).flip(2).double()
+    pairs = training.pairs_of(1, 3, (1, 3), 24)
+    x_a, x_b = (x.double() for x in pairs[0])
     draws = expected.draw(x_a, x_b, 0)
-    fit(module, steps=1, batch=3, channels=(1, 3), precision="64-true")
+    fit(module, steps=1, pairs=pairs, precision="64-true")
     for to, A, B in (("a", x_b, x_a), ("b", x_a, x_b)):
         gen, dis = getattr(expected, f"gen_{to}"), getattr(expected, f"dis_{to}")
         networks = gen.decoder, gen.style_encoder, dis.encoded, dis.random
@@ -145,7 +127,7 @@ def test_every_option_trains_with_a_batch_of_one_or_more(options):
 
 
 def test_draws_are_a_function_of_seed_and_place():
-    module, x = small(seed=3), images(3)
+    module, x = small(seed=3), training.images(side=24)
     drawn = module.draw(x, x, 5)
     assert drawn.keys() == {"eps_a", "eps_b", "z_a", "z_b"}
     assert all(values.shape == (2, 3) for values in drawn.values())

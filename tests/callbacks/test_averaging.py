@@ -2,17 +2,11 @@ from math import inf, nan
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
+from training import fit_least
 
-from munit_pl import DrawnDataModule, MUNITModule
 from munit_pl.callbacks.averaging import WeightAverage
 from munit_pl.callbacks.checkpoints import Checkpoints
-
-TINY = {
-    "generator": {"dim": 2, "mlp_dim": 4, "num_res_blocks": 1, "num_downsample": 1},
-    "discriminator": {"dim": 2, "num_layers": 1, "num_scales": 1},
-}
 
 
 class Record(Callback):
@@ -32,21 +26,10 @@ def generators(state):
     return {key: value.clone() for key, value in state.items() if key.startswith("gen_")}
 
 
-def fit(folder, steps, *callbacks, ckpt_path=None, **options):
+def fit(folder, steps, *callbacks, **options):
     torch.manual_seed(0)
-    trainer = Trainer(
-        max_steps=steps,
-        max_epochs=-1,
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        callbacks=[*callbacks, Checkpoints(folder)],
-        **options,
-    )
-    data = DrawnDataModule(size=(16, 16), length=8, test_length=4, batch_size=1, num_workers=0)
-    trainer.fit(MUNITModule(**TINY), data, ckpt_path=ckpt_path, weights_only=True)
+    callbacks = [*callbacks, Checkpoints(folder)]
+    fit_least(steps, *callbacks, enable_checkpointing=True, **options)
     return load(folder / "last.ckpt")
 
 

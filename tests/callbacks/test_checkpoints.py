@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.logger import DummyLogger
+from training import fit_least
 
-from munit_pl import DrawnDataModule, MUNITModule
+from munit_pl import MUNITModule
 from munit_pl.callbacks import checkpoints as checkpoints_file
 from munit_pl.callbacks import stopping
 from munit_pl.callbacks.checkpoint_files import newest_valid, verify
@@ -24,11 +24,6 @@ from munit_pl.callbacks.checkpoint_io import DurableCheckpointIO, SaveError
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.evaluate import Evaluate
 from munit_pl.exits import ExitCode
-
-TINY = {
-    "generator": {"dim": 2, "mlp_dim": 4, "num_res_blocks": 1, "num_downsample": 1},
-    "discriminator": {"dim": 2, "num_layers": 1, "num_scales": 1},
-}
 
 
 class NoSpace(DurableCheckpointIO):
@@ -45,22 +40,9 @@ class NoSpace(DurableCheckpointIO):
         super().save_checkpoint(checkpoint, path)
 
 
-def fit(steps, *callbacks, ckpt_path=None, io=None, **options):
-    settings = {
-        "max_steps": steps,
-        "max_epochs": -1,
-        "accelerator": "cpu",
-        "logger": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "limit_val_batches": 0,
-        "log_every_n_steps": 1,
-        "plugins": [io or DurableCheckpointIO()],
-    }
-    trainer = Trainer(**settings | options, callbacks=list(callbacks))
-    data = DrawnDataModule(size=(16, 16), length=8, test_length=4, batch_size=1, num_workers=0)
-    trainer.fit(MUNITModule(**TINY), data, ckpt_path=ckpt_path, weights_only=True)
-    return trainer
+def fit(steps, *callbacks, io=None, **options):
+    options = {"plugins": [io or DurableCheckpointIO()], "enable_checkpointing": True, **options}
+    return fit_least(steps, *callbacks, **options)
 
 
 def load(path):

@@ -1,12 +1,12 @@
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import Callback
 from methods import METHODS
 from ranks import in_two_processes
 from runs import SMALL, Run, load
 from torch.utils.data import DataLoader
-from training import fp16, images
+from training import fp16, images, make_trainer
 
 from munit_pl.callbacks.flat_ddp import FlatDDPStrategy
 
@@ -16,22 +16,8 @@ DEFAULT = "ddp_find_unused_parameters_true"
 def fit(rank, module, strategy, steps=3, first=0, resume=None, **options):
     """Train on images of each process's own, from those of iteration ``first`` on."""
     pairs = [(images(2, 4 * i + rank), images(2, 4 * i + 2 + rank)) for i in range(first, 9)]
-    trainer = Trainer(
-        **{
-            "accelerator": "cpu",
-            "devices": 2,
-            "strategy": strategy,
-            "precision": "64-true",
-            "max_steps": steps,
-            "log_every_n_steps": 1,
-            "use_distributed_sampler": False,
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            **options,
-        }
-    )
+    ddp = {"devices": 2, "strategy": strategy, "use_distributed_sampler": False}
+    trainer = make_trainer(**{**ddp, "precision": "64-true", "max_steps": steps, **options})
     loader = DataLoader(pairs, batch_size=None)
     trainer.fit(module, loader, ckpt_path=resume, weights_only=False)
     return trainer

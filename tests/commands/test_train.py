@@ -172,12 +172,15 @@ def test_a_run_leaves_grids_curves_and_figures(config, tmp_path):
     assert Image.open(folder / "drawn.png").size[0] > 100
 
 
-def test_wandb_goes_offline_without_a_key(config, tmp_path, monkeypatch):
+@pytest.mark.process  # W&B reads the environment once in the life of a process
+def test_wandb_goes_offline_without_a_key(command, tmp_path, monkeypatch):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("WANDB_SILENT", "true")
-    train(config("logger=wandb", "trainer.max_steps=2", "callbacks.grid.every_n_steps=2"))
+    given = ["data=drawn", "logger=wandb", "trainer.max_steps=2", "callbacks.grid.every_n_steps=2"]
+    done = command(*given, f"output_dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
     (run,) = (tmp_path / "run" / "wandb").glob("offline-run-*")
     assert len(list((run / "files/media/images/grid").iterdir())) == 2
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 import yaml
-from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
+from training import fit, images, make_trainer, pairs_of
 
 from munit_pl.cyclegan.module import CycleGANModule
 from munit_pl.cyclegan.networks import CycleGANGenerator
@@ -24,33 +24,6 @@ def small(**arguments):
     for group in ("generator", "discriminator"):
         arguments = {**arguments, group: {**SMALL[group], **arguments.get(group, {})}}
     return CycleGANModule(**arguments)
-
-
-def images(channels=3, n=2, seed=0):
-    rng = torch.Generator().manual_seed(seed)
-    return torch.rand(n, channels, 16, 16, generator=rng) * 2 - 1
-
-
-SAME = [(images(seed=1), images(seed=2))] * 8
-
-
-def fit(module, pairs=SAME, steps=2, **trainer):
-    loop = Trainer(
-        max_steps=steps,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=1,
-        **trainer,
-    )
-    loop.fit(module, DataLoader(pairs, batch_size=None))
-    return loop
-
-
-def pairs_of(steps, n=2):
-    return [(images(n=n, seed=2 * i), images(n=n, seed=2 * i + 1)) for i in range(steps)]
 
 
 def plain_loop(module, pairs, noise, lr, weights):
@@ -93,7 +66,7 @@ def test_weights_and_losses_are_those_of_a_plain_loop_over_the_published_equatio
     drawn = [module.draw(*pair, k) for k, pair in enumerate(pairs)]
     noise = [(draws["z_a"], draws["z_b"]) for draws in drawn]
     loss_G, loss_D = plain_loop(plain, pairs, noise, 1e-3, (10, 5))
-    metrics = fit(module, pairs, steps=3, precision="64-true").callback_metrics
+    metrics = fit(module, pairs=pairs, steps=3, precision="64-true").callback_metrics
     assert metrics["gen/total"].item() == pytest.approx(loss_G.item(), rel=1e-6)
     assert metrics["dis/total"].item() == pytest.approx(loss_D.item(), rel=1e-6)
     dead = biases_without_gradient(module)
@@ -173,7 +146,7 @@ def test_discriminators_judge_the_translations_of_the_generators_own_update():
     module = Shown(**SMALL)
     start = copy.deepcopy(module)
     ((x_a, x_b),) = pairs = pairs_of(1)
-    fit(module, pairs, steps=1)
+    fit(module, pairs=pairs, steps=1)
     empty = torch.empty(2, 0)
     of_b, of_a = module.made
     assert torch.equal(of_b, start.gen_b.decode(x_a, empty))  # with the weights before the step
@@ -183,7 +156,7 @@ def test_discriminators_judge_the_translations_of_the_generators_own_update():
 
 def test_discriminators_are_shown_what_the_pools_answer():
     module = Shown(**SMALL, pool_size=1)
-    fit(module, pairs_of(12, n=1), steps=12)
+    fit(module, steps=12, batch=1)
     for domain in (0, 1):
         made, shown = module.made[domain::2], module.shown[domain::2]
         earlier = [not torch.equal(m, s) for m, s in zip(made, shown, strict=True)]
@@ -200,7 +173,7 @@ def test_discriminators_terms_are_of_what_the_pools_answer(monkeypatch):
     dis_a, dis_b = copy.deepcopy(module.dis_a), copy.deepcopy(module.dis_b)
     monkeypatch.setattr(module.pools["a"], "exchange", lambda x, chances: answer)
     monkeypatch.setattr(module.pools["b"], "exchange", lambda x, chances: -answer)
-    metrics = fit(module, pairs, steps=1).callback_metrics
+    metrics = fit(module, pairs=pairs, steps=1).callback_metrics
     for domain, dis, real, fake in (("a", dis_a, x_a, answer), ("b", dis_b, x_b, -answer)):
         squares = ((dis(real)[0] - 1) ** 2).mean() + (dis(fake)[0] ** 2).mean()
         torch.testing.assert_close(metrics[f"dis/gan_{domain}"], squares.detach() / 2)
@@ -291,7 +264,7 @@ def test_every_option_trains(options):
     module = small(**options)
     before = copy.deepcopy(module.state_dict())
     channels = options.get("input_channels_a", 3), options.get("input_channels_b", 3)
-    loop = fit(module, [(images(channels[0], seed=1), images(channels[1], seed=2))] * 2)
+    loop = fit(module, channels=channels)
     assert all(value.isfinite() for value in loop.callback_metrics.values())
     for name, parameter in module.named_parameters():
         assert parameter.isfinite().all()
@@ -299,8 +272,7 @@ def test_every_option_trains(options):
 
 
 def test_identity_is_left_out_where_domains_differ_in_channels():
-    pairs = [(images(1), images(3))]
-    metrics = fit(small(input_channels_a=1), pairs, steps=1).callback_metrics
+    metrics = fit(small(input_channels_a=1), steps=1, channels=(1, 3)).callback_metrics
     terms = {name.split("/")[1][:-2] for name in metrics if name.startswith("gen/")}
     assert terms >= {"gan", "cycle"}
     assert "identity" not in terms
@@ -308,13 +280,13 @@ def test_identity_is_left_out_where_domains_differ_in_channels():
 
 def test_validation_leaves_the_pools_alone():
     module = small()
-    loop = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
+    loop = make_trainer()
     loop.validate(module, DataLoader(pairs_of(2), batch_size=None), verbose=False)
     assert all(pool.images == [] for pool in module.pools.values())
 
 
 def test_translation_maps_the_image_under_the_noise():
-    module, x, z = small(input_channels_a=1, noise_dim=2), images(1), torch.randn(2, 2)
+    module, x, z = small(input_channels_a=1, noise_dim=2), images(channels=1), torch.randn(2, 2)
     assert torch.equal(module(x, z), module.gen_b.decoder(x, z))
     assert not torch.equal(module(x, z), module(x, -z))
     assert small().translate(images(), to="a").shape == (2, 3, 16, 16)

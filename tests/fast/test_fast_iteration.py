@@ -16,11 +16,17 @@ from munit_pl.fast.iteration import Iteration
 RATE = 2.0**-13
 OPTIONS = [
     {},
-    {"shared_styles": True},
-    {"weights": {"cycle": 10.0}, "clip_norm": 0.1},
-    {"discriminator": {"norm": "batch"}},
-    {"discriminator": {"norm": "spectral"}, "gan_loss": "nsgan"},
-    {"generator": {"spectral": True}, "discriminator": {"global_judge": True}},
+    {
+        "shared_styles": True,
+        "weights": {"cycle": 10.0},
+        "clip_norm": 0.1,
+        "discriminator": {"norm": "batch"},
+    },
+    {
+        "generator": {"spectral": True},
+        "discriminator": {"norm": "spectral", "global_judge": True},
+        "gan_loss": "nsgan",
+    },
     {"diffaugment": ["colour", "translation", "cutout"], "weights": {"diversity": 1.0}},
 ]
 
