@@ -130,6 +130,7 @@ def measure_together(rank):
     return adaptive.state()["seen"]
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_two_processes_do_so(tmp_path):
     assert in_two_processes(measure_together, tmp_path) == [[0.25, 2.0, 4.0]] * 2
@@ -288,6 +289,7 @@ def train_together(rank):
     return outcomes
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_processes_that_train_together_have_one_probability(tmp_path):
     first, second = in_two_processes(train_together, tmp_path)

@@ -53,6 +53,7 @@ def test_an_error_in_a_row_is_told_of_and_is_no_success(faults):
     assert seen.seen == "the row failed: ZeroDivisionError: division by zero"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "fault",
     [

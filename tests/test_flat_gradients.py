@@ -5,6 +5,8 @@ from torch import distributed, nn
 
 from munit_pl.flat_gradients import FlatGradients, broadcast_together
 
+pytestmark = pytest.mark.process
+
 
 def averaged(rank):
     """Gradients 1 and 2 of one parameter, none of the second, 6 in one process of the third."""

@@ -34,6 +34,7 @@ def test_the_first_steps_train_and_show_their_rows(tmp_path, monkeypatch):
     assert [label for label, _ in shown["rows"]][-1] == "its style"
 
 
+@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs_in_a_kernel(path, tmp_path):

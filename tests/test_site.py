@@ -54,6 +54,7 @@ def test_links_lead_to_the_sites_pages_or_become_words(text, source, page, linke
     assert relink(text, source, page) == linked
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_loads_nothing_from_other_hosts(tmp_path):
     site = tmp_path / "site"

@@ -106,6 +106,7 @@ def test_the_grid_has_as_many_runs_as_it_says():
     assert f"{len(list(product(*values)))} runs" in SWEEPS["grid"].read_text()
 
 
+@pytest.mark.process
 @pytest.mark.slow
 @NAMES
 def test_a_run_of_the_sweep_logs_the_metric_offline(name, tmp_path):

@@ -257,6 +257,7 @@ for path in map(Path, sys.argv[1:]):
 """
 
 
+@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts in kilobytes")
 def test_no_file_takes_more_memory_or_time_than_its_length_warrants(tmp_path):
@@ -274,6 +275,7 @@ def test_no_file_takes_more_memory_or_time_than_its_length_warrants(tmp_path):
     assert run.stdout == ""
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_such_files_harm_a_reader_that_only_runs_no_code(tmp_path):
     """What the bombs above do to ``torch.load(weights_only=True)``, in small."""

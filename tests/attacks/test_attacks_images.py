@@ -120,6 +120,7 @@ for path in map(Path, sys.argv[1:]):
 """
 
 
+@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts in kilobytes")
 def test_no_file_takes_more_memory_or_time_than_an_image(tmp_path):

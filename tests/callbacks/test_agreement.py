@@ -48,9 +48,11 @@ def two(tmp_path_factory):
     return in_two_processes(exchanged, folder, folder, seconds=60)
 
 
+@pytest.mark.process
 def test_to_begin_waits_for_nobody_and_all_learn_the_largest_of_when_they_began(two):
     assert [first for first, _ in two] == [(11, 7)] * 2
 
 
+@pytest.mark.process
 def test_what_is_said_meanwhile_counts_in_the_next_exchange(two):
     assert [second for _, second in two] == [100, 100]

@@ -183,6 +183,7 @@ def met_by(rank, folder):
     return run.logged, counted, len(run.datamodule.bad_files.found)
 
 
+@pytest.mark.process
 def test_all_processes_count_what_any_of_them_met_in_the_same_iteration(tmp_path):
     outcomes = in_two_processes(met_by, tmp_path, tmp_path)
     logged = [(step, "data/" + name, n) for step in (2, 4) for name, n in counts(step).items()]
@@ -223,6 +224,7 @@ def too_many_together(rank, folder):
     return None
 
 
+@pytest.mark.process
 def test_files_that_are_too_many_only_together_end_the_run_in_that_iteration(tmp_path):
     outcomes = in_two_processes(too_many_together, tmp_path, tmp_path)
     for alone_is_fine, code, message in outcomes:

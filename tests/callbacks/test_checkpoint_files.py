@@ -97,6 +97,7 @@ def test_a_file_is_listed_with_its_hash_as_sha256sum_lists_it(tmp_path):
         subprocess.run(["sha256sum", "-c", "x.ckpt.sha256"], cwd=tmp_path, check=True)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("count", [0, 1, len(NEW) // 2, len(NEW) - 1])
 @pytest.mark.parametrize("existing", [True, False])
 def test_a_process_killed_while_it_writes_leaves_what_was_there(child, tmp_path, existing, count):
@@ -113,6 +114,7 @@ def test_a_process_killed_while_it_writes_leaves_what_was_there(child, tmp_path,
         assert path.read_bytes() == OLD
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("listed", [True, False])
 def test_at_every_instant_of_replacing_a_file_it_is_whole(child, tmp_path, listed):
     """Killed at any call that changes the disk, it leaves the old file or the new one, and good."""

@@ -388,6 +388,7 @@ def two(tmp_path_factory):
     return part
 
 
+@pytest.mark.process
 def test_two_processes_go_on_after_a_failed_save(two):
     folder, _ = two("failing")
     assert steps_in(folder) == [1, 3, 4]
@@ -395,11 +396,13 @@ def test_two_processes_go_on_after_a_failed_save(two):
     assert ["NOT SAVED" in text for text in said] == [True, False]
 
 
+@pytest.mark.process
 def test_the_first_process_decides_whether_it_is_time(two):
     """It looks at the clock before an iteration, which then is the one that is saved."""
     assert steps_in(two("timed")[0]) == [3, 5]
 
 
+@pytest.mark.process
 def test_the_best_does_not_keep_processes_waiting_for_each_other(two):
     folder, outcomes = two("failing_best")
     for first, second in outcomes:
@@ -408,10 +411,12 @@ def test_the_best_does_not_keep_processes_waiting_for_each_other(two):
     assert load(folder / "best.ckpt")["global_step"] == 2
 
 
+@pytest.mark.process
 def test_two_processes_end_alike_where_the_end_cannot_be_saved(two):
     assert two("failing_end")[1] == ["the run's end, iteration 1, could not be saved"] * 2
 
 
+@pytest.mark.process
 def test_both_processes_learn_that_a_folder_cannot_be_written_to(two):
     folder, outcomes = two("unwritable")
     assert (

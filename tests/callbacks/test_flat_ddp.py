@@ -10,6 +10,8 @@ from training import fp16, images, make_trainer
 
 from munit_pl.callbacks.flat_ddp import FlatDDPStrategy
 
+pytestmark = pytest.mark.process
+
 DEFAULT = "ddp_find_unused_parameters_true"
 
 

@@ -121,6 +121,7 @@ def send(processes, pause):
         time.sleep(pause)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("method", ["munit"], indirect=True)
 @pytest.mark.parametrize(
     ("ranks", "pause"),
@@ -147,6 +148,7 @@ def test_two_processes_stop_at_the_same_iteration_whichever_gets_the_signal(
     assert all(w.isfinite().all() for w in last["state_dict"].values())
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("method", ["munit"], indirect=True)
 @pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_command_that_starts_its_processes_itself_leaves_with_the_signals_status(
@@ -165,6 +167,7 @@ def test_a_command_that_starts_its_processes_itself_leaves_with_the_signals_stat
     assert load(tmp_path / "run/checkpoints/last.ckpt")["global_step"] == 3
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("method", ["munit"], indirect=True)
 def test_a_second_ctrl_c_ends_the_process_at_once_and_touches_no_file(method, tmp_path):
     fault = ["callbacks=fault_injection", "callbacks.fault.kind=sigint_twice"]

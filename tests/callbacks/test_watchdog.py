@@ -17,6 +17,7 @@ def hang(method, folder, *others):
     ]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("method", ["munit"], indirect=True)
 def test_a_process_that_hangs_ends_and_says_where(method, tmp_path):
     statuses, said = Run(tmp_path, hang(method, tmp_path)).wait(60)
@@ -25,6 +26,7 @@ def test_a_process_that_hangs_ends_and_says_where(method, tmp_path):
     assert "fault_injection.py" in said[0]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("method", ["munit"], indirect=True)
 def test_where_one_process_hangs_all_end(method, tmp_path):
     settings = hang(method, tmp_path, "callbacks.fault.rank=1", *DDP)
@@ -32,6 +34,7 @@ def test_where_one_process_hangs_all_end(method, tmp_path):
     assert all(statuses)
 
 
+@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["munit"], indirect=True)
 def test_a_process_that_goes_on_is_left_alone(method, tmp_path):

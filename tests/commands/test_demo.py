@@ -79,6 +79,7 @@ def test_an_option_out_of_range_is_refused(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_this_machine_until_it_is_interrupted(number, exported, tmp_path):

@@ -442,6 +442,7 @@ def numbers(report):
     }
 
 
+@pytest.mark.process
 def test_two_processes_measure_what_one_does_and_count_each_sample_once(
     exported, tmp_path, monkeypatch
 ):

@@ -155,6 +155,7 @@ print(munit_pl.Translator.pretrained("drawn-shoes", device="cpu").style_dim("b")
 """
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_all_else_works_without_the_extras():
     done = subprocess.run(

@@ -76,6 +76,7 @@ def test_sweepers_compare_the_best_of_the_figure_that_is_monitored(tmp_path):
     assert figures(evaluate, checkpoints) == 12.0
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_runs_of_a_multirun_have_folders_locks_and_settings_of_their_own(multirun, tmp_path):
     done = multirun("seed=3,4", "trainer.max_steps=2")
@@ -107,6 +108,7 @@ OPTUNA = [
 ]
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_optuna_compares_runs_by_the_figure_of_the_evaluation(multirun, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="an extra, munit-pl[sweeps]")
@@ -123,6 +125,7 @@ def test_optuna_compares_runs_by_the_figure_of_the_evaluation(multirun, tmp_path
     assert rates[0] != rates[1]
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_optuna_without_a_figure_is_refused_before_training(multirun, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="an extra, munit-pl[sweeps]")

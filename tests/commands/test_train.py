@@ -53,6 +53,7 @@ def test_max_steps_are_iterations_and_checkpoints_lie_where_asked(config, tmp_pa
     assert [load(folder / name)["global_step"] for name in names] == [4, 8, 10, 10]
 
 
+@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_ten_iterations_are_five_and_five_more_in_a_new_process(config, command, tmp_path, workers):
@@ -77,6 +78,7 @@ def test_ten_iterations_are_five_and_five_more_in_a_new_process(config, command,
     assert_same_state(tmp_path / "whole" / last, tmp_path / "parts" / last)
 
 
+@pytest.mark.process
 @OTHERS
 def test_five_iterations_of_any_method_are_two_and_three_more_in_another_process(
     trained, forked, method
@@ -88,6 +90,7 @@ def test_five_iterations_of_any_method_are_two_and_three_more_in_another_process
     assert_same_state(whole, parts)
 
 
+@pytest.mark.process
 @OTHERS
 def test_two_processes_of_any_method_are_one_with_twice_the_batch(trained, forked, method):
     settings = [*method.overrides, "trainer.max_steps=3", "trainer.precision=64-true"]
@@ -100,6 +103,7 @@ def test_two_processes_of_any_method_are_one_with_twice_the_batch(trained, forke
         torch.testing.assert_close(two["state_dict"][name], weight, atol=1e-5, rtol=0, msg=name)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("method", ["noisy_cyclegan"], indirect=True)
 def test_pools_of_two_processes_survive_a_resumption(forked, method):
     def run(steps, folder, *others):
@@ -114,6 +118,7 @@ def test_pools_of_two_processes_survive_a_resumption(forked, method):
         assert not torch.equal(*pools)
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_two_processes_are_one_with_twice_the_batch_and_one_folder(config, command, tmp_path):
     # In fp64: rounding in fp32 turns, through Adam's first steps, into whole steps of some weights.

@@ -42,6 +42,7 @@ def start(exported, tmp_path):
     return started
 
 
+@pytest.mark.process
 def test_two_processes_share_the_inputs_and_together_make_what_one_makes(
     start, translated, photos, tmp_path
 ):
@@ -68,6 +69,7 @@ def test_two_processes_share_the_inputs_and_together_make_what_one_makes(
     assert not (tmp_path / "two/manifest.jsonl").exists()
 
 
+@pytest.mark.process
 def test_a_user_who_stops_it_sees_no_traceback_and_whole_files(start, photos, tmp_path):
     # What a shell starts in the background ignores the signal, and so would a child of it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

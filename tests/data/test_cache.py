@@ -88,6 +88,7 @@ def test_memory_that_cannot_be_had_is_no_error(images, monkeypatch):
 # Sharing
 
 
+@pytest.mark.process
 def test_a_process_that_is_sent_the_cache_reads_and_writes_the_same(images):
     """As one that loads images and was not forked."""
     images.put(0, picture(1))

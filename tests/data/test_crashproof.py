@@ -6,6 +6,8 @@ import pytest
 
 from munit_pl.data.crashproof import run_all
 
+pytestmark = pytest.mark.process
+
 
 def squared(number):
     return number * number

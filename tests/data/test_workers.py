@@ -46,6 +46,7 @@ def send_from_another_process(pid, number):
 
 
 # What a server forks is given its arguments as a spawned process is, and starts sooner.
+@pytest.mark.process
 @pytest.mark.parametrize("context", [FORK, SERVER])
 def test_a_worker_tells_what_it_is_reading_however_it_was_started(context):
     worker = Worker(context, os.fsdecode(b"a/\xff.png"))
@@ -73,6 +74,7 @@ def test_a_worker_does_not_live_on_for_ever(monkeypatch):
     assert worker.process.exitcode == -signal.SIGALRM
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("context", [FORK, SERVER])
 def test_a_worker_ends_at_once_when_the_main_process_says_so(context):
     worker = Worker(context)
@@ -96,6 +98,7 @@ def lead(method, alive):
 
 
 # What forks the worker is the main process itself, or a server.
+@pytest.mark.process
 @pytest.mark.parametrize("method", ["fork", "forkserver"])
 def test_a_worker_ends_with_a_main_process_that_is_killed(method):
     ours, theirs = SERVER.Pipe(duplex=False)

@@ -8,6 +8,8 @@ from methods import METHODS
 from PIL import Image
 from runs import DDP, Run, assert_same_state, curves
 
+pytestmark = pytest.mark.process
+
 STEPS = 8
 
 
