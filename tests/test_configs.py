@@ -134,7 +134,7 @@ def test_munit_yaml_lists_every_setting_with_its_default(config):
 
 
 @pytest.mark.parametrize("name", ["cpu", "gpu", "ddp", "multinode", "default"])
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+@pytest.mark.parametrize("precision", ["auto", "32-true", "bf16-mixed", "16-mixed"])
 def test_trainers_compose(config, name, precision):
     cfg = config(f"trainer={name}", f"trainer.precision={precision}")
     assert cfg.trainer.max_epochs == -1  # only max_steps ends a run

@@ -168,7 +168,7 @@ def test_a_slip_in_any_name_is_told_with_the_name_that_was_meant(data):
             "data.batch_size": st.integers(2, 5),
             "model.accumulate": st.integers(1, 2),
             "trainer.max_steps": st.integers(1, 10**9),
-            "trainer.precision": st.sampled_from(["32-true", "bf16-mixed", "16-mixed"]),
+            "trainer.precision": st.sampled_from(["auto", "32-true", "bf16-mixed", "16-mixed"]),
             "seed": st.integers(0, 2**32 - 1),
         }
     ),

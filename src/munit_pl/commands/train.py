@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from munit_pl.adversarial import AdversarialModule
@@ -30,6 +31,11 @@ from munit_pl.commands.inputs import InputError, check_checkpoint, find_last
 from munit_pl.commands.lock import locked
 from munit_pl.commands.loggers import finishing, make_loggers
 from munit_pl.commands.overrides import check_overrides, failing_as_input_error
+from munit_pl.commands.precision import (
+    choosing_precision,
+    explain_slow_precision,
+    keep_precision,
+)
 from munit_pl.commands.processes import find_place, is_first, tell
 from munit_pl.commands.validation import check_config
 from munit_pl.data.bad_files import DataError
@@ -91,12 +97,21 @@ def train(cfg: DictConfig) -> Trainer:
             if ckpt_path:
                 check_checkpoint(ckpt_path, module)
                 tell(f"going on from {ckpt_path}")
-            callbacks = [*build(cfg.callbacks).values(), started]
-            loggers = make_loggers(cfg)
-            trainer: Trainer = build(cfg.trainer, callbacks=callbacks, logger=loggers)
+                keep_precision(cfg, ckpt_path)
+            trainer, loggers = _make_trainer(cfg, started)
         with finishing(loggers), _explained(started, datamodule, module, trainer):
             trainer.fit(module, datamodule, ckpt_path=ckpt_path, weights_only=True)
     return trainer
+
+
+def _make_trainer(cfg: DictConfig, started: Callback) -> tuple[Trainer, list[Logger]]:
+    choosing = choosing_precision(cfg)
+    callbacks = [*choosing, *build(cfg.callbacks).values(), started]
+    loggers = make_loggers(cfg)
+    until_chosen = {"precision": "32-true"} if choosing else {}
+    trainer: Trainer = build(cfg.trainer, callbacks=callbacks, logger=loggers, **until_chosen)
+    explain_slow_precision(trainer)
+    return trainer, loggers
 
 
 @contextmanager

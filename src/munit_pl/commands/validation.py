@@ -8,7 +8,7 @@ themselves, which are asked without memory. Only where all of these are silent `
 import inspect
 import re
 from collections.abc import Mapping
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -130,7 +130,7 @@ class _Check:
                 continue
             if _is_unknown(name, parameters):
                 self.unknown(place, list(parameters))
-            elif self.value(place, value, hints.get(name, Any), listed.get(name)):
+            elif self.value(place, value, _kind(place, hints), listed.get(name)):
                 good[name] = self.known(place, value)
             elif name in _required(cls):
                 good[name] = _ANYTHING
@@ -208,6 +208,12 @@ def _required(cls: type) -> list[str]:
     parameters = inspect.signature(cls).parameters.values()
     named = (p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
     return [p.name for p in named if p.default is p.empty]
+
+
+def _kind(path: Path, hints: dict[str, Any]) -> Any:
+    kind = hints.get(str(path[-1]), Any)
+    # `commands.precision` replaces it before Lightning sees it.
+    return kind | Literal["auto"] if path == ("trainer", "precision") and kind is not Any else kind
 
 
 def _hints(cls: type) -> dict[str, Any]:

@@ -1,0 +1,50 @@
+"""The precision of a run: asked for, kept from the checkpoint, or chosen by the machine."""
+
+import re
+from functools import partial
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+from omegaconf import DictConfig, OmegaConf
+
+from munit_pl.callbacks.precision import AutoPrecision
+from munit_pl.commands.processes import is_first, tell
+from munit_pl.formats.safe_reading import read_checkpoint
+from munit_pl.precision import describe, time_bf16
+
+_NAMES = r"(16|bf16)-(mixed|true)|(32|64)-true"
+_SLOWER = 1.2  # times as long that are worth a line
+
+
+def keep_precision(cfg: DictConfig, ckpt_path: Path) -> None:
+    """Let a run that chooses its precision go on in the one it had, if the checkpoint says it."""
+    if cfg.trainer.get("precision") != "auto":
+        return
+    noted = read_checkpoint(ckpt_path).get("munit_pl")
+    had = str(noted.get("precision")) if isinstance(noted, dict) else ""
+    if re.fullmatch(_NAMES, had):
+        tell(f"precision: {had} (as before)")
+        _record(cfg, had)
+
+
+def choosing_precision(cfg: DictConfig) -> list[AutoPrecision]:
+    """Return the callback that chooses the run's precision, if the run wants that."""
+    auto = cfg.trainer.get("precision") == "auto"
+    return [AutoPrecision(partial(_record, cfg))] if auto else []
+
+
+def explain_slow_precision(trainer: Trainer) -> None:
+    """Say how much slower bf16 is on a processor that has no arithmetic for it."""
+    on_cpu = trainer.strategy.root_device.type == "cpu"
+    if on_cpu and str(trainer.precision) == "bf16-mixed" and is_first():
+        ratio = time_bf16(training=True)
+        if ratio > _SLOWER:
+            tell(f"trainer.precision is bf16-mixed, though {describe(ratio)}: 32-true is faster")
+
+
+def _record(cfg: DictConfig, precision: str) -> None:
+    """Have the configuration, and its file among the run's, say what is trained in."""
+    cfg.trainer.precision = precision
+    file = Path(cfg.output_dir, ".hydra", "config.yaml")
+    if is_first() and file.exists():
+        file.write_text(OmegaConf.to_yaml(cfg), encoding="utf-8")

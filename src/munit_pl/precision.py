@@ -1,0 +1,104 @@
+"""Whether a device computes faster in bf16 than in fp32: asked of it, or tried on it."""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+_MAP = (1, 128, 16, 16)
+_SECONDS = 0.05
+# Of this thread alone, whatever else the machine does. Windows' goes in steps of 16 ms.
+_clock = time.perf_counter if os.name == "nt" else time.thread_time
+
+
+class Choice(NamedTuple):
+    """What to compute in.
+
+    Attributes:
+        bf16: Whether in bf16 (under autocast), or in fp32.
+        reason: Why, in a few words.
+    """
+
+    bf16: bool
+    reason: str
+
+
+def choose_precision(device: torch.device, *, training: bool) -> Choice:
+    """Choose bf16 where ``device`` is faster in it, and fp32 elsewhere.
+
+    A CUDA device is taken at its word (bf16 arithmetic comes with compute capability 8.0); on a CPU
+    a convolution is timed; on others, such as MPS, it is fp32. fp16, which needs a loss scale, is
+    never chosen.
+
+    Args:
+        device: Where to compute.
+        training: Whether gradients are computed too.
+    """
+    if device.type == "cuda":
+        capable = torch.cuda.get_device_capability(device) >= (8, 0)
+        has = "has" if capable else "has no"
+        return Choice(capable, f"{torch.cuda.get_device_name(device)} {has} bf16 arithmetic")
+    if device.type == "cpu":
+        ratio = time_bf16(training)
+        return Choice(ratio < 1, describe(ratio))
+    return Choice(False, f"auto chooses bf16 on CPUs and CUDA devices only, not on {device.type}")
+
+
+def describe(ratio: float) -> str:
+    """Say in words what `time_bf16` found."""
+    figure = f"{ratio:.2f}" if ratio < 1 else f"{ratio:.1f}"
+    return f"bf16 convolutions take {figure} times as long as fp32 ones on this processor"
+
+
+@cache
+def time_bf16(training: bool) -> float:
+    """Return how many times as long as in fp32 a convolution takes in bf16 on this processor.
+
+    It takes a few hundredths of a second, and no random numbers. One thread computes, as several
+    would wait for each other on a busy machine.
+
+    Args:
+        training: Whether the gradient's computation counts too.
+    """
+    x = torch.ones(_MAP, dtype=torch.float32, device="cpu", requires_grad=training)
+    weight = torch.ones((128, 128, 3, 3), dtype=torch.float32, device="cpu", requires_grad=training)
+
+    def convolve(bf16: bool) -> float:
+        start = _clock()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            y = F.conv2d(x, weight, padding=1)
+        if training:
+            torch.autograd.grad(y.sum(), (x, weight))
+        return _clock() - start
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.set_grad_enabled(training):
+            return compare(convolve)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def compare(seconds: Callable[[bool], float]) -> float:
+    """Return how many times as long bf16 takes, by the shortest of several times of each.
+
+    They take turns, so that what disturbs one disturbs the other; what is slower than the shortest
+    was disturbed.
+
+    Args:
+        seconds: Computes in bf16 (True) or fp32 (False), and returns how long that took.
+    """
+    shortest, spent, turns = {False: math.inf, True: math.inf}, 0.0, 0
+    while turns < 2 or spent < _SECONDS:
+        for bf16 in shortest:
+            took = seconds(bf16)
+            shortest[bf16] = min(shortest[bf16], took)
+            spent += took
+        turns += 1
+    return shortest[True] / shortest[False]
