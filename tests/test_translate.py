@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from munit_pl import translate
 from munit_pl.initialisation import initialise
 from munit_pl.networks import AdaINGenerator
+from munit_pl.precision import Choice
 from munit_pl.styles import random_styles
 from munit_pl.translate import Translator
 
@@ -101,6 +103,18 @@ def test_tiles_give_the_whole_image(gens):
     )
 
 
+def test_auto_computes_in_what_the_device_is_faster_in_and_says_why(gens, monkeypatch):
+    x, z = images(16, 16), torch.randn(2, 8)
+    for bf16, name in ((True, "bf16"), (False, "fp32")):
+        choice = Choice(bf16, f"{name} is faster")
+        monkeypatch.setattr(translate, "choose_precision", lambda *_, c=choice, **__: c)
+        translator = Translator(*gens, device="cpu", precision="auto")
+        assert (translator.precision, translator.precision_reason) == (name, f"{name} is faster")
+        named = Translator(*gens, device="cpu", precision=name)
+        assert torch.equal(translator.translate(x, z), named.translate(x, z))
+        assert named.precision_reason == ""
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_is_near_and_comes_as_float32(gens, precision):
     x, z = images(16, 16), torch.randn(2, 8)
@@ -192,7 +206,7 @@ def test_styles_of_another_shape_are_refused(translator, shape):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"precision": "int8"}, "precision is 'int8', but must be fp32, bf16 or fp16"),
+        ({"precision": "int8"}, "precision is 'int8', but must be auto, fp32, bf16 or fp16"),
         ({"batch_size": 0}, "batch_size is 0, but must be at least 1"),
         ({"device": "abacus"}, "there is no device 'abacus' here"),
         ({"tile": 15}, "tile is 15 pixels, but must be at least 16"),

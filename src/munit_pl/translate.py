@@ -2,7 +2,7 @@
 
 import copy
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +16,10 @@ from munit_pl.generator import DomainGenerator
 from munit_pl.layers import cast_at_use
 from munit_pl.networks import AdaINGenerator, ContentEncoder, Decoder, StyleEncoder
 from munit_pl.pair import Domain
+from munit_pl.precision import choose_precision
 from munit_pl.tiling import check_tile, decode_tiled, encode_content_tiled, encode_style_tiled
 
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["fp32", "bf16", "fp16", "auto"]
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _CPU = torch.device("cpu")
@@ -35,13 +36,18 @@ class Translator:
             precision this is done with a copy, which holds its weights in that type.
         gen_b: Domain b's generator, likewise.
         device: Where to compute: "cpu", "cuda", "mps"; unless given the fastest there is.
-        precision: "fp32", or the type that autocast computes with: "bf16", "fp16".
+        precision: "fp32", or the type that autocast computes with: "bf16", "fp16"; "auto" is bf16
+            where the device is faster in it, and fp32 elsewhere.
         batch_size: Images that are decoded at once; unless given 1 on a CPU, where large maps of
             several images fall out of its caches, and 8 elsewhere.
         tile: Side in pixels of the tiles that layers are computed in, for images larger than the
             device's memory allows. The same images but for rounding; see `munit_pl.tiling`. MUNIT's
             networks alone can be.
         compile: Compile the networks with `torch.compile`, which takes its time for each new size.
+
+    Attributes:
+        precision: What is computed in, never "auto".
+        precision_reason: Why, in a few words; empty unless "auto" was asked for.
 
     Raises:
         ValueError: If an option is none of these, or there is no such device.
@@ -58,8 +64,8 @@ class Translator:
         tile: int | None = None,
         compile: bool = False,
     ) -> None:
-        if precision not in _DTYPES:
-            raise ValueError(f"precision is {precision!r}, but must be fp32, bf16 or fp16")
+        if precision not in get_args(Precision):
+            raise ValueError(f"precision is {precision!r}, but must be auto, fp32, bf16 or fp16")
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, but must be at least 1")
         if tile is not None:
@@ -67,19 +73,20 @@ class Translator:
             if not isinstance(gen_a, AdaINGenerator):
                 raise ValueError(f"tile is {tile}, but only MUNIT's networks can be tiled")
         if isinstance(gen_a.decoder, OnnxGraph):
-            if precision != "fp32" or compile or str(device or "cpu") != "cpu":
+            if precision not in ("auto", "fp32") or compile or str(device or "cpu") != "cpu":
                 raise ValueError(
                     "an ONNX export runs here on the CPU, in fp32, as it is: leave out device, "
                     "precision and compile"
                 )
             device = _CPU
+            precision = "fp32"
         self.device = _find_device(device)
-        self.precision: Precision = precision
+        self.precision, self.precision_reason = _resolve(precision, self.device)
         usual = 1 if self.device.type == "cpu" else 8
         self.batch_size = (batch_size or usual) if tile is None else 1
         self.tile = tile
-        if precision != "fp32":
-            gen_a, gen_b = (_holding(gen, _DTYPES[precision]) for gen in (gen_a, gen_b))
+        if self.precision != "fp32":
+            gen_a, gen_b = (_holding(gen, _DTYPES[self.precision]) for gen in (gen_a, gen_b))
         self._gens: dict[Domain, DomainGenerator] = {"a": gen_a, "b": gen_b}
         for gen in self._gens.values():
             gen.to(self.device).eval()
@@ -313,6 +320,14 @@ def _find_device(device: str | torch.device | None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"there is no device {str(device)!r} here") from error
     return torch.device(device)
+
+
+def _resolve(precision: Precision, device: torch.device) -> tuple[Precision, str]:
+    """Return what to compute in, and why, if the machine is to choose."""
+    if precision != "auto":
+        return precision, ""
+    choice = choose_precision(device, training=False)
+    return "bf16" if choice.bf16 else "fp32", choice.reason
 
 
 def _holding(gen: DomainGenerator, dtype: torch.dtype) -> DomainGenerator:

@@ -83,6 +83,7 @@ def test_what_graphs_cannot_do_is_refused(tmp_path, options):
     write(tmp_path, {"decode": SHOWN})
     with pytest.raises(ValueError, match="an ONNX export runs here on the CPU, in fp32"):
         Translator.load(tmp_path, **options)
+    assert Translator.load(tmp_path, precision="auto").precision == "fp32"
 
 
 def test_what_a_graph_cannot_compute_is_told_in_one_line(tmp_path):
