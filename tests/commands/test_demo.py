@@ -43,13 +43,13 @@ def test_without_the_extra_one_line_names_it(monkeypatch, exported):
 def test_without_a_checkpoint_the_model_of_the_package_is_taken(monkeypatch):
     asked = []
 
-    def pretrained(name, device):
-        asked.append((name, device))
+    def pretrained(name, device, precision):
+        asked.append((name, device, precision))
         raise ValueError("there is none")
 
     monkeypatch.setattr(Translator, "pretrained", pretrained)
     assert refusal("--device", "cpu") == "munit-demo: there is none"
-    assert asked == [("drawn-shoes", "cpu")]
+    assert asked == [("drawn-shoes", "cpu", "fp32")]
 
 
 @pytest.mark.usefixtures("_extra")

@@ -8,11 +8,15 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from munit_pl.commands.inputs import InputError
+from munit_pl.commands.loading import load_in
+from munit_pl.commands.processes import Place
 from munit_pl.data.images import MODES
-from munit_pl.translate import Translator
+from munit_pl.translate import Precision, Translator
 
 _SIZES = range(16, 1025)
 _USUAL_SIZE = 256
@@ -57,6 +61,12 @@ def _parser() -> argparse.ArgumentParser:
         f"({_USUAL_SIZE})",
     )
     add("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (the fastest there is)")
+    add(
+        "--precision",
+        choices=get_args(Precision),
+        default="fp32",
+        help="auto: bf16 where that is faster here (%(default)s)",
+    )
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine only)")
     add("--port", type=_port, help="(the first free one from 7860 on)")
     return parser
@@ -117,9 +127,10 @@ def _load(options: argparse.Namespace) -> Translator:
 
 
 def _read(options: argparse.Namespace) -> Translator:
+    load = partial(Translator.pretrained, _BUILT_IN)
     if options.checkpoint is not None:
-        return Translator.load(options.checkpoint, options.config, device=options.device)
-    return Translator.pretrained(_BUILT_IN, device=options.device)
+        load = partial(Translator.load, options.checkpoint, options.config)
+    return load_in(options.precision, partial(load, device=options.device), Place())
 
 
 def _is_local(host: str) -> bool:

@@ -5,11 +5,13 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 from munit_pl.commands.building import build
 from munit_pl.commands.inputs import InputError
+from munit_pl.commands.loading import load_in
 from munit_pl.commands.overrides import check_overrides, failing_as_input_error
 from munit_pl.commands.processes import Place, find_place, join_processes
 from munit_pl.commands.validation import check_config
@@ -80,7 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, metavar="YAML", help="of an original checkpoint")
     compute = parser.add_argument_group("how it is computed")
     compute.add_argument("--device", help="cpu, cuda, mps; the fastest there is unless given")
-    compute.add_argument("--precision", default="fp32", choices=get_args(Precision))
+    compute.add_argument(
+        "--precision",
+        default="fp32",
+        choices=get_args(Precision),
+        help="auto: bf16 where that is faster here (%(default)s)",
+    )
     compute.add_argument("--batch-size", type=int, metavar="N", help="cpu 1, else 8")
     networks = parser.add_argument_group("networks to see with")
     networks.add_argument("--features", default="auto", choices=get_args(FeaturesName))
@@ -146,13 +153,14 @@ def _evaluate(options: argparse.Namespace) -> None:
         place = find_place()
         device = options.device or place.device
         with join_processes(place, device):
-            translator = Translator.load(
+            load = partial(
+                Translator.load,
                 options.checkpoint,
                 options.config,
                 device=device,
-                precision=options.precision,
                 batch_size=options.batch_size,
             )
+            translator = load_in(options.precision, load, place)
             datamodule = _read_data(options, translator)
             subject = _find_subject(options, translator, datamodule, place)
             protocol.check(subject)
@@ -160,7 +168,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             file = {
                 "checkpoint": options.checkpoint.name,
                 "sha256": digest(options.checkpoint),
-                "computed": f"{options.precision} on {translator.device}",
+                "computed": f"{translator.precision} on {translator.device}",
             }
             report = evaluate(protocol, subject, instruments, file, _describe(datamodule))
         if place.rank == 0:

@@ -10,10 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from munit_pl.callbacks.precision import AutoPrecision
 from munit_pl.commands.processes import is_first, tell
 from munit_pl.formats.safe_reading import read_checkpoint
-from munit_pl.precision import describe, time_bf16
+from munit_pl.precision import SLOWER, describe, time_bf16
 
 _NAMES = r"(16|bf16)-(mixed|true)|(32|64)-true"
-_SLOWER = 1.2  # times as long that are worth a line
 
 
 def keep_precision(cfg: DictConfig, ckpt_path: Path) -> None:
@@ -38,7 +37,7 @@ def explain_slow_precision(trainer: Trainer) -> None:
     on_cpu = trainer.strategy.root_device.type == "cpu"
     if on_cpu and str(trainer.precision) == "bf16-mixed" and is_first():
         ratio = time_bf16(training=True)
-        if ratio > _SLOWER:
+        if ratio > SLOWER:
             tell(f"trainer.precision is bf16-mixed, though {describe(ratio)}: 32-true is faster")
 
 

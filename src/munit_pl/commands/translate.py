@@ -4,12 +4,15 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from munit_pl.commands.inputs import InputError
-from munit_pl.commands.processes import Place, find_place
+from munit_pl.commands.loading import load_in
+from munit_pl.commands.processes import Place, find_place, join_processes
 from munit_pl.commands.translating.choosing import LooksOf, choose_looks
 from munit_pl.commands.translating.clips import Clip
 from munit_pl.commands.translating.jobs import Tally, Workshop
@@ -23,7 +26,7 @@ from munit_pl.data.images import MODES
 from munit_pl.formats.generators import digest, find_model
 from munit_pl.formats.video import require_av
 from munit_pl.pair import Domain
-from munit_pl.translate import Translator
+from munit_pl.translate import Precision, Translator
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,7 +73,7 @@ def translate(options: argparse.Namespace, place: Place) -> int:
     alone = place.world_size == 1
     manifest = "manifest.jsonl" if alone else f"manifest.{place.rank}.jsonl"
     outputs = Outputs(out, manifest, options.overwrite)
-    shop = Workshop(translator, _recipe(options, looks), outputs)
+    shop = Workshop(translator, _recipe(options, looks, translator.precision), outputs)
     sheets = Sheets(out, "sheet_" if alone else f"sheet_r{place.rank}_", header)
     stills = Stills([source for source in sources if not source.is_video], shop, sheets)
     clips = [Clip(source, shop) for source in sources if source.is_video]
@@ -107,15 +110,18 @@ def _load(options: argparse.Namespace, place: Place) -> Translator:
     device = place.device if any_gpu and place.device else options.device
     try:
         options.checkpoint = find_model(options.checkpoint)
-        translator = Translator.load(
+        load = partial(
+            Translator.load,
             options.checkpoint,
             options.config,
             device=device,
-            precision=options.precision,
             batch_size=options.batch_size,
             tile=options.tile,
             compile=options.compile,
         )
+        # Processes have nothing else to agree on.
+        with join_processes(place, None) if options.precision == "auto" else nullcontext():
+            translator = load_in(options.precision, load, place)
     except (ImportError, ValueError) as error:
         raise InputError(str(error)) from error
     channels = translator.channels(options.to)
@@ -129,7 +135,7 @@ def _load(options: argparse.Namespace, place: Place) -> Translator:
     return translator
 
 
-def _recipe(options: argparse.Namespace, looks: LooksOf) -> Recipe:
+def _recipe(options: argparse.Namespace, looks: LooksOf, precision: Precision) -> Recipe:
     other: Domain = "b" if options.to == "a" else "a"
     saving = {
         "png": {"compress_level": 1},  # in a third of the time of 6, a fifth larger
@@ -150,7 +156,7 @@ def _recipe(options: argparse.Namespace, looks: LooksOf) -> Recipe:
             "checkpoint": digest(options.checkpoint),
             "config": digest(options.config) if options.config else None,
             "resize": options.resize,
-            "precision": options.precision,
+            "precision": precision,
             "quality": saving.get("quality"),
         },
         seed=options.seed,

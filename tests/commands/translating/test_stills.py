@@ -15,6 +15,8 @@ from munit_pl.translate import Translator
 class Mirror:
     """Stands in for a model: every translation of an image is the image."""
 
+    precision, precision_reason = "fp32", ""
+
     def channels(self, domain):
         return 3
 
