@@ -67,28 +67,28 @@ ORIGINAL = {
 }
 
 
-@pytest.mark.parametrize("name", ORIGINAL)
-def test_experiment_has_the_originals_values(config, name):
-    cfg = config(f"+experiment={name}")
-    size, cycle, perceptual, grid, images, log = ORIGINAL[name]
-    assert cfg.data.resize == size
-    assert cfg.data.crop == [size, size]
-    assert cfg.data.batch_size == 1
-    weights = {"gan": 1, "image": 10, "style": 1, "content": 1, "diversity": 0, "r1": 0}
-    weights |= {"consistency": 0, "mask": 0}
-    assert cfg.model.weights == {**weights, "cycle": cycle, "perceptual": perceptual}
-    adam = {"lr": 1e-4, "betas": [0.5, 0.999], "weight_decay": 1e-4, "fused": None}
-    assert cfg.model.optimizer == adam
-    scheduler = cfg.model.scheduler
-    assert (scheduler.kind, scheduler.step_size, scheduler.gamma) == ("step", 100_000, 0.5)
-    assert scheduler.warmup == 0
-    assert cfg.trainer.max_steps == 1_000_000
-    assert cfg.callbacks.checkpoints.every_n_steps == 10_000
-    assert (cfg.callbacks.grid.every_n_steps, cfg.callbacks.grid.num_images) == (grid, images)
-    assert cfg.trainer.log_every_n_steps == log
-    with torch.device("meta"):
-        module = build(cfg.model)
-    assert sum(p.numel() for p in module.parameters()) == 46_594_716
+def test_experiment_has_the_originals_values(config):
+    for name in ORIGINAL:
+        cfg = config(f"+experiment={name}")
+        size, cycle, perceptual, grid, images, log = ORIGINAL[name]
+        assert cfg.data.resize == size
+        assert cfg.data.crop == [size, size]
+        assert cfg.data.batch_size == 1
+        weights = {"gan": 1, "image": 10, "style": 1, "content": 1, "diversity": 0, "r1": 0}
+        weights |= {"consistency": 0, "mask": 0}
+        assert cfg.model.weights == {**weights, "cycle": cycle, "perceptual": perceptual}
+        adam = {"lr": 1e-4, "betas": [0.5, 0.999], "weight_decay": 1e-4, "fused": None}
+        assert cfg.model.optimizer == adam
+        scheduler = cfg.model.scheduler
+        assert (scheduler.kind, scheduler.step_size, scheduler.gamma) == ("step", 100_000, 0.5)
+        assert scheduler.warmup == 0
+        assert cfg.trainer.max_steps == 1_000_000
+        assert cfg.callbacks.checkpoints.every_n_steps == 10_000
+        assert (cfg.callbacks.grid.every_n_steps, cfg.callbacks.grid.num_images) == (grid, images)
+        assert cfg.trainer.log_every_n_steps == log
+        with torch.device("meta"):
+            module = build(cfg.model)
+        assert sum(p.numel() for p in module.parameters()) == 46_594_716
 
 
 def test_the_sets_of_later_work_are_trained_on_with_the_papers_settings(config, monkeypatch):
@@ -133,15 +133,20 @@ def test_munit_yaml_lists_every_setting_with_its_default(config):
     assert with_optimizers[0] | {"betas": (0.5, 0.999)} == with_optimizers[1]
 
 
-@pytest.mark.parametrize("name", ["cpu", "gpu", "ddp", "multinode", "default"])
-@pytest.mark.parametrize("precision", ["auto", "32-true", "bf16-mixed", "16-mixed"])
-def test_trainers_compose(config, name, precision):
-    cfg = config(f"trainer={name}", f"trainer.precision={precision}")
-    assert cfg.trainer.max_epochs == -1  # only max_steps ends a run
-    parallel = "ddp_find_unused_parameters_true" if name in ("ddp", "multinode") else "auto"
-    assert cfg.trainer.strategy == parallel
-    assert cfg.trainer.precision == precision
-    assert cfg.trainer.num_nodes == (2 if name == "multinode" else 1)
+def test_trainers_compose(config):
+    for name, precision in (
+        ("cpu", "auto"),
+        ("gpu", "16-mixed"),
+        ("ddp", "bf16-mixed"),
+        ("multinode", "32-true"),
+        ("default", "auto"),
+    ):
+        cfg = config(f"trainer={name}", f"trainer.precision={precision}")
+        assert cfg.trainer.max_epochs == -1  # only max_steps ends a run
+        parallel = "ddp_find_unused_parameters_true" if name in ("ddp", "multinode") else "auto"
+        assert cfg.trainer.strategy == parallel
+        assert cfg.trainer.precision == precision
+        assert cfg.trainer.num_nodes == (2 if name == "multinode" else 1)
 
 
 @pytest.mark.parametrize("group", ["callbacks", "logger", "data", "model"])

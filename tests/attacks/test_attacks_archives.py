@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import stat
 import struct
 import tarfile
@@ -377,20 +378,22 @@ def test_a_file_that_is_not_what_its_checksum_says_is_refused(tmp_path, target):
     assert_refused(archive, target, "damaged or incomplete")
 
 
-@pytest.mark.parametrize("position", range(0, 1500, 37))
-def test_a_changed_byte_never_hangs_nor_leaves_a_trace(tmp_path, target, position):
+def test_a_changed_byte_never_hangs_nor_leaves_a_trace(tmp_path, target):
     pax = entry("ä" * 60, pax_headers={"comment": "x" * 50})
     archive = tar(tmp_path / "archive.tar", (pax, PIXELS), ("b" * 150, b""))
-    data = bytearray(archive.read_bytes())
-    data[position] ^= 0xFF
-    archive.write_bytes(data)
-    before = everything(tmp_path)
-    try:
-        extract(archive, target)
-    except ValueError:
-        assert everything(tmp_path) == before
-    else:  # the byte is a picture's, or one that no checksum covers
-        assert len(list(target.rglob("*"))) == 2
+    whole = archive.read_bytes()
+    for position in range(0, 1500, 37):
+        data = bytearray(whole)
+        data[position] ^= 0xFF
+        archive.write_bytes(data)
+        before = everything(tmp_path)
+        try:
+            extract(archive, target)
+        except ValueError:
+            assert everything(tmp_path) == before, position
+        else:  # the byte is a picture's, or one that no checksum covers
+            assert len(list(target.rglob("*"))) == 2, position
+            shutil.rmtree(target)
 
 
 # Harmless archives

@@ -56,28 +56,25 @@ def test_a_program_in_a_checkpoint_is_not_run_whatever_is_asked_for(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("bad", [nan, inf, -inf])
-@pytest.mark.parametrize(
-    ("put", "named"),
-    [
-        (lambda s, bad: s["state_dict"]["weight"][1, 0].fill_(bad), "state_dict.weight"),
-        (
-            lambda s, bad: s["optimizer_states"][0]["state"][1]["exp_avg_sq"][2].fill_(bad),
-            "optimizer_states.0.state.1.exp_avg_sq",
-        ),
-        (lambda s, bad: s.update(other=torch.tensor(bad).half()), "other"),
-    ],
-)
-def test_a_state_that_is_not_finite_is_refused_and_leaves_the_former(tmp_path, put, named, bad):
-    path = tmp_path / "x.ckpt"
-    DurableCheckpointIO().save_checkpoint(state(), path)
-    before = path.read_bytes()
-    poisoned = state()
-    put(poisoned, bad)
-    with pytest.raises(ValueError, match=rf"values that are not finite in {named}$"):
-        DurableCheckpointIO().save_checkpoint(poisoned, path)
-    verify(path)
-    assert path.read_bytes() == before
+def test_a_state_that_is_not_finite_is_refused_and_leaves_the_former(tmp_path):
+    for bad in [nan, inf, -inf]:
+        for put, named in [
+            (lambda s, bad: s["state_dict"]["weight"][1, 0].fill_(bad), "state_dict.weight"),
+            (
+                lambda s, bad: s["optimizer_states"][0]["state"][1]["exp_avg_sq"][2].fill_(bad),
+                "optimizer_states.0.state.1.exp_avg_sq",
+            ),
+            (lambda s, bad: s.update(other=torch.tensor(bad).half()), "other"),
+        ]:
+            path = tmp_path / "x.ckpt"
+            DurableCheckpointIO().save_checkpoint(state(), path)
+            before = path.read_bytes()
+            poisoned = state()
+            put(poisoned, bad)
+            with pytest.raises(ValueError, match=rf"values that are not finite in {named}$"):
+                DurableCheckpointIO().save_checkpoint(poisoned, path)
+            verify(path)
+            assert path.read_bytes() == before
 
 
 def test_the_first_few_that_are_not_finite_are_named_and_the_others_counted(tmp_path):

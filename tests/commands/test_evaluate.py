@@ -230,9 +230,8 @@ def test_a_checkpoint_of_grey_images_reads_its_folders_as_grey(evaluated, drawn_
     assert (tmp_path / "evaluation" / "munit2018" / "metrics.md").exists()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_what_cannot_be_is_told_in_one_line(refused):
+    for arguments, message in [
         (["--protocol", "fid"], "no protocol fid: there are drawn, munit2018, starganv2"),
         (["--limit", "1"], "the limit is 1, but must be at least 2"),
         (
@@ -246,10 +245,8 @@ def test_a_checkpoint_of_grey_images_reads_its_folders_as_grey(evaluated, drawn_
         (["data.size=[8,8]"], "size must be at least 16 by 16"),
         (["--out", __file__], f"nothing can be written to {__file__}"),
         (["--out", f"{__file__}/x"], f"{__file__} is no folder to write to"),
-    ],
-)
-def test_what_cannot_be_is_told_in_one_line(refused, arguments, message):
-    assert message in refused(*TINY, *arguments)
+    ]:
+        assert message in refused(*TINY, *arguments)
 
 
 def test_checkpoints_that_are_none_are_told_in_one_line(refused, exported, tmp_path):
@@ -320,9 +317,8 @@ def test_a_missing_package_is_told_before_anything_is_measured(
     assert "munit-pl[evaluate]" in line
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_usage_that_is_wrong_ends_with_code_2(capsys):
+    for arguments, message in [
         ([], "required: CKPT"),
         (["--protocol", "drawn"], "required: CKPT"),
         (["x.ckpt", "--limit", "two"], "invalid int value: 'two'"),
@@ -332,13 +328,11 @@ def test_a_missing_package_is_told_before_anything_is_measured(
         (["x.ckpt", "photos"], "photos is no setting of the data"),
         (["x.ckpt", "model.generator.dim=4"], "is no setting of the data"),
         (["train-classifier", "photos"], "required: --out"),
-    ],
-)
-def test_usage_that_is_wrong_ends_with_code_2(capsys, arguments, message):
-    with pytest.raises(SystemExit) as stopped:
-        main(arguments)
-    assert stopped.value.code == 2
-    assert message in capsys.readouterr().err
+    ]:
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 2
+        assert message in capsys.readouterr().err
 
 
 def test_an_interruption_is_no_error_of_the_program(evaluated, monkeypatch):

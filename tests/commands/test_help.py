@@ -3,8 +3,6 @@
 import sys
 from contextlib import suppress
 
-import pytest
-
 from munit_pl.commands import benchmark, data, demo, evaluate, export, train, translate
 
 SCREEN = 45  # lines of a terminal
@@ -31,14 +29,14 @@ def shown(line):
     return max(1, -(-len(line) // 80))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_help_fits_a_screen_and_shows_an_example(command, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(sys, "argv", [*command.split(), "--help"])
-    with suppress(SystemExit):
-        COMMANDS[command].main()
-    printed = capsys.readouterr().out
-    assert sum(map(shown, printed.splitlines())) <= SCREEN
-    told, _, examples = printed.lower().partition("example")
-    assert told.startswith("usage: munit-")
-    assert f"{command.partition(' ')[0]} " in examples
+def test_the_help_fits_a_screen_and_shows_an_example(capsys, monkeypatch):
+    for command in COMMANDS:
+        monkeypatch.setenv("COLUMNS", "80")
+        monkeypatch.setattr(sys, "argv", [*command.split(), "--help"])
+        with suppress(SystemExit):
+            COMMANDS[command].main()
+        printed = capsys.readouterr().out
+        assert sum(map(shown, printed.splitlines())) <= SCREEN
+        told, _, examples = printed.lower().partition("example")
+        assert told.startswith("usage: munit-")
+        assert f"{command.partition(' ')[0]} " in examples

@@ -203,9 +203,8 @@ def test_last_is_the_newest_run_of_the_name_where_the_folder_is_new(config, tmp_
     assert (tmp_path / "second/checkpoints/00000003.ckpt").exists()
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
+def test_bad_settings_are_told_in_one_line_before_training(config, tmp_path):
+    for overrides, message in [
         (["ckpt_path=last"], "ckpt_path=last finds no checkpoint in"),
         (["ckpt_path=none.ckpt"], "there is no checkpoint none.ckpt"),
         (["data.size=[8,8]"], "size must be at least 16"),
@@ -216,13 +215,11 @@ def test_last_is_the_newest_run_of_the_name_where_the_folder_is_new(config, tmp_
             r"no setting model\.generator\.dmi: did you mean model\.generator\.dim\?",
         ),
         (["model.weights.perceptual=1", "model.perceptual.path=x.pt"], "no file .* at x.pt"),
-    ],
-)
-def test_bad_settings_are_told_in_one_line_before_training(config, tmp_path, overrides, message):
-    with pytest.raises(InputError, match=message) as error:
-        train(config(*overrides))
-    assert len(str(error.value).splitlines()) == 1
-    assert not (tmp_path / "run/checkpoints").exists()
+    ]:
+        with pytest.raises(InputError, match=message) as error:
+            train(config(*overrides))
+        assert len(str(error.value).splitlines()) == 1
+        assert not (tmp_path / "run/checkpoints").exists()
 
 
 @pytest.mark.parametrize("method", ["bicyclegan"], indirect=True)
@@ -257,29 +254,24 @@ def test_a_pickled_program_is_not_run(config, tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_the_command_says_what_is_wrong_and_exits_with_an_error(monkeypatch, capsys, tmp_path):
+    for arguments, message in [
         (["model.optimizr.lr=1"], "no setting model.optimizr.lr: did you mean model.optimizer.lr?"),
         (["data=foldr"], "there is no data foldr: did you mean folder?"),
         (["+experiment=edges2shos"], "no experiment edges2shos: did you mean edges2shoes?"),
         (["experiment=demo"], "did you mean +experiment?"),
         (["+experiment=edges2shoes"], "`munit-train` alone draws its own data"),
         (["data=folder"], "data.root is not given: add data.root=VALUE"),
-    ],
-)
-def test_the_command_says_what_is_wrong_and_exits_with_an_error(
-    monkeypatch, capsys, tmp_path, arguments, message
-):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MUNIT_DATA", raising=False)
-    monkeypatch.setattr(sys, "argv", ["munit-train", *arguments])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    assert stopped.value.code == 2
-    told = capsys.readouterr().err
-    assert message in told
-    assert len(told.strip().splitlines()) == 1
+    ]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("MUNIT_DATA", raising=False)
+        monkeypatch.setattr(sys, "argv", ["munit-train", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert stopped.value.code == 2
+        told = capsys.readouterr().err
+        assert message in told
+        assert len(told.strip().splitlines()) == 1
 
 
 def test_processes_started_from_outside_must_share_a_run_name(monkeypatch, capsys):

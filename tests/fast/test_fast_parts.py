@@ -18,9 +18,8 @@ def test_on_a_gpu_all_parts_run():
     assert obstacles(PARTS, GPU) == {}
 
 
-@pytest.mark.parametrize(
-    ("difference", "remaining"),
-    [
+def test_what_remains_elsewhere():
+    for difference, remaining in [
         ({"device": "mps", "threads": 2}, []),
         ({"precision": "bf16-mixed"}, ["bf16", "compile", "cuda_graph", "streams"]),
         ({"precision": "64-true"}, ["compile", "cuda_graph", "streams"]),
@@ -34,18 +33,14 @@ def test_on_a_gpu_all_parts_run():
         ({"diffaugment": True}, ["bf16", "compile", "cuda_graph"]),
         ({"spectral_recomputed": True}, ["bf16", "cuda_graph", "streams"]),
         ({"consistency": 1.0}, ["bf16", "compile", "cuda_graph"]),
-    ],
-    ids=str,
-)
-def test_what_remains_elsewhere(difference, remaining):
-    reasons = obstacles(PARTS, GPU._replace(**difference))
-    assert [part for part in PARTS if part not in reasons] == remaining
-    assert all(reasons.values())
+    ]:
+        reasons = obstacles(PARTS, GPU._replace(**difference))
+        assert [part for part in PARTS if part not in reasons] == remaining
+        assert all(reasons.values())
 
 
-@pytest.mark.parametrize(
-    ("difference", "remaining"),
-    [
+def test_what_remains_on_the_cpu():
+    for difference, remaining in [
         ({}, ["streams"]),
         ({"precision": "bf16-mixed"}, ["bf16", "streams"]),
         ({"fused": False}, ["streams"]),
@@ -58,12 +53,9 @@ def test_what_remains_elsewhere(difference, remaining):
         ({"consistency": 1.0}, []),
         ({"processes": 2}, []),
         ({"accumulate": 2}, []),
-    ],
-    ids=str,
-)
-def test_what_remains_on_the_cpu(difference, remaining):
-    reasons = obstacles(PARTS, CPU._replace(**difference))
-    assert [part for part in PARTS if part not in reasons] == remaining
+    ]:
+        reasons = obstacles(PARTS, CPU._replace(**difference))
+        assert [part for part in PARTS if part not in reasons] == remaining
 
 
 def test_on_the_cpu_the_domains_take_no_graph():

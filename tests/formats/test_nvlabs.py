@@ -258,9 +258,8 @@ def test_a_configs_values_become_hyper_parameters():
     assert hparams["scheduler"] == {"step_size": 100_000, "gamma": 0.5}
 
 
-@pytest.mark.parametrize(
-    ("theirs", "ours"),
-    [
+def test_each_entry_of_a_config_becomes_our_argument(config, tmp_path):
+    for theirs, ours in [
         ({"gen": {"activ": "selu"}}, {"generator": {"activation": "selu"}}),
         ({"gen": {"pad_type": "zero"}}, {"generator": {"padding_mode": "zeros"}}),
         ({"dis": {"pad_type": "replicate"}}, {"discriminator": {"padding_mode": "replicate"}}),
@@ -279,16 +278,13 @@ def test_a_configs_values_become_hyper_parameters():
         ({"beta1": 0.1, "beta2": 0.2}, {"optimizer": {"betas": [0.1, 0.2]}}),
         ({"step_size": 7, "gamma": 0.3}, {"scheduler": {"step_size": 7, "gamma": 0.3}}),
         ({"lr_policy": "constant", "gamma": 0.3}, {"scheduler": {"gamma": 1.0}}),
-    ],
-    ids=str,
-)
-def test_each_entry_of_a_config_becomes_our_argument(theirs, ours, config, tmp_path):
-    for key, value in theirs.items():
-        config[key] = config[key] | value if isinstance(value, dict) else value
-    arguments = read_config(write(config, tmp_path), munit_arguments)
-    for name, value in ours.items():
-        assert value == arguments[name] or value.items() <= arguments[name].items()
-    MUNITModule(**arguments | {"weights": {}}).configure_optimizers()
+    ]:
+        for key, value in theirs.items():
+            config[key] = config[key] | value if isinstance(value, dict) else value
+        arguments = read_config(write(config, tmp_path), munit_arguments)
+        for name, value in ours.items():
+            assert value == arguments[name] or value.items() <= arguments[name].items()
+        MUNITModule(**arguments | {"weights": {}}).configure_optimizers()
 
 
 def test_shapes_win_over_a_config_that_says_otherwise(config, tmp_path):
@@ -368,23 +364,23 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("content", "says"), [*WRONG, ("dis", "it is discriminators (dis_*.pt)")])
-def test_what_is_no_file_of_generators_is_said_to_be_what_it_is(content, says, wrong, tmp_path):
-    path = tmp_path / "some.pt"
-    torch.save(wrong[content], path)
-    message = f"{path} holds no generators of the original MUNIT: {says}"
-    with pytest.raises(ValueError, match=re.escape(message)):
-        MUNITModule.from_nvlabs(path)
+def test_what_is_no_file_of_generators_is_said_to_be_what_it_is(wrong, tmp_path):
+    for content, says in [*WRONG, ("dis", "it is discriminators (dis_*.pt)")]:
+        path = tmp_path / "some.pt"
+        torch.save(wrong[content], path)
+        message = f"{path} holds no generators of the original MUNIT: {says}"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            MUNITModule.from_nvlabs(path)
 
 
-@pytest.mark.parametrize(("content", "says"), [*WRONG, ("gen", "it is generators (gen_*.pt)")])
-def test_what_is_no_file_of_discriminators_is_said_to_be_what_it_is(content, says, wrong, tmp_path):
-    gen_path, path = tmp_path / "gen.pt", tmp_path / "some.pt"
-    torch.save(wrong["gen"], gen_path)
-    torch.save(wrong[content], path)
-    message = f"{path} holds no discriminators of the original MUNIT: {says}"
-    with pytest.raises(ValueError, match=re.escape(message)):
-        MUNITModule.from_nvlabs(gen_path, path)
+def test_what_is_no_file_of_discriminators_is_said_to_be_what_it_is(wrong, tmp_path):
+    for content, says in [*WRONG, ("gen", "it is generators (gen_*.pt)")]:
+        gen_path, path = tmp_path / "gen.pt", tmp_path / "some.pt"
+        torch.save(wrong["gen"], gen_path)
+        torch.save(wrong[content], path)
+        message = f"{path} holds no discriminators of the original MUNIT: {says}"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            MUNITModule.from_nvlabs(gen_path, path)
 
 
 def test_generators_of_different_sizes_are_refused(wrong, tmp_path):

@@ -73,24 +73,21 @@ def rewritten(path, change, compression=zipfile.ZIP_STORED):
             archive.writestr(name, change(content) if name.endswith("data.pkl") else content)
 
 
-@pytest.mark.parametrize("options", [{}, OLD_FORMAT])
-@pytest.mark.parametrize(
-    ("function", "args", "named"),
-    [
-        (os.system, ("true",), "posix.system"),
-        (bytearray, (10**13,), "bytearray"),
-        (torch.Tensor, (10**6, 10**6), "torch.Tensor"),
-        (torch._utils._rebuild_meta_tensor_no_storage, (), "_rebuild_meta"),
-    ],
-)
-def test_what_is_neither_tensor_nor_plain_is_named_and_not_called(
-    tmp_path, options, function, args, named
-):
-    torch.save({"x": Call(function, *args)}, tmp_path / "x.pt", **options)
-    message = f"x.pt is no checkpoint: it holds more than tensors and plain values: .*{named}"
-    with pytest.raises(ValueError, match=message) as error:
-        read_checkpoint(tmp_path / "x.pt")
-    assert len(str(error.value).splitlines()) == 1
+def test_what_is_neither_tensor_nor_plain_is_named_and_not_called(tmp_path):
+    for options in [{}, OLD_FORMAT]:
+        for function, args, named in [
+            (os.system, ("true",), "posix.system"),
+            (bytearray, (10**13,), "bytearray"),
+            (torch.Tensor, (10**6, 10**6), "torch.Tensor"),
+            (torch._utils._rebuild_meta_tensor_no_storage, (), "_rebuild_meta"),
+        ]:
+            torch.save({"x": Call(function, *args)}, tmp_path / "x.pt", **options)
+            message = (
+                f"x.pt is no checkpoint: it holds more than tensors and plain values: .*{named}"
+            )
+            with pytest.raises(ValueError, match=message) as error:
+                read_checkpoint(tmp_path / "x.pt")
+            assert len(str(error.value).splitlines()) == 1
 
 
 def test_a_storage_class_cannot_be_called_to_allocate(tmp_path):
@@ -101,30 +98,30 @@ def test_a_storage_class_cannot_be_called_to_allocate(tmp_path):
         read_checkpoint(tmp_path / "x.pt")
 
 
-@pytest.mark.parametrize("mmap", [True, False])
-@pytest.mark.parametrize("what", ["expanded", "longer", "beyond", "negative"])
-def test_a_tensor_cannot_be_larger_than_its_bytes(tmp_path, what, mmap):
+def test_a_tensor_cannot_be_larger_than_its_bytes(tmp_path):
     """What `torch.load` makes of such a file has up to 4 TB."""
-    path = tmp_path / "x.pt"
-    x = torch.ones(4)
-    if what == "expanded":
-        torch.save({"x": x[:1].expand(10**12)}, path)
-        assert torch.load(path, weights_only=True)["x"].nbytes == 4 * 10**12
-    else:
-        torch.save({"x": x}, path)
-        # BININT1 4, the storage's length or the tensor's
-        longer, tensor = b"K\x04tq\x07Q", b"K\x00K\x04\x85"
-        wide = b"\x8a\x06" + (10**12).to_bytes(6, "little")
-        new = {
-            "longer": lambda s: s.replace(longer, wide + longer[2:]),
-            "beyond": lambda s: s.replace(tensor, b"K\x00" + wide + b"\x85"),
-            "negative": lambda s: s.replace(tensor, b"J\xff\xff\xff\xffK\x04\x85"),
-        }[what]
-        before = path.read_bytes()
-        rewritten(path, new)
-        assert path.read_bytes() != before
-    with pytest.raises(ValueError, match=r"x\.pt is no checkpoint: a tensor"):
-        read_checkpoint(path, mmap)
+    for mmap in [True, False]:
+        for what in ["expanded", "longer", "beyond", "negative"]:
+            path = tmp_path / "x.pt"
+            x = torch.ones(4)
+            if what == "expanded":
+                torch.save({"x": x[:1].expand(10**12)}, path)
+                assert torch.load(path, weights_only=True)["x"].nbytes == 4 * 10**12
+            else:
+                torch.save({"x": x}, path)
+                # BININT1 4, the storage's length or the tensor's
+                longer, tensor = b"K\x04tq\x07Q", b"K\x00K\x04\x85"
+                wide = b"\x8a\x06" + (10**12).to_bytes(6, "little")
+                new = {
+                    "longer": lambda s: s.replace(longer, wide + longer[2:]),
+                    "beyond": lambda s: s.replace(tensor, b"K\x00" + wide + b"\x85"),
+                    "negative": lambda s: s.replace(tensor, b"J\xff\xff\xff\xffK\x04\x85"),
+                }[what]
+                before = path.read_bytes()
+                rewritten(path, new)
+                assert path.read_bytes() != before
+            with pytest.raises(ValueError, match=r"x\.pt is no checkpoint: a tensor"):
+                read_checkpoint(path, mmap)
 
 
 def test_the_old_format_cannot_declare_more_than_it_has(tmp_path):

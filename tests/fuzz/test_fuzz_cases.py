@@ -176,7 +176,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("write", CASES.values(), ids=CASES)
-def test_what_was_found_is_refused(write, tmp_path):
-    write(tmp_path / "file")
-    assert tried((tmp_path / "file").read_bytes(), read_checkpoint, read_generators) == [None] * 2
+def test_what_was_found_is_refused(tmp_path):
+    for write in CASES.values():
+        write(tmp_path / "file")
+        assert (
+            tried((tmp_path / "file").read_bytes(), read_checkpoint, read_generators) == [None] * 2
+        )

@@ -32,9 +32,8 @@ def test_values_are_read(arguments, name, value):
     assert getattr(parse(["last.ckpt", "photos", *arguments]), name) == value
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_what_contradicts_itself_ends_with_status_2(capsys):
+    for arguments, message in [
         ("--styles 2 --like x.png", "not allowed with argument"),
         ("--like x.png --reconstruct", "not allowed with argument"),
         ("--interpolate 3 --sweep 0=0:1:2", "not allowed with argument"),
@@ -57,10 +56,8 @@ def test_values_are_read(arguments, name, value):
         ("--fps 0", "0 is no number of frames per second"),
         ("--fps 1/0", "1/0 is no number of frames per second"),
         ("--to c", "invalid choice"),
-    ],
-)
-def test_what_contradicts_itself_ends_with_status_2(capsys, arguments, message):
-    with pytest.raises(SystemExit) as stopped:
-        parse(["last.ckpt", "photos", *arguments.split()])
-    assert stopped.value.code == 2
-    assert message in capsys.readouterr().err
+    ]:
+        with pytest.raises(SystemExit) as stopped:
+            parse(["last.ckpt", "photos", *arguments.split()])
+        assert stopped.value.code == 2
+        assert message in capsys.readouterr().err
