@@ -9,6 +9,7 @@ from munit_pl.benchmark.rows import ROWS
 from munit_pl.commands import benchmark
 from munit_pl.commands.benchmark import main
 from munit_pl.commands.inputs import InputError
+from munit_pl.precision import Choice
 
 TINY = [
     "data.size=[16,16]",
@@ -160,6 +161,26 @@ def test_images_that_one_row_cannot_take_are_refused_before_any_is_trained(tmp_p
         main(["table1", "--small", "--out", str(tmp_path / "new"), "data.size=[40,40]"])
     assert trained == []
     assert not (tmp_path / "new").exists()
+
+
+def test_all_rows_are_trained_in_what_the_first_machine_was_faster_in(tmp_path, monkeypatch):
+    def settled(*settings, bf16):
+        choice = Choice(bf16, "it is faster")
+        monkeypatch.setattr(benchmark, "choose_precision", lambda *_, **__: choice)
+        options = benchmark._parse(["table1", "--out", str(tmp_path / "out"), *settings])
+        benchmark._settle_precision(options)
+        return options.settings
+
+    assert settled(bf16=True) == ["trainer.precision=bf16-mixed"]
+    assert settled("trainer.precision=auto", "data.length=8", bf16=False) == [
+        "data.length=8",
+        "trainer.precision=32-true",
+    ]
+    assert settled("trainer.precision=16-mixed", bf16=True) == ["trainer.precision=16-mixed"]
+    (tmp_path / "out").mkdir()
+    there = json.dumps({"settings": ["trainer.precision=32-true"]})
+    (tmp_path / "out/asked.json").write_text(there)
+    assert settled(bf16=True) == ["trainer.precision=32-true"]
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,12 @@ from munit_pl.callbacks.checkpoint_files import newest_valid
 from munit_pl.commands.building import build
 from munit_pl.commands.inputs import InputError
 from munit_pl.commands.overrides import check_overrides, failing_as_input_error
+from munit_pl.commands.processes import tell
 from munit_pl.commands.train import train
 from munit_pl.evaluation.instruments import Instruments, load_instruments
 from munit_pl.evaluation.report import write_whole
 from munit_pl.formats.safe_reading import read_checkpoint
+from munit_pl.precision import choose_precision
 from munit_pl.translate import Translator
 
 # All that a full comparison does, in as little time as it can be done in: the figures say nothing.
@@ -33,9 +35,10 @@ _SMALL_STEPS = 20
 _SMALL_SETTINGS = (
     "model.generator.dim=4",
     "model.discriminator.dim=4",
-    "trainer.precision=32-true",
     "callbacks.grid.num_images=2",
 )
+_ASKED = "asked.json"  # in --out: what all runs there have in common
+_PRECISION = "trainer.precision="
 _SMALL_EXTENT = Extent(inputs=4, styles=2, varied=2, pairs=2, compared=8, subset=8)
 _ASKED_ELSEWHERE = {
     "+experiment": "--rows",
@@ -49,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run as the command line says; ends with one line and exit code 1 on bad input."""
     options = _parse(list(sys.argv[1:] if argv is None else argv))
     try:
+        _settle_precision(options)
         _check(options)
         instruments = _load_instruments()
         _sweep(options, instruments)
@@ -100,6 +104,33 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
+def _settle_precision(options: argparse.Namespace) -> None:
+    """Ask for one precision where the machine is to choose it: rows in two are no comparison.
+
+    It is that of the runs which the folder holds, or else what this machine is faster in.
+    """
+    trainer = check_overrides([f"+experiment=table1/{options.rows[0]}", *options.settings]).trainer
+    if trainer.precision != "auto":
+        return
+    names = [name for name in _settings_there(options.out) if name.startswith(_PRECISION)]
+    if not names:
+        device = torch.accelerator.current_accelerator(check_available=True)
+        if device is None or trainer.accelerator == "cpu":
+            device = torch.device("cpu")
+        choice = choose_precision(device, training=True)
+        names = [f"{_PRECISION}{'bf16-mixed' if choice.bf16 else '32-true'}"]
+        tell(f"{names[0]} ({choice.reason})")
+    others = [setting for setting in options.settings if not setting.startswith(_PRECISION)]
+    options.settings = [*others, names[-1]]
+
+
+def _settings_there(folder: Path) -> list[str]:
+    """Return the settings of the runs that a folder holds."""
+    file = folder / _ASKED
+    with failing_as_input_error(None):
+        return json.loads(file.read_text())["settings"] if file.exists() else []
+
+
 def _asked(options: argparse.Namespace) -> dict[str, Any]:
     """Return what all runs in one folder must have in common."""
     return {
@@ -113,7 +144,7 @@ def _check(options: argparse.Namespace) -> None:
     """Refuse what cannot be trained, and a folder with other runs; before anything is trained."""
     for row in options.rows:
         _check_row([f"+experiment=table1/{row}", *options.settings])
-    asked, file = _asked(options), options.out / "asked.json"
+    asked, file = _asked(options), options.out / _ASKED
     with failing_as_input_error(None):
         if not file.exists():
             options.out.mkdir(parents=True, exist_ok=True)
