@@ -1,14 +1,12 @@
 """Files of weights as attackers write them. Each first does its harm to a reader that trusts it."""
 
 import ast
-import codecs
 import contextlib
 import json
 import math
 import os
 import pickle
 import re
-import subprocess
 import sys
 import warnings
 import zipfile
@@ -17,7 +15,7 @@ from pathlib import Path
 import hostile_files as hostile
 import pytest
 import torch
-from hostile_files import Calling, Payload
+from hostile_files import Payload
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 
@@ -203,103 +201,13 @@ def compressed(path):
     hostile.write_zip(path, pickle, [("data/0", zeros)], zipfile.ZIP_DEFLATED)
 
 
-def bomb(content):
-    return lambda path: hostile.write_zip(path, hostile.pickled({"state_dict": content}))
-
-
-def old(content):
-    return lambda path: path.write_bytes(hostile.legacy({"state_dict": content}))
-
-
-def nested(path, depth=30_000):
-    """Write a dictionary with a key of tuples within tuples, which are hashed by recursion in C."""
-    hostile.write_zip(path, b"\x80\x02})" + b"\x85" * depth + b"K\x01s.")
-
-
-BOMBS = {
-    "declared storage": bomb({"w": hostile.tensor(TERA, (TERA,), (1,))}),
-    "expanded": bomb({"w": hostile.tensor(16, (TERA,), (0,))}),
-    "overlapping": bomb({"w": hostile.tensor(16, (TERA, 4), (0, 1))}),
-    "beyond its storage": bomb({"w": hostile.tensor(16, (17,), (1,))}),
-    "negative": bomb({"w": hostile.tensor(-16, (16,), (1,))}),
-    "bytes by number": bomb(Calling(bytearray, 1 << 28)),
-    "tensor by number": bomb(Calling(torch.FloatTensor, 1 << 26)),
-    "codec": bomb(Calling(codecs.encode, "".join(map(chr, range(10_000))), "punycode")),
-    "old, declared": old({"w": hostile.tensor(1 << 36, (4,), (1,), old=True)}),
-    "old, expanded": old({"w": hostile.tensor(16, (TERA,), (0,), old=True)}),
-    "old, many": old([hostile.tensor(16, (1,), (1,), True, str(i)) for i in range(100)]),
-    "old, bytes by number": old(Calling(bytearray, 1 << 28)),
-    "nested keys": nested,
-    "compressed": compressed,
-}
-
-MEASURE = """
-import resource, sys, time
-from pathlib import Path
-from munit_pl.formats.generators import read_generators
-from munit_pl.formats.nvlabs import read_checkpoint as read_original
-from munit_pl.formats.safe_reading import read_checkpoint
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-before = peak()
-for path in map(Path, sys.argv[1:]):
-    for read in read_checkpoint, read_generators, read_original:
-        start = time.perf_counter()
-        try:
-            read(path)
-            print("read", path.name)
-        except ValueError as error:
-            assert "\\n" not in str(error)
-        if peak() > before + 64 or time.perf_counter() - start > 5:
-            print(path.name, read, peak() - before, "MiB", time.perf_counter() - start, "s")
-"""
-
-
-@pytest.mark.process
-@pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts in kilobytes")
-def test_no_file_takes_more_memory_or_time_than_its_length_warrants(tmp_path):
-    paths = [tmp_path / f"{name}.ckpt" for name in BOMBS]
-    for path, write in zip(paths, BOMBS.values(), strict=True):
-        write(path)
-        assert path.stat().st_size < 2_000_000
-    run = subprocess.run(
-        [sys.executable, "-c", MEASURE, *paths],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    assert run.stdout == ""
-
-
-@pytest.mark.process
-@pytest.mark.slow
-def test_such_files_harm_a_reader_that_only_runs_no_code(tmp_path):
-    """What the bombs above do to ``torch.load(weights_only=True)``, in small."""
-
-    def load(name, **options):
-        BOMBS[name](tmp_path / "b.pt")
-        return torch.load(tmp_path / "b.pt", weights_only=True, **options)["state_dict"]
-
-    assert load("expanded")["w"].numel() == TERA
-    assert len(load("bytes by number")) == 1 << 28
-    assert load("tensor by number").numel() == 1 << 26
-    assert load("compressed")["w"].untyped_storage().nbytes() == 1 << 28
-    nested(tmp_path / "nested.pt", depth=10**6)
-    code = f"import torch; torch.load({str(tmp_path / 'nested.pt')!r}, weights_only=True)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode < 0  # a signal
-
-
-def test_every_entry_refuses_bombs_in_one_line(tmp_path, monkeypatch):
-    for name in BOMBS:
-        monkeypatch.chdir(tmp_path)
-        path = tmp_path / "model.ckpt"
-        BOMBS[name](path)
-        for entry in ENTRIES:
-            refused(entry, path)
+def test_every_entry_refuses_a_compressed_file_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "model.ckpt"
+    compressed(path)
+    assert path.stat().st_size < 2_000_000
+    for entry in ENTRIES:
+        refused(entry, path)
 
 
 @pytest.mark.parametrize(

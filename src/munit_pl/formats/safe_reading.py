@@ -1,32 +1,39 @@
-"""Files of PyTorch from anywhere: nothing in them is run, and nothing is bigger than the file.
+"""Files of PyTorch from untrusted sources: nothing in them is run.
 
-``torch.load(weights_only=True)`` runs no code of a file's, but it allocates what the file declares:
-a kilobyte can ask for a terabyte. So its pickles are rehearsed first.
+``torch.load(weights_only=True)`` runs no code of a file's. A file that was made to harm can still
+make it take all memory, or crash: exports as safetensors have no such file.
 """
 
-from io import BytesIO
+import re
+import struct
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
 import torch
 
-from munit_pl.formats.rehearsal import RefusedError, Rehearsal
-
 MAX_PICKLE = 4 << 20  # bytes; that of a published model and its optimisers has about 0.1 MiB
+
+_END = struct.Struct("<4s4xHHIIH")  # of an archive: signature, counts, table's size and place
+_END_64 = struct.Struct("<4s20xQQQQ")
+_LOCATOR_64 = struct.Struct("<4s4xQ4x")
+
+
+class RefusedError(ValueError):
+    """A file is made otherwise than any checkpoint."""
 
 
 def read_checkpoint(path: Path, mmap: bool = True) -> Any:
     """Read tensors and plain values that `torch.save` wrote, in its format of today or of old.
 
     Args:
-        path: The file, which may come from a stranger.
+        path: The file. No code in it is run.
         mmap: Leave tensors in the file until they are used. It may then not be written to
             meanwhile. The old format is always read whole.
 
     Returns:
-        What was saved, on the CPU. Shapes are those that the file declares, and no tensor has more
-        bytes than the file; whether they fit is for the caller to compare.
+        What was saved, on the CPU. Shapes are those that the file declares; whether they fit is for
+        the caller to compare.
 
     Raises:
         ValueError: If it is anything else, or damaged; one line says what.
@@ -36,12 +43,15 @@ def read_checkpoint(path: Path, mmap: bool = True) -> Any:
         raise ValueError(f"there is no checkpoint {path}")
     try:
         zipped = is_archive(path)
-        (_check_archive if zipped else _check_old_format)(path)
+        if zipped:
+            _check_archive(path)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap and zipped)
     except RefusedError as refused:
         raise ValueError(f"{path} is no checkpoint: {refused}") from None
     except Exception as error:  # broken bytes can fail in any way
         reason = "it is damaged, or something else" if path.stat().st_size else "it is empty"
+        if named := re.search(r"GLOBAL (\S+)", str(error)):
+            reason = f"it holds more than tensors and plain values: {named[1][:80]!r}"
         raise ValueError(f"{path} is no checkpoint: {reason}") from error
 
 
@@ -56,28 +66,33 @@ def _check_archive(path: Path) -> None:
     with ZipFile(path) as archive:
         entries, total = archive.infolist(), path.stat().st_size
         names = {entry.filename.lower() for entry in entries}  # torch finds names in any case
-        if archive.comment or len(names) < len(entries):
+        if archive.start_dir != _place_of_table(path) or len(names) < len(entries):
             raise RefusedError("its table of contents is ambiguous")
         if any(e.compress_type != ZIP_STORED or e.compress_size != e.file_size for e in entries):
             raise RefusedError("it is compressed, which no checkpoint is")
         if sum(entry.file_size for entry in entries) > total:
             raise RefusedError("it declares more bytes than it has")
         top = entries[0].filename.split("/")[0]  # as torch does
-        start = f"{top}/data/"
-        sizes = {
-            entry.filename.removeprefix(start): entry.file_size
-            for entry in entries
-            if entry.filename.startswith(start)
-        }
         if archive.getinfo(f"{top}/data.pkl").file_size > MAX_PICKLE:
             raise RefusedError("what it says of its tensors is longer than that of any model")
-        Rehearsal(sizes, total).run(BytesIO(archive.read(f"{top}/data.pkl")))
 
 
-def _check_old_format(path: Path) -> None:
-    """Check the format before PyTorch 1.6: five pickles, then the storages' bytes."""
-    rehearsal = Rehearsal(None, path.stat().st_size)
+def _place_of_table(path: Path) -> int | None:
+    """Return where an archive's last bytes say that its table of contents lies.
+
+    Nothing if that does not end right before them: torch goes to the place that is said, Python to
+    what lies before the end, and there may be two tables.
+    """
     with path.open("rb") as file:
-        start = BytesIO(file.read(MAX_PICKLE))
-    for _ in range(5):
-        rehearsal.run(start)
+        end = file.seek(-_END.size, 2)
+        signature, _, _, size, place, comment = _END.unpack(file.read())
+        if signature != b"PK\x05\x06" or comment:
+            return None
+        file.seek(end - _LOCATOR_64.size)
+        signature, record = _LOCATOR_64.unpack(file.read(_LOCATOR_64.size))
+        if signature == b"PK\x06\x07":  # as torch writes it, of small files too
+            end = file.seek(record)
+            signature, _, _, size, place = _END_64.unpack(file.read(_END_64.size))
+            if signature != b"PK\x06\x06":
+                return None
+    return place if place + size == end else None
