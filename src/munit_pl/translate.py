@@ -1,14 +1,17 @@
 """Images in, images out: a trained model put to use."""
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, get_args, overload
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
-from munit_pl.data.images import read_image, to_tensor
+from munit_pl.data.image_like import ImageLike, PictureLike, as_batch, as_list, as_picture
+from munit_pl.data.images import to_picture, to_tensor
 from munit_pl.formats.generators import read_generators
 from munit_pl.formats.onnx_graphs import OnnxGraph
 from munit_pl.formats.pretrained import find_pretrained
@@ -17,6 +20,7 @@ from munit_pl.layers import cast_at_use
 from munit_pl.networks import AdaINGenerator, ContentEncoder, Decoder, StyleEncoder
 from munit_pl.pair import Domain
 from munit_pl.precision import choose_precision
+from munit_pl.styles import random_styles
 from munit_pl.tiling import check_tile, decode_tiled, encode_content_tiled, encode_style_tiled
 
 Precision = Literal["fp32", "bf16", "fp16", "auto"]
@@ -168,7 +172,96 @@ class Translator:
 
     def read(self, path: str | Path, domain: Domain) -> Tensor:
         """Read an image file as one of ``domain``, ``(1, C, H, W)`` in [-1, 1]."""
-        return to_tensor(read_image(Path(path), self.channels(domain)))[None]
+        return to_tensor(as_picture(path, self.channels(domain)))[None]
+
+    @overload
+    def __call__(
+        self,
+        image: Tensor,
+        styles: int | Tensor | None = None,
+        *,
+        to: Domain = "b",
+        like: ImageLike | Sequence[ImageLike] | None = None,
+        seed: int = 0,
+    ) -> Tensor: ...
+
+    @overload
+    def __call__(
+        self,
+        image: PictureLike,
+        styles: int | Tensor | None = None,
+        *,
+        to: Domain = "b",
+        like: ImageLike | Sequence[ImageLike] | None = None,
+        seed: int = 0,
+    ) -> list[Image.Image]: ...
+
+    def __call__(
+        self,
+        image: ImageLike,
+        styles: int | Tensor | None = None,
+        *,
+        to: Domain = "b",
+        like: ImageLike | Sequence[ImageLike] | None = None,
+        seed: int = 0,
+    ) -> Tensor | list[Image.Image]:
+        """Translate an image, under random styles or those of examples.
+
+        Args:
+            image: An image of the domain that is not ``to``, of any size: a path; an image of
+                Pillow's, turned as its EXIF says; an array ``(H, W)`` or ``(H, W, C)``, RGB, of
+                uint8 or of floats in [0, 1]; or a tensor ``(C, H, W)`` or ``(N, C, H, W)``, of
+                floats in [-1, 1] or of uint8.
+            styles: How many random ones, 1 unless given; or codes ``(K, style_dim)``.
+            to: The domain to translate to.
+            like: An example of domain ``to`` whose style to take, in any of ``image``'s forms; or
+                a list of them. Instead of ``styles``.
+            seed: Another seed draws other random styles.
+
+        Returns:
+            A picture for each style. Of a tensor a tensor, ``(K, C', H, W)`` or
+            ``(N, K, C', H, W)`` in [-1, 1], on the CPU.
+
+        Raises:
+            OSError: If a file cannot be read.
+            TypeError: If an image is none of these.
+            ValueError: If an image or a style does not fit the model, or both ``styles`` and
+                ``like`` are given.
+        """
+        source: Domain = "b" if to == "a" else "a"
+        x = self._images(image, source)
+        shown = self.translate(x, self._styles(styles, like, to, seed), to)
+        if isinstance(image, Tensor):
+            return shown if image.ndim == 4 else shown[0]
+        return [to_picture(y) for y in shown[0]]
+
+    def _images(self, image: ImageLike, domain: Domain) -> Tensor:
+        """Return an image of a domain, or a batch of them, as ``(N, C, H, W)`` in [-1, 1]."""
+        if isinstance(image, Tensor):
+            return as_batch(image)
+        return to_tensor(as_picture(image, self.channels(domain)))[None]
+
+    def _styles(
+        self,
+        styles: int | Tensor | None,
+        like: ImageLike | Sequence[ImageLike] | None,
+        to: Domain,
+        seed: int,
+    ) -> Tensor:
+        """Return the styles ``(K, style_dim)`` that were asked for."""
+        if like is not None:
+            if styles is not None:
+                raise ValueError("give styles or like, not both: each example has one style")
+            examples = [self._images(example, to) for example in as_list(like)]
+            return torch.cat([self.encode_style(x, to) for x in examples])
+        if isinstance(styles, Tensor):
+            return styles
+        k, style_dim = 1 if styles is None else styles, self.style_dim(to)
+        if k < 1:
+            raise ValueError(f"styles is {k}, but must be at least 1")
+        if k > 1 and not style_dim:
+            raise ValueError("this model has no styles: each image has one translation")
+        return random_styles(k, style_dim, seed)
 
     @torch.no_grad()
     def encode_content(self, x: Tensor, domain: Domain) -> Tensor:

@@ -126,6 +126,23 @@ def read_size(path: Path) -> tuple[int, int]:
         return (width, height) if orientation(image) >= 5 else (height, width)
 
 
+def from_pillow(image: Image.Image, channels: int) -> Image.Image:
+    """Make of an image of any mode what `read_image` would have made of its file.
+
+    Args:
+        image: An image that is open or was made; it stays as it is.
+        channels: As of `read_image`.
+
+    Raises:
+        OSError: It was opened, and cannot be decoded.
+        ValueError: As `read_image` does.
+    """
+    image.load()
+    upright = _UPRIGHT.get(orientation(image))
+    turned = _opaque(image).copy() if upright is None else image.transpose(upright)
+    return _converted(turned, MODES[channels], (255, 255, 255))
+
+
 def _opaque(image: Image.Image) -> Image.Image:
     """Drop a BMP's alpha where it is 0 everywhere: programs leave the fourth byte empty."""
     unused = image.format == "BMP" and image.mode == "RGBA" and not image.getchannel("A").getbbox()
