@@ -161,15 +161,10 @@ def equal(one, other):
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"clip_norm": 1.0, "accumulate": 2},
-        {"optimizer": {"fused": True}, "clip_norm": 1.0},
-    ],
-    ids=str,
-)
-def test_a_fault_leaves_weights_and_moments_alone_and_the_next_iteration_trains(method, options):
+def test_a_fault_leaves_weights_and_moments_alone_and_the_next_iteration_trains(method):
+    in_parts = method.model in ("munit", "bicyclegan")  # one of each order of updates
+    options = {"accumulate": 2} if in_parts else {"optimizer": {"fused": True}}
+    options["clip_norm"] = 1.0
     module, faults = method.make(**options), Faults(FAULTS)
     loop = fit(module, steps=10, callbacks=[faults])
     assert loop.global_step == 10

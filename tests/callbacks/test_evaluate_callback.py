@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from hydra import compose, initialize_config_module
+from composing import composed
 from methods import METHODS
 from torch import nn
 
@@ -47,8 +47,7 @@ def run(tmp_path):
 
     def trained(*overrides, folder="run"):
         output = f"output_dir={tmp_path / folder}"
-        with initialize_config_module("munit_pl.conf", version_base="1.3"):
-            cfg = compose("train", [output, *TINY, *overrides])
+        cfg = composed("train", output, *TINY, *overrides)
         return train(cfg), tmp_path / folder
 
     return trained

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
+from composing import composed as compose_once
 from methods import METHODS
 
 from munit_pl.commands.translate import main as translate
@@ -29,8 +29,7 @@ def config(tmp_path):
 
     def composed(*overrides, folder="run"):
         output = f"output_dir={tmp_path / folder}"
-        with initialize_config_module("munit_pl.conf", version_base="1.3"):
-            return compose("train", [output, *TINY, *overrides])
+        return compose_once("train", output, *TINY, *overrides)
 
     return composed
 

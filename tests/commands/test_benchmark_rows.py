@@ -1,5 +1,5 @@
 import pytest
-from hydra import compose, initialize_config_module
+from composing import composed
 from omegaconf import OmegaConf
 
 from munit_pl.benchmark.rows import ROWS, STEPS
@@ -8,10 +8,7 @@ from munit_pl.commands.benchmark import scale_to_budget
 
 @pytest.fixture(scope="module")
 def config():
-    with initialize_config_module("munit_pl.conf", version_base="1.3"):
-        yield lambda row, *overrides: compose(
-            "train", [f"+experiment=table1/{row}", "output_dir=x", *overrides]
-        )
+    return lambda row, *overrides: composed("train", f"+experiment=table1/{row}", *overrides)
 
 
 def flat(values, prefix=""):

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
+from composing import composed
 from PIL import Image
 from torch import nn
 
@@ -389,9 +389,8 @@ def test_what_no_classifier_can_be_made_of_is_told(refused, patches, tmp_path):
 
 
 def test_the_configuration_is_that_of_the_data_alone():
-    with initialize_config_module("munit_pl.conf", version_base="1.3"):
-        cfg = compose("evaluate", ["data=folder", "data.root=x", "model.input_channels_a=1"])
-        train = compose("train", ["data=folder", "data.root=x", "output_dir=x"])
+    cfg = composed("evaluate", "data=folder", "data.root=x", "model.input_channels_a=1")
+    train = composed("train", "data=folder", "data.root=x")
     assert set(cfg) == {"data", "model", "seed"}
     assert cfg.data.channels_a == 1
     assert {**cfg.data, "channels_a": 3} == train.data

@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
+from composing import composed
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
@@ -44,8 +44,7 @@ def run(method, tmp_path_factory):
         "trainer.log_every_n_steps=1",
         f"output_dir={folder}",
     ]
-    with initialize_config_module("munit_pl.conf", version_base="1.3"):
-        train(compose("train", settings))
+    train(composed("train", *settings))
     return folder
 
 

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
+from composing import composed
 from PIL import Image
 from runs import DDP, SMALL, Run, assert_same_state, load
 
@@ -23,8 +23,7 @@ def trained(tmp_path):
 
     def run(*arguments, folder="run"):
         output = f"output_dir={tmp_path / folder}"
-        with initialize_config_module("munit_pl.conf", version_base="1.3"):
-            cfg = compose("train", [*SMALL, *arguments, output])
+        cfg = composed("train", *SMALL, *arguments, output)
         train(cfg)
         return tmp_path / folder / "checkpoints/last.ckpt"
 
@@ -342,12 +341,11 @@ def test_the_demo_is_added_beside_other_settings_where_there_are_flags(
 def test_a_model_alone_trains_on_the_demo_with_small_settings_of_its_own(
     monkeypatch, model, module, small
 ):
-    composed = []
-    monkeypatch.setattr(train_file, "_main", lambda: composed.extend(sys.argv[1:]))
+    words = []
+    monkeypatch.setattr(train_file, "_main", lambda: words.extend(sys.argv[1:]))
     monkeypatch.setattr(sys, "argv", ["munit-train", f"model={model}"])
     main()
-    with initialize_config_module("munit_pl.conf", version_base="1.3"):
-        cfg = compose("train", [*composed, "output_dir=x"])
+    cfg = composed("train", *words)
     assert (cfg.name, cfg.trainer.max_steps, cfg.data.size) == ("demo", 1500, [64, 64])
     assert cfg.data.paired == module.paired
     assert cfg.model.generator.items() >= {"dim": 16, **small}.items()

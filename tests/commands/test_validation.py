@@ -1,13 +1,10 @@
-import re
 import socket
 import time
-from copy import deepcopy
-from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
+from composing import composed
 from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 
@@ -36,20 +33,10 @@ class Theirs(Callback):
         raise AssertionError("another project's classes are not made to see what they say")
 
 
-@cache
-def composed(command, *choices):
-    folder = ["output_dir=x"] if command == "train" else []
-    with initialize_config_module("munit_pl.conf", version_base="1.3"):
-        return compose(command, [*folder, *choices])
-
-
 def config(*overrides, command="train"):
-    """Compose, as quickly as can be: choices of groups by Hydra, settings merged as a file is."""
-    choices = [word for word in overrides if re.match(r"(\w+|\+experiment)=[a-z]\w*", word)]
-    cfg = deepcopy(composed(command, *choices))
+    """Compose, unknown settings too."""
+    cfg = composed(command, *overrides)
     OmegaConf.set_struct(cfg, False)
-    others = [word.removeprefix("+") for word in overrides if word not in choices]
-    cfg.merge_with(OmegaConf.from_dotlist(others))
     return cfg
 
 

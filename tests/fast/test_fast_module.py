@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
+from composing import composed
 from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 from training import fit, fp16, images, make_trainer, pairs_of
@@ -38,8 +38,7 @@ def twins(tiny, **options):
 
 
 def compose_train(*overrides):
-    with initialize_config_module("munit_pl.conf", version_base="1.3"):
-        return compose("train", ["output_dir=x", *overrides])
+    return composed("train", *overrides)
 
 
 def test_it_takes_what_munit_takes_and_its_parts():

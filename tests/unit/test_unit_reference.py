@@ -91,37 +91,41 @@ def recorded_weights(module):
     return renamed
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_three_iterations_are_the_recorded_ones(accumulate, monkeypatch):
-    """Losses always; weights as far as rounding lets them: see test_reference."""
+def check_losses(computed, tolerance):
     recorded = json.loads((FOLDER / "losses.json").read_text())
-    departures = []
-    for onednn in (True, False):
-        for together in (True, False):
-            if not together:
-                monkeypatch.setattr(module_file, "decode", decode_apart)
-                monkeypatch.setattr(MultiScaleDiscriminator, "judge", judge_apart)
-            module = read()
-            module.hparams["accumulate"] = accumulate
-            with torch.backends.mkldnn.flags(enabled=onednn):
-                computed = train_three_iterations(module)
-            monkeypatch.undo()
-            for ours, theirs in zip(computed, recorded, strict=True):
-                for term, name in TERMS.items():
-                    assert ours[term] == pytest.approx(theirs[name], rel=1e-4), term
-            departures.append(check_weights(module))
-    assert min(departures) < 1e-4
+    for ours, theirs in zip(computed, recorded, strict=True):
+        for term, name in TERMS.items():
+            assert ours[term] == pytest.approx(theirs[name], rel=tolerance), term
 
 
-def check_weights(module):
-    """Return by how much weights depart, of those whose gradient is more than rounding."""
+def departures(module):
+    """Return how far weights lie from the recorded ones, where their gradient is no rounding."""
     actual, expected = module.state_dict(), recorded_weights(module)
     assert actual.keys() == expected.keys()
     difference = {name: (w - expected[name]).abs() for name, w in actual.items()}
-    live = torch.cat([d.flatten() for n, d in difference.items() if not cancelled(n)])
     assert max(d.max() for d in difference.values()) < 5e-4
-    assert (live > 1e-4).float().mean() < 3e-3
-    return live.max().item()
+    return torch.cat([d.flatten() for n, d in difference.items() if not cancelled(n)])
+
+
+def test_three_iterations_in_float64_are_the_recorded_ones(monkeypatch):
+    """They depart by the recording's rounding: see test_reference. Seen: 3e-7, 1.4e-9, 6.9e-6."""
+    for accumulate, together in ((1, True), (2, True), (1, False)):
+        if not together:
+            monkeypatch.setattr(module_file, "decode", decode_apart)
+            monkeypatch.setattr(MultiScaleDiscriminator, "judge", judge_apart)
+        module = read().double()
+        module.inputs = {name: value.double() for name, value in module.inputs.items()}
+        module.hparams["accumulate"] = accumulate
+        check_losses(train_three_iterations(module), 1e-6)
+        live = departures(module)
+        assert live.median() < 1e-8
+        assert live.max() < 2e-5
+
+
+def test_three_iterations_in_fp32_are_the_recorded_ones_but_for_rounding():
+    module = read()
+    check_losses(train_three_iterations(module), 1e-4)
+    assert (departures(module) > 1e-4).double().mean() < 3e-3
 
 
 def cancelled(name):
