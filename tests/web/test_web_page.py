@@ -188,32 +188,45 @@ def test_no_file_of_the_machine_is_handed_out(address, photo):
         urllib.request.urlopen(f"{address}gradio_api/file={photo}")
 
 
-@pytest.mark.parametrize(
-    ("path", "answer"),
-    [
-        ("http://example.org/shoe.png", "addresses are not fetched"),
-        ("/etc/hostname", "null"),  # refused by gradio, without a word
-    ],
-)
-def test_only_what_was_uploaded_is_read(address, path, answer):
+def test_only_what_was_uploaded_is_read(address, photo):
     """By a visitor who speaks to the server without the page."""
     with urllib.request.urlopen(f"{address}config") as described:
         config = json.load(described)
     (picture,) = (c["id"] for c in config["components"] if c["props"].get("elem_id") == "picture")
     taking = next(d["id"] for d in config["dependencies"] if [picture, "upload"] in d["targets"])
-    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    body = {"data": [file, "b"], "fn_index": taking, "session_hash": "stranger"}
-    request = urllib.request.Request(
-        f"{address}gradio_api/queue/join",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-    )
-    urllib.request.urlopen(request).close()
-    with urllib.request.urlopen(f"{address}gradio_api/queue/data?session_hash=stranger") as events:
-        told = next(line for line in events if b"process_completed" in line).decode()
-    event = json.loads(told.removeprefix("data: "))
-    assert event["success"] is False
-    assert answer in json.dumps(event["output"]["error"])
+    meta = {"meta": {"_type": "gradio.FileData"}}
+    for number, (path, marks, answer) in enumerate(
+        (
+            ("http://example.org/shoe.png", meta, "addresses are not fetched"),
+            ("/etc/hostname", meta, "null"),  # refused by gradio, without a word
+            (str(photo), {}, "has not been sent"),  # which gradio does not look at
+            ("/dev/ptmx", {}, "has not been sent"),  # which would never end
+        )
+    ):
+        session = f"stranger{number}"
+        file = {"path": path, **marks}
+        body = {"data": [file, "b"], "fn_index": taking, "session_hash": session}
+        request = urllib.request.Request(
+            f"{address}gradio_api/queue/join",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(request).close()
+        with urllib.request.urlopen(
+            f"{address}gradio_api/queue/data?session_hash={session}"
+        ) as events:
+            said = [json.loads(line[5:]) for line in events if line.startswith(b"data:")]
+        (end,) = (event for event in said if event["msg"] == "process_completed")
+        told = [event["log"] for event in said if event["msg"] == "log"]
+        told = json.dumps(told or end["output"]["error"])
+        assert answer in told, (path, said)
+        assert end["success"] is not bool(marks), path
+
+
+def test_another_site_does_not_reach_the_page_through_a_visitors_browser(address):
+    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(urllib.request.Request(f"{address}config", headers=headers))
 
 
 def test_nothing_is_reported(address):

@@ -42,7 +42,7 @@ class Page:
         title: What the model is called.
         names: What domain a and b show.
         size: Pixels of the shortest side that pictures are brought to.
-        folder: Where examples are written; it must exist.
+        folder: Where examples are written and visitors' files lie; it must exist.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Page:
     ) -> None:
         self.translator = translator
         self.names = dict(zip(_DOMAINS, names, strict=True))
-        self.studio = Studio(translator, size)
+        self.studio = Studio(translator, size, folder)
         self.dimensions = self.studio.dimensions
         self.examples = {
             domain: answers.draw_examples(folder, domain, _EXAMPLES, size)

@@ -7,8 +7,12 @@ from typing import Any, NoReturn
 
 import gradio as gr
 from gradio import processing_utils
+from starlette.middleware import Middleware
+
+from munit_pl.web.guard import Guard
 
 UPLOAD_BYTES = 10 * 2**20
+BODY_BYTES = UPLOAD_BYTES + 2**16  # of a request: an upload with what is around it
 QUEUE = 16  # answers that may be waited for at a time
 SESSIONS = 100  # visitors whose picture is remembered
 KEPT_SECONDS = 3600  # that files and pictures of visitors are kept
@@ -41,6 +45,8 @@ def serve(page: gr.Blocks, host: str, port: int | None, **looks: Any) -> str:
     """
     _check_address(host, port)
     processing_utils.async_ssrf_protected_download = _fetch_nothing
+    own = (host, socket.gethostname(), socket.getfqdn())
+    guard = Middleware(Guard, names=own, most=BODY_BYTES)
     page.queue(max_size=QUEUE, api_open=False, default_concurrency_limit=1)
     _, address, _ = page.launch(
         server_name=host,
@@ -58,6 +64,7 @@ def serve(page: gr.Blocks, host: str, port: int | None, **looks: Any) -> str:
         enable_monitoring=False,
         run_history=False,
         footer_links=[],
+        app_kwargs={"middleware": [guard]},
         **looks,
     )
     return str(address)

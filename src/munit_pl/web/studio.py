@@ -26,11 +26,13 @@ class Studio:
     Args:
         translator: The model.
         size: Pixels of the shortest side that pictures are brought to.
+        folder: Where uploads and the page's own examples lie; nothing else is read.
     """
 
-    def __init__(self, translator: Translator, size: int) -> None:
+    def __init__(self, translator: Translator, size: int, folder: Path) -> None:
         self.translator = translator
         self.size = size
+        self.folder = folder.resolve()
         self.dimensions = max(translator.style_dim("a"), translator.style_dim("b"))
 
     def take(self, sent: Any, to: Any) -> tuple[Any, Tensor | None]:
@@ -110,7 +112,9 @@ class Studio:
         if sent is None:
             return None
         try:
-            path = Path(sent["path"] or "")
+            path = Path(sent["path"] or "").resolve()
+            if not path.is_relative_to(self.folder) or not path.is_file():
+                raise ValueError("This file has not been sent: choose it again.")
             x = answers.read_upload(path, self.translator.channels(domain), self.size)
             self.translator.check(x, domain)
         except ValueError as error:
