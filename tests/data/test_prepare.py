@@ -3,7 +3,7 @@ import os
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from munit_pl.data import prepare as preparing
 from munit_pl.data.folder import ImageFolder
@@ -256,3 +256,18 @@ def test_a_full_disk_is_told(root, out, monkeypatch):
     with pytest.raises(OSError, match=r"cannot write .*trainA/0\.png': No space left on device"):
         prepare(root, out, Recipe(12, "png"))
     assert not out.exists()
+
+
+def test_copies_are_in_srgb_and_carry_no_profile(tmp_path):
+    x = np.full((40, 40, 3), 120, np.uint8)
+    x[::2, 1::2] = (30, 180, 90)
+    wide = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    (tmp_path / "in").mkdir()
+    for size in (40, 400):  # as it is, and to be resized
+        picture = Image.fromarray(x).resize((size, size), Image.Resampling.NEAREST)
+        picture.save(tmp_path / "in" / f"{size}.png", icc_profile=wide)
+    picture.convert("CMYK").save(tmp_path / "in" / "cmyk.jpg", icc_profile=b"broken")
+    prepare(tmp_path / "in", tmp_path / "out", Recipe(40, "png"))
+    for path in (tmp_path / "out").glob("*.png"):
+        with Image.open(path) as copy:
+            assert "icc_profile" not in copy.info, path.name

@@ -72,7 +72,7 @@ def prepare(
     The copy is made in a folder beside ``out``, which takes its name once it is complete. What was
     interrupted goes on where it was if the same is asked for again; so does a complete copy whose
     original has new or changed files. Images that are what they should be already are copied byte
-    by byte. Metadata are left out of the others.
+    by byte. Of the others colors are converted to sRGB and metadata left out.
 
     Args:
         root: What holds the folders of images, such as trainA and trainB.
@@ -250,7 +250,8 @@ def _picture(path: Path, recipe: Recipe) -> tuple[Image.Image | None, bool]:
             image.load()  # some kinds tell of transparency only now
         kind, mode, shortest = image.format, image.mode, min(image.size)
         transparent, turned = image.has_transparency_data, orientation(image) != 1
-    as_asked = kind == _KINDS[recipe.format] and mode in ("L", "RGB")
+        profiled = "icc_profile" in image.info
+    as_asked = kind == _KINDS[recipe.format] and mode in ("L", "RGB") and not profiled
     if as_asked and shortest <= recipe.size and not turned and not transparent:
         with opened(path) as image:
             image.load()  # all of it must be sound
