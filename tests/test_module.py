@@ -92,17 +92,21 @@ def test_learning_rate_halves_after_every_step_size_iterations(tiny, step_size):
 @pytest.mark.parametrize(
     "options",
     [
-        {"gan_loss": "nsgan"},
-        {"gan_loss": "hinge"},
-        {"weights": {"cycle": 10.0}},
-        {"generator": {"activation": "prelu", "padding_mode": "replicate"}},
-        {"generator": {"activation": "selu", "padding_mode": "zeros"}},
-        {"discriminator": {"norm": "batch", "activation": "relu"}},
-        {"discriminator": {"norm": "instance"}},
-        {"discriminator": {"norm": "layer"}},
-        {"discriminator": {"norm": "spectral"}},
-        {"initialisation": {"generator": "orthogonal", "discriminator": "xavier"}},
-        {"input_channels_a": 1, "input_channels_b": 4},
+        {"gan_loss": "nsgan", "generator": {"activation": "prelu", "padding_mode": "replicate"}},
+        {
+            "gan_loss": "hinge",
+            "weights": {"cycle": 10.0},
+            "discriminator": {"norm": "batch", "activation": "relu"},
+        },
+        {
+            "generator": {"activation": "selu", "padding_mode": "zeros"},
+            "discriminator": {"norm": "instance"},
+        },
+        {
+            "discriminator": {"norm": "layer"},
+            "initialisation": {"generator": "orthogonal", "discriminator": "xavier"},
+        },
+        {"discriminator": {"norm": "spectral"}, "input_channels_a": 1, "input_channels_b": 4},
     ],
     ids=str,
 )

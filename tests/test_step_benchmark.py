@@ -3,12 +3,13 @@
 import json
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from recorded import REFERENCE
-from test_reference import CANCELLED, CASES, TERMS, read, recorded_weights
+from test_reference import CANCELLED, CASES, ROUNDING, TERMS, read, recorded_weights
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -27,50 +28,54 @@ ONE_DRAW = arms.Arm("ours, one draw", "ours", "fp32", one_draw=True)
 @pytest.mark.parametrize("styles", ["separate", "shared"])
 @pytest.mark.parametrize("case", CASES)
 def test_plain_iterations_are_the_recorded_ones(case, styles):
-    """As in test_reference: in every weight with one of PyTorch's two sets of convolutions."""
-    departures = []
-    for onednn in (True, False):
-        module, folder = read(case)
-        step_size = module.hparams["scheduler"]["step_size"]
-        savings = frozenset({"one_draw"} if styles == "shared" else ())
-        weights = module.weights._asdict()
-        weights.pop("perceptual")
-        of_plain = plain.Plain(module.state_dict(), savings, weights, step_size=step_size)
-        recorded = json.loads((REFERENCE / case / f"losses_{styles}_styles.json").read_text())
-        with torch.backends.mkldnn.flags(enabled=onednn):
-            for i, losses in enumerate(recorded):
-                draws = {
-                    f"{player}_{d}": module.inputs[f"{player}_style_{d}.{i}"].flatten(1)
-                    for player in ("dis", "gen")
-                    for d in "ab"
-                }
-                images = module.inputs[f"x_a.{i}"], module.inputs[f"x_b.{i}"]
-                terms = of_plain.iterate(*images, draws)
-                for term, name in TERMS.items():
-                    for d in "ab":
-                        loss = float(terms.get(f"{term}_{d}", 0.0))
-                        assert loss == pytest.approx(losses[f"{name}_{d}"], rel=1e-4), (term, d)
-        expected = recorded_weights(module, folder, styles)
-        assert of_plain.parameters.keys() == expected.keys()
-        apart = {n: (w - expected[n]).abs() for n, w in of_plain.parameters.items()}
-        live = torch.cat([d.flatten() for n, d in apart.items() if not CANCELLED.match(n)])
-        departures.append(live.detach())
-    assert min((live > 1e-4).float().mean() for live in departures) < 2e-5
-    assert min(live.max() for live in departures) < 2e-4
+    """In float64, as in test_reference."""
+    module, folder = read(case)
+    module.double()
+    step_size = module.hparams["scheduler"]["step_size"]
+    savings = frozenset({"one_draw"} if styles == "shared" else ())
+    weights = module.weights._asdict()
+    weights.pop("perceptual")
+    of_plain = plain.Plain(module.state_dict(), savings, weights, step_size=step_size)
+    recorded = json.loads((REFERENCE / case / f"losses_{styles}_styles.json").read_text())
+    loss, median, beyond_1e5, beyond_1e4 = ROUNDING[case]
+    for i, losses in enumerate(recorded):
+        draws = {
+            f"{player}_{d}": module.inputs[f"{player}_style_{d}.{i}"].flatten(1).double()
+            for player in ("dis", "gen")
+            for d in "ab"
+        }
+        images = (module.inputs[f"x_{d}.{i}"].double() for d in "ab")
+        terms = of_plain.iterate(*images, draws)
+        for term, name in TERMS.items():
+            for d in "ab":
+                ours = float(terms.get(f"{term}_{d}", 0.0))
+                assert ours == pytest.approx(losses[f"{name}_{d}"], rel=loss), (term, d)
+    expected = recorded_weights(module, folder, styles)
+    assert of_plain.parameters.keys() == expected.keys()
+    apart = {n: (w - expected[n]).abs() for n, w in of_plain.parameters.items()}
+    live = torch.cat([d.flatten() for n, d in apart.items() if not CANCELLED.match(n)])
+    assert live.median() < median
+    assert (live > 1e-5).double().mean() <= beyond_1e5
+    assert (live > 1e-4).double().mean() <= beyond_1e4
 
 
-@pytest.mark.parametrize("saving", sorted(set(plain.SAVINGS) - {"bf16"}))
-def test_a_saving_leaves_the_update_as_it_is(saving):
+def test_a_saving_leaves_the_update_as_it_is():
     # Batch 2: for a single image torch's instance normalisation has a wrong gradient on the CPU
     # if what comes back has its channels innermost.
     case = arms.Case(64, 2, 2, True, "cpu")
-    updated = []
-    for savings in (frozenset(), frozenset({saving})):
-        arm = arms.Arm("plain", "plain", "fp64", savings, one_draw=saving == "one_draw")
+
+    @cache
+    def updated(savings, one_draw):
+        arm = arms.Arm("plain", "plain", "fp64", savings, one_draw=one_draw)
         runner = arms.build(arm, case)
         runner.iterate(*case.images(arm.dtype), case.draws(arm.one_draw, dtype=arm.dtype))
-        updated.append(dict(runner.parameters))
-    assert gate.largest_apart(updated[1], updated[0]) < 1e-8  # a step is 1e-4
+        return dict(runner.parameters)
+
+    for saving in sorted(set(plain.SAVINGS) - {"bf16"}):
+        one_draw = saving == "one_draw"
+        without = updated(frozenset(), one_draw)
+        apart = gate.largest_apart(updated(frozenset({saving}), one_draw), without)
+        assert apart < 1e-8, saving  # a step is 1e-4
 
 
 def test_each_saving_is_asked_for_somewhere():

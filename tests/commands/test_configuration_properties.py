@@ -20,6 +20,7 @@ from munit_pl.commands.validation import check_config
 SMALL = [
     "output_dir=x",
     "model.generator.dim=4",
+    "model.generator.num_res_blocks=1",
     "model.discriminator.dim=4",
     "model.discriminator.num_layers=2",
 ]

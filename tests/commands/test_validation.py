@@ -20,9 +20,10 @@ EXPERIMENTS = [
 SMALL = [
     "data.size=[32,32]",
     "model.generator.dim=4",
+    "model.generator.num_res_blocks=1",
     "model.discriminator.dim=4",
     "model.discriminator.num_layers=2",
-    "model.discriminator.num_scales=2",
+    "model.discriminator.num_scales=1",
 ]
 
 
