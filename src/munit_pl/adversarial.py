@@ -14,8 +14,10 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
+from munit_pl.data.sizes import ImageSize
 from munit_pl.finite_updates import count_skipped, keep_finite, skip_unless_finite
-from munit_pl.formats.exported import describe
+from munit_pl.formats.exported import describe, method_of, recall_images
+from munit_pl.formats.finding import find_checkpoint
 from munit_pl.formats.safe_reading import read_checkpoint
 from munit_pl.objective import Terms, total
 from munit_pl.pair import DomainPair
@@ -97,16 +99,27 @@ class AdversarialModule(DomainPair, LightningModule):
         """Read a module from a checkpoint of its own class, which may come from a stranger.
 
         Args:
-            checkpoint_path: A file.
+            checkpoint_path: A file, or a run's folder, whose newest whole checkpoint is meant.
             map_location: Where the tensors go; where they were saved from unless given.
             **arguments: Arguments of the class that replace the checkpoint's; and Lightning's.
 
         Raises:
-            ValueError: If it is no checkpoint, or one that asks for more than it holds.
+            FileNotFoundError: If there is none.
+            ValueError: If it is no checkpoint, one that asks for more than it holds, or one of
+                another method.
         """
-        read_checkpoint(Path(checkpoint_path))
+        path = find_checkpoint(checkpoint_path)
+        checkpoint = read_checkpoint(path)
         arguments["weights_only"] = True
-        return super().load_from_checkpoint(checkpoint_path, map_location, **arguments)
+        try:
+            return super().load_from_checkpoint(path, map_location, **arguments)
+        except (RuntimeError, TypeError) as error:
+            method = method_of(checkpoint.get("generators"))
+            detail = " ".join(str(error).split())[:200]
+            raise ValueError(
+                f"{path} is a checkpoint of {method or 'another model'}, and does not load as "
+                f"{cls.__name__}: {detail}"
+            ) from error
 
     def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:
         """Return the random numbers for ``N`` images of each domain, each ``(N, ...)``.
@@ -216,17 +229,27 @@ class AdversarialModule(DomainPair, LightningModule):
         return optimizers, [self.make_scheduler(optimizer) for optimizer in optimizers]
 
     def on_fit_start(self) -> None:
-        """Refuse a fused Adam under fp16: it unscales gradients too late to measure and clip."""
+        """Note the images' size, and refuse a fused Adam under fp16.
+
+        That unscales gradients too late to measure and clip.
+        """
+        size = getattr(getattr(self.trainer, "datamodule", None), "image_size", None)
+        if isinstance(size, ImageSize):
+            self.gen_a.image_size = self.gen_b.image_size = size
         if self._scaler is not None and self.hparams["optimizer"].get("fused"):
             raise ValueError("optimizer fused=True cannot be had with precision 16-mixed")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note the steps skipped, and what the generators are, to be used without this module."""
+        """Note the steps skipped, and what the generators are, to be used without this module.
+
+        ``image_size`` in what they are is how images were brought to size.
+        """
         checkpoint["skipped"] = {player: counts.tolist() for player, counts in self.skipped.items()}
         checkpoint["generators"] = describe({"gen_a": self.gen_a, "gen_b": self.gen_b})
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Count on from the steps that had been skipped."""
+        """Count on from the steps that had been skipped, and know the images' size again."""
+        recall_images({"gen_a": self.gen_a, "gen_b": self.gen_b}, checkpoint.get("generators"))
         for player, counts in checkpoint.get("skipped", {}).items():
             self.skipped[player] = torch.tensor(counts, device=self.device)
 

@@ -4,6 +4,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from munit_pl.data.sizes import ImageSize
+
 
 class DomainGenerator(nn.Module):
     """One domain's side of a translator: read its images, and show any content as its images.
@@ -22,10 +24,13 @@ class DomainGenerator(nn.Module):
         style_encoder: The domain's images to styles ``(N, style_dim)``; None where the method reads
             no style from an image.
         decoder: Contents of either domain and styles of this one to this domain's images.
+        image_size: How images were brought to size for its training; None where nothing tells.
         kinds: All such classes by name: what a checkpoint may ask for.
+        method: The method's name, for people: that of the class unless it says another.
     """
 
     kinds: ClassVar[dict[str, type["DomainGenerator"]]] = {}
+    method: ClassVar[str]
 
     arguments: dict[str, Any]
     in_channels: int
@@ -35,10 +40,13 @@ class DomainGenerator(nn.Module):
     content_encoder: nn.Module
     style_encoder: nn.Module | None
     decoder: nn.Module
+    image_size: ImageSize | None = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         DomainGenerator.kinds[cls.__name__] = cls
+        if "method" not in vars(cls):
+            cls.method = cls.__name__.removesuffix("Generator")
 
     @property
     def has_content_code(self) -> bool:

@@ -9,6 +9,7 @@ from munit_pl.discriminator import MultiScaleDiscriminator
 from munit_pl.export import hub
 from munit_pl.export.card import Facts
 from munit_pl.export.folder import munit_arguments, read_munit, write_folder
+from munit_pl.formats.exported import recall_images
 from munit_pl.networks import AdaINGenerator
 from munit_pl.pair import DomainPair
 
@@ -104,9 +105,10 @@ class MUNIT(DomainPair):
             if str(name).count("/") != 1:
                 raise FileNotFoundError(f"there is no folder {name}; repositories are user/name")
             folder = hub.download(str(name), revision)
-        arguments, state = read_munit(folder)
+        arguments, description, state = read_munit(folder)
         networks = cls(**arguments)
         networks.load_state_dict(state)
+        recall_images({"gen_a": networks.gen_a, "gen_b": networks.gen_b}, description)
         return networks.eval()
 
     def push_to_hub(

@@ -201,6 +201,8 @@ class AdaINGenerator(DomainGenerator):
         Content ``(N, dim * 2**D, H / 2**D, W / 2**D)``; style ``(N, style_dim)``.
     """
 
+    method = "MUNIT"
+
     content_encoder: ContentEncoder
     style_encoder: StyleEncoder
     decoder: Decoder

@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from munit_pl.data.image_like import ImageLike, PictureLike, as_batch, as_list, as_picture
-from munit_pl.data.images import to_picture, to_tensor
+from munit_pl.data.images import resize_image, to_picture, to_tensor
+from munit_pl.data.sizes import ImageSize, Size
 from munit_pl.formats.generators import read_generators
 from munit_pl.formats.onnx_graphs import OnnxGraph
 from munit_pl.formats.pretrained import find_pretrained
@@ -52,6 +53,7 @@ class Translator:
     Attributes:
         precision: What is computed in, never "auto".
         precision_reason: Why, in a few words; empty unless "auto" was asked for.
+        image_size: How images were brought to size for the model's training, if that is known.
 
     Raises:
         ValueError: If an option is none of these, or there is no such device.
@@ -92,6 +94,7 @@ class Translator:
         if self.precision != "fp32":
             gen_a, gen_b = (_holding(gen, _DTYPES[self.precision]) for gen in (gen_a, gen_b))
         self._gens: dict[Domain, DomainGenerator] = {"a": gen_a, "b": gen_b}
+        self.image_size: ImageSize | None = gen_a.image_size
         for gen in self._gens.values():
             gen.to(self.device).eval()
             for part in (gen.content_encoder, gen.style_encoder, gen.decoder) if compile else ():
@@ -170,9 +173,39 @@ class Translator:
         """Whether images have a content code, from which their own domain can show them again."""
         return all(gen.has_content_code for gen in self._gens.values())
 
-    def read(self, path: str | Path, domain: Domain) -> Tensor:
-        """Read an image file as one of ``domain``, ``(1, C, H, W)`` in [-1, 1]."""
-        return to_tensor(as_picture(path, self.channels(domain)))[None]
+    @property
+    def resize(self) -> int | None:
+        """Pixels of the shortest side of images in training; None if they kept their size.
+
+        None, too, if that is not known.
+        """
+        return self.image_size.resize if self.image_size else None
+
+    def read(
+        self,
+        image: PictureLike,
+        domain: Domain,
+        resize: Size | Literal["training"] | None = "training",
+    ) -> Tensor:
+        """Read an image as one of ``domain``, at the scale that the model has learnt.
+
+        Args:
+            image: A path, an image of Pillow's or an array, as of a call.
+            domain: The image's domain.
+            resize: Pixels of the shortest side, or height and width; None keeps the size. Unless
+                given, the shortest side of training.
+
+        Returns:
+            The image, ``(1, C, H, W)`` in [-1, 1]. It is never cropped.
+
+        Raises:
+            OSError: If the file cannot be read.
+            ValueError: If its pixels are of a kind without a known range, or it would become too
+                large.
+        """
+        picture = as_picture(image, self.channels(domain))
+        size = self.resize if resize == "training" else resize
+        return to_tensor(resize_image(picture, size))[None]
 
     @overload
     def __call__(
@@ -211,7 +244,8 @@ class Translator:
             image: An image of the domain that is not ``to``, of any size: a path; an image of
                 Pillow's, turned as its EXIF says; an array ``(H, W)`` or ``(H, W, C)``, RGB, of
                 uint8 or of floats in [0, 1]; or a tensor ``(C, H, W)`` or ``(N, C, H, W)``, of
-                floats in [-1, 1] or of uint8.
+                floats in [-1, 1] or of uint8. A tensor keeps its size, all others are brought to
+                that of training, as `read` does.
             styles: How many random ones, 1 unless given; or codes ``(K, style_dim)``.
             to: The domain to translate to.
             like: An example of domain ``to`` whose style to take, in any of ``image``'s forms; or
@@ -239,7 +273,7 @@ class Translator:
         """Return an image of a domain, or a batch of them, as ``(N, C, H, W)`` in [-1, 1]."""
         if isinstance(image, Tensor):
             return as_batch(image)
-        return to_tensor(as_picture(image, self.channels(domain)))[None]
+        return self.read(image, domain)
 
     def _styles(
         self,

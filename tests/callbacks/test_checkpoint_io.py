@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from munit_pl.callbacks.checkpoint_files import verify
 from munit_pl.callbacks.checkpoint_io import Best, DurableCheckpointIO, save_together
+from munit_pl.formats.checkpoint_files import verify
 
 
 def state():

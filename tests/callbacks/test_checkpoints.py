@@ -19,11 +19,11 @@ from training import fit_least
 from munit_pl import MUNITModule
 from munit_pl.callbacks import checkpoints as checkpoints_file
 from munit_pl.callbacks import stopping
-from munit_pl.callbacks.checkpoint_files import newest_valid, verify
 from munit_pl.callbacks.checkpoint_io import DurableCheckpointIO, SaveError
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.evaluate import Evaluate
 from munit_pl.exits import ExitCode
+from munit_pl.formats.checkpoint_files import newest_valid, verify
 
 
 class NoSpace(DurableCheckpointIO):

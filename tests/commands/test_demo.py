@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 
 from munit_pl.commands import demo
+from munit_pl.data.sizes import ImageSize
 from munit_pl.formats.exported import export_generators
 from munit_pl.networks import AdaINGenerator
 from munit_pl.translate import Translator
@@ -107,6 +108,23 @@ def test_it_serves_this_machine_until_it_is_interrupted(number, exported, tmp_pa
         told, complaints = first.communicate(timeout=60)
     assert (first.returncode, told, complaints) == (0, "", "")
     assert not list(tmp_path.glob("munit-demo-*"))  # nor is anything left behind
+
+
+def test_pictures_have_the_size_of_training_unless_another_is_asked_for(capsys):
+    gens = [AdaINGenerator(3, dim=4, mlp_dim=8, num_res_blocks=1) for _ in "ab"]
+    for trained, asked, size, told in (
+        (None, None, 256, ""),
+        (None, 64, 64, ""),
+        (ImageSize(64, (64, 64)), None, 64, ""),
+        (ImageSize(64, (64, 64)), 128, 128, "but this model was trained on images of a shortest "),
+        (ImageSize(8, (8, 8)), None, 16, "shortest side of 16 pixels, but this model was trained"),
+        (ImageSize(None, (64, 64)), None, 256, "trained on images of any size, cropped to 64x64"),
+    ):
+        gens[0].image_size = trained
+        assert demo._choose_size(asked, Translator(*gens, device="cpu")) == size
+        err = capsys.readouterr().err
+        assert told in err
+        assert err.count("\n") == bool(told)
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,13 @@ from munit_pl.commands import evaluate as evaluate_file
 from munit_pl.commands.evaluate import main
 from munit_pl.data.drawn import DrawnShoes
 from munit_pl.data.images import to_picture
+from munit_pl.data.sizes import ImageSize
 from munit_pl.evaluation import plots as plots_file
 from munit_pl.evaluation.instruments import Instruments
 from munit_pl.evaluation.munit2018 import Munit2018
 from munit_pl.evaluation.protocols import PROTOCOLS
 from munit_pl.evaluation.starganv2 import StarGANv2
-from munit_pl.formats.exported import export_generators
+from munit_pl.formats.exported import describe, export_generators
 from munit_pl.initialisation import initialise
 from munit_pl.metrics.lpips import FeatureDistance
 from munit_pl.metrics.network import to_rgb
@@ -190,21 +191,71 @@ def _checkpoint(folder, channels):
 def test_the_data_decide_on_the_protocol_unless_it_is_given(refused, folder):
     assert "the protocol takes 64 test images" in refused(*TINY)
     assert "the protocol takes 64 test images" in refused("data=drawn", *TINY)
-    assert "the protocol takes 100 test images" in refused(*of_folder(folder))
+    line = refused(*of_folder(folder))
+    assert "protocol starganv2 compares sets of at least 6" in line
+    assert line.endswith("--protocol munit2018 --limit 2 measures diversity alone")
+    for option in (["--paired"], ["--classifier-b", "x"]):  # which are munit2018's alone
+        assert "the protocol takes 100 test images" in refused(*of_folder(folder), *option)
     assert "the protocol takes 100 test images" in refused(*TINY, "--protocol", "munit2018")
     assert "of the drawn shoes (data=drawn)" in refused(*of_folder(folder), "--protocol", "drawn")
 
 
 @pytest.mark.usefixtures("_quick")
 def test_a_report_goes_to_the_folder_of_its_protocol(evaluated, drawn_folder, tmp_path):
-    assert f"written to {Path('evaluation/munit2018')}\n" in evaluated(*of_folder(drawn_folder))
+    printed = evaluated(*of_folder(drawn_folder))
+    assert f"written to {Path('evaluation/starganv2')}\n" in printed
+    for shown in ("random styles: FD", "random styles: diversity"):  # how far, and how varied
+        assert f"| a2b | {shown}" in printed
     evaluated(*TINY, "--limit", "2")
-    assert {path.name for path in (tmp_path / "evaluation").iterdir()} == {"drawn", "munit2018"}
+    assert {path.name for path in (tmp_path / "evaluation").iterdir()} == {"drawn", "starganv2"}
+
+
+@pytest.fixture
+def sized(tmp_path):
+    """A run's folder with a checkpoint of a model that was trained on 24-pixel images."""
+    gens = [AdaINGenerator(dim=4, mlp_dim=8, num_res_blocks=1) for _ in "ab"]
+    for gen in gens:
+        initialise(gen, "kaiming")
+        gen.image_size = ImageSize(24, (20, 16))
+    networks = {"gen_a": gens[0], "gen_b": gens[1]}
+    state = {
+        f"{name}.{k}": v for name, gen in networks.items() for k, v in gen.state_dict().items()
+    }
+    folder = tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    content = {"global_step": 1, "state_dict": state, "generators": describe(networks)}
+    torch.save(content, folder / "checkpoints" / "00000001.ckpt")
+    return folder
+
+
+@pytest.mark.usefixtures("_quick")
+def test_images_have_the_size_of_training_unless_another_is_asked_for(
+    sized, drawn_folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    data = ["data=folder", f"data.root={drawn_folder}", "--limit", "2"]
+    trained = "images of a shortest side of 24 pixels, cropped to 20x16"
+    for settings, size, told in (
+        ([], "20x16", f"evaluated as trained, on {trained}"),
+        (["data.resize=24"], "20x16", f"evaluated as trained, on {trained}"),
+        (
+            ["data.resize=32", "data.crop=[16,16]"],
+            "16x16",
+            f"data.resize=32 data.crop=[16, 16]: this model was trained on {trained}",
+        ),
+    ):
+        main([str(sized), *data, *settings])
+        out, err = capsys.readouterr()
+        assert err.splitlines() == [told]
+        assert f"written to {Path('run/evaluation/starganv2')}\n" in out  # with the run
+        assert size in read(sized / "evaluation" / "starganv2")["data"]["data"]
+    main([str(sized), "data.length=8", "data.test_length=4", "--limit", "2", "--out", "x"])
+    assert "20x16" in read(tmp_path / "x")["data"]["data"]  # drawn at the size of the crops
 
 
 @pytest.mark.usefixtures("_quick")
 def test_paired_folders_are_compared_place_by_place(evaluated, drawn_folder, tmp_path):
-    evaluated(*of_folder(drawn_folder), "--paired")
+    evaluated(*of_folder(drawn_folder), "--paired")  # which munit2018 alone has
     figures = read(tmp_path / "evaluation" / "munit2018")["figures"]
     assert {"a2b/paired", "b2a/paired"} <= set(figures)
 
@@ -214,7 +265,7 @@ def test_training_images_that_stand_in_for_test_images_are_told(evaluated, folde
     for file in (folder / "testB").iterdir():
         file.rename(folder / "trainB" / f"more_{file.name}")
     (folder / "testB").rmdir()
-    evaluated(*of_folder(folder), "--limit", "2")
+    evaluated(*of_folder(folder), "--limit", "2", "--protocol", "munit2018")
     text = "data, 16x16; training images 2 and 4, test images 2 and 4; those of b are the same"
     assert read(tmp_path / "evaluation" / "munit2018")["data"] == {"data": text}
 
@@ -227,7 +278,7 @@ def test_a_size_that_the_networks_do_not_halve_evenly_is_padded(evaluated, tmp_p
 @pytest.mark.usefixtures("_quick")
 def test_a_checkpoint_of_grey_images_reads_its_folders_as_grey(evaluated, drawn_folder, tmp_path):
     evaluated(*of_folder(drawn_folder), checkpoint=_checkpoint(tmp_path, 1))
-    assert (tmp_path / "evaluation" / "munit2018" / "metrics.md").exists()
+    assert (tmp_path / "evaluation" / "starganv2" / "metrics.md").exists()
 
 
 def test_what_cannot_be_is_told_in_one_line(refused):
@@ -292,13 +343,13 @@ def test_images_that_are_too_small_are_told(refused, folder):
 def test_an_image_that_cannot_be_read_is_told_whenever_it_is_met(refused, folder, place):
     file = folder / "testB" / f"{place}.png"
     file.write_bytes(file.read_bytes()[:-30])
-    line = refused(*of_folder(folder), "--limit", "2")
+    line = refused(*of_folder(folder), "--limit", "2", "--protocol", "munit2018")
     assert f"cannot read image '{file}'" in line
 
 
 def test_weights_that_are_missing_are_told(refused, folder, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    data = [*of_folder(folder), "--limit", "2"]
+    data = [*of_folder(folder), "--limit", "2", "--protocol", "munit2018"]
     assert "FID needs Inception-v3's weights" in refused(*data, "--features", "inception")
     line = refused(*data, "--features", "lite0", "--distance", "lpips")
     assert "LPIPS needs AlexNet's weights" in line

@@ -3,10 +3,12 @@ from collections import OrderedDict
 
 import pytest
 import torch
+from methods import METHODS
 
 from munit_pl import MUNITModule
-from munit_pl.callbacks.checkpoint_files import link_durably, write_durably
 from munit_pl.commands.inputs import InputError, check_checkpoint, find_last
+from munit_pl.formats.checkpoint_files import link_durably, write_durably
+from munit_pl.formats.exported import describe
 
 
 def save(path, **content):
@@ -103,6 +105,16 @@ def test_a_damaged_one_is_refused(module, tmp_path):
 )
 def test_anything_else_is_told_in_one_line(module, tmp_path, content, message):
     path = save(tmp_path / "x.ckpt", **content)
+    with pytest.raises(InputError, match=message) as error:
+        check_checkpoint(path, module)
+    assert_one_line(error)
+
+
+def test_a_checkpoint_of_another_method_is_told_with_both(module, tmp_path):
+    unit = METHODS["unit"].make()
+    described = describe({"gen_a": unit.gen_a, "gen_b": unit.gen_b})
+    path = save(tmp_path / "x.ckpt", state_dict=unit.state_dict(), generators=described)
+    message = r"x\.ckpt is a checkpoint of UNIT, from which MUNIT cannot go on: choose the model"
     with pytest.raises(InputError, match=message) as error:
         check_checkpoint(path, module)
     assert_one_line(error)

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from munit_pl.commands.translate import main
+from munit_pl.data.sizes import ImageSize
 from munit_pl.formats.exported import export_generators
 from munit_pl.networks import AdaINGenerator
 
@@ -112,6 +113,31 @@ def test_what_cannot_be_is_told_in_one_line(translated, photos, tmp_path, argume
     with pytest.raises(SystemExit, match=message) as stopped:
         translated(*arguments)
     assert len(stopped.value.code.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "size", "told"),
+    [
+        ([], (24, 24), "resized to a shortest side of 24 pixels, as in training"),
+        (["--resize", "24"], (24, 24), ""),
+        (["--resize", "24x32"], (24, 32), ""),
+        (["--resize", "32"], (32, 32), "--resize 32: this model was trained on images of a short"),
+        (["--resize", "none"], (16, 16), "--resize none: this model was trained on images of a"),
+    ],
+)
+def test_images_are_resized_as_in_training_unless_asked_otherwise(
+    photos, monkeypatch, tmp_path, capsys, asked, size, told
+):
+    gens = [AdaINGenerator(dim=4, mlp_dim=8, num_res_blocks=1) for _ in "ab"]
+    for gen in gens:
+        gen.image_size = ImageSize(24, (20, 16))
+    export_generators(tmp_path / "m.safetensors", *gens)
+    monkeypatch.chdir(tmp_path)
+    assert main(["m.safetensors", "in/0.png", "--styles", "1", *asked]) == 0
+    assert Image.open("translations/0_s00.png").size == size[::-1]
+    err = capsys.readouterr().err
+    assert told in err
+    assert err.count("\n") == bool(told)
 
 
 def test_inputs_are_looked_for_before_the_model_is_read(photos, monkeypatch, tmp_path):

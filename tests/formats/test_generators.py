@@ -1,4 +1,3 @@
-import hashlib
 import json
 
 import pytest
@@ -11,7 +10,7 @@ from torch.utils.data import DataLoader
 from munit_pl import MUNITModule, Translator
 from munit_pl.callbacks.averaging import WeightAverage
 from munit_pl.formats.exported import export_generators
-from munit_pl.formats.generators import digest, read_generators
+from munit_pl.formats.generators import read_generators
 
 
 def equal(generator, other):
@@ -79,12 +78,6 @@ def test_the_originals_checkpoint_translates_as_recorded():
     with torch.no_grad():
         expected = module.translate(x, z)
     torch.testing.assert_close(translator.translate(x, z)[:, 0], expected)
-
-
-def test_the_digest_is_the_files_sha256(tmp_path):
-    content = bytes(range(256)) * 9000  # more than two blocks
-    (tmp_path / "file").write_bytes(content)
-    assert digest(tmp_path / "file") == hashlib.sha256(content).hexdigest()
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -4,7 +4,8 @@ import torch
 from munit_pl import DrawnDataModule, Translator, random_styles
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.subject import Subject
-from munit_pl.formats.generators import find_model, read_generators
+from munit_pl.formats.finding import find_model
+from munit_pl.formats.generators import read_generators
 from munit_pl.formats.pretrained import PRETRAINED, find_pretrained
 
 

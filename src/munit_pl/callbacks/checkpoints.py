@@ -14,7 +14,10 @@ from lightning.pytorch.callbacks import Checkpoint
 from tqdm import tqdm
 
 from munit_pl.callbacks.agreement import Agreement, agreement_of
-from munit_pl.callbacks.checkpoint_files import (
+from munit_pl.callbacks.checkpoint_io import Best, SaveError, not_saved, save_together
+from munit_pl.callbacks.rich_logs import log_checkpoint
+from munit_pl.exits import ExitCode
+from munit_pl.formats.checkpoint_files import (
     SCHEMA,
     check_schema,
     link_durably,
@@ -23,9 +26,6 @@ from munit_pl.callbacks.checkpoint_files import (
     step_files,
     verify,
 )
-from munit_pl.callbacks.checkpoint_io import Best, SaveError, not_saved, save_together
-from munit_pl.callbacks.rich_logs import log_checkpoint
-from munit_pl.exits import ExitCode
 from munit_pl.layers import at_least_one
 
 

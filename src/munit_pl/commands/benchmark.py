@@ -18,7 +18,6 @@ from munit_pl.adversarial import AdversarialModule
 from munit_pl.benchmark.measure import Extent, make_shoes, measure, measure_losses
 from munit_pl.benchmark.results import conclude, figures_file, last_checkpoint, write_figures
 from munit_pl.benchmark.rows import ROWS, STEPS
-from munit_pl.callbacks.checkpoint_files import newest_valid
 from munit_pl.commands.building import build
 from munit_pl.commands.inputs import InputError
 from munit_pl.commands.overrides import check_overrides, failing_as_input_error
@@ -26,6 +25,7 @@ from munit_pl.commands.processes import tell
 from munit_pl.commands.train import train
 from munit_pl.evaluation.instruments import Instruments, load_instruments
 from munit_pl.evaluation.report import write_whole
+from munit_pl.formats.checkpoint_files import newest_valid
 from munit_pl.formats.safe_reading import read_checkpoint
 from munit_pl.precision import choose_precision
 from munit_pl.translate import Translator

@@ -14,19 +14,19 @@ from typing import get_args
 
 from munit_pl.commands.inputs import InputError
 from munit_pl.commands.loading import load_in
-from munit_pl.commands.processes import Place
+from munit_pl.commands.processes import Place, tell
 from munit_pl.data.images import MODES
+from munit_pl.formats.finding import find_model
 from munit_pl.translate import Precision, Translator
 
 _SIZES = range(16, 1025)
-_USUAL_SIZE = 256
+_USUAL_SIZE = 256  # where nothing tells that of training
 _BUILT_IN = "drawn-shoes"
-_BUILT_IN_SIZE = 64  # that it was trained at
 _BUILT_IN_NAMES = ("line drawing", "shoe")
 
 _EPILOG = """examples:
   munit-demo                                   the package's own model
-  munit-demo last.ckpt --size 64
+  munit-demo last.ckpt
   munit-demo shoes.safetensors --host 0.0.0.0  for the network: docs/web.md
 """
 
@@ -57,8 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         "--size",
         type=_size,
         metavar="SIDE",
-        help=f"shortest side in pixels that pictures are brought to; best that of training "
-        f"({_USUAL_SIZE})",
+        help="shortest side in pixels that pictures are brought to (that of training)",
     )
     add("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (the fastest there is)")
     add(
@@ -92,7 +91,7 @@ def serve_demo(options: argparse.Namespace) -> None:
             translator,
             title=_BUILT_IN if built_in else Path(options.checkpoint).name,
             names=_BUILT_IN_NAMES if built_in else ("domain a", "domain b"),
-            size=options.size or (_BUILT_IN_SIZE if built_in else _USUAL_SIZE),
+            size=_choose_size(options.size, translator),
             folder=Path(folder),
         )
         address = serve(page.blocks, options.host, options.port, **LOOKS)
@@ -129,8 +128,21 @@ def _load(options: argparse.Namespace) -> Translator:
 def _read(options: argparse.Namespace) -> Translator:
     load = partial(Translator.pretrained, _BUILT_IN)
     if options.checkpoint is not None:
-        load = partial(Translator.load, options.checkpoint, options.config)
+        path = find_model(options.checkpoint, tell)
+        load = partial(Translator.load, path, options.config)
     return load_in(options.precision, partial(load, device=options.device), Place())
+
+
+def _choose_size(asked: int | None, translator: Translator) -> int:
+    """Return the shortest side of pictures, and say so if it is another than in training."""
+    usual = translator.resize or _USUAL_SIZE
+    size = asked or min(max(usual, _SIZES[0]), _SIZES[-1])
+    if translator.image_size and size != translator.resize:
+        tell(
+            f"pictures are brought to a shortest side of {size} pixels, but this model was trained "
+            f"on {translator.image_size}"
+        )
+    return size
 
 
 def _is_local(host: str) -> bool:

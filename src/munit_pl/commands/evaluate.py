@@ -9,15 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
+from omegaconf import DictConfig
+
 from munit_pl.commands.building import build
 from munit_pl.commands.inputs import InputError
 from munit_pl.commands.loading import load_in
 from munit_pl.commands.overrides import check_overrides, failing_as_input_error
-from munit_pl.commands.processes import Place, find_place, join_processes
+from munit_pl.commands.processes import Place, find_place, join_processes, tell
 from munit_pl.commands.validation import check_config
 from munit_pl.data.aligned import AlignedDataModule
 from munit_pl.data.datamodule import TwoDomains, UnpairedDataModule
 from munit_pl.data.folder import ImageFolder
+from munit_pl.data.sizes import ImageSize
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.instruments import (
     DistanceName,
@@ -28,8 +31,10 @@ from munit_pl.evaluation.instruments import (
 from munit_pl.evaluation.munit2018 import Munit2018
 from munit_pl.evaluation.protocols import PROTOCOLS, Protocol, evaluate, find_protocol
 from munit_pl.evaluation.report import Report, write_whole
+from munit_pl.evaluation.starganv2 import StarGANv2
 from munit_pl.evaluation.subject import DOMAINS, Subject
-from munit_pl.formats.generators import digest, find_model
+from munit_pl.formats.checkpoint_files import digest
+from munit_pl.formats.finding import find_model, run_of
 from munit_pl.metrics.classifier import save_classifier, train_classifier
 from munit_pl.metrics.lite0 import load_lite0
 from munit_pl.metrics.weights import import_extra
@@ -38,9 +43,8 @@ from munit_pl.translate import Precision, Translator
 _EPILOG = """Data are given as to munit-train; data=aligned takes files of both domains.
 
 examples:
-  munit-evaluate last.ckpt # on drawn shoes
-  munit-evaluate last.ckpt data=folder data.root=my_data data.resize=256 \\
-    data.crop=[256,256] --report
+  munit-evaluate outputs/demo/first                        # on drawn shoes
+  munit-evaluate last.ckpt data=folder data.root=my_data --report
   munit-evaluate train-classifier shoes/ --out classes.safetensors
 """
 
@@ -72,10 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data", nargs="*", metavar="data=...", help="settings of the data")
     parser.add_argument(
         "--protocol",
-        help=f"{', '.join(PROTOCOLS)}; unless given, drawn for data=drawn and munit2018 otherwise",
+        help=f"{', '.join(PROTOCOLS)}; unless given, drawn for data=drawn, munit2018 for --paired "
+        "and --classifier-*, else starganv2",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="test images of each domain at most")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: evaluation/PROTOCOL")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="(evaluation/PROTOCOL in the run's folder)"
+    )
     parser.add_argument("--report", action="store_true", help="write a page with pictures, too")
     parser.add_argument("--paired", action="store_true", help="testA and testB correspond by place")
     parser.add_argument("--seed", type=int, default=0, help="of random styles and choices")
@@ -145,11 +152,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     """Measure, and write once all is measured."""
     with failing_as_input_error(None):
         protocol = _find_protocol(options)
-        out = options.out or Path("evaluation", protocol.name)
+        options.checkpoint = find_model(options.checkpoint, tell)
+        out = options.out or _folder_beside(options.checkpoint) / "evaluation" / protocol.name
         _check_folder(out)
         for module in ("matplotlib", "jinja2") if options.report else ("matplotlib",):
             import_extra(module)
-        options.checkpoint = find_model(options.checkpoint)
         place = find_place()
         device = options.device or place.device
         with join_processes(place, device):
@@ -178,15 +185,27 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _find_protocol(options: argparse.Namespace) -> Protocol:
     drawn = not any(setting.startswith("data=") for setting in options.data)
     drawn |= "data=drawn" in options.data
-    name = options.protocol or (Drawn.name if drawn else Munit2018.name)
-    return find_protocol(name, options.limit)
+    only_there = options.paired or options.classifier_a or options.classifier_b
+    usual = Drawn if drawn else Munit2018 if only_there else StarGANv2
+    return find_protocol(options.protocol or usual.name, options.limit)
+
+
+def _folder_beside(checkpoint: Path) -> Path:
+    """Return the folder of the checkpoint's run; the working directory if it is of none."""
+    run, here = run_of(checkpoint), Path.cwd()
+    if run is None:
+        return Path()
+    return run.relative_to(here) if run.is_relative_to(here) else run
 
 
 def _check_folder(folder: Path) -> None:
     """Make sure that files can be written to a folder, made or not, before hours of work."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
-        raise ValueError(f"nothing can be written to {folder}: {there} is no folder to write to")
+        raise ValueError(
+            f"nothing can be written to {folder}: {there} is no folder to write to: give another "
+            "--out"
+        )
 
 
 def _find_subject(
@@ -215,10 +234,29 @@ def _read_data(options: argparse.Namespace, translator: Translator) -> TwoDomain
     ]
     settings = [*options.data, *channels]
     cfg = check_overrides(settings, "evaluate")
+    if translator.image_size:
+        _take_size(cfg.data, options.data, translator.image_size)
     check_config(cfg, "evaluate")
     datamodule: TwoDomains = build(cfg.data)
     datamodule.setup()
     return datamodule
+
+
+def _take_size(data: DictConfig, settings: Sequence[str], trained: ImageSize) -> None:
+    """Take over the size of training where ``settings`` ask for no other, and say what it is."""
+    given = {setting.lstrip("+").split("=")[0] for setting in settings}
+    crop = list(trained.crop)
+    sizes = {"resize": trained.resize, "crop": crop, "size": crop}  # the last where images are made
+    others = []
+    for key, value in sizes.items():
+        if key in data and f"data.{key}" not in given:
+            data[key] = value
+        elif key in data and data[key] != value:
+            others.append(f"data.{key}={data[key]}")
+    if others:
+        tell(f"{' '.join(others)}: this model was trained on {trained}")
+    else:
+        tell(f"evaluated as trained, on {trained}")
 
 
 def _load_networks(options: argparse.Namespace, subject: Subject) -> Instruments:
@@ -268,8 +306,7 @@ def _write(report: Report, out: Path, options: argparse.Namespace, subject: Subj
     print(report.markdown())
     print(f"written to {out}")
     if options.report:
-        run_folder = options.checkpoint.resolve().parent.parent
-        write_page(out / "report.html", report, subject, run_folder)
+        write_page(out / "report.html", report, subject, run_of(options.checkpoint))
         print(f"look at {out / 'report.html'}")
 
 

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from munit_pl.commands.inputs import InputError
+from munit_pl.commands.processes import tell
 from munit_pl.export.card import facts_beside
 from munit_pl.export.folder import write_folder
 from munit_pl.export.programs import ExportError, export_graphs, require_onnx
 from munit_pl.formats.exported import export_generators
-from munit_pl.formats.generators import Generators, find_model, read_generators
+from munit_pl.formats.finding import find_model
+from munit_pl.formats.generators import Generators, read_generators
 from munit_pl.formats.onnx_graphs import OnnxGraph
 
 _EPILOG = """examples:
@@ -73,13 +75,14 @@ def _export(options: argparse.Namespace) -> None:
         elif options.out.suffix == ".safetensors":
             export_generators(unfinished, *gens, half=options.half)
         else:
-            facts = facts_beside(find_model(options.checkpoint))
+            facts = facts_beside(options.checkpoint)
             facts = facts._replace(data=options.data or facts.data, licence=options.licence)
             networks = dict(zip(("gen_a", "gen_b"), gens, strict=True))
             write_folder(unfinished, networks, facts, options.half)
 
 
 def _read(options: argparse.Namespace) -> Generators:
+    options.checkpoint = find_model(options.checkpoint, tell)
     gens = read_generators(options.checkpoint, options.config)
     if isinstance(gens[0].decoder, OnnxGraph):
         raise InputError(f"{options.checkpoint} is an export already: give the checkpoint")

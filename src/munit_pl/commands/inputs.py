@@ -7,8 +7,10 @@ from typing import Any
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from munit_pl.callbacks.checkpoint_files import check_schema, newest_valid, verify
 from munit_pl.commands.processes import tell
+from munit_pl.formats.checkpoint_files import check_schema, verify
+from munit_pl.formats.exported import method_of
+from munit_pl.formats.finding import holds_checkpoints, newest_of_run
 from munit_pl.formats.safe_reading import read_checkpoint
 
 
@@ -24,22 +26,15 @@ def find_last(folder: Path) -> Path:
     Raises:
         InputError: If there is none, or none that is whole. Never is an older run taken for it.
     """
-    here = folder / "checkpoints"
-    if not any(here.glob("*.ckpt")):
+    if not holds_checkpoints(folder):
         beside = list(folder.parent.glob("*/checkpoints/*.ckpt"))
         if not beside:
             raise InputError(f"ckpt_path=last finds no checkpoint in {folder.parent}")
-        here = max(beside, key=lambda file: file.stat().st_mtime).parent
-    newest, passed = newest_valid(here)
-    if newest is None:
-        reasons = "; ".join(passed) or "those that are there are not named after iterations"
-        raise InputError(
-            f"{here} has no checkpoint to go on from: {reasons}. To start from scratch, give "
-            "another run=NAME"
-        )
-    for reason in passed:
-        tell(f"passed over: {reason}")
-    return newest
+        folder = max(beside, key=lambda file: file.stat().st_mtime).parents[1]
+    try:
+        return newest_of_run(folder, tell)
+    except ValueError as error:
+        raise InputError(f"{error}. To start from scratch, give another run=NAME") from error
 
 
 def check_checkpoint(path: Path, module: LightningModule) -> None:
@@ -62,6 +57,13 @@ def check_checkpoint(path: Path, module: LightningModule) -> None:
         raise InputError(
             f"{path} is no checkpoint of munit-train (the original MUNIT's files are read by "
             "MUNITModule.from_nvlabs)"
+        )
+    saved = method_of(checkpoint.get("generators"))
+    asked = getattr(getattr(module, "gen_b", None), "method", None)
+    if saved and asked and saved != asked:
+        raise InputError(
+            f"{path} is a checkpoint of {saved}, from which {asked} cannot go on: choose the model "
+            "that it was trained as, or leave out ckpt_path"
         )
     theirs, ours = _shapes(state), _shapes(module.state_dict())
     for name in theirs.keys() | ours.keys():

@@ -42,6 +42,7 @@ from munit_pl.data.bad_files import DataError
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.data.loading import explain_loader_error
 from munit_pl.exits import ExitCode
+from munit_pl.formats.finding import find_checkpoint, holds_checkpoints
 
 
 class RunFailed(Exception):
@@ -218,11 +219,12 @@ def _leave(error: BaseException, code: int) -> NoReturn:
 
 def _resolve_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
     """Return the checkpoint to go on from; keep two runs from sharing a folder unawares."""
-    holds_run = any((folder / "checkpoints").glob("*.ckpt"))
+    holds_run = holds_checkpoints(folder)
     if cfg.ckpt_path == "last" or (cfg.ckpt_path == "auto" and holds_run):
         return find_last(folder)
     if cfg.ckpt_path not in (None, "auto"):
-        return Path(cfg.ckpt_path)
+        with failing_as_input_error(None):
+            return find_checkpoint(cfg.ckpt_path, tell)
     if holds_run:
         raise InputError(
             f"{folder} holds a run already: go on with it (ckpt_path=last) or name another (run=)"

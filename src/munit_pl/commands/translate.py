@@ -12,18 +12,20 @@ import torch
 
 from munit_pl.commands.inputs import InputError
 from munit_pl.commands.loading import load_in
-from munit_pl.commands.processes import Place, find_place, join_processes
+from munit_pl.commands.processes import Place, find_place, join_processes, tell
 from munit_pl.commands.translating.choosing import LooksOf, choose_looks
 from munit_pl.commands.translating.clips import Clip
 from munit_pl.commands.translating.jobs import Tally, Workshop
-from munit_pl.commands.translating.options import parse
+from munit_pl.commands.translating.options import KEEP, parse
 from munit_pl.commands.translating.outputs import Outputs
 from munit_pl.commands.translating.recipe import Recipe
 from munit_pl.commands.translating.sheets import Sheets
 from munit_pl.commands.translating.sources import Source, find_examples, find_sources
 from munit_pl.commands.translating.stills import Stills
 from munit_pl.data.images import MODES
-from munit_pl.formats.generators import digest, find_model
+from munit_pl.data.sizes import Size
+from munit_pl.formats.checkpoint_files import digest
+from munit_pl.formats.finding import find_model
 from munit_pl.formats.video import require_av
 from munit_pl.pair import Domain
 from munit_pl.translate import Precision, Translator
@@ -69,6 +71,7 @@ def translate(options: argparse.Namespace, place: Place) -> int:
     examples = find_examples(options.like) if options.like else []
     _check_av(options, sources)
     translator = _load(options, place)
+    options.resize = _choose_size(options.resize, translator)
     looks, header = choose_looks(options, translator, examples)
     alone = place.world_size == 1
     manifest = "manifest.jsonl" if alone else f"manifest.{place.rank}.jsonl"
@@ -109,7 +112,7 @@ def _load(options: argparse.Namespace, place: Place) -> Translator:
     any_gpu = options.device in (None, "cuda")
     device = place.device if any_gpu and place.device else options.device
     try:
-        options.checkpoint = find_model(options.checkpoint)
+        options.checkpoint = find_model(options.checkpoint, tell)
         load = partial(
             Translator.load,
             options.checkpoint,
@@ -133,6 +136,23 @@ def _load(options: argparse.Namespace, place: Place) -> Translator:
             "choose --format png or webp"
         )
     return translator
+
+
+def _choose_size(asked: Size | str | None, translator: Translator) -> Size | None:
+    """Return what inputs are resized to, and say how that stands to the training."""
+    trained = translator.resize
+    if asked is None:
+        if trained is not None:
+            tell(
+                f"images are resized to a shortest side of {trained} pixels, as in training, and "
+                f"so are the outputs (--resize {KEEP} keeps the inputs' sizes)"
+            )
+        return trained
+    size = None if isinstance(asked, str) else asked
+    if translator.image_size and (min(size) if isinstance(size, tuple) else size) != trained:
+        shown = "x".join(map(str, size)) if isinstance(size, tuple) else asked
+        tell(f"--resize {shown}: this model was trained on {translator.image_size}")
+    return size
 
 
 def _recipe(options: argparse.Namespace, looks: LooksOf, precision: Precision) -> Recipe:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from munit_pl.data.color import to_srgb
 from munit_pl.data.containers import read_orientation, strip
+from munit_pl.data.sizes import Size, by, resized
 
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
 if features.check("avif"):  # Pillow from 11.3 on
@@ -284,6 +285,28 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
         return grey
     alpha = Image.fromarray(np.where(values == hidden, 0, 255).astype(np.uint8))
     return Image.merge("LA", (grey, alpha))
+
+
+def resize_image(image: Image.Image, size: Size | None) -> Image.Image:
+    """Resize as images for training are: bilinear, and antialiased where they shrink.
+
+    Args:
+        image: The image.
+        size: Pixels of the shortest side, or of height and width; None keeps the size.
+
+    Raises:
+        ValueError: If it would have more than ``MAX_PIXELS``.
+    """
+    own = image.height, image.width
+    height, width = resized(own, size) if size is None or isinstance(size, int) else size
+    if (height, width) == own:
+        return image
+    if height * width > MAX_PIXELS:
+        raise ValueError(
+            f"an image of {by(own)} resized to {by((height, width))} would have more than "
+            f"{MAX_PIXELS // 10**6} million pixels"
+        )
+    return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
 def to_tensor(image: Image.Image) -> Tensor:

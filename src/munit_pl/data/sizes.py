@@ -1,6 +1,48 @@
 """Heights and widths of images, before and after they are resized."""
 
+from typing import Any, NamedTuple
+
+Size = int | tuple[int, int]  # of the shortest side, or height and width
+
+MAX_SIDE = 1 << 16  # pixels, of what a file may say of its images
+
 MAX_ASPECT = 8  # resized to 256, an image of 4000x3 would become one of 87 million pixels
+
+
+class ImageSize(NamedTuple):
+    """How images are brought to size for training.
+
+    Attributes:
+        resize: Pixels of the shortest side after resizing; None keeps an image's size.
+        crop: Height and width of what is then cut out.
+    """
+
+    resize: int | None
+    crop: tuple[int, int]
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return it as files hold it: ``{"resize": 64, "crop": [64, 64]}``."""
+        return {"resize": self.resize, "crop": list(self.crop)}
+
+    @classmethod
+    def from_plain(cls, said: Any) -> "ImageSize | None":
+        """Return what a file says, which may be a stranger's; None if it says nothing.
+
+        Raises:
+            ValueError: If that is no size of images.
+        """
+        match said:
+            case None:
+                return None
+            case {"resize": int() | None as resize, "crop": [int() as height, int() as width]}:
+                sides = (height, width) if resize is None else (height, width, resize)
+                if all(1 <= side <= MAX_SIDE for side in sides):
+                    return cls(resize, (height, width))
+        raise ValueError(f"its images' size is {str(said)[:100]!r}")
+
+    def __str__(self) -> str:
+        side = "any size" if self.resize is None else f"a shortest side of {self.resize} pixels"
+        return f"images of {side}, cropped to {by(self.crop)}"
 
 
 def is_too_long(size: tuple[int, int]) -> bool:

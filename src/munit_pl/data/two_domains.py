@@ -15,6 +15,7 @@ from munit_pl.data.identity import compare_files, digest
 from munit_pl.data.images import from_uint8
 from munit_pl.data.loading import Images, PairLoader, Samples, collate
 from munit_pl.data.masks import split_off
+from munit_pl.data.sizes import ImageSize
 from munit_pl.data.substitutes import MAX_ATTEMPTS, Unusable, read_image_of
 from munit_pl.data.unpaired import Domain, StreamSampler, TrainingPairs, ValidationPairs
 from munit_pl.data.workers import Watch, warn_of_little_shared_memory
@@ -49,6 +50,8 @@ class TwoDomains(LightningDataModule):
             is their mask; `on_after_batch_transfer` parts them.
 
     Attributes:
+        resize: Pixels of the shortest side before images are cropped, None where they keep their
+            size; the crop's shortest side unless a subclass says otherwise.
         channels: Of each domain's images; 3 unless a subclass says otherwise.
         domains: Both domains' images of each split, after `setup`.
         bad_files: Which files were passed over.
@@ -75,6 +78,7 @@ class TwoDomains(LightningDataModule):
         if timeout < 0:
             raise ValueError(f"timeout is {timeout}, but must not be negative; 0 is for ever")
         self.size = size
+        self.resize: int | None = min(size)
         self.channels: dict[DomainName, int] = {"a": 3, "b": 3}
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -86,6 +90,11 @@ class TwoDomains(LightningDataModule):
         self.domains: dict[Split, tuple[Domain, Domain]] = {}
         self.bad_files = BadFiles({})
         self.watches: list[Watch] = []
+
+    @property
+    def image_size(self) -> ImageSize:
+        """How images are brought to size, which checkpoints hold."""
+        return ImageSize(self.resize, self.size)
 
     @property
     def trouble(self) -> Trouble | None:

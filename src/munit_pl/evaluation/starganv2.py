@@ -48,7 +48,9 @@ class StarGANv2:
             if min(len(train), len(test)) < least:
                 raise ValueError(
                     f"protocol {self.name} compares sets of at least {least} images here, but "
-                    f"domain {domain} has {len(train)} for training and {len(test)} for testing"
+                    f"domain {domain} has {len(train)} for training and {len(test)} for testing: "
+                    f"--protocol munit2018 --limit {min(map(len, subject.test))} measures "
+                    "diversity alone"
                 )
             subject.test_images(domain, self._translated(test))
 

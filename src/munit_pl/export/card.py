@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from munit_pl.formats.generators import digest
+from munit_pl.data.sizes import ImageSize
+from munit_pl.formats.checkpoint_files import digest
 
 DRAWN = "drawn shoes, which munit_pl draws itself: no third party has rights in them"
 _MAX_REPORT = 1 << 20  # bytes
@@ -66,11 +67,12 @@ def model_card(networks: Mapping[str, Any], facts: Facts, whole: bool) -> str:
         f"| {name} | {network['kind']} | {_listed(network['arguments'])} |"
         for name, network in networks.items()
     ]
+    sizes = {ImageSize.from_plain(n["image_size"]) for n in networks.values() if "image_size" in n}
     return _PAGE.format(
         front=licence,
         whole=_WHOLE if whole else "",
         networks="\n".join(rows),
-        data=facts.data or "not told",
+        data="; ".join([facts.data or "not told", *map(str, sizes)]),
         figures=_table(facts),
         licence=facts.licence or "Not told: ask whoever trained it before you use it.",
     )

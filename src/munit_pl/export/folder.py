@@ -74,17 +74,19 @@ def munit_arguments(
     }
 
 
-def read_munit(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_munit(folder: Path) -> tuple[dict[str, Any], Any, dict[str, Tensor]]:
     """Read what `write_folder` wrote of a whole `MUNIT`; it may come from a stranger.
 
     Returns:
-        Arguments of `MUNIT`, and all its tensors by name, in float32.
+        Arguments of `MUNIT`, what `describe` said of its generators, and all its tensors by name,
+        in float32.
 
     Raises:
         OSError: If a file is missing.
         ValueError: If the folder holds something else; one line says what.
     """
-    arguments = _read_arguments(folder / CONFIG)
+    config = _read_config(folder / CONFIG)
+    arguments: dict[str, Any] = config["munit"]
     path = folder / WEIGHTS
     if not path.is_file():
         raise FileNotFoundError(f"the folder {folder} has no {WEIGHTS}")
@@ -104,10 +106,10 @@ def read_munit(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         check_finite(state)
     except ValueError as error:
         raise ValueError(f"{path} does not fit what {CONFIG} says: {error}") from None
-    return arguments, state
+    return arguments, config.get("generators"), state
 
 
-def _read_arguments(path: Path) -> dict[str, Any]:
+def _read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"the folder {path.parent} has no {CONFIG}")
     if path.stat().st_size > _MAX_CONFIG:
@@ -129,4 +131,4 @@ def _read_arguments(path: Path) -> dict[str, Any]:
         or any("in_channels" in arguments[name] for name in _MAPPINGS)
     ):
         raise ValueError(f"{path} describes no MUNIT that munit_pl saved")
-    return arguments
+    return config

@@ -23,7 +23,8 @@ from munit_pl.export.graphs import (
     shortest,
     trace,
 )
-from munit_pl.formats.generators import digest
+from munit_pl.formats.checkpoint_files import digest
+from munit_pl.formats.exported import describe_images
 from munit_pl.formats.onnx_graphs import OnnxGraph
 from munit_pl.generator import DomainGenerator
 from munit_pl.pair import Domain
@@ -181,6 +182,7 @@ def _metadata(
                 "style_dim": gen.style_dim,
                 "multiple": gen.multiple,
                 "shortest": shortest(gen),
+                **describe_images(gen),
                 "content_factor": content_factor(gen),
                 "graphs": graphs[domain],
             }

@@ -15,10 +15,12 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from munit_pl.data.sizes import ImageSize
 from munit_pl.formats.fitting import check_finite
 from munit_pl.generator import DomainGenerator
 
 _KEY = "munit_pl"
+_SIZE = "image_size"  # in what is said of a generator
 _MAX_HEADER = 4 << 20  # bytes; a model of the published sizes needs a hundredth of that
 
 
@@ -64,12 +66,43 @@ def write_networks(path: str | Path, networks: Mapping[str, nn.Module], half: bo
 
 
 def describe(networks: Mapping[str, nn.Module]) -> dict[str, dict[str, Any]]:
-    """Return the kind and the arguments of those networks that are generators, by their names."""
+    """Return the kind and the arguments of those networks that are generators, by their names.
+
+    Where it is known, the size of the images that they were trained on comes along.
+    """
     return {
-        name: {"kind": type(network).__name__, "arguments": network.arguments}
-        for name, network in networks.items()
-        if isinstance(network, DomainGenerator)
+        name: {"kind": type(gen).__name__, "arguments": gen.arguments, **describe_images(gen)}
+        for name, gen in networks.items()
+        if isinstance(gen, DomainGenerator)
     }
+
+
+def describe_images(gen: DomainGenerator) -> dict[str, Any]:
+    """Return the entry of the size of a generator's images; none if it is not known."""
+    return {_SIZE: gen.image_size.as_plain()} if gen.image_size else {}
+
+
+def recall_images(gens: Mapping[str, DomainGenerator], description: Any) -> None:
+    """Let generators know the size of their images again, where `describe` has noted it.
+
+    Raises:
+        ValueError: If what stands there is no size of images.
+    """
+    for name, gen in gens.items():
+        gen.image_size = ImageSize.from_plain(_said_of(name, description).get(_SIZE))
+
+
+def method_of(description: Any) -> str | None:
+    """Return whose generators `describe` described, if that is a method that is known here."""
+    kind = _said_of("gen_b", description).get("kind")
+    known = DomainGenerator.kinds.get(kind) if isinstance(kind, str) else None
+    return known.method if known else None
+
+
+def _said_of(name: str, description: Any) -> dict[str, Any]:
+    """Return what a file says of a network, nothing where it says nothing of use."""
+    said = description.get(name) if isinstance(description, dict) else None
+    return said if isinstance(said, dict) else {}
 
 
 def read_exported(path: Path) -> tuple[Any, dict[str, Tensor]]:

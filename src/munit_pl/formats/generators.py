@@ -1,6 +1,5 @@
 """Both generators of a trained model, from whatever file it was saved in."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,18 +7,16 @@ from typing import Any
 from torch import Tensor
 
 from munit_pl.formats import safe_reading
-from munit_pl.formats.exported import read_exported
+from munit_pl.formats.exported import read_exported, recall_images
+from munit_pl.formats.finding import find_model
 from munit_pl.formats.fitting import build_on_meta, check_extent, check_finite, named_tensors
 from munit_pl.formats.nvlabs import read_checkpoint
 from munit_pl.formats.nvlabs_unit import holds_unit, read_unit_checkpoint
 from munit_pl.formats.onnx_graphs import read_onnx
-from munit_pl.formats.pretrained import PRETRAINED
 from munit_pl.generator import DomainGenerator
 from munit_pl.normalisation import widen
 
 Generators = tuple[DomainGenerator, DomainGenerator]
-
-_IN_FOLDERS = ("model.safetensors", "model.json")  # what `munit-export` writes
 
 
 def read_generators(path: str | Path, config_path: str | Path | None = None) -> Generators:
@@ -33,9 +30,10 @@ def read_generators(path: str | Path, config_path: str | Path | None = None) -> 
     package must have been imported.
 
     Args:
-        path: A ``.ckpt`` of ``munit-train``, a ``.safetensors`` of `export_generators`, the
-            ``model.json`` of an ONNX export, a folder with one of the latter two, the name of a
-            model of `PRETRAINED`, or the original's ``gen_*.pt``.
+        path: A ``.ckpt`` of ``munit-train`` or a run's folder, which stands for its newest one, a
+            ``.safetensors`` of `export_generators`, the ``model.json`` of an ONNX export, a folder
+            with one of the latter two, the name of a model of `PRETRAINED`, or the original's
+            ``gen_*.pt``.
         config_path: The original's YAML file, for activations other than its defaults.
 
     Returns:
@@ -56,34 +54,6 @@ def read_generators(path: str | Path, config_path: str | Path | None = None) -> 
     states = _split(state, path)
     gen_a, gen_b = (_build(name, description, own, path) for name, own in states.items())
     return gen_a, gen_b
-
-
-def find_model(path: str | Path) -> Path:
-    """Return the file that `read_generators` reads for what the user named.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
-    name, path = str(path), Path(path)
-    if path.is_dir():
-        for file in _IN_FOLDERS:
-            if (path / file).is_file():
-                return path / file
-        raise FileNotFoundError(f"the folder {path} has no {' and no '.join(_IN_FOLDERS)}")
-    if not path.exists() and name in PRETRAINED:
-        return PRETRAINED[name]
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no checkpoint {path}")
-    return path
-
-
-def digest(path: str | Path) -> str:
-    """Return a file's SHA-256, in hexadecimal."""
-    sha = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            sha.update(block)
-    return sha.hexdigest()
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -140,6 +110,7 @@ def _build(name: str, description: Any, state: Mapping[str, Tensor], path: Path)
         own = {key: widen(tensor.detach().clone()) for key, tensor in state.items()}
         generator.load_state_dict(own, assign=True)
         check_finite(own)
+        recall_images({name: generator}, description)
     except ValueError as error:
         raise ValueError(
             f"{path} does not fit the networks that it describes: {name}: {error}"

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from munit_pl.formats.exported import recall_images
 from munit_pl.formats.fitting import brief
 from munit_pl.generator import DomainGenerator
 
@@ -90,8 +91,12 @@ def read_onnx(path: Path) -> tuple[DomainGenerator, DomainGenerator]:
     domains = metadata.get("domains")
     if not isinstance(domains, dict) or not all(isinstance(domains.get(d), dict) for d in "ab"):
         raise ValueError(f"{path} describes no domains a and b")
-    gen_a, gen_b = (_generator(domains[domain], path) for domain in "ab")
-    return gen_a, gen_b
+    gens = {domain: _generator(domains[domain], path) for domain in "ab"}
+    try:
+        recall_images(gens, domains)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return gens["a"], gens["b"]
 
 
 def _one_line(error: Exception) -> str:

@@ -22,6 +22,7 @@ def test_inputs_may_stand_before_and_after_options():
     [
         (["--resize", "256"], "resize", 256),
         (["--resize", "256x192"], "resize", (256, 192)),
+        (["--resize", "none"], "resize", "none"),
         (["--set", "3=-1.5", "--set", "0=2"], "set", [(3, -1.5), (0, 2.0)]),
         (["--sweep", "3=-2:2.5:9"], "sweep", (3, -2.0, 2.5, 9)),
         (["--fps", "29.97"], "fps", Fraction(2997, 100)),
@@ -47,8 +48,8 @@ def test_what_contradicts_itself_ends_with_status_2(capsys):
         ("--interpolate 1", "1 is no whole number from 2 on"),
         ("--tile 15", "15 is no whole number from 16 on"),
         ("--quality 101", "--quality is at most 100"),
-        ("--resize 0", "neither a side"),
-        ("--resize 256,192", "neither a side"),
+        ("--resize 0", "0 is no side"),
+        ("--resize 256,192", "and not none"),
         ("--set 3", "3 is not DIM=VALUE"),
         ("--set 3=nan", "3=nan is not DIM=VALUE"),
         ("--sweep 3=0:1:1", "is not DIM=LOW:HIGH:N"),

@@ -16,6 +16,7 @@ class Mirror:
     """Stands in for a model: every translation of an image is the image."""
 
     precision, precision_reason = "fp32", ""
+    resize = image_size = None
 
     def channels(self, domain):
         return 3

@@ -17,9 +17,8 @@ from munit_pl.commands.translating.looks import (
     random_looks,
     swept,
 )
-from munit_pl.commands.translating.recipe import resized
 from munit_pl.commands.translating.sheets import Cell, spread, thumbnail
-from munit_pl.data.images import read_image, to_tensor
+from munit_pl.data.images import read_image, resize_image, to_tensor
 from munit_pl.translate import Translator
 
 LooksOf = Callable[[str], Sequence[Look]]
@@ -82,7 +81,7 @@ def _read_examples(
     for path in examples:
         try:
             picture = read_image(path, translator.channels(options.to))
-            picture = resized(picture, options.resize)
+            picture = resize_image(picture, options.resize)
             styles.append(translator.encode_style(to_tensor(picture)[None], options.to))
         except (OSError, ValueError) as error:
             raise InputError(f"no style can be taken from {path}: {error}") from error

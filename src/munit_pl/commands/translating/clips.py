@@ -6,9 +6,8 @@ from fractions import Fraction
 from munit_pl.commands.translating.jobs import Job, Tally, Workshop
 from munit_pl.commands.translating.looks import Look
 from munit_pl.commands.translating.outputs import Settings
-from munit_pl.commands.translating.recipe import resized
 from munit_pl.commands.translating.sources import Source
-from munit_pl.data.images import MODES
+from munit_pl.data.images import MODES, resize_image
 from munit_pl.formats.video import read_frames, read_header
 
 
@@ -72,7 +71,7 @@ class Clip:
                 missing = self._missing(frame)
                 tally.found(len(self.looks) - len(missing))
                 if missing:
-                    picture = resized(picture.convert(mode), recipe.resize)
+                    picture = resize_image(picture.convert(mode), recipe.resize)
                     yield Job(self.source, frames[-1], self._stamp(frame), picture, missing)
         except OSError as error:
             tally.fail(self.source, error)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from munit_pl.commands.inputs import InputError
 from munit_pl.commands.translating.sources import tell_apart
-from munit_pl.formats.generators import digest
+from munit_pl.formats.checkpoint_files import digest
 from munit_pl.styles import edit, random_styles, slerp, sweep
 
 How = dict[str, Any]  # what JSON can say

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import partial
 
+from munit_pl.data.sizes import Size
 from munit_pl.formats.video import ANIMATIONS
 from munit_pl.tiling import SMALLEST_TILE
 
-Size = int | tuple[int, int]  # of the shortest side, or height and width
+KEEP = "none"  # of --resize
 
 _EPILOG = """examples:
   munit-translate last.ckpt photos/ --to b --styles 10
@@ -72,7 +73,7 @@ def _add_styles(parser: argparse.ArgumentParser) -> None:
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("files").add_argument
-    add("--resize", type=_size, metavar="SIDE|HxW", help="shortest side, or height x width")
+    add("--resize", type=_size, metavar="SIDE|HxW|none", help="inputs (as in training); none: not")
     add("--format", choices=["png", "jpg", "webp"], default="png", help="(%(default)s)")
     add("--quality", type=_at_least(1), default=95, metavar="1-100", help="of jpg, webp (95)")
     add("--animate", choices=ANIMATIONS, help="of each image's styles, of each video's frames")
@@ -127,10 +128,12 @@ def _rate(text: str) -> Fraction:
     return rate
 
 
-def _size(text: str) -> Size:
+def _size(text: str) -> Size | str:
+    if text == KEEP:
+        return text
     match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text} is neither a side (256) nor HEIGHTxWIDTH")
+        raise argparse.ArgumentTypeError(f"{text} is no side (256), no HEIGHTxWIDTH and not {KEEP}")
     return (int(match[1]), int(match[2])) if match[2] else int(match[1])
 
 

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from PIL import Image
-
 from munit_pl.commands.translating.looks import How, Look
-from munit_pl.commands.translating.options import Size
 from munit_pl.commands.translating.outputs import Settings, fingerprint
+from munit_pl.data.sizes import Size
 from munit_pl.pair import Domain
 
 
@@ -59,18 +57,3 @@ class Recipe:
     def _with(self, stamp: Settings, how: How) -> Settings:
         direction = f"{self.source}2{self.to}"
         return {**stamp, "direction": direction, "how": how, **self.settings}
-
-
-def resized(picture: Image.Image, size: Size | None) -> Image.Image:
-    """Resize as images for training are: bilinear, and antialiased where they shrink.
-
-    Args:
-        picture: The image.
-        size: Pixels of the shortest side, or of height and width; ``None`` keeps the size.
-    """
-    if isinstance(size, int):
-        shortest = min(picture.size)
-        size = (size * picture.height // shortest, size * picture.width // shortest)
-    if size is None or size == (picture.height, picture.width):
-        return picture
-    return picture.resize(size[::-1], Image.Resampling.BILINEAR)

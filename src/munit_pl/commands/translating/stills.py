@@ -7,10 +7,9 @@ from itertools import groupby
 from munit_pl.commands.translating.jobs import Job, Tally, Workshop
 from munit_pl.commands.translating.looks import Look
 from munit_pl.commands.translating.outputs import Settings, fingerprint
-from munit_pl.commands.translating.recipe import resized
 from munit_pl.commands.translating.sheets import ROWS, Cell, Sheets, spread, thumbnail
 from munit_pl.commands.translating.sources import Source
-from munit_pl.data.images import read_image
+from munit_pl.data.images import read_image, resize_image
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,8 @@ class Stills:
                     continue
                 source = still.source
                 try:
-                    picture = resized(read_image(source.path, channels), recipe.resize)
+                    picture = read_image(source.path, channels)
+                    picture = resize_image(picture, recipe.resize)
                 except (OSError, ValueError) as error:
                     tally.fail(source, error)
                     continue

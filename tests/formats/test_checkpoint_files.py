@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from munit_pl.callbacks import checkpoint_files
-from munit_pl.callbacks.checkpoint_files import (
+from munit_pl.formats import checkpoint_files
+from munit_pl.formats.checkpoint_files import (
     check_schema,
+    digest,
     link_durably,
     newest_valid,
     remove_checkpoint,
@@ -74,7 +75,7 @@ def write_and_die_at(path, number):
 @pytest.fixture
 def child():
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["munit_pl.callbacks.checkpoint_files"])
+    server.set_forkserver_preload(["munit_pl.formats.checkpoint_files"])
 
     def run(target, *args):
         process = server.Process(target=target, args=args)
@@ -308,3 +309,9 @@ def test_a_checkpoint_of_a_newer_version_is_refused():
     check_schema({"munit_pl": {"schema": 1}})
     with pytest.raises(ValueError, match="written by a newer munit_pl"):
         check_schema({"munit_pl": {"schema": 2}})
+
+
+def test_the_digest_is_the_files_sha256(tmp_path):
+    content = bytes(range(256)) * 9000  # more than two blocks
+    (tmp_path / "file").write_bytes(content)
+    assert digest(tmp_path / "file") == hashlib.sha256(content).hexdigest()

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from zipfile import ZipFile
 
-from munit_pl.formats.generators import digest
 from munit_pl.formats.safe_reading import is_archive, read_checkpoint
 
 SCHEMA = 1  # of what a checkpoint holds under "munit_pl"; counted up when an older reader would err
@@ -105,6 +104,15 @@ def step_files(folder: Path) -> list[Path]:
     """Return the checkpoints that are named after their iterations, the newest first."""
     files = [path for path in folder.glob("*.ckpt") if re.fullmatch(r"[0-9]{1,18}", path.stem)]
     return sorted(files, key=lambda path: int(path.stem), reverse=True)
+
+
+def digest(path: str | Path) -> str:
+    """Return a file's SHA-256, in hexadecimal."""
+    sha = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            sha.update(block)
+    return sha.hexdigest()
 
 
 def remove_checkpoint(path: Path) -> None:
