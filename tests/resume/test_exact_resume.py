@@ -111,17 +111,22 @@ QUICK = [
 ]
 # A single process without workers is cut at every iteration. What several processes and workers
 # add depends on what an iteration is: the first, before anything is saved; one validated after,
-# saved or not; an epoch's end; the last. With EVERY_CUT set, all are cut everywhere.
+# saved or not; an epoch's end; the last. There each number of workers meets each iteration, by one
+# kind of cut and by the other in turn. With EVERY_CUT set, all are cut everywhere.
 EPOCH = {1: 7, 2: 4}  # iterations, by processes
+KINDS = ("sigterm", "sigkill")
 ALL = [
     (processes, workers, kind, step)
     for processes in (1, 2)
     for workers in (0, 2, 4)
-    for kind in ("sigterm", "sigkill")
+    for kind in KINDS
     for step in range(1, STEPS + 1)
     if (processes, workers) == (1, 0)
-    or step in (1, 3, 6, EPOCH[processes], STEPS)
     or "EVERY_CUT" in os.environ
+    or (
+        step in (1, 3, 6, EPOCH[processes], STEPS)
+        and kind == KINDS[(processes + workers // 2 + step) % 2]
+    )
 ]
 
 
