@@ -138,7 +138,9 @@ def _affine(x: Tensor, mean: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     means, ones = mean.expand(n, c).reshape(-1), torch.ones(n * c, dtype=mean.dtype)
     scale, shift = scale.reshape(-1), shift.reshape(-1).to(mean.dtype)
     # Not a view, which what follows could not change in place.
-    return F.batch_norm(_folded(x), means, ones, scale, shift, eps=0.0).resize_(n, c, h, w)
+    # Not by torch.nn.functional, which in torch 2.10 refuses an eps of 0.
+    y = torch.batch_norm(_folded(x), scale, shift, means, ones, False, 0.0, 0.0, False)
+    return y.resize_(n, c, h, w)
 
 
 class LayerNorm(nn.Module):
