@@ -16,11 +16,16 @@ from munit_pl.networks import AdaINGenerator
 from munit_pl.translate import Translator
 
 pytestmark = pytest.mark.slow
-gradio = pytest.importorskip("gradio", reason="the extra web is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SIDE = 32
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gradio():
+    """Imported by the tests that need it, since that takes seconds of every `make test`."""
+    return pytest.importorskip("gradio", reason="the extra web is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -229,13 +234,13 @@ def test_another_site_does_not_reach_the_page_through_a_visitors_browser(address
             urllib.request.urlopen(urllib.request.Request(f"{address}config", headers=headers))
 
 
-def test_nothing_is_reported(address):
+def test_nothing_is_reported(address, gradio):
     assert not gradio.analytics.analytics_enabled()
     with urllib.request.urlopen(f"{address}config") as described:
         assert json.load(described)["analytics_enabled"] is False
 
 
-def test_an_address_that_cannot_be_listened_on_is_told_in_a_line(address):
+def test_an_address_that_cannot_be_listened_on_is_told_in_a_line(address, gradio):
     from munit_pl.web.serving import serve
 
     port = int(address.rstrip("/").rpartition(":")[2])
