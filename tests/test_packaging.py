@@ -50,7 +50,9 @@ def test_the_wheel_holds_every_configuration_and_no_test(wheel):
     assert len(conf) > 15
     assert {name for name in names if name.endswith(".yaml")} == conf
     assert "munit_pl/py.typed" in names
-    assert "munit_pl/pretrained/drawn-shoes.safetensors" in names
+    assert {f"munit_pl/pretrained/drawn-shoes.{kind}" for kind in ("json", "safetensors")} <= set(
+        names
+    )
     assert {name.split("/")[0].split("-")[0] for name in names} == {"munit_pl"}
 
 

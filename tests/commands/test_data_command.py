@@ -272,6 +272,22 @@ def test_nothing_is_prepared_from_nothing(tmp_path, capsys):
     assert "there is no folder" in capsys.readouterr().err
 
 
+def test_small_images_are_told_sizes_that_suit_them(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for folder in ("trainA", "trainB"):
+        (tmp_path / folder).mkdir()
+        for n, side in enumerate((100, 120, 300)):
+            picture(rng, side, side + 30).save(tmp_path / folder / f"{n}.png")
+    told = "at most 120 pixels and are {}: to train near their own size, in less time, give "
+    sizes = "data.resize=112 data.crop=[112,112]\n"
+    assert check(tmp_path) == 0
+    assert told.format("enlarged to 256") + sizes in capsys.readouterr().out
+    check(tmp_path, "--resize", "null")
+    assert told.format("too small") + sizes in capsys.readouterr().out
+    assert check(tmp_path, "--resize", 112, "--crop", 112, 112) == 0  # as it says
+    assert "near their own size" not in capsys.readouterr().out
+
+
 def test_drawings_are_those_of_the_test_and_replace_nothing(tmp_path, capsys):
     for out, domain, names in (
         ("drawing.png", "a", ["drawing.png"]),

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from munit_pl.export.card import DRAWN, Facts, facts_beside, model_card
+from munit_pl.formats.pretrained import PRETRAINED
 
 NETWORKS = {"gen_a": {"kind": "AdaINGenerator", "arguments": {"dim": 4}}}
 
@@ -73,3 +74,11 @@ def test_figures_of_another_shape_are_left_out(checkpoint):
         text = json.dumps({**said, "figures": figures})
         (checkpoint.parent / "metrics.json").write_text(text)
         assert not facts_beside(checkpoint).figures
+
+
+def test_the_package_says_what_it_knows_of_its_own_model():
+    facts = facts_beside(PRETRAINED["drawn-shoes"])
+    card = model_card({}, facts, whole=False)
+    for said in ("of 1467 iterations", "| silhouette IoU | 0.962 |", 'license: "apache-2.0"'):
+        assert said in card
+    assert "not told" not in card

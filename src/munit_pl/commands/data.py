@@ -16,7 +16,7 @@ from munit_pl.data.archives import extract
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.inspection import Inspection, Use, inspect_folder
 from munit_pl.data.sizes import MAX_ASPECT
-from munit_pl.data.verdict import Verdict, as_values, judge
+from munit_pl.data.verdict import Verdict, advise, as_values, judge
 from munit_pl.evaluation.report import write_whole
 
 _FOLDERS = {"train_a": "trainA", "train_b": "trainB", "test_a": "testA", "test_b": "testB"}
@@ -120,7 +120,7 @@ def _check(options: argparse.Namespace) -> int:
             continue
         inspections.append(inspect_folder(split, domain, folder, use, options.workers, show=True))
     verdict = judge(inspections)
-    verdict.notes.extend(absent)
+    verdict.notes.extend([*absent, *advise(inspections, use)])
     print(_table(inspections, use))
     for found in inspections:
         print(_details(found), end="")

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from munit_pl.data.bad_files import BadFile, BadFiles
 from munit_pl.data.identity import overlap
-from munit_pl.data.inspection import Inspection
+from munit_pl.data.inspection import Inspection, Use
+
+_SMALLEST = 64  # pixels, which discriminators of three scales see something of
 
 
 class Verdict(NamedTuple):
@@ -40,6 +42,27 @@ def judge(inspections: Sequence[Inspection]) -> Verdict:
         if one.split == other.split:
             _judge_domains(one, other, verdict)
     return verdict
+
+
+def advise(inspections: Sequence[Inspection], use: Use) -> list[str]:
+    """Tell how to train on images of which at least half are smaller than a run would have them.
+
+    Args:
+        inspections: Of all folders that a run would read.
+        use: How it would use the images.
+    """
+    wanted = min(use.crop) if use.resize is None else use.resize
+    sides = sorted(side for found in inspections for side in found.shortest_sides)
+    median = sides[len(sides) // 2] if sides else wanted
+    side = max(_SMALLEST, median // 16 * 16)
+    if side >= wanted:
+        return []
+    how = "too small" if use.resize is None else f"enlarged to {wanted}"
+    return [
+        f"half of the images have a shortest side of at most {median} pixels and are {how}: to "
+        f"train near their own size, in less time, give data.resize={side} "
+        f"data.crop=[{side},{side}]"
+    ]
 
 
 def shared(one: Inspection, other: Inspection) -> list[tuple[Path, Path]]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from munit_pl.data.sizes import ImageSize
 from munit_pl.formats.checkpoint_files import digest
+from munit_pl.formats.pretrained import PRETRAINED
 
 DRAWN = "drawn shoes, which munit_pl draws itself: no third party has rights in them"
 _MAX_REPORT = 1 << 20  # bytes
@@ -31,9 +32,13 @@ class Facts(NamedTuple):
 def facts_beside(checkpoint: Path) -> Facts:
     """Gather what lies beside a checkpoint: a run's ``drawn.json``, a report on this very file.
 
+    Of a model that comes with the package it is what the package says.
+
     A report is the ``metrics.json`` of ``munit-evaluate``, in the checkpoint's folder or the run's;
     it counts only if it names the checkpoint's SHA-256.
     """
+    if checkpoint in PRETRAINED.values():
+        return Facts(**json.loads(checkpoint.with_suffix(".json").read_text()))
     run = checkpoint.resolve().parent.parent
     facts = Facts()
     if drawn := _figures(_read(run / "drawn.json")):
@@ -88,11 +93,10 @@ pipeline_tag: image-to-image
 It translates images of domain a to domain b, and back.
 
 ```python
-from munit_pl import Translator, random_styles
+from munit_pl import Translator
 
 translator = Translator.load("FOLDER")  # where these files lie
-styles = random_styles(10, translator.style_dim("b"), seed=0)
-images = translator.translate(translator.read("photo.png", "a"), styles, to="b")
+pictures = translator("photo.png", styles=10)
 ```
 {whole}
 ## Networks
