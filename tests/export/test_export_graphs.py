@@ -8,6 +8,7 @@ import torch
 from munit_pl import Translator, random_styles
 from munit_pl.export.graphs import content_factor, graphs_of, shortest
 from munit_pl.export.programs import TOLERANCE, ExportError, check, export_graphs
+from munit_pl.formats.onnx_graphs import OnnxGraph
 from munit_pl.initialisation import initialise
 from munit_pl.networks import AdaINGenerator
 
@@ -94,6 +95,20 @@ def test_a_translator_of_an_onnx_export_translates_as_the_networks(gens, tmp_pat
     pytest.importorskip("onnxscript", reason="the extra onnx writes ONNX")
     pytest.importorskip("onnxruntime", reason="the extra onnx runs ONNX")
     export_graphs(tmp_path, *gens, "onnx")
+    metadata = json.loads((tmp_path / "model.json").read_text())
+    graphs = metadata["domains"]["b"]["graphs"]
+    assert {part: graph["output"] for part, graph in graphs.items()} == {
+        "content": "content",
+        "style": "style",
+        "decode": "images",
+    }
+    session = OnnxGraph((tmp_path / "decode_b.onnx").read_bytes()).session
+    ends = {end.name: end.shape for end in (*session.get_inputs(), *session.get_outputs())}
+    assert ends == {
+        "content": ["batch", 16, "height/4", "width/4"],
+        "style": ["batch", 8],
+        "images": ["batch", 1, "height", "width"],
+    }
     exported, networks = Translator.load(tmp_path), Translator(*gens, device="cpu")
     for n, height, width, k in ((1, 32, 32, 1), (3, 45, 70, 2)):  # sides of any length
         x = torch.rand(n, 3, height, width) * 2 - 1

@@ -30,6 +30,7 @@ class Graph(NamedTuple):
         inputs: An example.
         names: The inputs' names.
         shapes: Of each input, which sides are free.
+        content_factor: How many pixels of an image's side are one of its content's.
     """
 
     part: str
@@ -38,6 +39,12 @@ class Graph(NamedTuple):
     inputs: tuple[Tensor, ...]
     names: tuple[str, ...]
     shapes: Shapes
+    content_factor: int
+
+    @property
+    def output(self) -> str:
+        """The output's name: what others take as their input, or images."""
+        return "images" if self.part == "decode" else self.part
 
     @property
     def name(self) -> str:
@@ -73,13 +80,15 @@ def graphs_of(gen_a: DomainGenerator, gen_b: DomainGenerator) -> Iterator[Graph]
         ("b", gen_b, gen_a),
     )
     for domain, gen, other in domains:
-        x = example(gen, _BATCH, 2, 3)
+        x, factor = example(gen, _BATCH, 2, 3), content_factor(gen)
         if gen.has_content_code:
             shapes = _free(gen.multiple, shortest(gen))
-            yield Graph("content", domain, gen.content_encoder, (x,), ("images",), (shapes,))
+            yield Graph(
+                "content", domain, gen.content_encoder, (x,), ("images",), (shapes,), factor
+            )
         if gen.style_encoder is not None:
             shapes = _free(1, shortest(gen))
-            yield Graph("style", domain, gen.style_encoder, (x,), ("images",), (shapes,))
+            yield Graph("style", domain, gen.style_encoder, (x,), ("images",), (shapes,), factor)
         yield _decoding(domain, gen, other)
 
 
@@ -113,10 +122,12 @@ def _decoding(domain: Domain, gen: DomainGenerator, other: DomainGenerator) -> G
     factor = content_factor(other)
     free = _free(other.multiple // factor, shortest(other) // factor)
     if not gen.style_dim:
-        return Graph("decode", domain, _Unstyled(gen.decoder), (content,), ("content",), (free,))
+        return Graph(
+            "decode", domain, _Unstyled(gen.decoder), (content,), ("content",), (free,), factor
+        )
     style = torch.randn(_BATCH, gen.style_dim)
     names, shapes = ("content", "style"), (free, {0: free[0]})
-    return Graph("decode", domain, gen.decoder, (content, style), names, shapes)
+    return Graph("decode", domain, gen.decoder, (content, style), names, shapes, factor)
 
 
 def content_factor(gen: DomainGenerator) -> int:

@@ -77,6 +77,7 @@ def export_graphs(
             "file": path.name,
             "sha256": digest(path),
             "inputs": list(graph.names),
+            "output": graph.output,
             "difference": float(f"{difference:.2g}"),
         }
         told(f"{path.name}: differs from the networks by {difference:.1e} at most")
@@ -131,12 +132,29 @@ def _write_onnx(graph: Graph, path: Path) -> None:
     program = torch.onnx.export(
         trace(graph),
         input_names=graph.names,
-        output_names=["output"],
+        output_names=[graph.output],
         dynamo=True,
         verbose=False,
     )
     assert program is not None  # which it is with a file name alone
+    _name_axes(graph, program)
     program.save(path, external_data=False)
+
+
+def _name_axes(graph: Graph, program: torch.onnx.ONNXProgram) -> None:
+    """Call the free axes batch, height and width, where the exporter has numbered symbols."""
+    ends = (*program.model.graph.inputs, *program.model.graph.outputs)
+    for node in program.model.graph:
+        for value in node.outputs:
+            if value not in ends:
+                value.shape = None  # of symbols; a runtime infers it
+    for value in ends:
+        factor = graph.content_factor if value.name == "content" else 1
+        names = ("height", "width") if factor == 1 else (f"height/{factor}", f"width/{factor}")
+        assert value.shape is not None  # of what goes in and comes out
+        for axis, name in zip(range(len(value.shape)), ("batch", None, *names), strict=False):
+            if name is not None:
+                value.shape[axis] = name
 
 
 def _load(path: Path, form: Format) -> Callable[..., Tensor]:
