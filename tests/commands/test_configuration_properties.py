@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from munit_pl.commands.building import build
-from munit_pl.commands.inputs import InputError
-from munit_pl.commands.overrides import slips
+from munit_pl.commands.errors import InputError
+from munit_pl.commands.suggestions import slips
 from munit_pl.commands.validation import check_config
 
 SMALL = [

@@ -376,7 +376,7 @@ def test_usage_that_is_wrong_ends_with_code_2(capsys):
         (["x.ckpt", "--limt", "2"], "unrecognized arguments: --limt"),
         (["x.ckpt", "--features", "vgg"], "invalid choice: 'vgg'"),
         (["x.ckpt", "seed=3"], "seed=3 is no setting of the data, such as data.root=FOLDER"),
-        (["x.ckpt", "photos"], "photos is no setting of the data"),
+        (["x.ckpt", "photos"], "photos is no setting, such as"),
         (["x.ckpt", "model.generator.dim=4"], "is no setting of the data"),
         (["train-classifier", "photos"], "required: --out"),
     ]:

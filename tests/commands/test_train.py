@@ -258,7 +258,7 @@ def test_the_command_says_what_is_wrong_and_exits_with_an_error(monkeypatch, cap
         (["model.optimizr.lr=1"], "no setting model.optimizr.lr: did you mean model.optimizer.lr?"),
         (["data=foldr"], "there is no data foldr: did you mean folder?"),
         (["+experiment=edges2shos"], "no experiment edges2shos: did you mean edges2shoes?"),
-        (["experiment=demo"], "did you mean +experiment?"),
+        (["experiment=demo"], "write +experiment=demo"),
         (["+experiment=edges2shoes"], "`munit-train` alone draws its own data"),
         (["data=folder"], "data.root is not given: add data.root=VALUE"),
     ]:
@@ -315,9 +315,9 @@ def test_the_demo_is_what_is_trained_without_a_word(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "completed"),
     [
-        (["--multirun", "seed=0,1"], ["--multirun", "seed=0,1", "+experiment=demo"]),
+        (["--multirun", "seed=0,1"], ["seed=0,1", "+experiment=demo", "--multirun"]),
         (["seed=0,1", "--multirun"], ["seed=0,1", "+experiment=demo", "--multirun"]),
-        (["--cfg", "job"], ["--cfg", "job", "+experiment=demo"]),
+        (["--cfg", "job"], ["+experiment=demo", "--cfg", "job"]),
     ],
 )
 def test_the_demo_is_added_beside_other_settings_where_there_are_flags(

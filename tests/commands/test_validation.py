@@ -134,7 +134,7 @@ def test_a_fault_is_told_in_one_line():
         (["model.weights=3"], "model.weights is 3, but must be settings of its own"),
         (["model.weights.image=much"], "weights.image is 'much', but must be a number"),
         (["data.size=[32]"], "data.size is [32], but must be 2 numbers"),
-        (["data.size=32"], "data.size is 32, but must be a list of numbers"),
+        (["data.size=8"], "data.size: size must be at least 16"),
         (["trainer.precision=12"], "trainer.precision is 12, but must be one of 64, 32, 16,"),
         (["callbacks.bar=null"], "leave it out with ~callbacks.bar"),
         (["trainer=3"], "trainer is 3, but must be settings with a _target_"),

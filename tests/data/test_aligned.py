@@ -238,7 +238,7 @@ def test_images_of_odd_width_alone_are_refused_before_training(tmp_path):
 def test_images_too_small_once_halved_are_refused_before_training(make, reverse, half):
     message = (
         rf"none of the 9 images can be used; the first: '\S*train/0\.png' has a {half} half of "
-        r"12x10 \(height x width\), and cannot hold the crop 12x11: set resize"
+        r"12x10 \(height x width\), and cannot hold the crop 12x11: set data.resize"
     )
     with pytest.raises(ValueError, match=message):
         make(crop=(12, 11), reverse=reverse)

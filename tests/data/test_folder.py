@@ -215,7 +215,7 @@ def test_a_first_crop_that_shows_something_consumes_three_draws(mapped):
         (
             {"crop": (300, 300)},
             "crop 300x300 does not fit an image whose shortest side is resized to 256: "
-            "set resize to 300 or more, or choose a smaller crop",
+            "set data.resize to 300 or more, or choose a smaller data.crop",
         ),
     ],
 )
@@ -229,7 +229,7 @@ def test_a_too_small_image_is_named_with_the_remedy(save):
     folder = ImageFolder([path], resize=None)
     fault = (
         "is 100x80 (height x width), and cannot hold the crop 256x256: "
-        "set resize to 256 or more, choose a smaller crop, or remove it"
+        "set data.resize to 256 or more, choose a smaller crop, or remove it"
     )
     for rng in [None, generator(0)]:
         message = f"cannot use image {str(path)!r}: it {fault}"

@@ -81,7 +81,7 @@ def test_test_images_that_are_the_training_ones_count_once(tmp_path):
 def test_too_many_bad_files_are_an_error_before_training(root):
     for name in ("x.png", "y.jpg"):
         (root / "trainA" / name).touch()
-    message = r"domain a: 2 of 11 images .*max_bad_fraction 0\.01 .*trainA/x\.png' is empty"
+    message = r"domain a: 2 of 11 images .*data\.max_bad_fraction=0\.01 .*trainA/x\.png' is empty"
     datamodule = UnpairedDataModule(root, **SMALL)
     for _ in range(2):  # asking again does not help
         with pytest.raises(ValueError, match=message):

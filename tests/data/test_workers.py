@@ -130,7 +130,7 @@ def test_of_stuck_workers_the_one_that_reads_for_longest_is_named():
     watches = [noted((30.0, b"x"), (0.0, b"")), noted((40.0, b"z"), (20.0, b"y"))]
     told = explain("DataLoader timed out after 300 seconds", watches)
     assert told.startswith("no images came for 300 seconds: worker 1, which was reading 'y'; ")
-    assert told.endswith("or raise timeout")
+    assert told.endswith("or raise data.timeout")
 
 
 @pytest.mark.parametrize(

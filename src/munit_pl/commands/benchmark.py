@@ -23,6 +23,7 @@ from munit_pl.commands.inputs import InputError
 from munit_pl.commands.overrides import check_overrides, failing_as_input_error
 from munit_pl.commands.processes import tell
 from munit_pl.commands.train import train
+from munit_pl.data.sizes import height_and_width
 from munit_pl.evaluation.instruments import Instruments, load_instruments
 from munit_pl.evaluation.report import write_whole
 from munit_pl.formats.checkpoint_files import newest_valid
@@ -162,7 +163,7 @@ def _check_row(overrides: Sequence[str]) -> None:
     """Make sure that a row's settings compose, and that its images can pass its networks."""
     cfg = check_overrides(overrides)
     with failing_as_input_error(None), torch.device("meta"):  # no memory, no time
-        build(cfg.model).check_size(*cfg.data.size)
+        build(cfg.model).check_size(*height_and_width(cfg.data.size))
 
 
 def _sweep(options: argparse.Namespace, instruments: Instruments) -> None:
@@ -214,13 +215,13 @@ def _run(cfg: DictConfig, options: argparse.Namespace, instruments: Instruments)
     last = last_checkpoint(folder)
     module: AdversarialModule = build(cfg.model)
     module.load_state_dict(read_checkpoint(last)["state_dict"])
-    shoes = make_shoes(cfg.data.size, options.extent, module.paired)
+    shoes = make_shoes(height_and_width(cfg.data.size), options.extent, module.paired)
     figures, real = measure(Translator.load(last), shoes, instruments, options.extent)
     found = {
         "row": cfg.row,
         "seed": cfg.seed,
         "asked": _asked(options),
-        "data": {"size": list(cfg.data.size), "batch_size": cfg.data.batch_size},
+        "data": {"size": list(height_and_width(cfg.data.size)), "batch_size": cfg.data.batch_size},
         "figures": figures,
         "real": real,
         "losses": measure_losses(module, shoes, options.extent.inputs),

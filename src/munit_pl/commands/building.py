@@ -26,6 +26,7 @@ from typing import Any
 from hydra.experimental.callback import Callback as HydraCallback
 from hydra.plugins.plugin import Plugin
 from lightning.fabric.plugins import CheckpointIO, ClusterEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.accelerators import Accelerator
 from lightning.pytorch.loggers import Logger
@@ -214,7 +215,7 @@ def _make(tree: Any, key: str, extra: Mapping[str, Any]) -> Any:
         return partial(cls, **made, **extra)
     try:
         return cls(**{**made, **extra})
-    except (ValueError, TypeError, ImportError) as error:
+    except (ValueError, TypeError, ImportError, MisconfigurationException) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         raise InputError(f"{key}: {' '.join(str(error).split())}") from error

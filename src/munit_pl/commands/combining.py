@@ -9,8 +9,9 @@ from lightning.pytorch.strategies import StrategyRegistry
 from munit_pl.adversarial import AdversarialModule
 from munit_pl.callbacks.drawn_report import DrawnReport
 from munit_pl.callbacks.evaluate import Evaluate
-from munit_pl.commands.overrides import nearest
 from munit_pl.commands.resolving import Path, join
+from munit_pl.commands.suggestions import nearest
+from munit_pl.commands.trainer_arguments import refused_by_trainer
 from munit_pl.data.datamodule import DrawnDataModule, TwoDomains
 from munit_pl.evaluation.drawn import Drawn
 
@@ -62,6 +63,7 @@ def together(
                 f"model.accumulate is {accumulate}, but there are only data.batch_size="
                 f"{batch_size} images to split into parts"
             )
+    yield from refused_by_trainer(tree)
     trainer = tree.get("trainer")
     if isinstance(trainer, Mapping):
         yield from _of_trainer(trainer)

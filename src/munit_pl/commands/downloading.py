@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from munit_pl.commands.inputs import InputError
-from munit_pl.commands.overrides import nearest
+from munit_pl.commands.errors import InputError
+from munit_pl.commands.suggestions import nearest
 from munit_pl.data.archives import extract
 from munit_pl.data.catalogue import CATALOGUE, DataSet
 from munit_pl.data.download import download

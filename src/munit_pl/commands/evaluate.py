@@ -16,6 +16,7 @@ from munit_pl.commands.inputs import InputError
 from munit_pl.commands.loading import load_in
 from munit_pl.commands.overrides import check_overrides, failing_as_input_error
 from munit_pl.commands.processes import Place, find_place, join_processes, tell
+from munit_pl.commands.spelling import explain_word, setting_for
 from munit_pl.commands.validation import check_config
 from munit_pl.data.aligned import AlignedDataModule
 from munit_pl.data.datamodule import TwoDomains, UnpairedDataModule
@@ -127,10 +128,17 @@ def _classifier_parser() -> argparse.ArgumentParser:
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = _parser()
-    options = parser.parse_intermixed_args(arguments)
+    options, unknown = parser.parse_known_intermixed_args(arguments)
+    if unknown:
+        cure = setting_for(unknown[0], arguments, "evaluate")
+        written = f"; the data are given as {cure}" if cure else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{written}")
     for setting in options.data:
+        if "=" not in setting:
+            parser.error(explain_word(setting))
         if not re.match(r"\+*data(\.[\w.]+)?=", setting):
             parser.error(f"{setting} is no setting of the data, such as data.root=FOLDER")
+    check_overrides(options.data, "evaluate")
     return options
 
 

@@ -7,15 +7,12 @@ from typing import Any
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from munit_pl.commands.errors import InputError as InputError
 from munit_pl.commands.processes import tell
 from munit_pl.formats.checkpoint_files import check_schema, verify
 from munit_pl.formats.exported import method_of
 from munit_pl.formats.finding import holds_checkpoints, newest_of_run
 from munit_pl.formats.safe_reading import read_checkpoint
-
-
-class InputError(Exception):
-    """Something was asked for that cannot be: one line says what, where and what to do."""
 
 
 def find_last(folder: Path) -> Path:

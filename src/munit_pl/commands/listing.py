@@ -1,6 +1,6 @@
 """What the shipped configurations list: settings that are known, with their defaults."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -21,6 +21,33 @@ def listed_of_command(config: str) -> tuple[Listed, tuple[str, ...]]:
     names = [name for entry in settings["defaults"] if isinstance(entry, dict) for name in entry]
     groups = tuple(name for name in names if not name.startswith(("optional ", "override ")))
     return {k: v for k, v in settings.items() if k not in ("defaults", "hydra")}, groups
+
+
+def names_of_groups() -> set[str]:
+    """Return the names of all groups, ``experiment`` and others that set many things included."""
+    return {folder.name for folder in files("munit_pl.conf").iterdir() if folder.is_dir()}
+
+
+@cache
+def listed_by_choices() -> dict[str, list[str]]:
+    """Return by their full names the settings that files of groups list, and which choices do."""
+    found: dict[str, list[str]] = {}
+    for group in listed_of_command("train")[1]:
+        for file in (files("munit_pl.conf") / group).iterdir():
+            choice, ending = file.name.split(".", 1)
+            for key in keys(_read(file), f"{group}.") if ending == "yaml" else ():
+                found.setdefault(key, []).append(f"{group}={choice}")
+    return {key: sorted(choices) for key, choices in found.items()}
+
+
+def keys(values: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the full names of all settings, of mappings too."""
+    for key, value in values.items():
+        if str(key).startswith("_") or key == "defaults":
+            continue
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from keys(value, f"{prefix}{key}.")
 
 
 def listed_of_class(cls: type) -> Listed:

@@ -48,7 +48,7 @@ RANGES = (
     _at_least(r"callbacks\.\w+\.every_n_steps", 1),
     _between(r"data\.background\[\d\]", 0, 255),
     _at_least(r"data\.(test_)?length", 1),
-    _at_least(r"data\.(size|crop)\[\d\]", 1),
+    _at_least(r"data\.(size|crop)(\[\d\])?", 1),
     Range(r"trainer\.max_(steps|epochs)", lambda x: x >= 1 or x == -1, "at least 1, or -1"),
     Range(r"trainer\.devices", lambda x: x >= 1 or x == -1, "at least 1, or -1 for all"),
     _at_least(r"trainer\.devices\[\d+\]", 0),

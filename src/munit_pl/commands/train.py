@@ -1,7 +1,6 @@
 """``munit-train``: compose a configuration, build what it names, fit."""
 
 import logging
-import re
 import signal
 import sys
 import warnings
@@ -14,6 +13,7 @@ import hydra
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
@@ -26,17 +26,18 @@ from munit_pl.callbacks.evaluate import Evaluate
 from munit_pl.callbacks.stopping import RunStopped
 from munit_pl.commands.building import build
 from munit_pl.commands.combining import check_pair
+from munit_pl.commands.command_line import read_command_line
 from munit_pl.commands.full_memory import explain_full_memory
 from munit_pl.commands.inputs import InputError, check_checkpoint, find_last
 from munit_pl.commands.lock import locked
 from munit_pl.commands.loggers import finishing, make_loggers
-from munit_pl.commands.overrides import check_overrides, failing_as_input_error
+from munit_pl.commands.overrides import failing_as_input_error
 from munit_pl.commands.precision import (
     choosing_precision,
     explain_slow_precision,
     keep_precision,
 )
-from munit_pl.commands.processes import find_place, is_first, tell
+from munit_pl.commands.processes import is_first, tell
 from munit_pl.commands.validation import check_config
 from munit_pl.data.bad_files import DataError
 from munit_pl.data.datamodule import TwoDomains
@@ -138,27 +139,16 @@ def _explained(
             raise
         with failing_as_input_error(None):
             raise
+    except MisconfigurationException as error:
+        if started.yes:
+            raise
+        raise InputError(f"trainer: {' '.join(str(error).split())}") from error
 
 
 def main() -> None:
     """Train as the command line says; without a word, the demo on the drawn shoes."""
-    overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-    chosen = {re.split("[=@]", override.lstrip("+~"))[0] for override in overrides}
-    if not chosen & {"experiment", "data"}:
-        # Beside the others: Hydra takes no settings on both sides of a flag.
-        places = [i for i, word in enumerate(sys.argv) if i and "=" in word and word[0] != "-"]
-        sys.argv.insert(places[-1] + 1 if places else len(sys.argv), "+experiment=demo")
-        overrides.append("+experiment=demo")
     with _leaving():
-        if "run" not in chosen and find_place().world_size > 1:
-            raise InputError(
-                "several processes were started from outside (torchrun, SLURM), and all must know "
-                "the run's folder: add run=NAME"
-            )
-        if "ckpt_path=auto" in overrides and "run" not in chosen:
-            raise InputError("ckpt_path=auto goes on with the run of a name: add run=NAME")
-        if len(overrides) == len(sys.argv) - 1:  # with a flag (--help, --multirun) Hydra decides
-            check_overrides(overrides)
+        sys.argv[1:] = read_command_line(sys.argv[1:])
         _main()
 
 

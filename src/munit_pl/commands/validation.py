@@ -15,12 +15,12 @@ from omegaconf import DictConfig, OmegaConf
 from munit_pl.commands.asking import ask, knows, names_instead
 from munit_pl.commands.building import find_class, refused
 from munit_pl.commands.combining import together
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError, all_of
 from munit_pl.commands.kinds import describe, fits, kind_of
 from munit_pl.commands.listing import Listed, listed_of_class, listed_of_command
-from munit_pl.commands.overrides import nearest, slips
 from munit_pl.commands.ranges import out_of_range
 from munit_pl.commands.resolving import Path, Resolved, join, missing, resolve
+from munit_pl.commands.suggestions import nearest, slips
 
 
 def check_config(cfg: DictConfig, config: str = "train") -> None:
@@ -38,10 +38,8 @@ def check_config(cfg: DictConfig, config: str = "train") -> None:
     check.root(*listed_of_command(config), str(OmegaConf.to_container(cfg, resolve=False)))
     check.add((), *together(check.tree, check.classes, check.sound()))
     lines = [line for told in check.faults.values() for line in told.split("\n") if line]
-    if len(lines) == 1:
-        raise InputError(lines[0])
     if lines:
-        raise InputError("\n  ".join([f"{len(lines)} settings are wrong:", *lines]))
+        raise InputError(all_of(lines))
 
 
 # For an argument that must be given and cannot be used: most are folders, which nobody looks at.

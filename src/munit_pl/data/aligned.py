@@ -7,6 +7,7 @@ from munit_pl.data.datamodule import Split, TwoDomains
 from munit_pl.data.folder import Half, ImageFolder
 from munit_pl.data.images import Colour
 from munit_pl.data.listing import scan_folder
+from munit_pl.data.sizes import height_and_width
 
 
 class AlignedDataModule(TwoDomains):
@@ -24,8 +25,8 @@ class AlignedDataModule(TwoDomains):
         paired: Batches hold both halves of a file, cropped and mirrored alike; otherwise each
             domain has its own order, crops and flips, as in two folders of unpaired images.
         resize: Pixels of the shortest side of a half after resizing; None keeps the size.
-        crop: Height and width that are cut out of each half: at random for training, from the
-            centre otherwise.
+        crop: Height and width that are cut out of each half, or one number for both: at random for
+            training, from the centre otherwise.
         flip: Mirror half of the training images.
         channels_a: Channels of domain a: 1 (grey), 3 (RGB) or 4 (with alpha).
         channels_b: Channels of domain b.
@@ -50,7 +51,7 @@ class AlignedDataModule(TwoDomains):
         reverse: bool = False,
         paired: bool = True,
         resize: int | None = 256,
-        crop: Sequence[int] = (256, 256),
+        crop: int | Sequence[int] = (256, 256),
         flip: bool = True,
         channels_a: int = 3,
         channels_b: int = 3,
@@ -62,9 +63,8 @@ class AlignedDataModule(TwoDomains):
         max_bad_fraction: float = 0.01,
         timeout: float = 300,
     ) -> None:
-        height, width = crop
         super().__init__(
-            (height, width), batch_size, num_workers, seed, paired, max_bad_fraction, timeout
+            height_and_width(crop), batch_size, num_workers, seed, paired, max_bad_fraction, timeout
         )
         self.root = Path(root)
         self.folders: dict[Split, str] = {"train": train, "test": test}

@@ -133,6 +133,6 @@ class BadFiles:
         self.trouble = Trouble(
             ExitCode.BAD_DATA,
             f"domain {domain}: {len(bad)} of {total} images cannot be used, more than "
-            f"max_bad_fraction {self.max_fraction:g} allows: repair or remove them, or raise it "
-            f"({where} all of them): {'; '.join(map(str, bad[:_NAMED]))}{others}",
+            f"data.max_bad_fraction={self.max_fraction:g} allows: repair or remove them, or raise "
+            f"it ({where} all of them): {'; '.join(map(str, bad[:_NAMED]))}{others}",
         )

@@ -11,6 +11,7 @@ from munit_pl.data.identity import compare_files
 from munit_pl.data.images import Colour
 from munit_pl.data.listing import scan_folder, scan_list
 from munit_pl.data.masks import find_masks
+from munit_pl.data.sizes import height_and_width
 from munit_pl.data.two_domains import DomainName as DomainName
 from munit_pl.data.two_domains import Split as Split
 from munit_pl.data.two_domains import TwoDomains as TwoDomains
@@ -32,7 +33,8 @@ class UnpairedDataModule(TwoDomains):
         lists: For any of the four folders a text file below ``root``, which names one image a line,
             relative to that folder.
         resize: Pixels of the shortest side after resizing; None keeps the size.
-        crop: Height and width that are cut out: at random for training, from the centre otherwise.
+        crop: Height and width that are cut out, or one number for both: at random for training,
+            from the centre otherwise.
         flip: Mirror half of the training images.
         channels_a: Channels of domain a: 1 (grey), 3 (RGB) or 4 (with alpha).
         channels_b: Channels of domain b.
@@ -64,7 +66,7 @@ class UnpairedDataModule(TwoDomains):
         test_b: str = "testB",
         lists: Mapping[str, str | None] | None = None,
         resize: int | None = 256,
-        crop: Sequence[int] = (256, 256),
+        crop: int | Sequence[int] = (256, 256),
         flip: bool = True,
         channels_a: int = 3,
         channels_b: int = 3,
@@ -79,9 +81,8 @@ class UnpairedDataModule(TwoDomains):
         cache: Literal["memory"] | None = None,
         masks: bool = False,
     ) -> None:
-        height, width = crop
         super().__init__(
-            (height, width),
+            height_and_width(crop),
             batch_size,
             num_workers,
             seed,
@@ -121,7 +122,7 @@ class UnpairedDataModule(TwoDomains):
                     files_of(a),
                     files_of(b),
                     f"the {split} images of domains a and b",
-                    "name two folders of different images, or set allow_same_domain to true",
+                    "name two folders of different images, or set data.allow_same_domain=true",
                 )
 
     def batch_domains(self, split: Split) -> tuple[Domain, Domain]:
@@ -162,7 +163,7 @@ class DrawnDataModule(TwoDomains):
     Equal indices of ``domains`` show different shoes always, as the evaluation asks for.
 
     Args:
-        size: Height and width of the drawings, at least 16.
+        size: Height and width of the drawings, or one number for both, at least 16.
         length: Training drawings of each domain.
         test_length: Test drawings of each domain.
         batch_size: Drawings of each domain in one process and iteration.
@@ -174,7 +175,7 @@ class DrawnDataModule(TwoDomains):
 
     def __init__(
         self,
-        size: Sequence[int] = (64, 64),
+        size: int | Sequence[int] = (64, 64),
         length: int = 2000,
         test_length: int = 64,
         batch_size: int = 1,
@@ -183,8 +184,7 @@ class DrawnDataModule(TwoDomains):
         paired: bool = False,
         masks: bool = False,
     ) -> None:
-        height, width = size
-        super().__init__((height, width), batch_size, num_workers, seed, paired, masks=masks)
+        super().__init__(height_and_width(size), batch_size, num_workers, seed, paired, masks=masks)
         self.lengths = {"train": length, "test": test_length}
 
     def make_domains(self, split: Split) -> tuple[DrawnShoes, DrawnShoes]:

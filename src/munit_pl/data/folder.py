@@ -106,7 +106,7 @@ class ImageFolder:
         if resize is not None and crop is not None and min(crop) > resize:
             raise ValueError(
                 f"crop {by(crop)} does not fit an image whose shortest side is resized to "
-                f"{resize}: set resize to {max(crop)} or more, or choose a smaller crop"
+                f"{resize}: set data.resize to {max(crop)} or more, or choose a smaller data.crop"
             )
         self.files = list(files[:max_images])
         self.bad = dict(bad or {}) if len(self.files) == len(files) else {}
@@ -271,7 +271,7 @@ class ImageFolder:
         if self.crop is not None and (fitted[0] < self.crop[0] or fitted[1] < self.crop[1]):
             raise ValueError(
                 f"{shown}{'' if fitted == used else f', resized {by(fitted)}'}, and cannot hold "
-                f"the crop {by(self.crop)}: set resize to {max(self.crop)} or more, choose a "
+                f"the crop {by(self.crop)}: set data.resize to {max(self.crop)} or more, choose a "
                 "smaller crop, or remove it"
             )
         return fitted

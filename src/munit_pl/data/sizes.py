@@ -1,5 +1,6 @@
 """Heights and widths of images, before and after they are resized."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 Size = int | tuple[int, int]  # of the shortest side, or height and width
@@ -68,3 +69,9 @@ def resized(size: tuple[int, int], shortest: int | None) -> tuple[int, int]:
 def by(size: tuple[int, int]) -> str:
     """Return a height and width as they are written in messages."""
     return f"{size[0]}x{size[1]}"
+
+
+def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
+    """Return a size as height and width; a single number is both."""
+    height, width = (size, size) if isinstance(size, int) else size
+    return height, width

@@ -112,7 +112,7 @@ def explain(message: str, watches: Sequence[Watch]) -> str | None:
         who = min(reading)[1] if reading else "no worker was reading a file"
         return (
             f"no images came for {late[1]} seconds: {who}; see whether its disk or network "
-            "answers, or raise timeout"
+            "answers, or raise data.timeout"
         )
     dead = re.match(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) ([^.]+)", message)
     if dead is None:
@@ -140,6 +140,6 @@ def warn_of_little_shared_memory(num_workers: int, batch_bytes: int) -> None:
     warnings.warn(
         f"{num_workers} workers hand over up to {math.ceil(needed / 2**20)} MiB through "
         f"{_SHARED_MEMORY}, which has {free.f_bavail * free.f_frsize // 2**20} MiB left: give a "
-        f"container more (--shm-size), or set num_workers to {enough} or less",
+        f"container more (--shm-size), or set data.num_workers to {enough} or less",
         stacklevel=2,
     )

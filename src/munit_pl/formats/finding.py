@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from munit_pl.formats.checkpoint_files import newest_valid
-from munit_pl.formats.pretrained import PRETRAINED
+from munit_pl.formats.pretrained import PRETRAINED, meant
 
 Told = Callable[[str], None]
 
@@ -40,7 +40,8 @@ def find_checkpoint(path: str | Path, told: Told = warnings.warn) -> Path:
     if path.is_dir():
         return newest_of_run(path.parent if path.name == _CHECKPOINTS else path, told)
     if not path.is_file():
-        raise FileNotFoundError(f"there is no checkpoint {path}")
+        hint = f": did you mean {other}?" if (other := meant(path)) else ""
+        raise FileNotFoundError(f"there is no checkpoint {path}{hint}")
     return path
 
 

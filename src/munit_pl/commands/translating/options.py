@@ -3,11 +3,13 @@
 import argparse
 import math
 import re
+import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import partial
 
 from munit_pl.data.sizes import Size
+from munit_pl.formats.pretrained import meant
 from munit_pl.formats.video import ANIMATIONS
 from munit_pl.tiling import SMALLEST_TILE
 
@@ -42,6 +44,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_intermixed_args(arguments)
     if contradiction := _contradiction(options):
         parser.error(contradiction)
+    if name := meant(options.checkpoint):
+        sys.exit(f"munit-translate: there is no {options.checkpoint}: did you mean {name}?")
     return options
 
 

@@ -1,0 +1,55 @@
+"""The command line of ``munit-train``, made into what Hydra reads."""
+
+import argparse
+import re
+from collections.abc import Sequence
+
+from hydra._internal.utils import get_args_parser
+
+from munit_pl.commands.errors import InputError
+from munit_pl.commands.overrides import check_overrides
+from munit_pl.commands.processes import find_place
+from munit_pl.commands.quoting import quoted
+from munit_pl.commands.resolving import resolve
+from munit_pl.commands.spelling import completed, setting_for
+from munit_pl.commands.trainer_arguments import refused_by_machine
+
+
+def read_command_line(words: Sequence[str]) -> list[str]:
+    """Return settings and flags as Hydra takes them, with the demo if no data are chosen.
+
+    Args:
+        words: As they were typed, settings and flags in any order.
+
+    Raises:
+        InputError: If a setting is misspelt, or cannot be had on this machine.
+    """
+    asked, unknown = get_args_parser().parse_known_intermixed_args(words)
+    if unknown:
+        cure = setting_for(unknown[0], words, "train")
+        end = f": write {cure}" if cure else " (see munit-train --help)"
+        raise InputError(f"there is no option {unknown[0].partition('=')[0]}{end}")
+    flags = [word for word in words if word not in asked.overrides]
+    return [*_settings(asked), *flags]  # in this order: the value of --info may be left out
+
+
+def _settings(asked: argparse.Namespace) -> list[str]:
+    overrides: list[str] = asked.overrides
+    if asked.config_path or asked.config_name or asked.config_dir or asked.experimental_rerun:
+        return [quoted(override, asked.multirun) for override in overrides]  # of others' files
+    chosen = {re.split("[=@]", override.lstrip("+~"))[0] for override in overrides}
+    if not chosen & {"experiment", "data"}:
+        overrides = [*overrides, "+experiment=demo"]
+    if "run" not in chosen and find_place().world_size > 1:
+        raise InputError(
+            "several processes were started from outside (torchrun, SLURM), and all must know "
+            "the run's folder: add run=NAME"
+        )
+    if "ckpt_path=auto" in overrides and "run" not in chosen:
+        raise InputError("ckpt_path=auto goes on with the run of a name: add run=NAME")
+    overrides = completed(overrides, sweeping=asked.multirun)
+    if not asked.multirun:  # of which each run is looked at by itself
+        cfg = check_overrides(overrides)
+        for fault in refused_by_machine(resolve(cfg).tree["trainer"]) if not asked.cfg else ():
+            raise InputError(fault)
+    return overrides

@@ -1,0 +1,90 @@
+"""What the Trainer would refuse, told before Lightning is imported."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+# The two updates of an iteration are the module's own work, and the rest has its own group: with
+# each argument, the values that change nothing, and what to write instead of others.
+_INSTEAD: dict[str, tuple[tuple[object, ...], str]] = {
+    "accumulate_grad_batches": ((1,), "model.accumulate={}"),
+    "gradient_clip_val": ((None, 0), "model.clip_norm={}"),
+    "gradient_clip_algorithm": ((None,), "model.clip_norm=NUMBER, which clips by norm"),
+    "enable_progress_bar": ((True,), "~callbacks.bar"),
+    "enable_checkpointing": ((True,), "~callbacks.checkpoints"),
+    "logger": ((), "logger=csv, or another of that group"),
+    "callbacks": ((), "callbacks.NAME=..., see conf/callbacks"),
+}
+
+
+def refused_by_trainer(tree: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each argument that no `Trainer` takes here.
+
+    Args:
+        tree: The configuration as plain values.
+    """
+    trainer, callbacks = tree.get("trainer"), tree.get("callbacks")
+    if not isinstance(trainer, Mapping):
+        return
+    for name, (harmless, instead) in _INSTEAD.items():
+        left_out = instead.startswith("~") and instead[len("~callbacks.") :] not in (
+            callbacks or ()
+        )
+        if name in trainer and trainer[name] not in harmless and not left_out:
+            yield f"trainer.{name} cannot be had here: write {instead.format(trainer[name])}"
+    if trainer.get("strategy") in ("ddp", "ddp_spawn", "ddp_fork", "ddp_notebook"):
+        yield _without_ddp(trainer, "strategy")
+    elif trainer.get("strategy", "auto") == "auto":
+        several = {"devices": _count(trainer) > 1, "num_nodes": _is_above_one(trainer)}
+        yield from (_without_ddp(trainer, name) for name, yes in several.items() if yes)
+
+
+def refused_by_machine(trainer: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the devices on this machine; PyTorch is imported if any is named.
+
+    Args:
+        trainer: The settings of the trainer, as plain values.
+    """
+    accelerator = trainer.get("accelerator", "auto")
+    named = accelerator in ("gpu", "cuda")
+    counted = trainer.get("strategy", "auto") == "auto" and _count(trainer) < 0
+    if not named and not counted:
+        return
+    import torch
+
+    mps = accelerator == "gpu" and torch.backends.mps.is_available()
+    if named and not mps and not torch.cuda.is_available():
+        why = "" if torch.version.cuda else f": PyTorch {torch.__version__} comes without CUDA"
+        yield (
+            f"trainer.accelerator is {accelerator}, but no GPU is found here{why}; "
+            "train on the CPU with trainer.accelerator=cpu"
+        )
+    elif counted and accelerator in ("auto", "gpu", "cuda") and torch.cuda.device_count() > 1:
+        yield _without_ddp(trainer, "devices")
+
+
+def _is_above_one(trainer: Mapping[str, Any]) -> bool:
+    nodes = trainer.get("num_nodes", 1)
+    return isinstance(nodes, int) and nodes > 1
+
+
+def _count(trainer: Mapping[str, Any]) -> int:
+    """Return how many devices are asked for; -1 for all there are."""
+    devices = trainer.get("devices", "auto")
+    if isinstance(devices, str):
+        devices = (
+            devices.strip(", ").split(",") if "," in devices else devices.replace("auto", "-1")
+        )
+    if isinstance(devices, list):
+        return len(devices)
+    try:
+        return int(devices)
+    except (TypeError, ValueError):
+        return 1  # what is wrong is told elsewhere
+
+
+def _without_ddp(trainer: Mapping[str, Any], name: str) -> str:
+    on_cpu = " trainer.accelerator=cpu" if trainer.get("accelerator") == "cpu" else ""
+    return (
+        f"trainer.{name} is {trainer[name]}, but several processes take a strategy that awaits no "
+        f"gradients of networks that an update leaves alone: add trainer=ddp{on_cpu}"
+    )
