@@ -143,11 +143,13 @@ class Parsed(BaseException):
 
 def test_what_other_commands_are_told_parses(monkeypatch):
     for line in [line for line in LINES if line.command != "munit-train"]:
-        for name in ("parse_args", "parse_intermixed_args"):
+        for name in ("parse_args", "parse_known_intermixed_args"):
             original = getattr(argparse.ArgumentParser, name)
 
             def parse(self, *arguments, original=original, **options):
-                original(self, *arguments, **options)
+                match original(self, *arguments, **options):
+                    case options, [_, *_] as unknown:  # the caller refuses them
+                        return options, unknown
                 raise Parsed
 
             monkeypatch.setattr(argparse.ArgumentParser, name, parse)

@@ -78,7 +78,7 @@ def _count(trainer: Mapping[str, Any]) -> int:
         return len(devices)
     try:
         return int(devices)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 1  # what is wrong is told elsewhere
 
 
