@@ -95,6 +95,7 @@ def settings(row: str, count: int, seed: int, steps: int) -> list[str]:
         f"seed={seed}",
         f"data.length={count or BATCH * steps}",
         f"trainer.max_steps={steps}",
+        "model.scheduler.kind=step",  # which the row "linear" changes
         f"model.scheduler.step_size={max(1, 5 * steps // 6)}",
         f"callbacks.grid.every_n_steps={steps}",
         f"callbacks.checkpoints.every_n_steps={steps}",

@@ -318,7 +318,6 @@ def test_demo_fits_into_64_pixels():
     conf = yaml.safe_load((CONF / "demo" / "cyclegan.yaml").read_text())
     model = conf["model"]
     CycleGANModule(**model).check_size(64, 64)
-    assert sum(model["scheduler"].values()) == 1500
 
 
 @pytest.mark.parametrize(
