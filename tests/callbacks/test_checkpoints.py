@@ -82,7 +82,7 @@ def test_every_checkpoint_is_whole_and_only_the_newest_stay(tmp_path):
 
 
 def test_nothing_is_removed_for_a_checkpoint_that_did_not_reach_the_disk(
-    tmp_path, monkeypatch, capsys
+    tmp_path, monkeypatch, caplog
 ):
     def damaged(path):
         raise ValueError(f"{path} is damaged")
@@ -93,7 +93,7 @@ def test_nothing_is_removed_for_a_checkpoint_that_did_not_reach_the_disk(
     resumed = Checkpoints(tmp_path, every_n_steps=1, keep_last=1)
     fit(4, resumed, ckpt_path=tmp_path / "last.ckpt")
     assert steps_in(tmp_path) == [2, 3, 4]
-    assert "NOT SAVED" in capsys.readouterr().err
+    assert "NOT SAVED" in caplog.text
 
 
 class Tick(Callback):
@@ -118,35 +118,35 @@ def test_time_decides_too(tmp_path, monkeypatch):
     assert steps_in(tmp_path) == [2, 4, 5]
 
 
-def test_a_failed_save_is_told_and_training_goes_on(tmp_path, capsys):
+def test_a_failed_save_is_told_and_training_goes_on(tmp_path, caplog):
     io = NoSpace({2, 3})
     callback = Checkpoints(tmp_path, every_n_steps=1)
     trainer = fit(5, callback, io=io)
     assert trainer.global_step == 5
     assert steps_in(tmp_path) == [1, 4, 5]
-    told = [line for line in capsys.readouterr().err.splitlines() if "NOT SAVED" in line]
+    told = [line for line in caplog.messages if "NOT SAVED" in line]
     assert len(told) == 2
     for line, step, row in zip(told, (2, 3), (1, 2), strict=True):
         assert f"0000000{step}.ckpt: OSError: [Errno 28] No space left on device" in line
         assert f"({row} in a row); training goes on until it is 3" in line
 
 
-def test_too_many_failures_in_a_row_stop_the_run(tmp_path, monkeypatch, capsys):
+def test_too_many_failures_in_a_row_stop_the_run(tmp_path, monkeypatch, caplog):
     asked = []
     monkeypatch.setattr(stopping, "request_stop", lambda trainer, *args: asked.append(args))
     # A success between them begins the row anew.
     fit(6, Checkpoints(tmp_path, every_n_steps=1, max_failures=2), io=NoSpace({2, 4, 5}))
     assert asked == [(ExitCode.CANNOT_SAVE, "2 checkpoints in a row could not be saved")]
-    told = [line for line in capsys.readouterr().err.splitlines() if "NOT SAVED" in line]
+    told = [line for line in caplog.messages if "NOT SAVED" in line]
     assert ["training goes on" in line for line in told] == [True, True, False]
     assert "00000005.ckpt: OSError" in told[2]
     assert told[2].endswith("(2 in a row); the run stops")
 
 
-def test_a_run_whose_end_cannot_be_saved_does_not_end_well(tmp_path, capsys):
+def test_a_run_whose_end_cannot_be_saved_does_not_end_well(tmp_path, caplog):
     with pytest.raises(SaveError, match="the run's end, iteration 3, could not be saved"):
         fit(3, Checkpoints(tmp_path, every_n_steps=2), io=NoSpace({2}))
-    assert "goes on" not in capsys.readouterr().err
+    assert "goes on" not in caplog.text
     assert steps_in(tmp_path) == [2]
 
 
@@ -155,7 +155,7 @@ def test_the_end_is_tried_again_where_its_save_failed(tmp_path):
     assert steps_in(tmp_path) == [2]
 
 
-def test_a_state_that_is_not_finite_never_becomes_the_last(tmp_path, capsys):
+def test_a_state_that_is_not_finite_never_becomes_the_last(tmp_path, caplog):
     class Poison(Callback):
         def on_train_batch_end(self, trainer, pl_module, *_):
             if trainer.global_step == 3:
@@ -164,7 +164,7 @@ def test_a_state_that_is_not_finite_never_becomes_the_last(tmp_path, capsys):
     with pytest.raises(SaveError):
         fit(3, Poison(), Checkpoints(tmp_path, every_n_steps=2))
     assert load(tmp_path / "last.ckpt")["global_step"] == 2
-    assert "values that are not finite in state_dict.gen_a." in capsys.readouterr().err
+    assert "values that are not finite in state_dict.gen_a." in caplog.text
 
 
 def test_saving_again_does_nothing_and_tells_whether_there_is_a_checkpoint(tmp_path):

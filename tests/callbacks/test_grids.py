@@ -131,5 +131,5 @@ def test_a_full_disk_costs_a_grid_and_not_the_run(tiny, tmp_path, monkeypatch):
     datamodule.setup()
     monkeypatch.setattr(Image.Image, "save", fail)
     grid = ImageGrid(tmp_path, every_n_steps=10)
-    with pytest.warns(UserWarning, match="a grid could not be written, training goes on: no space"):
+    with pytest.warns(UserWarning, match="a grid could not be written: no space"):
         grid.on_train_batch_end(Run(datamodule), MUNITModule(**tiny))

@@ -299,7 +299,7 @@ def test_auto_starts_a_run_and_goes_on_with_it(config, capsys):
     for steps in (2, 3):
         trainer = train(config(f"trainer.max_steps={steps}", "ckpt_path=auto"))
         assert trainer.global_step == steps
-        assert ("going on from" in capsys.readouterr().err) == (steps == 3)
+        assert ("going on from" in capsys.readouterr().out) == (steps == 3)
 
 
 def test_the_demo_is_what_is_trained_without_a_word(monkeypatch):

@@ -1,8 +1,8 @@
 """Checkpoints of a run."""
 
+import logging
 import math
 import platform
-import sys
 import time
 import warnings
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from tqdm import tqdm
 
 from munit_pl.callbacks.agreement import Agreement, agreement_of
 from munit_pl.callbacks.checkpoint_io import Best, SaveError, not_saved, save_together
@@ -27,6 +26,8 @@ from munit_pl.formats.checkpoint_files import (
     verify,
 )
 from munit_pl.layers import at_least_one
+
+_log = logging.getLogger(__name__)
 
 
 class Checkpoints(Checkpoint):
@@ -228,7 +229,7 @@ class Checkpoints(Checkpoint):
         else:
             outcome = f" ({row}); the run stops"
         if trainer.is_global_zero:
-            tqdm.write(not_saved(file, failure) + outcome, file=sys.stderr)
+            _log.error("%s%s", not_saved(file, failure), outcome)
         if left <= 0 and not at_end:
             from munit_pl.callbacks.stopping import request_stop  # it imports this file
 

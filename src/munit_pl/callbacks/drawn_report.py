@@ -1,6 +1,7 @@
 """What a run on the drawn shoes came to: a picture, and figures against the known truth."""
 
 import json
+import logging
 from pathlib import Path
 
 import torch
@@ -9,16 +10,18 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image
 
 from munit_pl.callbacks.evaluate import subject_of
-from munit_pl.callbacks.grids import draw_grid
+from munit_pl.callbacks.grids import draw_grid, surviving
 from munit_pl.data.datamodule import DrawnDataModule
 from munit_pl.data.drawn import DrawnShoes
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.styles import random_styles
 from munit_pl.translate import Translator
 
+_log = logging.getLogger(__name__)
+
 
 class DrawnReport(Callback):
-    """Measure the finished model on test drawings, print the figures and draw a picture.
+    """Measure the finished model on test drawings, log the figures and draw a picture.
 
     The figures are those of the protocol "drawn", saved as ``drawn.json``; the picture is
     ``drawn.png``.
@@ -37,7 +40,7 @@ class DrawnReport(Callback):
         _datamodule(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure, print, draw and save."""
+        """Measure, log, draw and save."""
         datamodule = _datamodule(trainer)
         subject = subject_of(trainer, pl_module, self.seed)
         test = datamodule.make_domains("test")
@@ -45,9 +48,11 @@ class DrawnReport(Callback):
         figures = {f.key: f.value for f in protocol.measure(subject).figures}
         if not trainer.is_global_zero:
             return
-        (self.folder / "drawn.json").write_text(json.dumps(figures, indent=1))
-        self._picture(subject.translator, *test).save(self.folder / "drawn.png")
-        print(_sentences(figures, subject.translator, protocol.inputs, self.folder / "drawn.png"))
+        for line in _sentences(figures, subject.translator, protocol.inputs):
+            _log.info("%s", line)
+        with surviving("the drawn report"):
+            (self.folder / "drawn.json").write_text(json.dumps(figures, indent=1))
+            self._picture(subject.translator, *test).save(self.folder / "drawn.png")
 
     def _picture(
         self, translator: Translator, drawings: DrawnShoes, shoes: DrawnShoes
@@ -82,9 +87,7 @@ def _datamodule(trainer: Trainer) -> DrawnDataModule:
     return datamodule
 
 
-def _sentences(
-    figures: dict[str, float], translator: Translator, inputs: int, picture: Path
-) -> str:
+def _sentences(figures: dict[str, float], translator: Translator, inputs: int) -> list[str]:
     a2b = {key.removeprefix("a2b/"): value for key, value in figures.items()}
     styled = translator.style_dim("b") > 0
     lines = [
@@ -99,4 +102,4 @@ def _sentences(
     if styled:
         spread = f"{a2b['colour_spread']:.2f} of the real shoes' spread"
         lines.append(f"  one drawing gets many colours: {spread}")
-    return "\n".join([*lines, f"Look at {picture}"])
+    return lines

@@ -1,13 +1,12 @@
 """A protocol's figures while a model trains, and the checkpoint that was best by one of them."""
 
-import sys
+import logging
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from tqdm import tqdm
 
 from munit_pl.adversarial import AdversarialModule
 from munit_pl.callbacks.checkpoint_io import Best, not_saved
@@ -21,6 +20,8 @@ from munit_pl.evaluation.protocols import evaluate, find_protocol, keys
 from munit_pl.evaluation.subject import Subject
 from munit_pl.layers import at_least_one
 from munit_pl.translate import Translator
+
+_log = logging.getLogger(__name__)
 
 
 class Evaluate(Callback):
@@ -96,7 +97,7 @@ class Evaluate(Callback):
         path = self.folder / "best.ckpt"
         failure = self.best.keep(trainer, figures[self.best.monitor], path)
         if failure is not None and trainer.is_global_zero:
-            tqdm.write(f"{not_saved(path, failure)}; training goes on", file=sys.stderr)
+            _log.error("%s; training goes on", not_saved(path, failure))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know."""

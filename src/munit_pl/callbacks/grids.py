@@ -130,11 +130,11 @@ class ImageGrid(Callback):
 
 @contextmanager
 def surviving(what: str) -> Iterator[None]:
-    """Warn where something beside the training cannot be written, and let the training go on."""
+    """Warn where something beside the training cannot be written, and let the run go on."""
     try:
         yield
     except OSError as error:
-        warnings.warn(f"{what} could not be written, training goes on: {error}", stacklevel=3)
+        warnings.warn(f"{what} could not be written: {error}", stacklevel=3)
 
 
 def _datamodule(trainer: Trainer) -> TwoDomains:

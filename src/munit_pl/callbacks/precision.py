@@ -1,6 +1,5 @@
 """The precision of a run, chosen by the machine."""
 
-import sys
 from collections.abc import Callable
 
 from lightning.pytorch import LightningModule, Trainer
@@ -38,7 +37,5 @@ class AutoPrecision(Callback):
         if choice.bf16:
             trainer.strategy.precision_plugin = MixedPrecision("bf16-mixed", device.type)
         self.reason = choice.reason
-        if first:
-            print(f"precision: {trainer.precision} ({self.reason})", file=sys.stderr)
         if self.note is not None:
             self.note(str(trainer.precision))

@@ -1,8 +1,8 @@
 """How a run ends early without losing anything: on a signal, or because a part of it asks."""
 
+import logging
 import os
 import signal
-import sys
 import time
 from types import FrameType
 from typing import Any
@@ -10,12 +10,12 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
-from tqdm import tqdm
 
 from munit_pl.callbacks.agreement import Agreement, agreement_of
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.data.bad_files import Trouble
 
+_log = logging.getLogger(__name__)
 _SIGNALS = [  # Windows has no SIGUSR1
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name)
 ]
@@ -90,8 +90,8 @@ class GracefulStop(Checkpoint):
         saved = [saver.save(trainer, at_end=True) for saver in savers]
         outcome = "saved" if saved and all(saved) else "NOT saved"
         message = f"{why}: stopped after iteration {trainer.global_step}, {outcome}"
-        if own and own.code == code:
-            tqdm.write(message, file=sys.stderr)
+        if trainer.is_global_zero or (own and own.code == code):
+            _log.warning("%s", message)
         raise RunStopped(code, message)
 
     def _asked(self, trainer: Trainer) -> Trouble | None:

@@ -15,15 +15,20 @@ from munit_pl.precision import SLOWER, describe, time_bf16
 _NAMES = r"(16|bf16)-(mixed|true)|(32|64)-true"
 
 
-def keep_precision(cfg: DictConfig, ckpt_path: Path) -> None:
-    """Let a run that chooses its precision go on in the one it had, if the checkpoint says it."""
+def keep_precision(cfg: DictConfig, ckpt_path: Path) -> str:
+    """Let a run that chooses its precision go on in the one it had, if the checkpoint says it.
+
+    Returns:
+        Why it has that one, in a few words; nothing if it is not that.
+    """
     if cfg.trainer.get("precision") != "auto":
-        return
+        return ""
     noted = read_checkpoint(ckpt_path).get("munit_pl")
     had = str(noted.get("precision")) if isinstance(noted, dict) else ""
-    if re.fullmatch(_NAMES, had):
-        tell(f"precision: {had} (as before)")
-        _record(cfg, had)
+    if not re.fullmatch(_NAMES, had):
+        return ""
+    _record(cfg, had)
+    return "as before"
 
 
 def choosing_precision(cfg: DictConfig) -> list[AutoPrecision]:

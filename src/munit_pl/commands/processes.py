@@ -1,5 +1,6 @@
 """Which of several processes this one is, as torchrun or SLURM say."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from typing import NamedTuple
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from torch import distributed
+
+TOLD = logging.getLogger("munit_pl.told")  # gets what is on stderr already, for a run's log
+TOLD.propagate = False
 
 
 class Place(NamedTuple):
@@ -52,9 +56,10 @@ def is_first() -> bool:
 
 
 def tell(message: str) -> None:
-    """Say something on stderr, once for all processes."""
+    """Say something on stderr, once for all processes; a run's log keeps it."""
     if is_first():
         print(message, file=sys.stderr)
+        TOLD.info("%s", message)
 
 
 @contextmanager

@@ -38,6 +38,8 @@ from munit_pl.commands.precision import (
     keep_precision,
 )
 from munit_pl.commands.processes import is_first, tell
+from munit_pl.commands.run_log import logged
+from munit_pl.commands.telling import StartTold, tell_end
 from munit_pl.commands.validation import check_config
 from munit_pl.data.bad_files import DataError
 from munit_pl.data.datamodule import TwoDomains
@@ -85,30 +87,49 @@ def train(cfg: DictConfig) -> Trainer:
     check_config(cfg)
     folder = Path(cfg.output_dir)
     with locked(folder) if is_first() else nullcontext():
-        ckpt_path = _resolve_checkpoint(cfg, folder)
-        seed_everything(cfg.seed, workers=True, verbose=False)
-        started = _Started()
-        with failing_as_input_error(cfg.get("data_hint")):
-            datamodule: LightningDataModule = build(cfg.data)
-            module: LightningModule = build(cfg.model)
-            datamodule.setup("fit")
-            module.setup("fit")
-            if isinstance(datamodule, TwoDomains) and isinstance(module, AdversarialModule):
-                for fault in check_pair(datamodule, module):
-                    raise InputError(fault)
-            if ckpt_path:
-                check_checkpoint(ckpt_path, module)
-                tell(f"going on from {ckpt_path}")
-                keep_precision(cfg, ckpt_path)
-            trainer, loggers = _make_trainer(cfg, started)
+        _keep_apart(cfg, folder)
+        with logged(folder, explained=(InputError, RunFailed)):
+            return _fit(cfg, folder)
+
+
+def _keep_apart(cfg: DictConfig, folder: Path) -> None:
+    """Keep two runs from sharing a folder unawares."""
+    if cfg.ckpt_path is None and holds_checkpoints(folder):
+        raise InputError(
+            f"{folder} holds a run already: go on with it (ckpt_path=last) or name another (run=)"
+        )
+
+
+def _fit(cfg: DictConfig, folder: Path) -> Trainer:
+    ckpt_path = _resolve_checkpoint(cfg, folder)
+    seed_everything(cfg.seed, workers=True, verbose=False)
+    started = _Started()
+    with failing_as_input_error(cfg.get("data_hint")):
+        datamodule: LightningDataModule = build(cfg.data)
+        module: LightningModule = build(cfg.model)
+        datamodule.setup("fit")
+        module.setup("fit")
+        if isinstance(datamodule, TwoDomains) and isinstance(module, AdversarialModule):
+            for fault in check_pair(datamodule, module):
+                raise InputError(fault)
+        told = StartTold(folder, ckpt_path)
+        if ckpt_path:
+            check_checkpoint(ckpt_path, module)
+            told.why_precision = keep_precision(cfg, ckpt_path)
+        trainer, loggers = _make_trainer(cfg, told, started)
+    try:
         with finishing(loggers), _explained(started, datamodule, module, trainer):
             trainer.fit(module, datamodule, ckpt_path=ckpt_path, weights_only=True)
+    finally:
+        if started.yes:
+            typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else None
+            tell_end(trainer, datamodule, folder, typed, cfg.name)
     return trainer
 
 
-def _make_trainer(cfg: DictConfig, started: Callback) -> tuple[Trainer, list[Logger]]:
+def _make_trainer(cfg: DictConfig, *last: Callback) -> tuple[Trainer, list[Logger]]:
     choosing = choosing_precision(cfg)
-    callbacks = [*choosing, *build(cfg.callbacks).values(), started]
+    callbacks = [*choosing, *build(cfg.callbacks).values(), *last]
     loggers = make_loggers(cfg)
     until_chosen = {"precision": "32-true"} if choosing else {}
     trainer: Trainer = build(cfg.trainer, callbacks=callbacks, logger=loggers, **until_chosen)
@@ -208,17 +229,12 @@ def _leave(error: BaseException, code: int) -> NoReturn:
 
 
 def _resolve_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
-    """Return the checkpoint to go on from; keep two runs from sharing a folder unawares."""
-    holds_run = holds_checkpoints(folder)
-    if cfg.ckpt_path == "last" or (cfg.ckpt_path == "auto" and holds_run):
+    """Return the checkpoint to go on from, if any."""
+    if cfg.ckpt_path == "last" or (cfg.ckpt_path == "auto" and holds_checkpoints(folder)):
         return find_last(folder)
     if cfg.ckpt_path not in (None, "auto"):
         with failing_as_input_error(None):
             return find_checkpoint(cfg.ckpt_path, tell)
-    if holds_run:
-        raise InputError(
-            f"{folder} holds a run already: go on with it (ckpt_path=last) or name another (run=)"
-        )
     return None
 
 
