@@ -10,7 +10,6 @@ import torch
 from PIL import Image, ImageOps
 
 from munit_pl.data.images import (
-    MAX_PIXELS,
     from_uint8,
     read_image,
     read_reduced,
@@ -18,6 +17,7 @@ from munit_pl.data.images import (
     to_tensor,
     to_uint8,
 )
+from munit_pl.data.opening import MAX_PIXELS
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 ORIENTATION = 0x0112

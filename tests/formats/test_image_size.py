@@ -7,7 +7,8 @@ from methods import METHODS
 from training import LEAST, fit, fit_least
 
 from munit_pl import AlignedDataModule, DrawnDataModule, MUNITModule, Translator, UnpairedDataModule
-from munit_pl.data.images import MAX_PIXELS, to_picture
+from munit_pl.data.images import to_picture
+from munit_pl.data.opening import MAX_PIXELS
 from munit_pl.data.sizes import ImageSize
 from munit_pl.export.programs import export_graphs
 from munit_pl.formats.exported import export_generators

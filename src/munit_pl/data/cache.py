@@ -18,7 +18,8 @@ from PIL import Image
 from torch import distributed
 
 from munit_pl.data.folder import ImageFolder
-from munit_pl.data.images import MAX_PIXELS, MODES, read_size
+from munit_pl.data.images import MODES, read_size
+from munit_pl.data.opening import MAX_PIXELS
 from munit_pl.data.sizes import MAX_ASPECT, resized
 
 SHARE = 0.5  # of the memory that is free at the start; training takes some of it later

@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from munit_pl.data.contrast import BLANK, levels
 from munit_pl.data.crashproof import run_all
-from munit_pl.data.images import opened, orientation, read_image
+from munit_pl.data.images import read_image
 from munit_pl.data.listing import scan_folder
+from munit_pl.data.opening import opened, orientation
 from munit_pl.data.sizes import MAX_ASPECT, is_too_long, resized
 
 NEARLY_BLANK = 16  # grey levels

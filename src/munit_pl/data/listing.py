@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from munit_pl.data.images import FORMATS, HEIC, is_heic, reads_heic
+from munit_pl.data.opening import FORMATS, HEIC, is_heic, reads_heic
 
 ENDINGS = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),

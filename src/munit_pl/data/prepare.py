@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from munit_pl.data.crashproof import run_all
 from munit_pl.data.folder import ImageFolder
-from munit_pl.data.images import opened, orientation
 from munit_pl.data.listing import scan_folder
+from munit_pl.data.opening import opened, orientation
 
 Format = Literal["jpg", "png"]
 

@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from munit_pl.data.drawn import DrawnShoes
-from munit_pl.data.images import FORMATS, read_reduced, read_size, to_picture, to_tensor
+from munit_pl.data.images import read_reduced, read_size, to_picture, to_tensor
+from munit_pl.data.opening import FORMATS
 from munit_pl.data.sizes import MAX_ASPECT, by, is_too_long, resized
 from munit_pl.formats.video import animate
 from munit_pl.pair import Domain
