@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -7,6 +9,7 @@ import torch
 from PIL import Image
 
 from munit_pl import Translator
+from munit_pl.commands import export as command
 from munit_pl.commands.export import main as export
 from munit_pl.commands.translate import main as translate
 from munit_pl.export import programs
@@ -162,3 +165,24 @@ def test_all_else_works_without_the_extras():
         [sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=200, check=False
     )
     assert (done.returncode, done.stdout) == (0, "8\n"), done.stderr
+
+
+def test_an_interrupted_export_leaves_nothing(exported, here, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    def terminate():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    (here / "kept").mkdir()
+    for stop, status in ((interrupt, 130), (terminate, 143)):
+        monkeypatch.setattr(
+            command, "write_folder", lambda folder, *_, s=stop: (folder.mkdir(), s())
+        )
+        for out in ("shared", "kept/shared", "new/folders/shared"):
+            with pytest.raises(SystemExit) as ended:
+                run(exported, out)
+            assert ended.value.code == status
+            assert [str(path.relative_to(here)) for path in here.rglob("*")] == ["kept"]
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -4,9 +4,11 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from munit_pl.commands.inputs import InputError
 from munit_pl.commands.processes import tell
@@ -29,11 +31,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run as the command line says; ends with one line and exit code 1 on bad input."""
     options = _parse(argv)
     try:
-        _export(options)
+        with _tidied_on_sigterm():
+            _export(options)
     except (InputError, ExportError, ImportError, OSError, ValueError) as error:
         sys.exit(f"munit-export: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(128 + signal.SIGINT)
     print(f"written to {options.out}")
 
 
@@ -99,15 +102,34 @@ def _unfinished(out: Path) -> Iterator[Path]:
     if out.exists() or out.is_symlink():
         raise InputError(f"{out} is there already: give another name")
     beside = out.absolute().parent / f".{out.name}.{os.getpid()}"
+    made = [folder for folder in beside.parents if not folder.exists()]
     try:
-        beside.mkdir(parents=True)  # now, and not after the work
-    except OSError as error:
-        raise InputError(f"nothing can be written to {out}: {error.strerror}") from error
-    try:
+        try:
+            beside.mkdir(parents=True)  # now, and not after the work
+        except OSError as error:
+            raise InputError(f"nothing can be written to {out}: {error.strerror}") from error
         yield beside / out.name
         (beside / out.name).rename(out)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        for folder in made:  # the innermost first; what something lies in stays
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+@contextlib.contextmanager
+def _tidied_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM, of which Python would die at once, unwind as Ctrl-C does."""
+
+    def leave(number: int, _: object) -> NoReturn:
+        signal.signal(number, signal.SIG_IGN)  # a second one would cut the tidying short
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":
