@@ -1,14 +1,16 @@
+import inspect
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from munit_pl import translate
+from munit_pl import inference
 from munit_pl.initialisation import initialise
 from munit_pl.networks import AdaINGenerator
 from munit_pl.precision import Choice
 from munit_pl.styles import random_styles
+from munit_pl.tensor_translator import TranslatorOptions
 from munit_pl.translate import Translator
 
 SMALL = {"dim": 4, "mlp_dim": 8, "num_res_blocks": 1}
@@ -103,11 +105,17 @@ def test_tiles_give_the_whole_image(gens):
     )
 
 
+def test_load_passes_on_every_option_of_the_class():
+    arguments = inspect.signature(Translator).parameters.values()
+    options = {one.name for one in arguments if one.kind is one.KEYWORD_ONLY}
+    assert TranslatorOptions.__annotations__.keys() == options
+
+
 def test_auto_computes_in_what_the_device_is_faster_in_and_says_why(gens, monkeypatch):
     x, z = images(16, 16), torch.randn(2, 8)
     for bf16, name in ((True, "bf16"), (False, "fp32")):
         choice = Choice(bf16, f"{name} is faster")
-        monkeypatch.setattr(translate, "choose_precision", lambda *_, c=choice, **__: c)
+        monkeypatch.setattr(inference, "choose_precision", lambda *_, c=choice, **__: c)
         translator = Translator(*gens, device="cpu", precision="auto")
         assert (translator.precision, translator.precision_reason) == (name, f"{name} is faster")
         named = Translator(*gens, device="cpu", precision=name)

@@ -1,36 +1,27 @@
 """Images in, images out: a trained model put to use."""
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import torch
-import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from munit_pl.data.image_like import ImageLike, PictureLike, as_batch, as_list, as_picture
 from munit_pl.data.images import resize_image, to_picture, to_tensor
-from munit_pl.data.sizes import ImageSize, Size
+from munit_pl.data.sizes import Size
 from munit_pl.formats.generators import read_generators
-from munit_pl.formats.onnx_graphs import OnnxGraph
 from munit_pl.formats.pretrained import find_pretrained
-from munit_pl.generator import DomainGenerator
-from munit_pl.layers import cast_at_use
-from munit_pl.networks import AdaINGenerator, ContentEncoder, Decoder, StyleEncoder
 from munit_pl.pair import Domain
-from munit_pl.precision import choose_precision
 from munit_pl.styles import random_styles
-from munit_pl.tiling import check_tile, decode_tiled, encode_content_tiled, encode_style_tiled
+from munit_pl.tensor_translator import TensorTranslator, TranslatorOptions
 
-Precision = Literal["fp32", "bf16", "fp16", "auto"]
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_CPU = torch.device("cpu")
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing has it from Python 3.11 on
 
 
-class Translator:
+class Translator(TensorTranslator):
     """Translates images of any size, each under any number of styles.
 
     An image's content is encoded once, however many styles it is shown in. It holds no state
@@ -59,80 +50,19 @@ class Translator:
         ValueError: If an option is none of these, or there is no such device.
     """
 
-    def __init__(
-        self,
-        gen_a: DomainGenerator,
-        gen_b: DomainGenerator,
-        *,
-        device: str | torch.device | None = None,
-        precision: Precision = "fp32",
-        batch_size: int | None = None,
-        tile: int | None = None,
-        compile: bool = False,
-    ) -> None:
-        if precision not in get_args(Precision):
-            raise ValueError(f"precision is {precision!r}, but must be auto, fp32, bf16 or fp16")
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}, but must be at least 1")
-        if tile is not None:
-            check_tile(tile)
-            if not isinstance(gen_a, AdaINGenerator):
-                raise ValueError(f"tile is {tile}, but only MUNIT's networks can be tiled")
-        if isinstance(gen_a.decoder, OnnxGraph):
-            if precision not in ("auto", "fp32") or compile or str(device or "cpu") != "cpu":
-                raise ValueError(
-                    "an ONNX export runs here on the CPU, in fp32, as it is: leave out device, "
-                    "precision and compile"
-                )
-            device = _CPU
-            precision = "fp32"
-        self.device = _find_device(device)
-        self.precision, self.precision_reason = _resolve(precision, self.device)
-        usual = 1 if self.device.type == "cpu" else 8
-        self.batch_size = (batch_size or usual) if tile is None else 1
-        self.tile = tile
-        if self.precision != "fp32":
-            gen_a, gen_b = (_holding(gen, _DTYPES[self.precision]) for gen in (gen_a, gen_b))
-        self._gens: dict[Domain, DomainGenerator] = {"a": gen_a, "b": gen_b}
-        self.image_size: ImageSize | None = gen_a.image_size
-        for gen in self._gens.values():
-            gen.to(self.device).eval()
-            for part in (gen.content_encoder, gen.style_encoder, gen.decoder) if compile else ():
-                if part is not None:
-                    part.compile()
-
     @classmethod
     def load(
         cls,
         path: str | Path,
         config_path: str | Path | None = None,
-        *,
-        device: str | torch.device | None = None,
-        precision: Precision = "fp32",
-        batch_size: int | None = None,
-        tile: int | None = None,
-        compile: bool = False,
+        **options: "Unpack[TranslatorOptions]",
     ) -> "Translator":
         """Read a trained model: see `read_generators` for the files, the class for the options."""
-        return cls(
-            *read_generators(path, config_path),
-            device=device,
-            precision=precision,
-            batch_size=batch_size,
-            tile=tile,
-            compile=compile,
-        )
+        return cls(*read_generators(path, config_path), **options)
 
     @classmethod
     def pretrained(
-        cls,
-        name: str = "drawn-shoes",
-        *,
-        device: str | torch.device | None = None,
-        precision: Precision = "fp32",
-        batch_size: int | None = None,
-        tile: int | None = None,
-        compile: bool = False,
+        cls, name: str = "drawn-shoes", **options: "Unpack[TranslatorOptions]"
     ) -> "Translator":
         """Read a model that comes with the package; nothing is downloaded.
 
@@ -141,37 +71,7 @@ class Translator:
         Raises:
             ValueError: If there is none of that name, or an option does not fit.
         """
-        return cls.load(
-            find_pretrained(name),
-            device=device,
-            precision=precision,
-            batch_size=batch_size,
-            tile=tile,
-            compile=compile,
-        )
-
-    @property
-    def generators(self) -> tuple[DomainGenerator, DomainGenerator]:
-        """Domain a's generator and domain b's."""
-        return self._gens["a"], self._gens["b"]
-
-    def channels(self, domain: Domain) -> int:
-        """Return the channels of a domain's images."""
-        return self._generator(domain).in_channels
-
-    def style_dim(self, domain: Domain) -> int:
-        """Return the length of a domain's style codes; 0 if the method has none."""
-        return self._generator(domain).style_dim
-
-    @property
-    def reads_styles(self) -> bool:
-        """Whether styles can be read from images, to follow an example."""
-        return all(gen.style_encoder is not None for gen in self._gens.values())
-
-    @property
-    def reconstructs(self) -> bool:
-        """Whether images have a content code, from which their own domain can show them again."""
-        return all(gen.has_content_code for gen in self._gens.values())
+        return cls.load(find_pretrained(name), **options)
 
     @property
     def resize(self) -> int | None:
@@ -296,193 +196,3 @@ class Translator:
         if k > 1 and not style_dim:
             raise ValueError("this model has no styles: each image has one translation")
         return random_styles(k, style_dim, seed)
-
-    @torch.no_grad()
-    def encode_content(self, x: Tensor, domain: Domain) -> Tensor:
-        """Return the contents, ``(N, ...)``, of a domain's images ``(N, C, H, W)`` in [-1, 1].
-
-        Raises:
-            ValueError: If the images have other channels, or a side that is too short or no
-                multiple of what the generator halves.
-        """
-        gen = self.check(x, domain)
-        gen.check_size(*x.shape[2:])
-        parts = torch.split(x, self.batch_size)
-        return torch.cat([self._run(gen.content_encoder, part).float().cpu() for part in parts])
-
-    @torch.no_grad()
-    def encode_style(self, x: Tensor, domain: Domain) -> Tensor:
-        """Return the styles, ``(N, style_dim)``, of a domain's images ``(N, C, H, W)`` in [-1, 1].
-
-        Raises:
-            ValueError: If the images have other channels, or a side is too short, or the method
-                reads no styles.
-        """
-        encoder = self.check(x, domain).style_encoder
-        if encoder is None:
-            raise ValueError("this model's method reads no style from an image")
-        styles = [self._run(encoder, part) for part in torch.split(x, self.batch_size)]
-        return torch.cat(styles).float().cpu()
-
-    @torch.no_grad()
-    def translate(self, x: Tensor, styles: Tensor, to: Domain = "b") -> Tensor:
-        """Show the content of images in styles of domain ``to``.
-
-        Args:
-            x: Images of the domain that is not ``to``, ``(N, C, H, W)`` in [-1, 1], of any size
-                from the networks' shortest side on.
-            styles: ``(K, style_dim)``, the same for all images, or ``(N, K, style_dim)``.
-            to: The domain to translate to.
-
-        Returns:
-            Images, ``(N, K, C', H, W)`` in [-1, 1].
-
-        Raises:
-            ValueError: If shapes do not fit.
-        """
-        source: Domain = "b" if to == "a" else "a"
-        return self._decode(x, source, styles, to)
-
-    @torch.no_grad()
-    def reconstruct(self, x: Tensor, domain: Domain) -> Tensor:
-        """Return images ``(N, C, H, W)`` of ``domain``, encoded and decoded in their own style.
-
-        Raises:
-            ValueError: If the images do not fit, or the method has no content code.
-        """
-        if not self.reconstructs:
-            raise ValueError("this model's method has no codes to reconstruct from")
-        own = self.encode_style(x, domain) if self.reads_styles else x.new_empty(len(x), 0)
-        return self._decode(x, domain, own[:, None], domain)[:, 0]
-
-    @torch.no_grad()
-    def decode(self, content: Tensor, styles: Tensor, to: Domain = "b") -> Tensor:
-        """Show contents, from `encode_content`, in styles of domain ``to``.
-
-        Args:
-            content: ``(N, ...)``, of either domain.
-            styles: ``(K, style_dim)``, the same for all contents, or ``(N, K, style_dim)``.
-            to: The domain to show them in.
-
-        Returns:
-            Images, ``(N, K, C', H, W)`` in [-1, 1].
-
-        Raises:
-            ValueError: If shapes do not fit.
-        """
-        gen = self._generator(to)
-        styles = _per_image(styles, len(content), gen.style_dim)
-        k = styles.shape[1]
-        # All pairs of a content and one of its styles, the styles of a content side by side.
-        pairs = torch.arange(len(content) * k)
-        shown = [
-            self._run(gen.decoder, content[these // k], styles.flatten(0, 1)[these]).float().cpu()
-            for these in torch.split(pairs, self.batch_size)
-        ]
-        images = torch.cat(shown)
-        return images.view(len(content), k, *images.shape[1:])
-
-    def _decode(self, x: Tensor, source: Domain, styles: Tensor, to: Domain) -> Tensor:
-        """Decode each image, of ``source``, in each of its styles of ``to``."""
-        gen = self.check(x, source)
-        styles = _per_image(styles, len(x), self.style_dim(to))
-        height, width = x.shape[2:]
-        padded, top, left = _pad(x, gen.multiple)
-        shown = []
-        for first in range(0, len(x), self.batch_size):
-            images = slice(first, first + self.batch_size)
-            content = self._run(gen.content_encoder, padded[images])
-            y = self.decode(content, styles[images], to)
-            shown.append(y[..., top : top + height, left : left + width])
-        return torch.cat(shown)
-
-    def _run(self, network: nn.Module, *inputs: Tensor) -> Tensor:
-        """Compute one network, whole or in tiles."""
-        inputs = tuple(x.to(self.device) for x in inputs) if self.tile is None else inputs
-        dtype = _DTYPES[self.precision]
-        with torch.autocast(self.device.type, dtype, enabled=self.precision != "fp32"):
-            match network, self.tile:
-                case _, None:
-                    y = network(*inputs)
-                case ContentEncoder(), tile:
-                    y = encode_content_tiled(network, inputs[0], tile)
-                case StyleEncoder(), tile:
-                    y = encode_style_tiled(network, inputs[0], tile)
-                case Decoder(), tile:
-                    y = decode_tiled(network, inputs[0], inputs[1], tile)
-        return y
-
-    def _generator(self, domain: Domain) -> DomainGenerator:
-        if domain not in ("a", "b"):
-            raise ValueError(f"the domain is {domain!r}, but must be a or b")
-        return self._gens[domain]
-
-    def check(self, x: Tensor, domain: Domain) -> DomainGenerator:
-        """Return the domain's generator, which can take images ``x``, ``(N, C, H, W)``.
-
-        Raises:
-            ValueError: If the images have other channels, or a side is too short.
-        """
-        gen = self._generator(domain)
-        if x.ndim != 4 or x.shape[1] != gen.in_channels:
-            raise ValueError(
-                f"images of domain {domain} are (N, {gen.in_channels}, H, W) for this model, but "
-                f"these are {tuple(x.shape)}"
-            )
-        height, width = x.shape[2:]
-        if min(height, width) < gen.shortest:
-            raise ValueError(
-                f"an image of {height}x{width} is too small for this model: both sides must be at "
-                f"least {gen.shortest} pixels"
-            )
-        return gen
-
-
-def _find_device(device: str | torch.device | None) -> torch.device:
-    if device is None:
-        available = torch.accelerator.is_available()
-        return torch.accelerator.current_accelerator() or _CPU if available else _CPU
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"there is no device {str(device)!r} here") from error
-    return torch.device(device)
-
-
-def _resolve(precision: Precision, device: torch.device) -> tuple[Precision, str]:
-    """Return what to compute in, and why, if the machine is to choose."""
-    if precision != "auto":
-        return precision, ""
-    choice = choose_precision(device, training=False)
-    return "bf16" if choice.bf16 else "fp32", choice.reason
-
-
-def _holding(gen: DomainGenerator, dtype: torch.dtype) -> DomainGenerator:
-    """Return a copy whose weights are already what autocast would make of them at each call."""
-    gen = copy.deepcopy(gen)
-    for layer in cast_at_use(gen):
-        layer.to(dtype)
-    return gen
-
-
-def _per_image(styles: Tensor, n: int, style_dim: int) -> Tensor:
-    """Return styles as ``(N, K, style_dim)``."""
-    per_image = styles.expand(n, -1, -1) if styles.ndim == 2 else styles
-    if per_image.ndim != 3 or len(per_image) != n or per_image.shape[2] != style_dim:
-        raise ValueError(
-            f"styles for {n} images are (K, {style_dim}) or ({n}, K, {style_dim}) for this model, "
-            f"but these are {tuple(styles.shape)}"
-        )
-    return per_image
-
-
-def _pad(x: Tensor, multiple: int) -> tuple[Tensor, int, int]:
-    """Reflect the borders of images until both sides are multiples of ``multiple``.
-
-    Returns:
-        The padded images, and the rows above and the columns left of the original ones.
-    """
-    height, width = x.shape[2:]
-    down, along = -height % multiple, -width % multiple
-    top, left = down // 2, along // 2
-    return F.pad(x, (left, along - left, top, down - top), mode="reflect"), top, left

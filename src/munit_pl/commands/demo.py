@@ -17,7 +17,8 @@ from munit_pl.commands.loading import load_in
 from munit_pl.commands.processes import Place, tell
 from munit_pl.data.images import MODES
 from munit_pl.formats.finding import find_model
-from munit_pl.translate import Precision, Translator
+from munit_pl.inference import Precision
+from munit_pl.translate import Translator
 
 _SIZES = range(16, 1025)
 _USUAL_SIZE = 256  # where nothing tells that of training

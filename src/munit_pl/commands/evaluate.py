@@ -36,10 +36,11 @@ from munit_pl.evaluation.starganv2 import StarGANv2
 from munit_pl.evaluation.subject import DOMAINS, Subject
 from munit_pl.formats.checkpoint_files import digest
 from munit_pl.formats.finding import find_model, run_of
+from munit_pl.inference import Precision
 from munit_pl.metrics.classifier import save_classifier, train_classifier
 from munit_pl.metrics.lite0 import load_lite0
 from munit_pl.metrics.weights import import_extra
-from munit_pl.translate import Precision, Translator
+from munit_pl.translate import Translator
 
 _EPILOG = """Data are given as to munit-train; data=aligned takes files of both domains.
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from torch import distributed
 
 from munit_pl.commands.processes import Place, tell
+from munit_pl.inference import Precision
 from munit_pl.precision import SLOWER, describe, time_bf16
-from munit_pl.translate import Precision, Translator
+from munit_pl.translate import Translator
 
 
 def load_in(precision: Precision, load: Callable[..., Translator], place: Place) -> Translator:

@@ -27,8 +27,9 @@ from munit_pl.data.sizes import Size
 from munit_pl.formats.checkpoint_files import digest
 from munit_pl.formats.finding import find_model
 from munit_pl.formats.video import require_av
+from munit_pl.inference import Precision
 from munit_pl.pair import Domain
-from munit_pl.translate import Precision, Translator
+from munit_pl.translate import Translator
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
