@@ -21,8 +21,9 @@ from hydra.utils import instantiate
 
 import munit_pl
 from munit_pl import MUNITModule, Translator, UNITModule
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.evaluate import main as evaluate
-from munit_pl.commands.inputs import InputError, check_checkpoint
+from munit_pl.commands.inputs import check_checkpoint
 from munit_pl.commands.translate import main as translate
 from munit_pl.data.images import to_picture
 from munit_pl.formats.exported import export_generators

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from munit_pl.benchmark import measure as measure_file
-from munit_pl.benchmark.measure import Extent, make_shoes, measure, measure_losses, measure_real
+from munit_pl.benchmark.measure import make_shoes, measure, measure_losses, measure_real
+from munit_pl.benchmark.rows import Extent
 from munit_pl.data.drawn import draw
 from munit_pl.evaluation.instruments import Instruments
 from munit_pl.metrics.lpips import FeatureDistance

@@ -14,7 +14,7 @@ from torch import nn
 from munit_pl import DrawnDataModule, MUNITModule
 from munit_pl.callbacks import evaluate as evaluate_file
 from munit_pl.callbacks.evaluate import Evaluate
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.train import train
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.instruments import Instruments, load_instruments

@@ -8,7 +8,8 @@ from PIL import Image
 from munit_pl.benchmark.rows import ROWS
 from munit_pl.commands import benchmark
 from munit_pl.commands.benchmark import main
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
+from munit_pl.commands.options.benchmark import parse
 from munit_pl.precision import Choice
 
 TINY = [
@@ -133,7 +134,7 @@ def test_each_row_is_trained_under_each_seed_and_its_own_folder(tmp_path, monkey
 
 
 def test_all_rows_and_three_seeds_are_what_is_trained_without_a_word():
-    options = benchmark._parse(["table1"])
+    options = parse(["table1"])
     assert options.rows == list(ROWS)
     assert options.seeds == [0, 1, 2]
     assert options.steps == 1000
@@ -167,7 +168,7 @@ def test_all_rows_are_trained_in_what_the_first_machine_was_faster_in(tmp_path, 
     def settled(*settings, bf16):
         choice = Choice(bf16, "it is faster")
         monkeypatch.setattr(benchmark, "choose_precision", lambda *_, **__: choice)
-        options = benchmark._parse(["table1", "--out", str(tmp_path / "out"), *settings])
+        options = parse(["table1", "--out", str(tmp_path / "out"), *settings])
         benchmark._settle_precision(options)
         return options.settings
 

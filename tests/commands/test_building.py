@@ -7,8 +7,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from munit_pl.callbacks.grids import ImageGrid
-from munit_pl.commands.building import build, find_class
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.building import KINDS, build
+from munit_pl.commands.errors import InputError
+from munit_pl.commands.targets import find_class
 from munit_pl.data.datamodule import DrawnDataModule
 
 
@@ -104,7 +105,7 @@ def test_nothing_is_built_if_one_of_all_is_refused(tmp_path):
     ],
 )
 def test_classes_are_found_by_any_of_their_names(target, cls):
-    assert find_class(target) is cls
+    assert find_class(target, KINDS) is cls
 
 
 @pytest.mark.parametrize(
@@ -121,5 +122,5 @@ def test_a_class_that_cannot_be_had_is_told_in_one_line(target, message, tmp_pat
     (tmp_path / "broken_on_purpose.py").write_text('raise RuntimeError("two\\nlines")\n')
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ValueError, match=message) as error:
-        find_class(target)
+        find_class(target, KINDS)
     assert len(str(error.value).splitlines()) == 1

@@ -6,7 +6,8 @@ import torch
 from methods import METHODS
 
 from munit_pl import MUNITModule
-from munit_pl.commands.inputs import InputError, check_checkpoint, find_last
+from munit_pl.commands.errors import InputError
+from munit_pl.commands.inputs import check_checkpoint, find_last
 from munit_pl.formats.checkpoint_files import link_durably, write_durably
 from munit_pl.formats.exported import describe
 

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.lock import locked
 
 

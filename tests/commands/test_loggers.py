@@ -5,7 +5,7 @@ import pytest
 from lightning.pytorch.loggers import CSVLogger
 
 from munit_pl.commands import loggers as loggers_file
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.loggers import finishing, make_loggers, shield
 
 

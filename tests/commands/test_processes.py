@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import distributed
 
-from munit_pl.commands.processes import Place, find_place, join_processes
+from munit_pl.commands.joining import gpu_of, join_processes
+from munit_pl.commands.processes import Place, find_place
 
 TORCHRUN = {
     "RANK": "3",
@@ -67,11 +68,11 @@ def test_a_process_knows_its_place(environment, variables, place):
 def test_each_of_several_processes_has_a_gpu_of_its_machine(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    devices = [Place(rank, 8, rank % 4).device for rank in range(8)]
+    devices = [gpu_of(Place(rank, 8, rank % 4)) for rank in range(8)]
     assert devices == [f"cuda:{i % 4}" for i in range(8)]
-    assert Place().device is None  # alone, the fastest device is as good
+    assert gpu_of(Place()) is None  # alone, the fastest device is as good
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert Place(1, 8, 1).device is None
+    assert gpu_of(Place(1, 8, 1)) is None
 
 
 def test_alone_there_is_nothing_to_join(environment, joined):

@@ -1,7 +1,11 @@
+import inspect
+
 import pytest
 
 from munit_pl.commands.errors import InputError
+from munit_pl.commands.listing import _objects, listed_of_class
 from munit_pl.commands.spelling import completed, setting_for
+from munit_pl.commands.targets import find_class
 
 
 def faults(*overrides, **options):
@@ -89,3 +93,11 @@ def test_an_option_is_told_as_the_setting_that_it_is(tmp_path):
         ("--output_dir", str(tmp_path)): f"output_dir={tmp_path}",
     }.items():
         assert setting_for(words[0], words, "train") == setting, words
+
+
+def test_the_files_list_all_that_classes_of_the_package_take():
+    """Other settings of theirs are refused without importing them."""
+    targets = {node["_target_"] for node in _objects()}
+    for target in sorted(name for name in targets if name.startswith("munit_pl.")):
+        cls = find_class(target, (object,))
+        assert inspect.signature(cls).parameters.keys() <= listed_of_class(cls).keys(), target

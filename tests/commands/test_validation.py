@@ -8,7 +8,7 @@ from composing import composed
 from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.validation import check_config
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -14,7 +14,7 @@ from training import fit, fp16, images, make_trainer, pairs_of
 
 from munit_pl import DrawnDataModule, FastMUNITModule, MUNITModule, Translator
 from munit_pl.commands.building import build
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.validation import check_config
 from munit_pl.fast.parts import PARTS
 from munit_pl.formats.generators import read_generators

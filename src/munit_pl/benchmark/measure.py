@@ -1,12 +1,12 @@
 """The figures of one trained row, and those of real shoes."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from munit_pl.adversarial import AdversarialModule
+from munit_pl.benchmark.rows import Extent
 from munit_pl.data.datamodule import DrawnDataModule
 from munit_pl.data.drawn import DrawnShoes
 from munit_pl.data.unpaired import Domain as Images
@@ -26,27 +26,6 @@ Figures = dict[str, float]
 _DRAWN = ("silhouette_iou", "colour_energy", "colour_spread", "guided_error")
 _BATCH = 8
 _SEED = 0  # of test shoes and random styles, which are the same for all runs
-
-
-@dataclass(frozen=True)
-class Extent:
-    """How much is measured.
-
-    Args:
-        inputs: Drawings for the protocol "drawn", for examples and for losses.
-        styles: Random styles of each of them.
-        varied: Drawings whose translations are compared with each other.
-        pairs: Pairs of translations of each of these, neighbours in a list.
-        compared: Translations and real shoes, as two sets.
-        subset: Images of each set in one estimate of the kernel distance.
-    """
-
-    inputs: int = 64
-    styles: int = 8
-    varied: int = 32
-    pairs: int = 19
-    compared: int = 256
-    subset: int = 100
 
 
 def make_shoes(size: Sequence[int], extent: Extent, paired: bool = False) -> DrawnDataModule:

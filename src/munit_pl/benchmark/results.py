@@ -8,9 +8,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from munit_pl.benchmark.measure import Extent, make_shoes, measure_real
+from munit_pl.benchmark.measure import make_shoes, measure_real
 from munit_pl.benchmark.picture import draw_table
-from munit_pl.benchmark.rows import ROWS
+from munit_pl.benchmark.rows import ROWS, Extent
 from munit_pl.benchmark.table import make_table
 from munit_pl.data.drawn import DrawnShoes
 from munit_pl.evaluation.instruments import Instruments

@@ -1,5 +1,6 @@
-"""What is compared, and what the paper measured of it."""
+"""What is compared, what the paper measured of it, and how much is measured here."""
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 STEPS = 1000  # iterations that the rows' schedules are given for
@@ -37,3 +38,24 @@ ROWS = {
     "bicyclegan": Row("BicycleGAN (trained on pairs)", 56.7, 0.104),
 }
 REAL = Row("real shoes", None, 0.293)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured.
+
+    Args:
+        inputs: Drawings for the protocol "drawn", for examples and for losses.
+        styles: Random styles of each of them.
+        varied: Drawings whose translations are compared with each other.
+        pairs: Pairs of translations of each of these, neighbours in a list.
+        compared: Translations and real shoes, as two sets.
+        subset: Images of each set in one estimate of the kernel distance.
+    """
+
+    inputs: int = 64
+    styles: int = 8
+    varied: int = 32
+    pairs: int = 19
+    compared: int = 256
+    subset: int = 100

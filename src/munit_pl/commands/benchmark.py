@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -10,17 +9,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import hydra
 import torch
 from omegaconf import DictConfig
 
 from munit_pl.adversarial import AdversarialModule
-from munit_pl.benchmark.measure import Extent, make_shoes, measure, measure_losses
+from munit_pl.benchmark.measure import make_shoes, measure, measure_losses
 from munit_pl.benchmark.results import conclude, figures_file, last_checkpoint, write_figures
-from munit_pl.benchmark.rows import ROWS, STEPS
+from munit_pl.benchmark.rows import STEPS
 from munit_pl.commands.building import build
-from munit_pl.commands.inputs import InputError
-from munit_pl.commands.overrides import check_overrides, failing_as_input_error
+from munit_pl.commands.errors import InputError
+from munit_pl.commands.options.benchmark import parse
+from munit_pl.commands.options.train import configured
+from munit_pl.commands.overrides import failing_as_input_error
 from munit_pl.commands.processes import tell
 from munit_pl.commands.train import train
 from munit_pl.data.sizes import height_and_width
@@ -31,27 +31,17 @@ from munit_pl.formats.safe_reading import read_checkpoint
 from munit_pl.precision import choose_precision
 from munit_pl.translate import Translator
 
-# All that a full comparison does, in as little time as it can be done in: the figures say nothing.
-_SMALL_STEPS = 20
-_SMALL_SETTINGS = (
-    "model.generator.dim=4",
-    "model.discriminator.dim=4",
-    "callbacks.grid.num_images=2",
-)
 _ASKED = "asked.json"  # in --out: what all runs there have in common
 _PRECISION = "trainer.precision="
-_SMALL_EXTENT = Extent(inputs=4, styles=2, varied=2, pairs=2, compared=8, subset=8)
-_ASKED_ELSEWHERE = {
-    "+experiment": "--rows",
-    "seed": "--seeds",
-    "trainer.max_steps": "--steps",
-    "output_dir": "--out",
-}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run as the command line says; ends with one line and exit code 1 on bad input."""
-    options = _parse(list(sys.argv[1:] if argv is None else argv))
+    run(parse(argv))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what was asked for, `parse` having read it."""
     try:
         _settle_precision(options)
         _check(options)
@@ -65,52 +55,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(130)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "munit-benchmark",
-        "munit-benchmark table1 [options] [trainer.precision=32-true ...]",
-        description="Train every method of the paper's Table 1 on drawn shoes, with one budget, "
-        "and measure them. Started again, it goes on where it stopped; processes with other rows "
-        "or seeds may share its folder.",
-        epilog="Settings are those of munit-train. Schedules are given for "
-        f"{STEPS} iterations and scaled to --steps. "
-        "Example: munit-benchmark table1 --rows munit unit --seeds 0",
-    )
-    parser.add_argument("table", choices=["table1"])
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW")
-    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="default: 0 1 2")
-    parser.add_argument("--steps", type=int, metavar="N", help=f"iterations; default: {STEPS}")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: outputs/table1")
-    parser.add_argument("--small", action="store_true", help="a rehearsal of two minutes")
-    return parser
-
-
-def _parse(arguments: list[str]) -> argparse.Namespace:
-    """Take the settings apart from the options, and fill in what depends on ``--small``."""
-    settings = [word for word in arguments if re.match(r"~|[^-].*=", word)]
-    parser = _parser()
-    options = parser.parse_args([word for word in arguments if word not in settings])
-    for setting in settings:
-        if option := _ASKED_ELSEWHERE.get(setting.split("=")[0]):
-            parser.error(f"{setting} is asked for by {option}")
-    small = options.small
-    options.settings = [*(_SMALL_SETTINGS if small else ()), *settings]
-    options.extent = _SMALL_EXTENT if small else Extent()
-    options.seeds = options.seeds or ([0] if small else [0, 1, 2])
-    if options.steps is None:
-        options.steps = _SMALL_STEPS if small else STEPS
-    if options.steps < 2:
-        parser.error(f"--steps is {options.steps}, but must be at least 2")
-    options.out = options.out or Path("outputs", "table1-small" if small else "table1")
-    return options
-
-
 def _settle_precision(options: argparse.Namespace) -> None:
     """Ask for one precision where the machine is to choose it: rows in two are no comparison.
 
     It is that of the runs which the folder holds, or else what this machine is faster in.
     """
-    trainer = check_overrides([f"+experiment=table1/{options.rows[0]}", *options.settings]).trainer
+    trainer = options.configs[options.rows[0]].trainer
     if trainer.precision != "auto":
         return
     names = [name for name in _settings_there(options.out) if name.startswith(_PRECISION)]
@@ -144,7 +94,10 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
 def _check(options: argparse.Namespace) -> None:
     """Refuse what cannot be trained, and a folder with other runs; before anything is trained."""
     for row in options.rows:
-        _check_row([f"+experiment=table1/{row}", *options.settings])
+        cfg = options.configs[row]
+        # That its images can pass its networks: without memory, in no time.
+        with failing_as_input_error(None), torch.device("meta"):
+            build(cfg.model).check_size(*height_and_width(cfg.data.size))
     asked, file = _asked(options), options.out / _ASKED
     with failing_as_input_error(None):
         if not file.exists():
@@ -157,13 +110,6 @@ def _check(options: argparse.Namespace) -> None:
                 f"{options.out} holds runs with {key} {there.get(key)}, and {value} is asked for: "
                 "ask for the same, or name another folder (--out)"
             )
-
-
-def _check_row(overrides: Sequence[str]) -> None:
-    """Make sure that a row's settings compose, and that its images can pass its networks."""
-    cfg = check_overrides(overrides)
-    with failing_as_input_error(None), torch.device("meta"):  # no memory, no time
-        build(cfg.model).check_size(*height_and_width(cfg.data.size))
 
 
 def _sweep(options: argparse.Namespace, instruments: Instruments) -> None:
@@ -184,10 +130,7 @@ def _sweep(options: argparse.Namespace, instruments: Instruments) -> None:
         "hydra.sweep.subdir=${row}/${seed}",
         *options.settings,
     ]
-    _with_arguments(
-        command,
-        hydra.main(version_base="1.3", config_path="pkg://munit_pl.conf", config_name="train")(run),
-    )
+    _with_arguments(command, configured(run))
 
 
 def _with_arguments(arguments: list[str], command: Callable[[], Any]) -> None:

@@ -3,7 +3,6 @@
 import argparse
 import io
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from munit_pl.commands import downloading, drawing, preparing
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
+from munit_pl.commands.options.data import ALIGNED, FOLDERS, parse
 from munit_pl.data.archives import extract
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.inspection import Inspection, Use, inspect_folder
@@ -19,17 +19,20 @@ from munit_pl.data.sizes import MAX_ASPECT
 from munit_pl.data.verdict import Verdict, advise, as_values, judge
 from munit_pl.evaluation.report import write_whole
 
-_FOLDERS = {"train_a": "trainA", "train_b": "trainB", "test_a": "testA", "test_b": "testB"}
-_ALIGNED = {"train": "train", "test": "val"}
 _NAMED = 10  # of a folder's bad files, in the report for people
 _PAPER = 256  # pixels of the shortest side, as the paper's images have
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run as the command line says.
+    """Run as the command line says, ``sys.argv`` unless given."""
+    return run(parse(argv))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked for.
 
     Args:
-        argv: The command line, ``sys.argv`` unless given.
+        options: What `parse` returned.
 
     Returns:
         The exit status. Of ``check``: 1 if something would stop a run. Of ``download``, ``draw``
@@ -39,62 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be of any bytes
         sys.stdout.reconfigure(errors="backslashreplace")
-    parser = _parser()
-    options = parser.parse_args(argv)
     try:
         return _COMMANDS[options.command](options)
     except InputError as error:
-        parser.exit(2, f"munit-data: {error}\n")
+        print(f"munit-data: {error}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         return 130
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "munit-data",
-        description="Get or draw images, look at a data set, resize it, unpack archives.",
-        epilog="Example: munit-data download edges2shoes. Each command has a --help of its own.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    downloading.add_parsers(commands)
-    drawing.add_parser(commands)
-    check = commands.add_parser(
-        "check",
-        help="decode every image and tell what would stop a run",
-        description="Decode every image of a data set; tell what would stop a run, and what it "
-        "would skip. Images that decode to the same pixels (SHA-256) count as copies.",
-        epilog="Example: munit-data check my_data --resize 128 --crop 128 128",
-    )
-    check.add_argument("root", metavar="ROOT", type=Path, help="what holds the folders")
-    for name, default in _FOLDERS.items():
-        check.add_argument(f"--{name.replace('_', '-')}", default=default, metavar="FOLDER")
-    check.add_argument("--aligned", action="store_true", help="each file shows both domains")
-    for name, default in _ALIGNED.items():
-        check.add_argument(f"--{name}", default=default, metavar="FOLDER", help="if --aligned")
-    check.add_argument(
-        "--resize", type=_size, default=256, metavar="N", help="shortest side; null keeps the size"
-    )
-    check.add_argument("--crop", type=int, nargs=2, default=(256, 256), metavar=("H", "W"))
-    check.add_argument("--json", type=Path, metavar="FILE", help="write all that is found")
-    workers = min(8, os.cpu_count() or 1)
-    check.add_argument("--workers", type=int, default=workers, metavar="N", help="processes")
-    preparing.add_parser(commands)
-    unpack = commands.add_parser(
-        "unpack",
-        help="unpack an archive from a stranger",
-        description="Unpack a zip, tar, tar.gz, tar.bz2 or tar.xz: plain files only, none outside "
-        "of FOLDER, and nothing at all if something is wrong.",
-        epilog="Example: munit-data unpack archive.tar.gz my_data",
-    )
-    unpack.add_argument("archive", metavar="ARCHIVE", type=Path)
-    unpack.add_argument("folder", metavar="FOLDER", type=Path, help="new, or empty")
-    return parser
-
-
-def _size(text: str) -> int | None:
-    if text != "null" and not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of pixels, and not null")
-    return None if text == "null" else int(text)
 
 
 def _unpack(options: argparse.Namespace) -> int:
@@ -152,7 +106,7 @@ def _use(options: argparse.Namespace) -> Use:
 
 def _folders(options: argparse.Namespace) -> list[tuple[str, str, Path]]:
     """Return split, domain and path of each folder."""
-    settings = _ALIGNED if options.aligned else _FOLDERS
+    settings = ALIGNED if options.aligned else FOLDERS
     parts = [(*name.partition("_")[::2], getattr(options, name)) for name in settings]
     return [(split, domain, options.root / folder) for split, domain, folder in parts]
 

@@ -10,31 +10,27 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.loading import load_in
+from munit_pl.commands.options.demo import SIZES, parse
 from munit_pl.commands.processes import Place, tell
 from munit_pl.data.images import MODES
 from munit_pl.formats.finding import find_model
-from munit_pl.inference import Precision
 from munit_pl.translate import Translator
 
-_SIZES = range(16, 1025)
 _USUAL_SIZE = 256  # where nothing tells that of training
 _BUILT_IN = "drawn-shoes"
 _BUILT_IN_NAMES = ("line drawing", "shoe")
 
-_EPILOG = """examples:
-  munit-demo                                   the package's own model
-  munit-demo last.ckpt
-  munit-demo shoes.safetensors --host 0.0.0.0  for the network: docs/web.md
-"""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run as the command line says, ``sys.argv`` unless given."""
+    return run(parse(arguments))
+
+
+def run(options: argparse.Namespace) -> int:
     """Serve the page until it is stopped; bad input ends it with one line and exit status 1."""
-    options = _parser().parse_args(arguments)
     try:
         serve_demo(options)
     except KeyboardInterrupt:
@@ -42,34 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InputError, OSError) as error:
         sys.exit(f"munit-demo: {' '.join(str(error).split())}")
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "munit-demo",
-        description="Try a model on a web page: random styles, those of examples, by hand, moving.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("checkpoint", nargs="?", metavar="CKPT", help="as for munit-translate")
-    add("--config", metavar="YAML", help="configuration that came with an original checkpoint")
-    add(
-        "--size",
-        type=_size,
-        metavar="SIDE",
-        help="shortest side in pixels that pictures are brought to (that of training)",
-    )
-    add("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (the fastest there is)")
-    add(
-        "--precision",
-        choices=get_args(Precision),
-        default="fp32",
-        help="auto: bf16 where that is faster here (%(default)s)",
-    )
-    add("--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine only)")
-    add("--port", type=_port, help="(the first free one from 7860 on)")
-    return parser
 
 
 def serve_demo(options: argparse.Namespace) -> None:
@@ -137,7 +105,7 @@ def _read(options: argparse.Namespace) -> Translator:
 def _choose_size(asked: int | None, translator: Translator) -> int:
     """Return the shortest side of pictures, and say so if it is another than in training."""
     usual = translator.resize or _USUAL_SIZE
-    size = asked or min(max(usual, _SIZES[0]), _SIZES[-1])
+    size = asked or min(max(usual, SIZES[0]), SIZES[-1])
     if translator.image_size and size != translator.resize:
         tell(
             f"pictures are brought to a shortest side of {size} pixels, but this model was trained "
@@ -151,20 +119,6 @@ def _is_local(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _size(text: str) -> int:
-    if not text.isdecimal() or int(text) not in _SIZES:
-        raise argparse.ArgumentTypeError(
-            f"{text} is no whole number from {_SIZES[0]} to {_SIZES[-1]}"
-        )
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port from 1 to 65535")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -3,34 +3,17 @@
 import argparse
 import io
 import sys
-from pathlib import Path
 
 from PIL import Image
 from torch import Tensor
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
+from munit_pl.commands.options.data import DRAWINGS
 from munit_pl.data.drawn import DrawnShoes
 from munit_pl.data.images import to_picture
 from munit_pl.evaluation.report import write_whole
 
 _NAMES = {"a": "drawing", "b": "shoe"}
-_COUNT = 8  # in a folder
-
-
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to those of ``munit-data``."""
-    parser = commands.add_parser(
-        "draw",
-        help="draw shoes, for a first try of munit-translate",
-        description="Draw shoes that drawn-shoes and the demo are tested on, 64x64. Files of "
-        "other content are never replaced.",
-        epilog="Example: munit-data draw drawing.png && munit-translate drawn-shoes drawing.png",
-    )
-    what = f"a file, *.png; or a folder, for {_COUNT} of them"
-    parser.add_argument("out", metavar="OUT", type=Path, help=what)
-    parser.add_argument(
-        "--domain", choices=("a", "b"), default="a", help="a: line drawings (default); b: in colour"
-    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     if single and out.suffix.lower() != ".png":
         raise InputError(f"drawings are written as PNG: give {str(out.with_suffix('.png'))!r}")
     name = _NAMES[options.domain]
-    files = [out] if single else [out / f"{name}_{i}.png" for i in range(1, _COUNT + 1)]
+    files = [out] if single else [out / f"{name}_{i}.png" for i in range(1, DRAWINGS + 1)]
     shoes = DrawnShoes(options.domain, "test", len(files))
     contents = {path: _png(shoes.load(i)) for i, path in enumerate(files)}
     try:

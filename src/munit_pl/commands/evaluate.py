@@ -2,145 +2,56 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 from omegaconf import DictConfig
 
 from munit_pl.commands.building import build
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
+from munit_pl.commands.joining import gpu_of, join_processes
 from munit_pl.commands.loading import load_in
+from munit_pl.commands.options.evaluate import parse
 from munit_pl.commands.overrides import check_overrides, failing_as_input_error
-from munit_pl.commands.processes import Place, find_place, join_processes, tell
-from munit_pl.commands.spelling import explain_word, setting_for
+from munit_pl.commands.processes import Place, find_place, tell
 from munit_pl.commands.validation import check_config
 from munit_pl.data.aligned import AlignedDataModule
 from munit_pl.data.datamodule import TwoDomains, UnpairedDataModule
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.sizes import ImageSize
 from munit_pl.evaluation.drawn import Drawn
-from munit_pl.evaluation.instruments import (
-    DistanceName,
-    FeaturesName,
-    Instruments,
-    load_instruments,
-)
+from munit_pl.evaluation.instruments import Instruments, load_instruments
 from munit_pl.evaluation.munit2018 import Munit2018
-from munit_pl.evaluation.protocols import PROTOCOLS, Protocol, evaluate, find_protocol
+from munit_pl.evaluation.protocols import Protocol, evaluate, find_protocol
 from munit_pl.evaluation.report import Report, write_whole
 from munit_pl.evaluation.starganv2 import StarGANv2
 from munit_pl.evaluation.subject import DOMAINS, Subject
 from munit_pl.formats.checkpoint_files import digest
 from munit_pl.formats.finding import find_model, run_of
-from munit_pl.inference import Precision
 from munit_pl.metrics.classifier import save_classifier, train_classifier
 from munit_pl.metrics.lite0 import load_lite0
 from munit_pl.metrics.weights import import_extra
 from munit_pl.translate import Translator
 
-_EPILOG = """Data are given as to munit-train; data=aligned takes files of both domains.
-
-examples:
-  munit-evaluate outputs/demo/first                        # on drawn shoes
-  munit-evaluate last.ckpt data=folder data.root=my_data --report
-  munit-evaluate train-classifier shoes/ --out classes.safetensors
-"""
-
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run as the command line says; ends with one line and exit code 1 on bad input."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    run(parse(argv))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what was asked for, `parse` having read it."""
     try:
-        if arguments[:1] == ["train-classifier"]:
-            _train_classifier(_classifier_parser().parse_args(arguments[1:]))
+        if options.classifier:
+            _train_classifier(options)
         else:
-            _evaluate(_parse(arguments))
+            _evaluate(options)
     except InputError as error:
         sys.exit(f"munit-evaluate: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "munit-evaluate",
-        "munit-evaluate CKPT [data=folder data.root=FOLDER ...] [options]\n"
-        "       munit-evaluate train-classifier FOLDER --out FILE",
-        description="Measure a trained model as a named protocol says.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("checkpoint", metavar="CKPT", type=Path, help="as for munit-translate")
-    parser.add_argument("data", nargs="*", metavar="data=...", help="settings of the data")
-    parser.add_argument(
-        "--protocol",
-        help=f"{', '.join(PROTOCOLS)}; unless given, drawn for data=drawn, munit2018 for --paired "
-        "and --classifier-*, else starganv2",
-    )
-    parser.add_argument("--limit", type=int, metavar="N", help="test images of each domain at most")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="(evaluation/PROTOCOL in the run's folder)"
-    )
-    parser.add_argument("--report", action="store_true", help="write a page with pictures, too")
-    parser.add_argument("--paired", action="store_true", help="testA and testB correspond by place")
-    parser.add_argument("--seed", type=int, default=0, help="of random styles and choices")
-    parser.add_argument("--config", type=Path, metavar="YAML", help="of an original checkpoint")
-    compute = parser.add_argument_group("how it is computed")
-    compute.add_argument("--device", help="cpu, cuda, mps; the fastest there is unless given")
-    compute.add_argument(
-        "--precision",
-        default="fp32",
-        choices=get_args(Precision),
-        help="auto: bf16 where that is faster here (%(default)s)",
-    )
-    compute.add_argument("--batch-size", type=int, metavar="N", help="cpu 1, else 8")
-    networks = parser.add_argument_group("networks to see with")
-    networks.add_argument("--features", default="auto", choices=get_args(FeaturesName))
-    networks.add_argument("--distance", default="auto", choices=get_args(DistanceName))
-    for option, what in _NETWORK_FILES.items():
-        networks.add_argument(f"--{option}", type=Path, metavar="FILE", help=what)
-    networks.add_argument("--download", action="store_true", help="fetch weights that are missing")
-    return parser
-
-
-_NETWORK_FILES = {
-    "inception": "weights of FID's Inception-v3",
-    "alexnet": "weights of torchvision's AlexNet, for LPIPS",
-    "lpips-v00": "LPIPS's heads of version 0.0, as papers of 2018 used; 0.1 otherwise",
-    "classifier-a": "tells the modes of domain a apart, for CIS and IS",
-    "classifier-b": "tells the modes of domain b apart",
-}
-
-
-def _classifier_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "munit-evaluate train-classifier",
-        description="Train a classifier of a domain's modes on EfficientNet-Lite0's features.",
-    )
-    parser.add_argument("folder", type=Path, help="holds a folder of images for each class")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors")
-    parser.add_argument("--seed", type=int, default=0, help="of which images are held out")
-    return parser
-
-
-def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = _parser()
-    options, unknown = parser.parse_known_intermixed_args(arguments)
-    if unknown:
-        cure = setting_for(unknown[0], arguments, "evaluate")
-        written = f"; the data are given as {cure}" if cure else ""
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}{written}")
-    for setting in options.data:
-        if "=" not in setting:
-            parser.error(explain_word(setting))
-        if not re.match(r"\+*data(\.[\w.]+)?=", setting):
-            parser.error(f"{setting} is no setting of the data, such as data.root=FOLDER")
-    check_overrides(options.data, "evaluate")
-    return options
 
 
 def _train_classifier(options: argparse.Namespace) -> None:
@@ -167,7 +78,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         for module in ("matplotlib", "jinja2") if options.report else ("matplotlib",):
             import_extra(module)
         place = find_place()
-        device = options.device or place.device
+        device = options.device or gpu_of(place)
         with join_processes(place, device):
             load = partial(
                 Translator.load,

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
+from munit_pl.commands.options.export import parse
 from munit_pl.commands.processes import tell
 from munit_pl.export.card import facts_beside
 from munit_pl.export.folder import write_folder
@@ -20,16 +21,14 @@ from munit_pl.formats.finding import find_model
 from munit_pl.formats.generators import Generators, read_generators
 from munit_pl.formats.onnx_graphs import OnnxGraph
 
-_EPILOG = """examples:
-  munit-export last.ckpt shoes                    # a folder to share: weights and a card
-  munit-export last.ckpt shoes.safetensors --half # one file
-  munit-export last.ckpt shoes-onnx --format onnx # graphs for onnxruntime, checked
-"""
-
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run as the command line says; ends with one line and exit code 1 on bad input."""
-    options = _parse(argv)
+    run(parse(argv))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what was asked for, `parse` having read it."""
     try:
         with _tidied_on_sigterm():
             _export(options)
@@ -38,33 +37,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     print(f"written to {options.out}")
-
-
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "munit-export",
-        description="Write a trained model for others: weights to share, or graphs to run.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("checkpoint", metavar="CKPT", type=Path, help="as for munit-translate")
-    add("out", metavar="OUT", type=Path, help="a new folder; or a new file, *.safetensors")
-    formats = ["safetensors", "torch", "onnx"]
-    add("--format", choices=formats, default=formats[0], help="(%(default)s)")
-    add("--half", action="store_true", help="weights in half of the bytes, as float16")
-    add("--config", type=Path, metavar="YAML", help="of an original checkpoint")
-    add("--data", metavar="TEXT", help="what it was trained on, for the card")
-    add("--licence", metavar="NAME", help="of the weights, for the card: apache-2.0")
-    options = parser.parse_args(argv)
-    graphs, one_file = options.format != "safetensors", options.out.suffix == ".safetensors"
-    if graphs and options.half:
-        parser.error(f"--format {options.format} is in float32: leave out --half")
-    if graphs and one_file:
-        parser.error(f"--format {options.format} makes a folder, but OUT is {options.out}")
-    if (graphs or one_file) and (options.data or options.licence):
-        parser.error("--data and --licence are for the card, which only a folder of weights has")
-    return options
 
 
 def _export(options: argparse.Namespace) -> None:

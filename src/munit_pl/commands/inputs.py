@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from munit_pl.commands.errors import InputError as InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.processes import tell
 from munit_pl.formats.checkpoint_files import check_schema, verify
 from munit_pl.formats.exported import method_of

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig
 
 from munit_pl.commands.building import build
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.processes import is_first
 from munit_pl.commands.wandb_route import run_id, why_offline
 

@@ -10,11 +10,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from munit_pl.commands.building import refused_of_hydra
 from munit_pl.commands.errors import InputError, all_of
 from munit_pl.commands.own_folders import missing_folder
 from munit_pl.commands.resolving import resolve
 from munit_pl.commands.spelling import completed
+from munit_pl.commands.targets import refused_of_hydra
 from munit_pl.commands.trainer_arguments import refused_by_trainer
 
 

@@ -1,40 +1,12 @@
 """``munit-data prepare``: a data set's resized copy."""
 
 import argparse
-import os
 import sys
-from pathlib import Path
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.data.prepare import NOTE, Recipe, prepare
 
 _NAMED = 10  # files that were skipped
-
-
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to those of ``munit-data``."""
-    parser = commands.add_parser(
-        "prepare",
-        help="write a resized copy, which is read many times as fast",
-        description="Copy the images below ROOT, upright and resized, into the same folders of "
-        "OUT; data.root=OUT then trains on them. What cannot be used is left out and listed. OUT "
-        "appears once it is complete; the same command goes on with what was interrupted. Not for "
-        "files that show both domains side by side.",
-        epilog="Example: munit-data prepare my_data small --size 256",
-    )
-    parser.add_argument("root", metavar="ROOT", type=Path, help="what holds the folders")
-    parser.add_argument("out", metavar="OUT", type=Path, help="new, empty, or an earlier copy")
-    parser.add_argument(
-        "--size", type=int, default=256, metavar="N", help="shortest side; none is enlarged"
-    )
-    parser.add_argument(
-        "--format",
-        choices=("jpg", "png"),
-        default="jpg",
-        help="jpg has quality 95; png loses nothing and keeps transparency",
-    )
-    workers = min(8, os.cpu_count() or 1)
-    parser.add_argument("--workers", type=int, default=workers, metavar="N", help="processes")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -9,7 +9,6 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
-import hydra
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -26,11 +25,12 @@ from munit_pl.callbacks.evaluate import Evaluate
 from munit_pl.callbacks.stopping import RunStopped
 from munit_pl.commands.building import build
 from munit_pl.commands.combining import check_pair
-from munit_pl.commands.command_line import read_command_line
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.full_memory import explain_full_memory
-from munit_pl.commands.inputs import InputError, check_checkpoint, find_last
+from munit_pl.commands.inputs import check_checkpoint, find_last
 from munit_pl.commands.lock import locked
 from munit_pl.commands.loggers import finishing, make_loggers
+from munit_pl.commands.options.train import configured, parse
 from munit_pl.commands.overrides import failing_as_input_error
 from munit_pl.commands.precision import (
     choosing_precision,
@@ -168,12 +168,17 @@ def _explained(
 
 def main() -> None:
     """Train as the command line says; without a word, the demo on the drawn shoes."""
+    parse()
+    run()
+
+
+def run(_: None = None) -> None:
+    """Let Hydra read what `parse` looked at, and train."""
     with _leaving():
-        sys.argv[1:] = read_command_line(sys.argv[1:])
         _main()
 
 
-@hydra.main(version_base="1.3", config_path="pkg://munit_pl.conf", config_name="train")
+@configured
 def _main(cfg: DictConfig) -> float | None:
     with _leaving():  # Hydra would add a traceback
         _check_sweep(cfg)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import torch
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
+from munit_pl.commands.joining import gpu_of, join_processes
 from munit_pl.commands.loading import load_in
-from munit_pl.commands.processes import Place, find_place, join_processes, tell
+from munit_pl.commands.options.translate import KEEP, parse
+from munit_pl.commands.processes import Place, find_place, tell
 from munit_pl.commands.translating.choosing import LooksOf, choose_looks
 from munit_pl.commands.translating.clips import Clip
 from munit_pl.commands.translating.jobs import Tally, Workshop
-from munit_pl.commands.translating.options import KEEP, parse
 from munit_pl.commands.translating.outputs import Outputs
 from munit_pl.commands.translating.recipe import Recipe
 from munit_pl.commands.translating.sheets import Sheets
@@ -33,15 +34,19 @@ from munit_pl.translate import Translator
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Translate as the command line says.
+    """Run as the command line says, ``sys.argv`` unless given."""
+    return run(parse(arguments))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Translate.
 
     Args:
-        arguments: The command line, ``sys.argv`` unless given.
+        options: What `parse` returned.
 
     Returns:
         The exit status: 1 if an input could not be translated, 130 if the user stopped it.
     """
-    options = parse(arguments)
     try:
         return translate(options, find_place())
     except KeyboardInterrupt:
@@ -111,7 +116,7 @@ def _check_av(options: argparse.Namespace, sources: Sequence[Source]) -> None:
 
 def _load(options: argparse.Namespace, place: Place) -> Translator:
     any_gpu = options.device in (None, "cuda")
-    device = place.device if any_gpu and place.device else options.device
+    device = (gpu_of(place) if any_gpu else None) or options.device
     try:
         options.checkpoint = find_model(options.checkpoint, tell)
         load = partial(

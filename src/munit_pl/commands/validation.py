@@ -13,7 +13,7 @@ from typing import Any, Literal, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 
 from munit_pl.commands.asking import ask, knows, names_instead
-from munit_pl.commands.building import find_class, refused
+from munit_pl.commands.building import KINDS
 from munit_pl.commands.combining import together
 from munit_pl.commands.errors import InputError, all_of
 from munit_pl.commands.kinds import describe, fits, kind_of
@@ -21,6 +21,7 @@ from munit_pl.commands.listing import Listed, listed_of_class, listed_of_command
 from munit_pl.commands.ranges import out_of_range
 from munit_pl.commands.resolving import Path, Resolved, join, missing, resolve
 from munit_pl.commands.suggestions import nearest, slips
+from munit_pl.commands.targets import find_class, refused
 
 
 def check_config(cfg: DictConfig, config: str = "train") -> None:
@@ -111,10 +112,10 @@ class _Check:
 
     def object(self, path: Path, node: Mapping[str, Any]) -> None:
         """Look at what a class is to be made with."""
-        if lines := list(refused(node, join(path))):
+        if lines := list(refused(node, join(path), KINDS)):
             self.add((*path, "_target_"), *lines)
             return
-        cls = self.classes[path] = find_class(node["_target_"])
+        cls = self.classes[path] = find_class(node["_target_"], KINDS)
         parameters, listed = inspect.signature(cls).parameters, listed_of_class(cls)
         hints = _hints(cls)
         good: dict[str, Any] = {}

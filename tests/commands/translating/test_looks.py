@@ -3,7 +3,7 @@ from math import cos, sin
 import pytest
 import torch
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.translating.looks import (
     Look,
     edited,

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.translating.outputs import Outputs, fingerprint
 
 SETTINGS = {"how": {"random": 0}, "input": "x"}

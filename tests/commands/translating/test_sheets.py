@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.translating.sheets import Sheets, draw_sheet, spread, thumbnail
 
 

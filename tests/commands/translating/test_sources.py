@@ -3,7 +3,7 @@ from pathlib import Path, PurePath
 import pytest
 from PIL import Image
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.translating.sources import find_examples, find_sources, tell_apart
 
 

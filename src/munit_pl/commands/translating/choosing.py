@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.translating.looks import (
     OWN,
     Look,

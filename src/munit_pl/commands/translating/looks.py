@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.translating.sources import tell_apart
 from munit_pl.formats.checkpoint_files import digest
 from munit_pl.styles import edit, random_styles, slerp, sweep

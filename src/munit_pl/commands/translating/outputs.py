@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 
 Settings = Mapping[str, Any]  # what an output depends on, as JSON can say it
 

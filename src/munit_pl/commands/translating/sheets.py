@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, PngImagePlugin
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.labels import label_width, write_label
 
 ROWS = 16  # inputs on a page

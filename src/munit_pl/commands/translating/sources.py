@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 
 from PIL import Image
 
-from munit_pl.commands.inputs import InputError
+from munit_pl.commands.errors import InputError
 from munit_pl.data.listing import list_images
 from munit_pl.data.opening import FORMATS
 from munit_pl.formats.video import VIDEOS

@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import pytest
 
-from munit_pl.commands.translating.options import parse
+from munit_pl.commands.options.translate import parse
 
 
 def test_unless_told_otherwise_images_go_to_domain_b_as_png():

@@ -1,11 +1,15 @@
-"""The command line of ``munit-train``, made into what Hydra reads."""
+"""The command line of ``munit-train``: answered, or made into what Hydra reads."""
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
 
+import hydra
 from hydra._internal.utils import get_args_parser
+from omegaconf import DictConfig
 
+from munit_pl import __version__
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.overrides import check_overrides
 from munit_pl.commands.processes import find_place
@@ -13,6 +17,38 @@ from munit_pl.commands.quoting import quoted
 from munit_pl.commands.resolving import resolve
 from munit_pl.commands.spelling import completed, setting_for
 from munit_pl.commands.trainer_arguments import refused_by_machine
+from munit_pl.exits import ExitCode
+
+configured = hydra.main(
+    version_base="1.3", config_path="pkg://munit_pl.conf", config_name="train"
+)  # decorates what takes a configuration
+
+
+def parse() -> None:
+    """Make of ``sys.argv`` what Hydra reads.
+
+    Questions (``--help``, ``--version``, ``--cfg job``) are answered, and mistakes are told; both
+    end the program.
+    """
+    if "--version" in sys.argv[1:]:  # Hydra would tell its own
+        print("munit-train", __version__)
+        sys.exit()
+    asked = get_args_parser().parse_known_args()[0]
+    help_asked = asked.help or asked.hydra_help
+    try:
+        if not help_asked:
+            sys.argv[1:] = read_command_line(sys.argv[1:])
+    except InputError as error:
+        print(f"munit-train: {error}", file=sys.stderr)
+        sys.exit(ExitCode.BAD_INPUT)
+    if help_asked or asked.cfg or asked.info:
+        _answer()
+        sys.exit()
+
+
+@configured
+def _answer(_: DictConfig) -> None:
+    """Let Hydra print what was asked for; it calls nothing then."""
 
 
 def read_command_line(words: Sequence[str]) -> list[str]:

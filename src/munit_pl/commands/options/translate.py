@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import partial
 
+from munit_pl import __version__
 from munit_pl.data.sizes import Size
 from munit_pl.formats.pretrained import meant
-from munit_pl.formats.video import ANIMATIONS
-from munit_pl.tiling import SMALLEST_TILE
 
 KEEP = "none"  # of --resize
 
@@ -22,7 +21,7 @@ _EPILOG = """examples:
 """
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; what contradicts itself ends the program with status 2."""
     parser = argparse.ArgumentParser(
         "munit-translate",
@@ -32,6 +31,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=29),
     )
     add = parser.add_argument
+    # Not listed: the rest fills a screen.
+    shown = f"%(prog)s {__version__}"
+    add("--version", action="version", version=shown, help=argparse.SUPPRESS)
     add("checkpoint", metavar="CKPT", help="checkpoint, exported model, or: drawn-shoes")
     add("inputs", nargs="+", metavar="INPUT", help="image, video, folder, or pattern in quotes")
     add("--to", choices=["a", "b"], default="b", help="domain to translate to (%(default)s)")
@@ -80,7 +82,11 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     add("--resize", type=_size, metavar="SIDE|HxW|none", help="inputs (as in training); none: not")
     add("--format", choices=["png", "jpg", "webp"], default="png", help="(%(default)s)")
     add("--quality", type=_at_least(1), default=95, metavar="1-100", help="of jpg, webp (95)")
-    add("--animate", choices=ANIMATIONS, help="of each image's styles, of each video's frames")
+    add(
+        "--animate",
+        choices=["gif", "webp", "mp4"],
+        help="of each image's styles, of each video's frames",
+    )
     add("--fps", type=_rate, default=Fraction(12), metavar="N", help="of images' animations (12)")
 
 
@@ -94,7 +100,7 @@ def _add_computing(parser: argparse.ArgumentParser) -> None:
         help="auto: bf16 where that is faster here (%(default)s)",
     )
     add("--batch-size", type=_at_least(1), metavar="N", help="images at once (cpu 1, else 8)")
-    add("--tile", type=_at_least(SMALLEST_TILE), metavar="SIDE", help="for images too large")
+    add("--tile", type=_at_least(16), metavar="SIDE", help="for images too large")
     add("--compile", action="store_true", help="compile the networks; pays on many equal sizes")
 
 

@@ -1,0 +1,85 @@
+"""How long every command takes before it does anything: processor time, and seconds on the clock.
+
+The commands take turns, so that the machine's moods hit all. Processor time is the user's and the
+system's, of the process and what it has waited for; the clock also counts what other programs did.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+
+COMMANDS = ("benchmark", "data", "demo", "evaluate", "export", "train", "translate")
+# Ends where the first iteration begins.
+FIRST_ITERATION = """
+import os
+from munit_pl.adversarial import AdversarialModule
+from munit_pl.commands.train import main
+AdversarialModule.training_step = lambda *_: os._exit(0)
+main()
+"""
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    return [str(Path(sys.executable).with_name(f"munit-{name}")), *arguments]
+
+
+def python(program: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", program, *arguments]
+
+
+def rows() -> dict[str, list[str]]:
+    """Return command lines by what they are called; they run in a folder with a drawing.png."""
+    translate = "drawn-shoes drawing.png --styles 1 --overwrite"
+    return {
+        "import torch": python("import torch"),
+        "import munit_pl": python("import munit_pl"),
+        **{
+            f"munit-{name} {option}": command(name, option)
+            for option in ("--help", "--version")
+            for name in COMMANDS
+        },
+        "munit-train data.rezise=1": command("train", "data.rezise=1"),
+        "munit-train data.resize=no": command("train", "data=folder", "data.resize=no"),
+        "munit-benchmark table1 --row": command("benchmark", "table1", "--row"),
+        f"munit-translate {translate}": command("translate", *translate.split()),
+        "munit-train, to its first iteration": python(FIRST_ITERATION, "run=startup"),
+    }
+
+
+def measure(arguments: list[str], folder: Path) -> tuple[float, float]:
+    """Run a program to its end; return its processor time and the time on the clock."""
+    before = time.perf_counter()
+    process = subprocess.Popen(
+        arguments, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, _, used = os.wait4(process.pid, 0)
+    return used.ru_utime + used.ru_stime, time.perf_counter() - before
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--only", default="", help="rows whose name holds this text")
+    options = parser.parse_args()
+    chosen = {name: line for name, line in rows().items() if options.only in name}
+    with tempfile.TemporaryDirectory() as folder:
+        Image.new("RGB", (64, 64), "white").save(Path(folder, "drawing.png"))
+        turns = [
+            {name: measure(line, Path(folder)) for name, line in chosen.items()}
+            for _ in range(options.turns)
+        ]
+    print("| | processor time: s | on the clock: s |\n|---|---|---|")
+    for name in chosen:
+        medians = (statistics.median(turn[name][i] for turn in turns) for i in range(2))
+        print(f"| `{name}` |", " | ".join(f"{seconds:.2f}" for seconds in medians), "|")
+
+
+if __name__ == "__main__":
+    main()
