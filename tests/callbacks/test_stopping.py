@@ -164,7 +164,11 @@ def test_a_command_that_starts_its_processes_itself_leaves_with_the_signals_stat
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 143, done.stderr
     assert "SIGTERM: stopped after iteration 3, saved" in done.stderr
-    assert done.stdout.count(" run=x ckpt_path=last") == done.stdout.count("munit-translate ") == 1
+    assert (
+        done.stdout.count(" output_dir=run ckpt_path=last")
+        == done.stdout.count("munit-translate ")
+        == 1
+    )
     assert load(tmp_path / "run/checkpoints/last.ckpt")["global_step"] == 3
 
 
