@@ -17,7 +17,10 @@ class Site:
     kind: str = "application/zip"
     stops_after: int | None = None  # bytes of a body
     ranges: bool = True
+    starts: int | None = None  # where a range starts, whatever is asked for
+    leads_to: dict[str, str] = field(default_factory=dict)  # redirects, by path
     tells_length: bool = True
+    length: str | None = None  # told instead of the body's
     url: str = ""
     asked: list[str | None] = field(default_factory=list)  # the ranges
 
@@ -29,6 +32,12 @@ def serving(files: dict[str, bytes]) -> Iterator[Site]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             site.asked.append(self.headers["Range"])
+            if self.path in site.leads_to:
+                self.send_response(302)
+                self.send_header("Location", site.leads_to[self.path])
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             whole = site.files.get(self.path.partition("?")[0])
             if whole is None:
                 self.send_error(404)
@@ -38,11 +47,13 @@ def serving(files: dict[str, bytes]) -> Iterator[Site]:
             if start > len(whole):
                 self.send_error(416)
                 return
+            if match and site.starts is not None:
+                start = site.starts
             self.send_response(206 if match and site.ranges else 200)
             if match and site.ranges:
                 self.send_header("Content-Range", f"bytes {start}-{len(whole) - 1}/{len(whole)}")
             if site.tells_length:
-                self.send_header("Content-Length", str(len(whole) - start))
+                self.send_header("Content-Length", site.length or str(len(whole) - start))
             self.send_header("Content-Type", site.kind)
             self.send_header("ETag", site.etag)
             self.end_headers()

@@ -179,3 +179,45 @@ def test_an_answer_that_stops_in_the_middle_keeps_what_came(site, tmp_path, monk
     monkeypatch.undo()
     assert fetch(site, tmp_path) == SHA256
     assert site.asked == [None, f"bytes={2**18}-"]
+
+
+def test_a_range_that_starts_elsewhere_is_not_appended(site, tmp_path):
+    break_off(site, tmp_path, after=300_000, there=300_000)
+    site.starts = 0
+    with pytest.raises(ValueError, match=r"sends another part of .* than was asked for: remove"):
+        fetch(site, tmp_path)
+    assert (tmp_path / "x.zip.part").read_bytes() == BODY[:300_000]
+
+
+def test_a_server_may_lead_to_itself_and_to_known_hosts_by_http_alone(site, tmp_path):
+    site.leads_to = {"/to": "/x.zip"}
+    assert download(f"{site.url}/to", tmp_path / "own.zip") == SHA256
+    with serving({"/x.zip": BODY}) as other:
+        host = other.url.removeprefix("http://")
+        for address in (f"{other.url}/x.zip", f"http://{host}.evil.org/x"):
+            site.leads_to["/to"] = address
+            with pytest.raises(ValueError, match=r"/to leads to .*, which is none of its known"):
+                download(f"{site.url}/to", tmp_path / "x.zip", hosts=["evil.com"])
+        site.leads_to["/to"] = "file:///etc/passwd"
+        with pytest.raises(OSError, match=r"answers 302 .* is not allowed"):
+            download(f"{site.url}/to", tmp_path / "x.zip", hosts=[host])
+        assert other.asked == []
+        site.leads_to["/to"] = f"{other.url}/x.zip"
+        assert download(f"{site.url}/to", tmp_path / "x.zip", hosts=[host]) == SHA256
+
+
+def test_what_comes_without_a_length_ends_where_the_disk_is_full(site, tmp_path, monkeypatch):
+    site.tells_length = False
+    free = 2**30 + 3 * 2**18  # room for the first chunk and its content, twice as large
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, free))
+    with pytest.raises(OSError, match="no room in "):
+        fetch(site, tmp_path, unpacked=2)
+    assert (tmp_path / "x.zip.part").read_bytes() == BODY[: 2**18]
+
+
+def test_lengths_that_are_no_numbers_are_not_believed(tmp_path):
+    for length in ("abc", "-5", "9" * 5000):
+        with serving({"/x.zip": BODY}) as site:
+            site.length = length
+            assert fetch(site, tmp_path) == SHA256
+        (tmp_path / "x.zip").unlink()

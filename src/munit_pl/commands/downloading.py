@@ -144,7 +144,7 @@ def _unpacked(chosen: DataSet, out: Path) -> Iterator[Path]:
     print(f"{chosen.name} ({chosen.what}), {chosen.shown_size}, from {chosen.page}")
     print(f"licence: {chosen.licence}; checksum: {known}", flush=True)
     room = _UNPACKED + _CUT * (chosen.layout == "pairs")
-    digest = download(chosen.url, archive, chosen.sha256, room, show=True)
+    digest = download(chosen.url, archive, chosen.sha256, room, show=True, hosts=chosen.hosts)
     if not chosen.sha256:
         print(f"SHA-256 of what came: {digest}")
     folder = out.with_name(f"{out.name}.unpacked-{secrets.token_hex(4)}")

@@ -24,6 +24,7 @@ class DataSet(NamedTuple):
         licence: Of its images, or "none stated" and where they are from.
         page: Its source, for people.
         url: Its archive's address; "" where its makers want it fetched by hand.
+        hosts: Others, and with them their subdomains, that this address may lead on to.
         size: The archive's bytes, as published; rounded where it ends in many zeros. None where
             nobody says.
         sha256: The archive's checksum; None where none is published.
@@ -39,6 +40,7 @@ class DataSet(NamedTuple):
     licence: str
     page: str
     url: str = ""
+    hosts: tuple[str, ...] = ()
     size: int | None = None
     sha256: str | None = None
     recorded_by: str = ""
@@ -59,7 +61,7 @@ class DataSet(NamedTuple):
 
 def _pix2pix(name: str, what: str, licence: str, size: int) -> DataSet:
     url = f"{_EFROS}/pix2pix/datasets/{name}.tar.gz"
-    return DataSet(name, what, "pairs", licence, _PIX2PIX, url, size, experiments=(name,))
+    return DataSet(name, what, "pairs", licence, _PIX2PIX, url, size=size, experiments=(name,))
 
 
 def _cyclegan(name: str, what: str, origin: str, size: int, sha256: str) -> DataSet:
@@ -67,7 +69,7 @@ def _cyclegan(name: str, what: str, origin: str, size: int, sha256: str) -> Data
     licence = f"none stated ({origin})"
     experiment = f"{name}256" if name == "summer2winter_yosemite" else name
     return DataSet(
-        *(name, what, "folders", licence, _CYCLEGAN, url, size, sha256, _TFDS),
+        *(name, what, "folders", licence, _CYCLEGAN, url, (), size, sha256, _TFDS),
         experiments=(experiment,),
     )
 
@@ -127,6 +129,7 @@ _ALL = [
         licence="CC BY-NC 4.0",
         page="https://github.com/clovaai/stargan-v2",
         url="https://www.dropbox.com/s/t9l9o3vsx2jai3z/afhq.zip?dl=1",
+        hosts=("dropbox.com", "dropboxusercontent.com"),
         size=729_000_000,
         sha256="7f63dcc14ef58c0e849b59091287e1844da97016073aac20403ae6c6132b950f",
         recorded_by="UVCGAN2",

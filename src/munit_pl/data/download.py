@@ -4,15 +4,17 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request, build_opener
 
 from tqdm import tqdm
+
+from munit_pl.data.redirects import Redirects
 
 _SPARED = 2**30  # bytes of the disk that are left free, as unpacking does
 _CHUNK = 2**18
@@ -29,7 +31,12 @@ class _Identity(NamedTuple):
 
 
 def download(
-    url: str, path: Path, sha256: str | None = None, unpacked: float = 0, show: bool = False
+    url: str,
+    path: Path,
+    sha256: str | None = None,
+    unpacked: float = 0,
+    show: bool = False,
+    hosts: Collection[str] = (),
 ) -> str:
     """Fetch a file, or what is missing of it, and return its SHA-256.
 
@@ -43,12 +50,13 @@ def download(
         sha256: What its checksum must be, in hexadecimal digits; None where that is not known.
         unpacked: How much room its content will take beside it, as a multiple of its own size.
         show: Whether a bar shows the progress, on a terminal.
+        hosts: To which others, and to whose subdomains, the server may send on.
 
     Raises:
         OSError: The server cannot be reached, has no such file or breaks off, or there is no room;
             if anything has come, the same call goes on with it.
-        ValueError: It is not the file that was meant: a page, one with another checksum, or
-            another than that of which a part is there.
+        ValueError: It is not the file that was meant: a page, one with another checksum, another
+            than that of which a part is there, or one of another host.
     """
     part, note = _with_ending(path, ".part"), _with_ending(path, ".part.json")
     if path.exists():
@@ -57,7 +65,7 @@ def download(
         if sha256 and digest != sha256:
             raise ValueError(f"{str(path)!r} has another checksum than published: remove it")
         return digest
-    _fetch(url, part, note, unpacked, show)
+    _fetch(url, part, note, unpacked, show, hosts)
     digest = _digest(part, show)
     if sha256 and digest != sha256:
         kept = part.replace(_with_ending(path, ".differs"))
@@ -76,27 +84,31 @@ def _with_ending(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
-def _fetch(url: str, part: Path, note: Path, unpacked: float, show: bool) -> None:
+def _fetch(
+    url: str, part: Path, note: Path, unpacked: float, show: bool, hosts: Collection[str]
+) -> None:
     """Bring all of a file into ``part``."""
     known = _read_note(note, url) if part.exists() else None
     have = part.stat().st_size if known else 0
     if known and have == known.size:
         return
-    with _open(url, have, part) as answer:
-        now = _identity(url, answer)
+    with _open(url, have, part, hosts) as answer:
+        now = _identity(url, answer, have)
         if known:
             _check_same(known, now, part)
         if answer.status != 206:
             have = 0  # the server sends all of it, whatever is asked for
         _check_room(part, now.size, have, unpacked)
         note.write_text(json.dumps(now._asdict()) + "\n", encoding="utf-8")
-        _receive(answer, now, part, have, show)
+        _receive(answer, now, part, have, unpacked, show)
     if now.size is not None and (have := part.stat().st_size) != now.size:
         raise _broke_off(url, f"after {have} of {now.size} bytes")
 
 
-def _receive(answer: HTTPResponse, now: _Identity, part: Path, have: int, show: bool) -> None:
-    """Write what comes behind what is there."""
+def _receive(
+    answer: HTTPResponse, now: _Identity, part: Path, have: int, unpacked: float, show: bool
+) -> None:
+    """Write what comes behind what is there, for as long as there is room."""
     bar = tqdm(
         desc=part.stem,
         total=now.size,
@@ -109,6 +121,9 @@ def _receive(answer: HTTPResponse, now: _Identity, part: Path, have: int, show: 
     try:
         with bar, part.open("ab" if have else "wb") as file:
             for chunk in _chunks(answer, now.url):
+                have += len(chunk)
+                # Others write, too, and a server that tells no size may send without end.
+                _check_room(part, have, have - len(chunk), unpacked)
                 file.write(chunk)
                 bar.update(len(chunk))
     except OSError as error:
@@ -126,18 +141,20 @@ def _read_note(note: Path, url: str) -> _Identity | None:
     return known if known.url == url and known.size is not None else None
 
 
-def _open(url: str, have: int, part: Path) -> HTTPResponse:
+def _open(url: str, have: int, part: Path, hosts: Collection[str]) -> HTTPResponse:
     headers = {"User-Agent": "munit-pl", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
     try:
-        answer: HTTPResponse = urlopen(Request(url, headers=headers), timeout=_TIMEOUT)
+        opener = build_opener(Redirects(hosts))
+        answer: HTTPResponse = opener.open(Request(url, headers=headers), timeout=_TIMEOUT)
     except HTTPError as error:
         error.close()
+        reason = " ".join(str(error.reason).split())
         if error.code == 416:  # the file is shorter than what is there of it
             raise _changed(url, part) from error
         raise OSError(
-            f"the server answers {error.code} ({error.reason}) to {url}: try later, or fetch the "
+            f"the server answers {error.code} ({reason}) to {url}: try later, or fetch the "
             "data elsewhere and give --from FOLDER"
         ) from error
     except (OSError, HTTPException) as error:
@@ -152,13 +169,22 @@ def _open(url: str, have: int, part: Path) -> HTTPResponse:
     return answer
 
 
-def _identity(url: str, answer: HTTPResponse) -> _Identity:
+def _identity(url: str, answer: HTTPResponse, have: int) -> _Identity:
+    """Read what a server says of a file.
+
+    Raises:
+        ValueError: If it sends another part than was asked for.
+    """
     headers = answer.headers
-    size = headers["Content-Length"]
+    size = re.fullmatch(r"(\d{1,20})", headers["Content-Length"] or "")
     if answer.status == 206:
-        match = re.fullmatch(r"bytes \d+-\d+/(\d+)", headers["Content-Range"] or "")
-        size = match and match[1]
-    return _Identity(url, int(size) if size else None, headers["ETag"], headers["Last-Modified"])
+        size = re.fullmatch(rf"bytes {have}-\d+/(\d{{1,20}})", headers["Content-Range"] or "")
+        if size is None or not have:
+            raise ValueError(
+                f"the server sends another part of {url} than was asked for: remove what ends in "
+                ".part to start again, or fetch the data elsewhere and give --from FOLDER"
+            )
+    return _Identity(url, int(size[1]) if size else None, headers["ETag"], headers["Last-Modified"])
 
 
 def _check_same(known: _Identity, now: _Identity, part: Path) -> None:
