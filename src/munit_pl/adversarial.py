@@ -237,7 +237,7 @@ class AdversarialModule(DomainPair, LightningModule):
         if isinstance(size, ImageSize):
             self.gen_a.image_size = self.gen_b.image_size = size
         if self._scaler is not None and self.hparams["optimizer"].get("fused"):
-            raise ValueError("optimizer fused=True cannot be had with precision 16-mixed")
+            raise ValueError("optimizer fused=True is not supported with precision 16-mixed")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the steps skipped, and what the generators are, to be used without this module.

@@ -62,7 +62,7 @@ def test_a_partial_class_is_made_later():
 
 @pytest.mark.parametrize("key", ["_args_", "_recursive_", "_convert_"])
 def test_hydras_other_special_keys_are_refused(key):
-    with pytest.raises(InputError, match=rf"^part\.{key} cannot be had here"):
+    with pytest.raises(InputError, match=rf"^part\.{key} is not supported"):
         build(OmegaConf.create({"part": {"_target_": THEIRS, key: []}}).part)
 
 

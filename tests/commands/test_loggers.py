@@ -89,7 +89,7 @@ def test_a_logger_that_cannot_be_made_is_told_in_one_line(config, monkeypatch):
         raise RuntimeError("no such\nstore")
 
     monkeypatch.setattr(loggers_file, "build", refuse)
-    with pytest.raises(InputError, match=r"^a logger cannot be had: no such store$"):
+    with pytest.raises(InputError, match=r"^a logger could not be created: no such store$"):
         make_loggers(config())
 
 

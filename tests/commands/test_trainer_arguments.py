@@ -15,7 +15,7 @@ def test_what_the_module_does_itself_is_told_with_its_name_there():
         ("enable_progress_bar", False, "~callbacks.bar"),
         ("logger", False, "logger=csv, or another of that group"),
     ):
-        assert told(**{name: value}) == [f"trainer.{name} cannot be had here: write {instead}"]
+        assert told(**{name: value}) == [f"trainer.{name} is not supported: write {instead}"]
 
 
 def test_what_changes_nothing_may_be_said():

@@ -176,7 +176,10 @@ def test_a_fault_is_told_in_one_line():
         (["trainer.max_steps=-1"], "trainer.max_epochs must be given: nothing would end"),
         # Of two settings.
         (["model.accumulate=3"], "there are only data.batch_size=1 images to split"),
-        (["model.optimizer.fused=true", "trainer.precision=16-mixed"], "fused=true cannot be had"),
+        (
+            ["model.optimizer.fused=true", "trainer.precision=16-mixed"],
+            "fused=true is not supported",
+        ),
         (["callbacks=evaluate", "callbacks.evaluate.monitor=loss"], "monitor is loss, but must"),
         (["callbacks=evaluate", "callbacks.evaluate.mode=least"], "callbacks.evaluate.mode is"),
         # Text.

@@ -70,7 +70,7 @@ def together(
         half = str(trainer.get("precision")) in ("16", "16-mixed")
         optimizer = module.hparams["optimizer"] if isinstance(module, AdversarialModule) else {}
         if optimizer.get("fused") and half:
-            yield "model.optimizer.fused=true cannot be had with trainer.precision=16-mixed"
+            yield "model.optimizer.fused=true is not supported with trainer.precision=16-mixed"
     yield from _of_drawn(tree, classes, made)
 
 

@@ -58,7 +58,7 @@ def make_loggers(cfg: DictConfig) -> list[Logger]:
         raise
     except Exception as error:  # what MLflow raises is of no kind but its own
         text = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"a logger cannot be had: {text}") from error
+        raise InputError(f"a logger could not be created: {text}") from error
     for logger in loggers:
         shield(logger)
     return loggers

@@ -41,7 +41,7 @@ def refused(tree: Any, key: str, kinds: Kinds) -> Iterator[str]:
             if name in ("_args_", "_recursive_", "_convert_") or (
                 name == "_partial_" and "_target_" not in node
             ):
-                yield f"{join_key(path, name)} cannot be had here: arguments go by their names"
+                yield f"{join_key(path, name)} is not supported: arguments go by their names"
         if "_target_" in node:
             try:
                 find_class(node["_target_"], kinds)

@@ -30,7 +30,7 @@ def refused_by_trainer(tree: Mapping[str, Any]) -> Iterator[str]:
             callbacks or ()
         )
         if name in trainer and trainer[name] not in harmless and not left_out:
-            yield f"trainer.{name} cannot be had here: write {instead.format(trainer[name])}"
+            yield f"trainer.{name} is not supported: write {instead.format(trainer[name])}"
     if trainer.get("strategy") in ("ddp", "ddp_spawn", "ddp_fork", "ddp_notebook"):
         yield _without_ddp(trainer, "strategy")
     elif trainer.get("strategy", "auto") == "auto":
@@ -85,6 +85,6 @@ def _count(trainer: Mapping[str, Any]) -> int:
 def _without_ddp(trainer: Mapping[str, Any], name: str) -> str:
     on_cpu = " trainer.accelerator=cpu" if trainer.get("accelerator") == "cpu" else ""
     return (
-        f"trainer.{name} is {trainer[name]}, but several processes take a strategy that awaits no "
-        f"gradients of networks that an update leaves alone: add trainer=ddp{on_cpu}"
+        f"trainer.{name} is {trainer[name]}, but several processes take DDP that looks for unused "
+        f"parameters: add trainer=ddp{on_cpu}"
     )

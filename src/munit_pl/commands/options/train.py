@@ -58,7 +58,7 @@ def read_command_line(words: Sequence[str]) -> list[str]:
         words: As they were typed, settings and flags in any order.
 
     Raises:
-        InputError: If a setting is misspelt, or cannot be had on this machine.
+        InputError: If a setting is misspelt, or asks for what this machine has not.
     """
     asked, unknown = get_args_parser().parse_known_intermixed_args(words)
     if unknown:
