@@ -117,7 +117,10 @@ TRAINING = [line for line in LINES if line.command == "munit-train"]
 
 
 @pytest.mark.slow
-def test_what_munit_train_is_told_is_valid():
+def test_what_munit_train_is_told_is_valid(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("photos", "paintings"):  # those that a line names from where it is typed
+        (tmp_path / folder).mkdir()
     for line in TRAINING:
         check_config(composed(line))
 

@@ -93,7 +93,7 @@ def test_runs_of_a_multirun_have_folders_locks_and_settings_of_their_own(multiru
     on = multirun("seed=3,4", "trainer.max_steps=3", "ckpt_path=auto")
     assert on.returncode == 0, on.stderr
     for number in "01":
-        assert f"x/{number}/checkpoints/00000002.ckpt" in on.stderr
+        assert f"x/{number}/checkpoints/00000002.ckpt" in on.stdout
         assert (runs / number / "checkpoints/00000003.ckpt").exists()
 
 

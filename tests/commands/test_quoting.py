@@ -57,7 +57,8 @@ def test_what_the_grammar_takes_stays_what_it_is():
 def test_commas_part_the_values_of_a_sweep_only(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert quoted("data.root=/a,/ü", sweeping=True) == "data.root=/a,'/ü'"
-    assert quoted("data.root=a,b", sweeping=True) == "data.root=a,b"
+    for lists in ("data.root=a,b", "data.size=[16,16]", "data.size=[16,16],[32,32]"):
+        assert quoted(lists, sweeping=True) == lists
     Path("a,b").mkdir()
     assert quoted("data.root=a,b", sweeping=True) == quoted("data.root=a,b") == "data.root='a,b'"
 

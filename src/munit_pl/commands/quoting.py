@@ -22,7 +22,7 @@ def quoted(setting: str, sweeping: bool = False) -> str:
     key, equals, value = setting.partition("=")
     if not equals or not re.fullmatch(r"[+~]{,2}[A-Za-z_][\w./@:-]*", key, re.ASCII):
         return setting
-    if sweeping and "," in value and not re.match(_CALL, value) and not os.path.exists(value):
+    if sweeping and "," in value and not os.path.exists(value) and not _is_taken(value, True):
         return f"{key}={','.join(_quoted(part, True) for part in value.split(','))}"
     return f"{key}={_quoted(value, sweeping)}"
 
