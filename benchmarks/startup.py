@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -34,33 +35,50 @@ def python(program: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", program, *arguments]
 
 
-def rows() -> dict[str, list[str]]:
-    """Return command lines by what they are called; they run in a folder with a drawing.png."""
+class Row(NamedTuple):
+    """What is started, and the status that it ends with."""
+
+    line: list[str]
+    status: int = 0
+
+
+def rows() -> dict[str, Row]:
+    """Return what is measured, by what it is called; it runs in a folder with a drawing.png."""
     translate = "drawn-shoes drawing.png --styles 1 --overwrite"
     return {
-        "import torch": python("import torch"),
-        "import munit_pl": python("import munit_pl"),
+        "import torch": Row(python("import torch")),
+        "import munit_pl": Row(python("import munit_pl")),
         **{
-            f"munit-{name} {option}": command(name, option)
+            f"munit-{name} {option}": Row(command(name, option))
             for option in ("--help", "--version")
             for name in COMMANDS
         },
-        "munit-train data.rezise=1": command("train", "data.rezise=1"),
-        "munit-train data.resize=no": command("train", "data=folder", "data.resize=no"),
-        "munit-benchmark table1 --row": command("benchmark", "table1", "--row"),
-        f"munit-translate {translate}": command("translate", *translate.split()),
-        "munit-train, to its first iteration": python(FIRST_ITERATION, "run=startup"),
+        "munit-train data.rezise=1": Row(command("train", "data.rezise=1"), 2),
+        "munit-benchmark table1 data.rezise=1": Row(
+            command("benchmark", "table1", "data.rezise=1"), 1
+        ),
+        "munit-evaluate last.ckpt data.rezise=1": Row(
+            command("evaluate", "last.ckpt", "data.rezise=1"), 1
+        ),
+        "munit-train data=folder data.resize=no": Row(
+            command("train", "data=folder", "data.resize=no"), 2
+        ),
+        f"munit-translate {translate}": Row(command("translate", *translate.split())),
+        "munit-train, to its first iteration": Row(python(FIRST_ITERATION)),
     }
 
 
-def measure(arguments: list[str], folder: Path) -> tuple[float, float]:
+def measure(row: Row, folder: Path) -> tuple[float, float]:
     """Run a program to its end; return its processor time and the time on the clock."""
     before = time.perf_counter()
     process = subprocess.Popen(
-        arguments, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        row.line, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    _, _, used = os.wait4(process.pid, 0)
-    return used.ru_utime + used.ru_stime, time.perf_counter() - before
+    _, status, used = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - before
+    if os.waitstatus_to_exitcode(status) != row.status:
+        sys.exit(f"ended with another status than {row.status}: {' '.join(row.line)}")
+    return used.ru_utime + used.ru_stime, seconds
 
 
 def main() -> None:
@@ -68,11 +86,11 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--only", default="", help="rows whose name holds this text")
     options = parser.parse_args()
-    chosen = {name: line for name, line in rows().items() if options.only in name}
+    chosen = {name: row for name, row in rows().items() if options.only in name}
     with tempfile.TemporaryDirectory() as folder:
         Image.new("RGB", (64, 64), "white").save(Path(folder, "drawing.png"))
         turns = [
-            {name: measure(line, Path(folder)) for name, line in chosen.items()}
+            {name: measure(row, Path(folder)) for name, row in chosen.items()}
             for _ in range(options.turns)
         ]
     print("| | processor time: s | on the clock: s |\n|---|---|---|")
