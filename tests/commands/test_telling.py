@@ -77,6 +77,20 @@ def test_what_is_told_works_as_it_stands(tmp_path, monkeypatch, capsys, typed):
     assert rows["go on"].endswith(" ckpt_path=last trainer.max_steps=4")
 
 
+def test_a_run_whose_rate_has_fallen_to_0_is_not_sent_on(tmp_path, monkeypatch, capsys, typed):
+    monkeypatch.chdir(tmp_path)
+    schedule = ["kind=linear", "constant=1", "decay=1"]
+    typed(
+        "data=drawn",
+        "data.size=[16,16]",
+        "data.length=5",
+        "trainer.max_steps=2",
+        *(f"model.scheduler.{setting}" for setting in schedule),
+        *TINY,
+    )
+    assert "munit-train" not in told(capsys.readouterr().out)["go on"]
+
+
 def test_a_run_that_goes_on_is_found_by_its_name_or_its_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     overrides = ["seed=1", "run=x", "ckpt_path=auto", "data.root=my data"]

@@ -89,7 +89,11 @@ def tell_end(
                 rows["translate"] = translate_line(
                     checkpoint, inputs_of(datamodule, folder), folder
                 )
-        if overrides is not None:
+        if _has_annealed(trainer):
+            rows["go on"] = (
+                "the learning rate has fallen to 0: a longer run takes a longer schedule"
+            )
+        elif overrides is not None:
             rows["go on"] = go_on_line(overrides, folder, name, _more(trainer))
     _tell(rows)
 
@@ -182,6 +186,12 @@ def _last(trainer: Trainer) -> Path | None:
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     files = [x.folder / "last.ckpt" for x in callbacks if isinstance(x, Checkpoints)]
     return next((file for file in files if file.exists()), None)
+
+
+def _has_annealed(trainer: Trainer) -> bool:
+    """Tell whether nothing would be learnt any more, as at the end of a linear schedule."""
+    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    return bool(groups) and not any(group["lr"] for group in groups)
 
 
 def _more(trainer: Trainer) -> list[str]:
