@@ -1,4 +1,5 @@
 import inspect
+from importlib.util import find_spec
 
 import pytest
 
@@ -38,16 +39,19 @@ def faults(*overrides, **options):
         ("modle=unit", "there is no setting modle: did you mean model?"),
         ("data=foldr", "there is no data foldr: did you mean folder?"),
         ("~callbacks.bat", "there is no setting callbacks.bat: did you mean callbacks.bar?"),
-        (
-            "hydra/launcher=joblib",
-            "hydra/launcher=joblib needs another package: pip install 'munit-pl[sweeps]'",
-        ),
         ("nothing", "nothing is no setting, such as seed=1 or data.root=FOLDER"),
         ("last.ckpt", "last.ckpt is no setting: write ckpt_path=last.ckpt"),
     ],
 )
 def test_a_first_mistake_is_told_with_its_cure(typed, line):
     assert faults(typed) == [line]
+
+
+@pytest.mark.skipif(find_spec("hydra_plugins") is not None, reason="the extra is installed")
+def test_a_missing_launcher_is_told_with_its_extra():
+    assert faults("hydra/launcher=joblib") == [
+        "hydra/launcher=joblib needs another package: pip install 'munit-pl[sweeps]'"
+    ]
 
 
 def test_all_that_is_misspelt_is_told_at_once():
