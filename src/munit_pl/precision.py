@@ -60,7 +60,7 @@ def describe(ratio: float) -> str:
 def time_bf16(training: bool) -> float:
     """Return how many times as long as in fp32 a convolution takes in bf16 on this processor.
 
-    It takes a few hundredths of a second, and no random numbers. One thread computes, as several
+    It takes about a tenth of a second, and no random numbers. One thread computes, as several
     would wait for each other on a busy machine.
 
     Args:

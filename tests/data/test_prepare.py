@@ -261,11 +261,11 @@ def test_a_full_disk_is_told(root, out, monkeypatch):
 def test_copies_are_in_srgb_and_carry_no_profile(tmp_path):
     x = np.full((40, 40, 3), 120, np.uint8)
     x[::2, 1::2] = (30, 180, 90)
-    wide = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     (tmp_path / "in").mkdir()
     for size in (40, 400):  # as it is, and to be resized
         picture = Image.fromarray(x).resize((size, size), Image.Resampling.NEAREST)
-        picture.save(tmp_path / "in" / f"{size}.png", icc_profile=wide)
+        picture.save(tmp_path / "in" / f"{size}.png", icc_profile=profile)
     picture.convert("CMYK").save(tmp_path / "in" / "cmyk.jpg", icc_profile=b"broken")
     prepare(tmp_path / "in", tmp_path / "out", Recipe(40, "png"))
     for path in (tmp_path / "out").glob("*.png"):

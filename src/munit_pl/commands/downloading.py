@@ -23,44 +23,6 @@ _UNPACKED = 1.1  # bytes of the images per byte of their archive
 _CUT = 1.1
 
 
-def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add both commands to those of ``munit-data``."""
-    commands.add_parser(
-        "list",
-        help="list the public data sets that download knows",
-        description="List the public data sets that munit-data download knows.",
-        epilog="Example: munit-data list",
-    )
-    fetch = commands.add_parser(
-        "download",
-        help="fetch a public data set, and make trainA, trainB, testA, testB of it",
-        description="Fetch a public data set and make trainA, trainB, testA and testB of it. What "
-        "was interrupted goes on where it was if the same is asked for again. Pairs are split: "
-        "half of the training files give domain a, the others domain b.",
-        epilog="Example: munit-data download afhq --domains cat dog",
-    )
-    fetch.add_argument("name", metavar="NAME", help="as munit-data list has it")
-    fetch.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="new, or empty; unless given, NAME in $MUNIT_DATA, or in datasets, where its "
-        "experiment looks; the archive lies beside it",
-    )
-    fetch.add_argument(
-        "--domains", nargs=2, metavar=("A", "B"), help="which two, of a set that has more"
-    )
-    fetch.add_argument(
-        "--from",
-        dest="source",
-        type=Path,
-        metavar="FOLDER",
-        help="the archive's content, which you have fetched yourself; it stays as it is",
-    )
-    workers = min(8, os.cpu_count() or 1)
-    fetch.add_argument("--workers", type=int, default=workers, metavar="N", help="processes")
-
-
 def run_list(_: argparse.Namespace) -> int:
     """Print a table of the data sets."""
     rows = [("NAME", "DOMAINS", "SIZE", "LICENCE")]

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from munit_pl import __version__
+from munit_pl.commands.options import add_precision
 
 SIZES = range(16, 1025)
 
@@ -37,12 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         help="shortest side in pixels that pictures are brought to (that of training)",
     )
     add("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (the fastest there is)")
-    add(
-        "--precision",
-        choices=["fp32", "bf16", "fp16", "auto"],
-        default="fp32",
-        help="auto: bf16 where that is faster here (%(default)s)",
-    )
+    add_precision(parser)
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine only)")
     add("--port", type=_port, help="(the first free one from 7860 on)")
     return parser

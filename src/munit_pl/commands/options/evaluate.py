@@ -8,6 +8,7 @@ from pathlib import Path
 
 from munit_pl import __version__
 from munit_pl.commands.errors import InputError
+from munit_pl.commands.options import add_precision
 from munit_pl.commands.overrides import check_overrides
 from munit_pl.commands.spelling import explain_word, setting_for
 
@@ -76,12 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, metavar="YAML", help="of an original checkpoint")
     compute = parser.add_argument_group("how it is computed")
     compute.add_argument("--device", help="cpu, cuda, mps; the fastest there is unless given")
-    compute.add_argument(
-        "--precision",
-        default="fp32",
-        choices=["fp32", "bf16", "fp16", "auto"],
-        help="auto: bf16 where that is faster here (%(default)s)",
-    )
+    add_precision(compute)
     compute.add_argument("--batch-size", type=int, metavar="N", help="cpu 1, else 8")
     networks = parser.add_argument_group("networks to see with")
     networks.add_argument("--features", default="auto", choices=["auto", "inception", "lite0"])

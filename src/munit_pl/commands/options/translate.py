@@ -9,6 +9,7 @@ from fractions import Fraction
 from functools import partial
 
 from munit_pl import __version__
+from munit_pl.commands.options import add_precision
 from munit_pl.data.sizes import Size
 from munit_pl.formats.pretrained import meant
 
@@ -91,14 +92,10 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_computing(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("computing").add_argument
+    group = parser.add_argument_group("computing")
+    add = group.add_argument
     add("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (the fastest there is)")
-    add(
-        "--precision",
-        choices=["fp32", "bf16", "fp16", "auto"],
-        default="fp32",
-        help="auto: bf16 where that is faster here (%(default)s)",
-    )
+    add_precision(group)
     add("--batch-size", type=_at_least(1), metavar="N", help="images at once (cpu 1, else 8)")
     add("--tile", type=_at_least(16), metavar="SIDE", help="for images too large")
     add("--compile", action="store_true", help="compile the networks; pays on many equal sizes")
