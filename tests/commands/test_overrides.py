@@ -1,6 +1,7 @@
 import pytest
 
 from munit_pl.commands.errors import InputError
+from munit_pl.commands.options.train import read_command_line
 from munit_pl.commands.overrides import check_overrides
 
 
@@ -32,3 +33,14 @@ def test_settings_that_the_trainer_refuses_and_folders_that_are_not_there_are_to
 def test_what_no_file_lists_is_composed_as_if_a_plus_were_before_it():
     cfg = check_overrides(["trainer.fast_dev_run=true", "model.optimizer.amsgrad=true"])
     assert [cfg.trainer.fast_dev_run, cfg.model.optimizer.amsgrad] == [True, True]
+
+
+def test_a_run_lies_in_outputs_whatever_its_name():
+    for setting in ("run=../../x", "name=..", "run='a/../../../x'"):
+        with pytest.raises(InputError, match=r"which leads out of outputs: give a name, or"):
+            check_overrides([setting])
+        with pytest.raises(InputError, match=r"which leads out of outputs"):
+            read_command_line(["--multirun", setting, "seed=0,1"])
+    with pytest.raises(InputError, match=r"run is '\.\./x', which leads out of outputs"):
+        read_command_line(["--multirun", "run=a,../x"])
+    assert check_overrides(["run=a/..b", "name=my.name"]).run == "a/..b"

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from munit_pl.data import opening
 from munit_pl.data.images import (
     from_uint8,
     read_image,
@@ -297,7 +298,7 @@ def test_an_error_of_the_file_system_keeps_its_number(tmp_path, monkeypatch):
         def read(self, *_):
             raise OSError(errno.ESTALE, "Stale file handle")  # a read knows no name
 
-    monkeypatch.setattr(type(tmp_path), "open", lambda *_: Lost())
+    monkeypatch.setattr(opening, "open_regular", lambda _: Lost())
     with pytest.raises(OSError, match="Stale file handle") as error:
         read_image(tmp_path / "x.png", 3)
     assert (error.value.errno, error.value.filename) == (errno.ESTALE, str(tmp_path / "x.png"))

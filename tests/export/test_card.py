@@ -2,6 +2,7 @@ import hashlib
 import json
 
 import pytest
+import yaml
 
 from munit_pl.export.card import DRAWN, Facts, facts_beside, model_card
 from munit_pl.formats.pretrained import PRETRAINED
@@ -82,3 +83,20 @@ def test_the_package_says_what_it_knows_of_its_own_model():
     for said in ("of 1467 iterations", "| silhouette IoU | 0.962 |", 'license: "apache-2.0"'):
         assert said in card
     assert "not told" not in card
+
+
+def test_nothing_of_a_report_means_anything_to_markdown_or_html(checkpoint):
+    hostile = "x |\n\n## Licence\n\n<script>`[a](b)*\x1b[2J"
+    said = json.loads(report(hashlib.sha256(b"weights").hexdigest()))
+    said |= {"protocol": hostile, "figures": {hostile: {"value": 1.5}}}
+    (checkpoint.parent / "metrics.json").write_text(json.dumps(said))
+    facts = facts_beside(checkpoint)._replace(data=hostile, licence=hostile)
+    networks = {"gen_a": {"kind": hostile, "arguments": {hostile: hostile}}}
+    card = model_card(networks, facts, whole=False)
+    shown = r"x \| \#\# Licence \<script\>\`\[a\](b)\* \[2J"
+    assert card.count(shown) == 7
+    body = card.split("---\n", 2)[2].replace(shown, "")
+    assert body.count("\n## Licence\n") == 1
+    assert "<" not in body
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["license"] == hostile

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import PurePath
 
 from hydra import compose, initialize_config_module
 from hydra.errors import HydraException
@@ -40,9 +41,19 @@ def check_overrides(overrides: Sequence[str], config: str = "train") -> DictConf
     with open_dict(cfg):
         del cfg["hydra"]
     tree = resolve(cfg).tree
-    if faults := [*missing_folder(tree.get("data")), *refused_by_trainer(tree)]:
+    faults = [fault for name in ("name", "run") for fault in leading_out(name, str(tree.get(name)))]
+    if faults := [*faults, *missing_folder(tree.get("data")), *refused_by_trainer(tree)]:
         raise InputError(all_of(faults))
     return cfg
+
+
+def leading_out(name: str, value: str) -> Iterator[str]:
+    """Yield what is wrong with the name of an experiment or of a run that is no folder below."""
+    if ".." in PurePath(value).parts:
+        yield (
+            f"{name} is {value!r}, which leads out of outputs: give a name, or the whole folder by "
+            "output_dir=FOLDER"
+        )
 
 
 @contextmanager

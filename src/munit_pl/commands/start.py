@@ -11,6 +11,8 @@ from functools import partial
 from importlib import import_module
 from typing import NoReturn
 
+from munit_pl.commands.terminal import guard_terminal
+
 
 def start(name: str) -> NoReturn:
     """Run a command.
@@ -23,6 +25,7 @@ def start(name: str) -> NoReturn:
         # Not an exception: modules that are half imported may catch it, or go on without numpy.
         signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
     options = import_module(f"munit_pl.commands.options.{name}").parse()
+    guard_terminal()
     command = import_module(f"munit_pl.commands.{name}")
     signal.signal(signal.SIGINT, usual)
     sys.exit(command.run(options))

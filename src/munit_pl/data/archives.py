@@ -11,6 +11,7 @@ from typing import IO, NamedTuple
 from tqdm import tqdm
 
 from munit_pl.data.archive_members import DAMAGED, open_archive
+from munit_pl.data.regular import open_regular
 
 MAX_BYTES = 200 * 2**30  # unpacked, however much space is free
 MAX_MEMBERS = 1_000_000  # files and folders
@@ -62,7 +63,7 @@ def extract(
     fresh = target.with_name(f"{target.name}.unpacking-{secrets.token_hex(4)}")
     bar = tqdm(unit="B", unit_scale=True, leave=False, disable=None if show else True)
     try:
-        with bar, archive.open("rb") as file, _one_line(archive, folder):
+        with bar, open_regular(archive) as file, _one_line(archive, folder):
             fresh.mkdir(mode=0o755)
             output = _Output(fresh, archive.stat().st_size, max_bytes, max_members, bar)
             output.take(file)

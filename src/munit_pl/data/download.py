@@ -15,6 +15,7 @@ from urllib.request import Request, build_opener
 from tqdm import tqdm
 
 from munit_pl.data.redirects import Redirects
+from munit_pl.data.regular import open_regular
 
 _SPARED = 2**30  # bytes of the disk that are left free, as unpacking does
 _CHUNK = 2**18
@@ -229,7 +230,7 @@ def _digest(path: Path, show: bool) -> str:
     digest, hidden = hashlib.sha256(), None if show else True
     size = path.stat().st_size
     with (
-        path.open("rb") as file,
+        open_regular(path) as file,
         tqdm(None, "check", size, unit="B", unit_scale=True, leave=False, disable=hidden) as bar,
     ):
         while chunk := file.read(_CHUNK):

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from munit_pl.data.opening import FORMATS, HEIC, is_heic, reads_heic
+from munit_pl.data.regular import open_regular
 
 ENDINGS = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
@@ -120,7 +121,7 @@ def scan_list(list_file: Path, root: Path) -> Listing:
 
 def _encoding(file: Path) -> str:
     """Tell UTF-16, which PowerShell writes, from UTF-8, by its mark."""
-    with file.open("rb") as start:
+    with open_regular(file) as start:
         return "utf-16" if start.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 

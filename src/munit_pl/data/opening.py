@@ -11,6 +11,7 @@ from typing import IO
 from PIL import Image, TiffImagePlugin, features
 
 from munit_pl.data.containers import read_orientation, strip
+from munit_pl.data.regular import open_regular
 
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
 if features.check("avif"):  # Pillow from 11.3 on
@@ -33,7 +34,7 @@ def opened(path: Path, header: bool = False) -> Iterator[Image.Image]:
         OSError: Within the block too: what is done with the image there fails for any reason.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             image = _identified(file, header)
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"height x width {image.height}x{image.width}")

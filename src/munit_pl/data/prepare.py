@@ -17,6 +17,7 @@ from munit_pl.data.crashproof import run_all
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.listing import scan_folder
 from munit_pl.data.opening import opened, orientation
+from munit_pl.data.regular import open_regular
 
 Format = Literal["jpg", "png"]
 
@@ -143,7 +144,8 @@ def _check_own(folder: Path, note: dict[str, object]) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
-        there = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+        with open_regular(folder / NOTE) as file:
+            there = json.load(file)
         differing = [name for name in note if there.get(name) != note[name]]
     except (OSError, ValueError, AttributeError) as error:
         raise ValueError(

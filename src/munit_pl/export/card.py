@@ -1,16 +1,19 @@
 """The page that comes with a shared model: what it is, was trained on, measured, and allowed."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from munit_pl.data.regular import open_regular
 from munit_pl.data.sizes import ImageSize
 from munit_pl.formats.checkpoint_files import digest
 from munit_pl.formats.pretrained import PRETRAINED
 
 DRAWN = "drawn shoes, which munit_pl draws itself: no third party has rights in them"
 _MAX_REPORT = 1 << 20  # bytes
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class Facts(NamedTuple):
@@ -69,7 +72,7 @@ def model_card(networks: Mapping[str, Any], facts: Facts, whole: bool) -> str:
     """
     licence = f"license: {json.dumps(facts.licence)}\n" if facts.licence else ""
     rows = [
-        f"| {name} | {network['kind']} | {_listed(network['arguments'])} |"
+        f"| {name} | {plain(network['kind'])} | {plain(_listed(network['arguments']))} |"
         for name, network in networks.items()
     ]
     sizes = {ImageSize.from_plain(n["image_size"]) for n in networks.values() if "image_size" in n}
@@ -77,9 +80,9 @@ def model_card(networks: Mapping[str, Any], facts: Facts, whole: bool) -> str:
         front=licence,
         whole=_WHOLE if whole else "",
         networks="\n".join(rows),
-        data="; ".join([facts.data or "not told", *map(str, sizes)]),
+        data="; ".join([plain(facts.data or "not told"), *map(str, sizes)]),
         figures=_table(facts),
-        licence=facts.licence or "Not told: ask whoever trained it before you use it.",
+        licence=plain(facts.licence or "") or "Not told: ask whoever trained it before you use it.",
     )
 
 
@@ -123,11 +126,19 @@ The discriminators are in it, too: `MUNIT.from_pretrained("FOLDER")`.
 """
 
 
+def plain(text: str) -> str:
+    """Return a text in which Markdown and HTML mean nothing, in one line.
+
+    Names of figures, protocols and arguments come from files beside a checkpoint, or from within.
+    """
+    return re.sub(r"([\\`*\[\]<>|&~#!$])", r"\\\1", " ".join(_UNSEEN.sub(" ", text).split()))
+
+
 def _table(facts: Facts) -> str:
     if not facts.figures:
         return "None are known."
-    rows = [f"| {name} | {value:.4g} |" for name, value in facts.figures.items()]
-    measured = facts.measured or "by whoever trained it"
+    rows = [f"| {plain(name)} | {value:.4g} |" for name, value in facts.figures.items()]
+    measured = plain(facts.measured or "by whoever trained it")
     return "\n".join([f"Measured {measured}:", "", "| | |", "|---|---|", *rows])
 
 
@@ -136,11 +147,10 @@ def _listed(arguments: Mapping[str, Any]) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read a report; an empty one if it is missing or broken, for an export needs none."""
+    """Read a report; an empty one if it is missing, broken or too long: an export needs none."""
     try:
-        if path.stat().st_size > _MAX_REPORT:
-            return {}
-        values = json.loads(path.read_bytes())
+        with open_regular(path) as file:
+            values = json.loads(file.read(_MAX_REPORT))
     except (OSError, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from zipfile import ZipFile
 
+from munit_pl.data.regular import open_regular
 from munit_pl.formats.safe_reading import is_archive, read_checkpoint
 
 SCHEMA = 1  # of what a checkpoint holds under "munit_pl"; counted up when an older reader would err
@@ -109,7 +110,7 @@ def step_files(folder: Path) -> list[Path]:
 def digest(path: str | Path) -> str:
     """Return a file's SHA-256, in hexadecimal."""
     sha = hashlib.sha256()
-    with Path(path).open("rb") as file:
+    with open_regular(Path(path)) as file:
         while block := file.read(1 << 20):
             sha.update(block)
     return sha.hexdigest()
@@ -188,7 +189,8 @@ def _sidecar(path: Path) -> Path:
 def _listed(path: Path) -> set[str]:
     """Return the hashes that the file beside ``path`` gives it; none if there is no such file."""
     try:
-        text = _sidecar(path).read_text(errors="replace")
+        with open_regular(_sidecar(path)) as file:
+            text = file.read().decode(errors="replace")
     except FileNotFoundError:
         return set()
     return {

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from munit_pl import __version__
 from munit_pl.commands.errors import InputError
-from munit_pl.commands.overrides import check_overrides
+from munit_pl.commands.overrides import check_overrides, leading_out
 from munit_pl.commands.processes import find_place
 from munit_pl.commands.quoting import quoted
 from munit_pl.commands.resolving import resolve
@@ -84,6 +84,11 @@ def _settings(asked: argparse.Namespace) -> list[str]:
     if "ckpt_path=auto" in overrides and "run" not in chosen:
         raise InputError("ckpt_path=auto goes on with the run of a name: add run=NAME")
     overrides = completed(overrides, sweeping=asked.multirun)
+    for override in overrides if asked.multirun else ():  # whose folder is there before any run
+        name, _, values = override.lstrip("+").partition("=")
+        for value in re.split(r"[,()\[\]'\" ]", values) if name in ("name", "run") else ():
+            for fault in leading_out(name, value):
+                raise InputError(fault)
     if not asked.multirun:  # of which each run is looked at by itself
         cfg = check_overrides(overrides)
         for fault in refused_by_machine(resolve(cfg).tree["trainer"]) if not asked.cfg else ():
