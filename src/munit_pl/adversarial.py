@@ -14,7 +14,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
-from munit_pl.data.sizes import ImageSize
+from munit_pl.data.two_domains import TwoDomains
 from munit_pl.finite_updates import count_skipped, keep_finite, skip_unless_finite
 from munit_pl.formats.exported import describe, method_of, recall_images
 from munit_pl.formats.finding import find_checkpoint
@@ -229,26 +229,28 @@ class AdversarialModule(DomainPair, LightningModule):
         return optimizers, [self.make_scheduler(optimizer) for optimizer in optimizers]
 
     def on_fit_start(self) -> None:
-        """Note the images' size, and refuse a fused Adam under fp16.
+        """Note the images' size and white, and refuse a fused Adam under fp16.
 
         That unscales gradients too late to measure and clip.
         """
-        size = getattr(getattr(self.trainer, "datamodule", None), "image_size", None)
-        if isinstance(size, ImageSize):
-            self.gen_a.image_size = self.gen_b.image_size = size
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, TwoDomains):
+            self.gen_a.image_size = self.gen_b.image_size = data.image_size
+            self.gen_a.max_value, self.gen_b.max_value = data.max_value("a"), data.max_value("b")
         if self._scaler is not None and self.hparams["optimizer"].get("fused"):
             raise ValueError("optimizer fused=True is not supported with precision 16-mixed")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the steps skipped, and what the generators are, to be used without this module.
 
-        ``image_size`` in what they are is how images were brought to size.
+        ``image_size`` in what they are is how images were brought to size, ``max_value`` what was
+        white in 16-bit files, where that was not 65535.
         """
         checkpoint["skipped"] = {player: counts.tolist() for player, counts in self.skipped.items()}
         checkpoint["generators"] = describe({"gen_a": self.gen_a, "gen_b": self.gen_b})
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Count on from the steps that had been skipped, and know the images' size again."""
+        """Count on from the steps that had been skipped, and know how images were read again."""
         recall_images({"gen_a": self.gen_a, "gen_b": self.gen_b}, checkpoint.get("generators"))
         for player, counts in checkpoint.get("skipped", {}).items():
             self.skipped[player] = torch.tensor(counts, device=self.device)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from munit_pl.data.sizes import ImageSize
+from munit_pl.data.value_range import FULL
 
 
 class DomainGenerator(nn.Module):
@@ -25,6 +26,7 @@ class DomainGenerator(nn.Module):
             no style from an image.
         decoder: Contents of either domain and styles of this one to this domain's images.
         image_size: How images were brought to size for its training; None where nothing tells.
+        max_value: What was white in its domain's 16-bit grey files.
         kinds: All such classes by name: what a checkpoint may ask for.
         method: The method's name, for people: that of the class unless it says another.
     """
@@ -41,6 +43,7 @@ class DomainGenerator(nn.Module):
     style_encoder: nn.Module | None
     decoder: nn.Module
     image_size: ImageSize | None = None
+    max_value: int = FULL
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -59,6 +59,10 @@ class TensorTranslator:
         """Return the channels of a domain's images."""
         return self._generator(domain).in_channels
 
+    def max_value(self, domain: Domain) -> int:
+        """Return what was white in a domain's 16-bit grey files in training."""
+        return self._generator(domain).max_value
+
     def style_dim(self, domain: Domain) -> int:
         """Return the length of a domain's style codes; 0 if the method has none."""
         return self._generator(domain).style_dim

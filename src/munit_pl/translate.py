@@ -103,7 +103,7 @@ class Translator(TensorTranslator):
             ValueError: If its pixels are of a kind without a known range, or it would become too
                 large.
         """
-        picture = as_picture(image, self.channels(domain))
+        picture = as_picture(image, self.channels(domain), self.max_value(domain))
         size = self.resize if resize == "training" else resize
         return to_tensor(resize_image(picture, size))[None]
 

@@ -11,9 +11,11 @@ from unittest.mock import patch
 import pytest
 import torch
 from composing import composed
+from omegaconf import OmegaConf
 from PIL import Image
 from torch import nn
 
+from munit_pl import Translator
 from munit_pl.commands import evaluate as evaluate_file
 from munit_pl.commands.evaluate import main
 from munit_pl.data.drawn import DrawnShoes
@@ -226,6 +228,17 @@ def sized(tmp_path):
     content = {"global_step": 1, "state_dict": state, "generators": describe(networks)}
     torch.save(content, folder / "checkpoints" / "00000001.ckpt")
     return folder
+
+
+def test_white_of_16_bits_is_that_of_training_unless_another_is_asked_for(sized):
+    translator = Translator.load(sized, device="cpu")
+    translator.generators[1].max_value = 4095
+    for settings, white_b in (([], 4095), (["data.max_value_b=1023"], 1023)):
+        data = OmegaConf.create({"max_value_a": "auto", "max_value_b": 1023})
+        evaluate_file._take_white(data, settings, translator)
+        assert data == {"max_value_a": 65535, "max_value_b": white_b}
+    evaluate_file._take_white(drawn := OmegaConf.create({"size": 64}), [], translator)
+    assert drawn == {"size": 64}
 
 
 @pytest.mark.usefixtures("_quick")

@@ -1,9 +1,11 @@
 """That a model knows the size of its images, through all files that it is kept in."""
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
 from methods import METHODS
+from PIL import Image
 from training import LEAST, fit, fit_least
 
 from munit_pl import AlignedDataModule, DrawnDataModule, MUNITModule, Translator, UnpairedDataModule
@@ -11,7 +13,7 @@ from munit_pl.data.images import to_picture
 from munit_pl.data.opening import MAX_PIXELS
 from munit_pl.data.sizes import ImageSize
 from munit_pl.export.programs import export_graphs
-from munit_pl.formats.exported import export_generators
+from munit_pl.formats.exported import export_generators, recall_images
 from munit_pl.formats.generators import read_generators
 
 SIZE = ImageSize(286, (256, 192))
@@ -45,6 +47,29 @@ def test_a_checkpoint_has_the_size_as_plain_values_and_a_resumed_run_that_of_its
     assert module.gen_a.image_size == (16, (16, 20))
 
 
+def test_images_of_few_bits_are_translated_in_the_range_of_training(tmp_path):
+    values = np.random.default_rng(0).integers(0, 4096, (16, 16))
+    values[0, 0] = 4095
+    for folder, shift in (("trainA", 0), ("trainB", 2)):
+        (tmp_path / folder).mkdir()
+        Image.fromarray((values >> shift).astype(np.uint16)).save(tmp_path / folder / "0.png")
+    data = UnpairedDataModule(
+        tmp_path, resize=None, crop=16, num_workers=0, max_value_b=2000, allow_same_domain=True
+    )
+    module = MUNITModule(**LEAST)
+    loop = Trainer(max_steps=1, accelerator="cpu", logger=False, enable_checkpointing=False)
+    loop.fit(module, data)
+    loop.save_checkpoint(tmp_path / "x.ckpt")
+    translator = Translator.load(tmp_path / "x.ckpt", device="cpu")
+    for number, (domain, white) in enumerate((("a", 4095), ("b", 2000))):
+        assert translator.max_value(domain) == white
+        path = tmp_path / f"train{domain.upper()}" / "0.png"
+        trained = data.domains["train"][number].load(0, None)
+        with Image.open(path) as image:
+            for given in (path, image):
+                assert torch.equal(translator.read(given, domain)[0], trained)
+
+
 def test_other_data_and_older_checkpoints_say_nothing(tmp_path):
     module = METHODS["munit"].make()
     fit(module).save_checkpoint(tmp_path / "x.ckpt")
@@ -55,21 +80,27 @@ def test_other_data_and_older_checkpoints_say_nothing(tmp_path):
 def test_exports_carry_the_size_along(tmp_path):
     module = METHODS["munit"].make()
     module.gen_a.image_size = module.gen_b.image_size = SIZE
+    module.gen_b.max_value = 4095
     export_generators(tmp_path / "m.safetensors", module.gen_a, module.gen_b)
     module.save_pretrained(tmp_path / "folder")
     for path in ("m.safetensors", "folder"):
-        assert [gen.image_size for gen in read_generators(tmp_path / path)] == [SIZE, SIZE]
+        gens = read_generators(tmp_path / path)
+        assert [(gen.image_size, gen.max_value) for gen in gens] == [(SIZE, 65535), (SIZE, 4095)]
     assert MUNITModule.from_pretrained(tmp_path / "folder").gen_a.image_size == SIZE
     card = (tmp_path / "folder" / "README.md").read_text()
-    assert "images of a shortest side of 286 pixels, cropped to 256x192." in card
+    size = "images of a shortest side of 286 pixels, cropped to 256x192"
+    assert f"{size}; white is 4095 in 16-bit grey files for gen_b." in card
 
 
 def test_so_do_graphs(tmp_path):
     pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
     gens = METHODS["cyclegan"].make()
     gens.gen_a.image_size = gens.gen_b.image_size = SIZE
+    gens.gen_a.max_value = 1023
     export_graphs(tmp_path, gens.gen_a, gens.gen_b, "onnx")
-    assert Translator.load(tmp_path).image_size == SIZE
+    translator = Translator.load(tmp_path)
+    assert translator.image_size == SIZE
+    assert [translator.max_value(domain) for domain in "ab"] == [1023, 65535]
 
 
 def test_the_packages_model_was_trained_on_64_pixels():
@@ -103,6 +134,13 @@ def test_a_strangers_size_is_looked_at():
     ):
         with pytest.raises(ValueError, match="its images' size is "):
             ImageSize.from_plain(said)
+
+
+def test_a_strangers_white_is_looked_at():
+    gen = METHODS["munit"].make().gen_a
+    for said in (0, 65536, "4095", 1e9, None):
+        with pytest.raises(ValueError, match="its images' white is "):
+            recall_images({"gen_a": gen}, {"gen_a": {"max_value": said}})
 
 
 def test_a_checkpoint_of_another_method_is_told_with_both(tmp_path):

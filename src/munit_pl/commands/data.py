@@ -67,12 +67,16 @@ def _unpack(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     use = _use(options)
-    inspections, absent = [], []
+    inspections: list[Inspection] = []
+    absent = []
     for split, domain, folder in _folders(options):
         if split == "test" and not folder.exists():
             absent.append(f"there is no {str(folder)!r}: the test is on training images")
             continue
-        inspections.append(inspect_folder(split, domain, folder, use, options.workers, show=True))
+        trained = next((found for found in inspections if found.domain == domain), None)
+        white = trained.max_value if trained else None
+        found = inspect_folder(split, domain, folder, use, options.workers, True, white)
+        inspections.append(found)
     verdict = judge(inspections)
     verdict.notes.extend([*absent, *advise(inspections, use)])
     print(_table(inspections, use))
@@ -127,6 +131,7 @@ def _table(inspections: Sequence[Inspection], use: Use) -> str:
         f"longer than {MAX_ASPECT}:1": lambda found: len(found.long),
         "turned by EXIF": lambda found: len(found.having(lambda picture: picture.rotated)),
         "transparent": lambda found: len(found.having(lambda picture: picture.transparent)),
+        "16-bit grey": lambda found: len(found.sixteen_bit),
         "of several frames": lambda found: len(found.having(lambda picture: picture.frames)),
     }
     cells = [["", *(found.name for found in inspections)]]

@@ -156,6 +156,7 @@ def _read_data(options: argparse.Namespace, translator: Translator) -> TwoDomain
     cfg = check_overrides(settings, "evaluate")
     if translator.image_size:
         _take_size(cfg.data, options.data, translator.image_size)
+        _take_white(cfg.data, options.data, translator)
     check_config(cfg, "evaluate")
     datamodule: TwoDomains = build(cfg.data)
     datamodule.setup()
@@ -164,7 +165,7 @@ def _read_data(options: argparse.Namespace, translator: Translator) -> TwoDomain
 
 def _take_size(data: DictConfig, settings: Sequence[str], trained: ImageSize) -> None:
     """Take over the size of training where ``settings`` ask for no other, and say what it is."""
-    given = {setting.lstrip("+").split("=")[0] for setting in settings}
+    given = _names(settings)
     crop = list(trained.crop)
     sizes = {"resize": trained.resize, "crop": crop, "size": crop}  # the last where images are made
     others = []
@@ -177,6 +178,18 @@ def _take_size(data: DictConfig, settings: Sequence[str], trained: ImageSize) ->
         tell(f"{' '.join(others)}: this model was trained on {trained}")
     else:
         tell(f"evaluated as trained, on {trained}")
+
+
+def _take_white(data: DictConfig, settings: Sequence[str], translator: Translator) -> None:
+    """Take over what was white in 16-bit files in training, where ``settings`` do not say it."""
+    for domain in DOMAINS:
+        key = f"max_value_{domain}"
+        if key in data and f"data.{key}" not in _names(settings):
+            data[key] = translator.max_value(domain)
+
+
+def _names(settings: Sequence[str]) -> set[str]:
+    return {setting.lstrip("+").split("=")[0] for setting in settings}
 
 
 def _load_networks(options: argparse.Namespace, subject: Subject) -> Instruments:

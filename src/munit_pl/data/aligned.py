@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from munit_pl.data.datamodule import Split, TwoDomains
+from munit_pl.data.datamodule import DomainName, Split, TwoDomains
 from munit_pl.data.folder import Half, ImageFolder
 from munit_pl.data.images import Colour
 from munit_pl.data.listing import scan_folder
 from munit_pl.data.sizes import height_and_width
+from munit_pl.data.value_range import MaxValue
 
 
 class AlignedDataModule(TwoDomains):
@@ -37,6 +38,9 @@ class AlignedDataModule(TwoDomains):
         seed: What order, crops and flips depend on.
         max_bad_fraction: Share of the files that may be unusable.
         timeout: Seconds to wait for a batch of stuck workers; 0 waits for ever.
+        max_value_a: What is white in 16-bit grey files of domain a, 1 to 65535; "auto" is 2^n - 1
+            of the fewest bits, 8 to 16, that hold the values of up to 64 of its training images.
+        max_value_b: Of domain b.
 
     Raises:
         FileNotFoundError: If the training folder is missing.
@@ -62,6 +66,8 @@ class AlignedDataModule(TwoDomains):
         seed: int = 0,
         max_bad_fraction: float = 0.01,
         timeout: float = 300,
+        max_value_a: MaxValue = "auto",
+        max_value_b: MaxValue = "auto",
     ) -> None:
         super().__init__(
             height_and_width(crop), batch_size, num_workers, seed, paired, max_bad_fraction, timeout
@@ -72,6 +78,7 @@ class AlignedDataModule(TwoDomains):
         self.resize = resize
         self.flip = flip
         self.channels = {"a": channels_a, "b": channels_b}
+        self.set_max_values(max_value_a, max_value_b)
         red, green, blue = background
         self.background: Colour = (red, green, blue)
         self.max_images = max_images
@@ -83,17 +90,17 @@ class AlignedDataModule(TwoDomains):
             folder = self.root / self.folders["train"]
         found = scan_folder(folder)
         halves: tuple[Half, Half] = ("right", "left") if self.reverse else ("left", "right")
-        a = self._make_domain(found.images, found.bad, self.channels["a"], halves[0])
+        a = self._make_domain("a", found.images, found.bad, halves[0])
         a.check_sizes()  # b's halves are of the same size, and pairs need the same files
-        b = self._make_domain(a.files, a.bad, self.channels["b"], halves[1])
+        b = self._make_domain("b", a.files, a.bad, halves[1])
         return a, b
 
     def _make_domain(
-        self, files: Sequence[Path], bad: Mapping[Path, str], channels: int, half: Half
+        self, domain: DomainName, files: Sequence[Path], bad: Mapping[Path, str], half: Half
     ) -> ImageFolder:
         return ImageFolder(
             files,
-            channels,
+            self.channels[domain],
             self.resize,
             self.size,
             self.flip,
@@ -101,4 +108,5 @@ class AlignedDataModule(TwoDomains):
             self.max_images,
             half,
             bad,
+            self.max_value(domain, files),
         )

@@ -146,7 +146,7 @@ def keep_in_memory(folders: Sequence[ImageFolder]) -> None:
     placed = []
     end = 0
     for folder in folders:
-        key = (folder.channels, folder.resize, folder.background, *folder.files)
+        key = (folder.channels, folder.resize, folder.background, folder.max_value, *folder.files)
         if key not in shelves:
             shelves[key] = end
             end += len(folder)

@@ -17,6 +17,7 @@ from munit_pl.data.two_domains import Split as Split
 from munit_pl.data.two_domains import TwoDomains as TwoDomains
 from munit_pl.data.two_domains import files_of
 from munit_pl.data.unpaired import Domain
+from munit_pl.data.value_range import MaxValue
 
 
 class UnpairedDataModule(TwoDomains):
@@ -49,6 +50,9 @@ class UnpairedDataModule(TwoDomains):
         cache: "memory" keeps resized images, as far as there is room, for all processes of a run on
             a machine; a file is decoded once and not looked at again. None decodes it each time.
         masks: Batches hold masks as well, of the folders beside: see `find_masks`.
+        max_value_a: What is white in 16-bit grey files of domain a, 1 to 65535; "auto" is 2^n - 1
+            of the fewest bits, 8 to 16, that hold the values of up to 64 of its training images.
+        max_value_b: Of domain b.
 
     Raises:
         FileNotFoundError: If a folder or list is missing.
@@ -80,6 +84,8 @@ class UnpairedDataModule(TwoDomains):
         allow_same_domain: bool = False,
         cache: Literal["memory"] | None = None,
         masks: bool = False,
+        max_value_a: MaxValue = "auto",
+        max_value_b: MaxValue = "auto",
     ) -> None:
         super().__init__(
             height_and_width(crop),
@@ -100,6 +106,7 @@ class UnpairedDataModule(TwoDomains):
         self.resize = resize
         self.flip = flip
         self.channels = {"a": channels_a, "b": channels_b}
+        self.set_max_values(max_value_a, max_value_b)
         red, green, blue = background
         self.background: Colour = (red, green, blue)
         self.max_images = max_images
@@ -149,6 +156,7 @@ class UnpairedDataModule(TwoDomains):
             background=self.background,
             max_images=self.max_images,
             bad=found.bad,
+            max_value=self.max_value(domain, found.images),
         )
         folder.check_sizes()
         if self.masks:

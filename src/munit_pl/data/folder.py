@@ -20,6 +20,7 @@ from munit_pl.data.images import (
 )
 from munit_pl.data.masks import mask_of
 from munit_pl.data.sizes import MAX_ASPECT, by, is_too_long, resized
+from munit_pl.data.value_range import FULL
 
 Half = Literal["left", "right"]
 
@@ -67,6 +68,7 @@ class ImageFolder:
             file. Both halves resize, crop and mirror alike under equal generators.
         bad: Files that were passed over when the images were looked for, with what is wrong with
             each.
+        max_value: What is white in 16-bit grey files, in [1, 65535].
 
     Attributes:
         files: The files in use.
@@ -92,6 +94,7 @@ class ImageFolder:
         max_images: int | None = None,
         half: Half | None = None,
         bad: Mapping[Path, str] | None = None,
+        max_value: int = FULL,
     ) -> None:
         if channels not in MODES:
             raise ValueError(f"channels is {channels}, but must be 1, 3 or 4")
@@ -116,6 +119,7 @@ class ImageFolder:
         self.flip = flip
         self.background = background
         self.half = half
+        self.max_value = max_value
         self.cache: Cache | None = None
         self.masks: ImageFolder | None = None
 
@@ -185,7 +189,7 @@ class ImageFolder:
 
     def _read(self, path: Path) -> Image.Image:
         shortest = None if self.resize is None else _REDUCED_TO * self.resize
-        decoded = read_reduced(path, self.channels, self.background, shortest)
+        decoded = read_reduced(path, self.channels, self.background, shortest, self.max_value)
         height, width = self._fitted_of(path, decoded.size)
         if decoded.image.size == (width, height):
             return decoded.image
@@ -199,12 +203,14 @@ class ImageFolder:
         Whatever the half's channels: a crop drawn again for one half alone would tear a pair apart.
         """
         path = self.files[index]
-        image = read_image(path, self.channels, self.background)
+        image = read_image(path, self.channels, self.background, self.max_value)
         size = self._fitted_of(path, (image.height, image.width))
         used = _half(image, self.half, size)
         if rng is None:
             return used, []
-        seen = image if self.channels == 3 else read_image(path, 3, self.background)
+        seen = image
+        if self.channels != 3:
+            seen = read_image(path, 3, self.background, self.max_value)
         return used, [_half(seen, "left", size), _half(seen, "right", size)]
 
     def check_sizes(self) -> None:

@@ -12,18 +12,20 @@ from PIL import Image
 from torch import Tensor
 
 from munit_pl.data.images import MODES, from_pillow, from_uint8, read_image
+from munit_pl.data.value_range import FULL
 
 PictureLike: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any]
 ImageLike: TypeAlias = PictureLike | Tensor
 
 
-def as_picture(image: PictureLike, channels: int) -> Image.Image:
+def as_picture(image: PictureLike, channels: int, max_value: int = FULL) -> Image.Image:
     """Return an image as `read_image` would have read it from a file.
 
     Args:
         image: A path; an image of Pillow's, of any mode; or an array ``(H, W)``, ``(H, W, 1)``,
             ``(H, W, 3)`` (RGB) or ``(H, W, 4)``, of uint8 or of floats in [0, 1].
         channels: 1, 3 or 4; transparent pixels are laid over white, unless it is 4.
+        max_value: What is white in 16-bit grey, in [1, 65535].
 
     Raises:
         OSError: A file cannot be read or decoded.
@@ -31,7 +33,7 @@ def as_picture(image: PictureLike, channels: int) -> Image.Image:
         ValueError: An array has another shape, type or range, or pixels have no known range.
     """
     if isinstance(image, str | os.PathLike):
-        return read_image(Path(image), channels)
+        return read_image(Path(image), channels, max_value=max_value)
     if isinstance(image, np.ndarray):
         image = _from_array(image)
     if not isinstance(image, Image.Image):
@@ -39,7 +41,7 @@ def as_picture(image: PictureLike, channels: int) -> Image.Image:
             "an image is a path, an image of Pillow's, an array or a tensor, and not a "
             f"{type(image).__name__}; give several one by one, or as a tensor (N, C, H, W)"
         )
-    return from_pillow(image, channels)
+    return from_pillow(image, channels, max_value)
 
 
 def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:

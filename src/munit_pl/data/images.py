@@ -14,6 +14,7 @@ from torch import Tensor
 from munit_pl.data.color import to_srgb
 from munit_pl.data.opening import MAX_PIXELS, opened, orientation
 from munit_pl.data.sizes import Size, by, resized
+from munit_pl.data.value_range import FULL, grey_values
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by number of channels
 
@@ -35,7 +36,7 @@ class Decoded(NamedTuple):
     box: tuple[float, float, float, float]
 
 
-_UPRIGHT = {  # what undoes each orientation
+UPRIGHT = {  # what undoes each orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -44,10 +45,12 @@ _UPRIGHT = {  # what undoes each orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ROWS = 64  # of a transparent image, composed at a time
+_ROWS = 64  # of an image, converted at a time
 
 
-def read_image(path: Path, channels: int, background: Colour = (255, 255, 255)) -> Image.Image:
+def read_image(
+    path: Path, channels: int, background: Colour = (255, 255, 255), max_value: int = FULL
+) -> Image.Image:
     """Read the first frame of an image file, upright, as 8-bit grey, RGB or RGBA, in sRGB.
 
     Args:
@@ -56,15 +59,22 @@ def read_image(path: Path, channels: int, background: Colour = (255, 255, 255)) 
         channels: 1, 3 or 4; ``MODES`` says the image's mode.
         background: What shows through transparent pixels, red, green and blue in [0, 255]. Not
             used with 4 channels, which keep the transparency.
+        max_value: What is white in 16-bit grey files, in [1, 65535].
 
     Raises:
         OSError: The file cannot be read or decoded, or declares more than ``MAX_PIXELS``.
         ValueError: Its pixels are of a kind without a known range, such as floating point.
     """
-    return read_reduced(path, channels, background, None).image
+    return read_reduced(path, channels, background, None, max_value).image
 
 
-def read_reduced(path: Path, channels: int, background: Colour, shortest: int | None) -> Decoded:
+def read_reduced(
+    path: Path,
+    channels: int,
+    background: Colour,
+    shortest: int | None,
+    max_value: int = FULL,
+) -> Decoded:
     """Read as `read_image` does; of a large JPEG a half, a quarter or an eighth of the size.
 
     A JPEG holds 8x8 blocks as sums of cosines; of the lowest ones alone a smaller block is made,
@@ -75,6 +85,7 @@ def read_reduced(path: Path, channels: int, background: Colour, shortest: int | 
         channels: As of `read_image`.
         background: As of `read_image`.
         shortest: Pixels that the shortest side keeps at least; None decodes all of them.
+        max_value: As of `read_image`.
 
     Raises:
         OSError: As `read_image` does.
@@ -85,7 +96,7 @@ def read_reduced(path: Path, channels: int, background: Colour, shortest: int | 
         scale = _reduce(image, shortest)
         image.load()
         turned = orientation(image)
-        upright = _UPRIGHT.get(turned)
+        upright = UPRIGHT.get(turned)
         decoded = _opaque(image) if upright is None else image.transpose(upright)
     if turned >= 5:
         width, height = height, width
@@ -94,7 +105,7 @@ def read_reduced(path: Path, channels: int, background: Colour, shortest: int | 
     top = decoded.height - height / scale if turned in (3, 4, 7, 8) else 0
     box = (left, top, left + width / scale, top + height / scale)
     try:
-        converted = _converted(decoded, MODES[channels], background)
+        converted = _converted(decoded, MODES[channels], background, max_value)
     except ValueError as error:
         raise ValueError(f"cannot use image {str(path)!r}: {error}") from error
     return Decoded(converted, (height, width), box)
@@ -115,21 +126,22 @@ def read_size(path: Path) -> tuple[int, int]:
         return (width, height) if orientation(image) >= 5 else (height, width)
 
 
-def from_pillow(image: Image.Image, channels: int) -> Image.Image:
+def from_pillow(image: Image.Image, channels: int, max_value: int = FULL) -> Image.Image:
     """Make of an image of any mode what `read_image` would have made of its file.
 
     Args:
         image: An image that is open or was made; it stays as it is.
         channels: As of `read_image`.
+        max_value: As of `read_image`.
 
     Raises:
         OSError: It was opened, and cannot be decoded.
         ValueError: As `read_image` does.
     """
     image.load()
-    upright = _UPRIGHT.get(orientation(image))
+    upright = UPRIGHT.get(orientation(image))
     turned = _opaque(image).copy() if upright is None else image.transpose(upright)
-    return _converted(turned, MODES[channels], (255, 255, 255))
+    return _converted(turned, MODES[channels], (255, 255, 255), max_value)
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -148,11 +160,11 @@ def _reduce(image: Image.Image, shortest: int | None) -> int:
     return 1 if drafted is None else scale
 
 
-def _converted(image: Image.Image, mode: str, background: Colour) -> Image.Image:
+def _converted(image: Image.Image, mode: str, background: Colour, max_value: int) -> Image.Image:
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers, which have no fixed white")
     if image.mode.startswith("I"):
-        image = _from_16_bit(image)
+        image = _from_16_bit(image, max_value)
     image = to_srgb(image, image.info.get("icc_profile", b""))
     image.info.pop("icc_profile", None)  # which what is saved would carry on
     if mode == "RGBA" or not image.has_transparency_data:
@@ -175,17 +187,17 @@ def _over(image: Image.Image, mode: str, background: Colour) -> Image.Image:
     return laid
 
 
-def _from_16_bit(image: Image.Image) -> Image.Image:
+def _from_16_bit(image: Image.Image, max_value: int) -> Image.Image:
     """Scale 16-bit grey to 8 bits, which Pillow's own conversion would cut off at 255."""
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError(
-            f"its pixels run from {values.min()} to {values.max()}, not within 16 bits' 0 to 65535"
-        )
-    grey = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    values = grey_values(image)
+    levels = np.empty(values.shape, np.uint8)
+    for top in range(0, len(values), _ROWS):  # in 32 bits a large image would take much memory
+        rows = values[top : top + _ROWS].astype(np.uint32).clip(max=max_value)
+        levels[top : top + _ROWS] = (255 * rows + max_value // 2) // max_value
+    grey = Image.fromarray(levels)
     if (hidden := image.info.get("transparency")) is None:
         return grey
-    alpha = Image.fromarray(np.where(values == hidden, 0, 255).astype(np.uint8))
+    alpha = Image.fromarray((values != hidden) * np.uint8(255))
     return Image.merge("LA", (grey, alpha))
 
 

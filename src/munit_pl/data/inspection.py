@@ -18,6 +18,7 @@ from munit_pl.data.images import read_image
 from munit_pl.data.listing import scan_folder
 from munit_pl.data.opening import opened, orientation
 from munit_pl.data.sizes import MAX_ASPECT, is_too_long, resized
+from munit_pl.data.value_range import FULL, find_max_value, largest_value
 
 NEARLY_BLANK = 16  # grey levels
 
@@ -35,6 +36,7 @@ class Picture(NamedTuple):
             that has most; of the half that has fewer, where a file holds two images.
         digest: SHA-256 of the size and of the upright pixels, 8-bit RGB on white. What decodes to
             the same pixels is the same, whatever the format and the metadata.
+        largest: The largest value in a 16-bit grey file; None of other kinds.
     """
 
     size: tuple[int, int]
@@ -44,6 +46,7 @@ class Picture(NamedTuple):
     frames: bool
     levels: int
     digest: str
+    largest: int | None = None
 
 
 class Use(NamedTuple):
@@ -87,6 +90,7 @@ class Inspection:
         bad: Those that cannot be used, each with what is wrong: path and reason make a sentence.
             Some could be decoded, but do not fit the settings.
         ignored: Other files, by ending.
+        max_value: What was taken for white in 16-bit grey files.
     """
 
     split: str
@@ -96,6 +100,7 @@ class Inspection:
     pictures: dict[Path, Picture] = field(default_factory=dict)
     bad: dict[Path, str] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
+    max_value: int = FULL
 
     @property
     def name(self) -> str:
@@ -132,6 +137,16 @@ class Inspection:
         return self.having(lambda picture: is_too_long(picture.size))
 
     @property
+    def sixteen_bit(self) -> dict[Path, int]:
+        """The largest value of each 16-bit grey file."""
+        return {p: pic.largest for p, pic in self.pictures.items() if pic.largest is not None}
+
+    @property
+    def too_bright(self) -> list[Path]:
+        """16-bit grey files with values above what was taken for white."""
+        return [path for path, largest in self.sixteen_bit.items() if largest > self.max_value]
+
+    @property
     def kinds(self) -> Counter[str]:
         """How many images there are of each format and mode."""
         return Counter(picture.kind for picture in self.pictures.values())
@@ -151,7 +166,13 @@ class Inspection:
 
 
 def inspect_folder(
-    split: str, domain: str, folder: Path, use: Use, workers: int = 0, show: bool = False
+    split: str,
+    domain: str,
+    folder: Path,
+    use: Use,
+    workers: int = 0,
+    show: bool = False,
+    max_value: int | None = None,
 ) -> Inspection:
     """Decode all images of a folder and tell what lies there; nothing in it stops that.
 
@@ -162,6 +183,7 @@ def inspect_folder(
         use: How a run would use the images.
         workers: Processes that decode; with 0 it is this one, which a crashing decoder ends.
         show: Whether a bar shows the progress, on a terminal.
+        max_value: What is white in 16-bit grey files; None finds out, as for training images.
     """
     found = Inspection(split, domain, folder)
     try:
@@ -170,7 +192,9 @@ def inspect_folder(
         found.trouble = " ".join(str(error).split())
         return found
     found.bad |= listed_bad
-    looks = run_all(partial(_look, halves=use.halves), images, workers)
+    found.max_value = max_value or find_max_value(images, workers)
+    look_at = partial(_look, halves=use.halves, max_value=found.max_value)
+    looks = run_all(look_at, images, workers)
     hidden = None if show else True
     bar = tqdm(looks, found.name, len(images), unit="image", leave=False, disable=hidden)
     for path, look in zip(images, bar, strict=True):
@@ -183,18 +207,19 @@ def inspect_folder(
     return found
 
 
-def inspect_image(path: Path, halves: bool = False) -> Picture:
+def inspect_image(path: Path, halves: bool = False, max_value: int = FULL) -> Picture:
     """Decode an image and tell what it is.
 
     Args:
         path: The file.
         halves: Whether it holds two images of equal width side by side.
+        max_value: What is white, if it is 16-bit grey.
 
     Raises:
         OSError: The file cannot be read or decoded.
         ValueError: It cannot be used: pixels of an unknown range, or an odd width of two halves.
     """
-    image = read_image(path, 3)
+    image = read_image(path, 3, max_value=max_value)
     height, width = image.height, image.width
     parts = [image]
     if halves:
@@ -205,7 +230,8 @@ def inspect_image(path: Path, halves: bool = False) -> Picture:
         width //= 2
         parts = [image.crop((left, 0, left + width, height)) for left in (0, width)]
     digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
-    return Picture((height, width), *_header(path), min(map(levels, parts)), digest)
+    least = min(map(levels, parts))
+    return Picture((height, width), *_header(path), least, digest, largest_value(path))
 
 
 def _header(path: Path) -> tuple[str, bool, bool, bool]:
@@ -221,10 +247,10 @@ def _header(path: Path) -> tuple[str, bool, bool, bool]:
     return kind, rotated, transparent, frames
 
 
-def _look(path: Path, halves: bool) -> Picture | str:
+def _look(path: Path, halves: bool, max_value: int) -> Picture | str:
     """Return what is known of an image, or what is wrong with it."""
     try:
-        return inspect_image(path, halves)
+        return inspect_image(path, halves, max_value)
     except Exception as error:  # of any kind: a report on many files does not end at one
         cause = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, OSError) and error.strerror:

@@ -10,14 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from munit_pl.data.crashproof import run_all
 from munit_pl.data.folder import ImageFolder
+from munit_pl.data.images import UPRIGHT, resize_image
 from munit_pl.data.listing import scan_folder
 from munit_pl.data.opening import opened, orientation
 from munit_pl.data.regular import open_regular
+from munit_pl.data.value_range import grey_values
 
 Format = Literal["jpg", "png"]
 
@@ -73,7 +76,8 @@ def prepare(
     The copy is made in a folder beside ``out``, which takes its name once it is complete. What was
     interrupted goes on where it was if the same is asked for again; so does a complete copy whose
     original has new or changed files. Images that are what they should be already are copied byte
-    by byte. Of the others colors are converted to sRGB and metadata left out.
+    by byte. Of the others colors are converted to sRGB and metadata left out. 16-bit grey keeps its
+    values, for a run to tell what white is, and becomes PNG, as JPEG has 8 bits.
 
     Args:
         root: What holds the folders of images, such as trainA and trainB.
@@ -94,7 +98,7 @@ def prepare(
     images, bad = _images(root)
     names = _names([path.relative_to(root) for path in images], f".{recipe.format}")
     jobs = [(path, copy / name) for path, name in zip(images, names, strict=True)]
-    _check_strays(copy, {target for _, target in jobs})
+    _check_strays(copy, {name for _, target in jobs for name in _names_of(target)})
     found = Prepared(bad={str(path.relative_to(root)): fault for path, fault in bad.items()})
     outcomes = run_all(partial(_prepare, recipe=recipe), jobs, workers)
     hidden = None if show else True
@@ -104,7 +108,8 @@ def prepare(
         if outcome.failure:
             raise OSError(f"cannot write {str(target)!r}: {outcome.failure}")
         if outcome.fault:
-            target.unlink(missing_ok=True)  # of a file that was sound before
+            for name in _names_of(target):
+                name.unlink(missing_ok=True)  # of a file that was sound before
             found.bad[str(path.relative_to(root))] = outcome.fault
             continue
         found.images += 1
@@ -202,6 +207,11 @@ def _names(paths: Sequence[Path], ending: str) -> Iterator[Path]:
     return iter(names)
 
 
+def _names_of(target: Path) -> set[Path]:
+    """Return what a copy may be called: that of 16-bit grey is a PNG always."""
+    return {target, target.with_suffix(".png")}
+
+
 def _check_strays(copy: Path, targets: set[Path]) -> None:
     strays = [path for path in copy.rglob("*") if path.is_file() and path not in targets]
     strays = [path for path in strays if path.name != NOTE and not path.name.startswith(_PART)]
@@ -217,23 +227,26 @@ def _prepare(job: tuple[Path, Path], recipe: Recipe) -> _Outcome:
     path, target = job
     try:
         changed = path.stat().st_mtime_ns
-        if target.exists() and _is_of(target, changed):
+        if any(name.exists() and _is_of(name, changed) for name in _names_of(target)):
             return _Outcome(made=False)
-        picture, on_white = _picture(path, recipe)
+        picture, on_white, ending = _picture(path, recipe)
     except Exception as error:  # of any kind: the other images are copied all the same
         cause = " ".join(str(error).split()) or type(error).__name__
         return _Outcome(fault=cause)
+    target = target.with_suffix(f".{ending}")
     part = target.with_name(f"{_PART}{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if picture is None:
             shutil.copyfile(path, part)
-        elif recipe.format == "jpg":
+        elif ending == "jpg":
             picture.save(part, "JPEG", quality=95, subsampling=0)
         else:
             picture.save(part, "PNG")
         os.utime(part, ns=(changed, changed))  # so that a file that changes is known again
         part.replace(target)
+        for name in _names_of(target) - {target}:
+            name.unlink(missing_ok=True)  # of a file that was of other bits before
     except OSError as error:
         return _Outcome(failure=error.strerror or str(error))
     return _Outcome(on_white=on_white)
@@ -245,23 +258,40 @@ def _is_of(target: Path, changed: int) -> bool:
     return status.st_mtime_ns == changed and status.st_size > 0
 
 
-def _picture(path: Path, recipe: Recipe) -> tuple[Image.Image | None, bool]:
-    """Return an image as it is to be, None if it is so; and whether it lost its transparency."""
+def _picture(path: Path, recipe: Recipe) -> tuple[Image.Image | None, bool, Format]:
+    """Return an image as it is to be, None if it is so; if it lost its transparency; and as what.
+
+    JPEG has 8 bits.
+    """
     with opened(path) as image:
         if image.format != "JPEG":
             image.load()  # some kinds tell of transparency only now
         kind, mode, shortest = image.format, image.mode, min(image.size)
         transparent, turned = image.has_transparency_data, orientation(image) != 1
         profiled = "icc_profile" in image.info
-    as_asked = kind == _KINDS[recipe.format] and mode in ("L", "RGB") and not profiled
+    deep = mode.startswith("I") and not transparent
+    format: Format = "png" if deep else recipe.format
+    as_asked = kind == _KINDS[format] and (deep or mode in ("L", "RGB")) and not profiled
     if as_asked and shortest <= recipe.size and not turned and not transparent:
         with opened(path) as image:
             image.load()  # all of it must be sound
-        return None, False
+        return None, False, format
+    resize = recipe.size if shortest > recipe.size else None
+    if deep:
+        return _deep(path, resize), False, format
     on_white = transparent and recipe.format == "jpg"
     channels = 4 if transparent and not on_white else 1 if mode in _GREY else 3
-    resize = recipe.size if shortest > recipe.size else None
-    return ImageFolder([path], channels, resize, crop=None).whole(0), on_white
+    return ImageFolder([path], channels, resize, crop=None).whole(0), on_white, format
+
+
+def _deep(path: Path, resize: int | None) -> Image.Image:
+    """Return 16-bit grey upright and resized, with its values."""
+    with opened(path) as image:
+        image.load()
+        transpose = UPRIGHT.get(orientation(image))
+        values = grey_values(image if transpose is None else image.transpose(transpose))
+    resized = resize_image(Image.fromarray(values.astype(np.float32)), resize)
+    return Image.fromarray(np.asarray(resized).round().astype(np.uint16))
 
 
 def _finish(copy: Path, out: Path, note: dict[str, object]) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from munit_pl.data.bad_files import BadFile, BadFiles, Trouble
@@ -18,6 +18,7 @@ from munit_pl.data.masks import split_off
 from munit_pl.data.sizes import ImageSize
 from munit_pl.data.substitutes import MAX_ATTEMPTS, Unusable, read_image_of
 from munit_pl.data.unpaired import Domain, StreamSampler, TrainingPairs, ValidationPairs
+from munit_pl.data.value_range import FULL, MaxValue, check_max_value, find_max_value
 from munit_pl.data.workers import Watch, warn_of_little_shared_memory
 from munit_pl.layers import at_least_one
 
@@ -80,6 +81,7 @@ class TwoDomains(LightningDataModule):
         self.size = size
         self.resize: int | None = min(size)
         self.channels: dict[DomainName, int] = {"a": 3, "b": 3}
+        self.max_values: dict[DomainName, MaxValue] = {"a": FULL, "b": FULL}
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
@@ -95,6 +97,31 @@ class TwoDomains(LightningDataModule):
     def image_size(self) -> ImageSize:
         """How images are brought to size, which checkpoints hold."""
         return ImageSize(self.resize, self.size)
+
+    def set_max_values(self, a: MaxValue, b: MaxValue) -> None:
+        """Take what is asked for as white in each domain's 16-bit grey files.
+
+        Raises:
+            ValueError: It is neither "auto" nor within 1 to 65535.
+        """
+        self.max_values = {"a": a, "b": b}
+        for domain, value in self.max_values.items():
+            check_max_value(f"max_value_{domain}", value)
+
+    def max_value(self, domain: DomainName, files: Sequence[Path] = ()) -> int:
+        """Return what is white in a domain's 16-bit grey files.
+
+        Args:
+            domain: Which domain.
+            files: Those that "auto" is settled by, once: the first that are asked about, which are
+                the training images.
+        """
+        value = self.max_values[domain]
+        if value == "auto":
+            value = self.max_values[domain] = find_max_value(files)
+            if value != FULL:
+                rank_zero_info(f"white is {value} in 16-bit files of domain {domain}")
+        return value
 
     @property
     def trouble(self) -> Trouble | None:

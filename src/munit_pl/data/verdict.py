@@ -8,6 +8,7 @@ from typing import NamedTuple
 from munit_pl.data.bad_files import BadFile, BadFiles
 from munit_pl.data.identity import overlap
 from munit_pl.data.inspection import Inspection, Use
+from munit_pl.data.value_range import white_above
 
 _SMALLEST = 64  # pixels, which discriminators of three scales see something of
 
@@ -92,6 +93,27 @@ def _judge_folder(found: Inspection, verdict: Verdict) -> None:
         verdict.skips.append(f"{found.name}: {_images(len(blank))} of one colour")
     if copies := sum(len(group) - 1 for group in found.duplicates):
         verdict.notes.append(f"{found.name}: exact copies of other images there: {copies}")
+    _judge_range(found, verdict)
+
+
+def _judge_range(found: Inspection, verdict: Verdict) -> None:
+    if not found.sixteen_bit:
+        return
+    largest = max(found.sixteen_bit.values())
+    verdict.notes.append(
+        f"{found.name}: {_images(len(found.sixteen_bit))} of 16-bit grey, with values up to "
+        f"{largest}, of {max(largest, 1).bit_length()} bits: a run takes {found.max_value} for "
+        f"white, as {_setting(found.domain, found.max_value)} does"
+    )
+    if found.too_bright:
+        verdict.notes.append(
+            f"{found.name}: {_images(len(found.too_bright))} with values above {found.max_value}, "
+            f"which become white: give {_setting(found.domain, white_above(largest))}"
+        )
+
+
+def _setting(domain: str, max_value: int) -> str:
+    return " ".join(f"data.max_value_{name}={max_value}" for name in domain or "ab")
 
 
 def _judge_domain(folders: Sequence[Inspection], verdict: Verdict) -> None:
@@ -181,6 +203,8 @@ def _values(found: Inspection) -> Mapping[str, object]:
         "kinds": found.kinds,
         "bad": {str(path): reason for path, reason in found.bad.items()},
         "ignored": found.ignored,
+        "max_value": found.max_value,
+        "largest_of_16_bits": {str(path): value for path, value in found.sixteen_bit.items()},
         "duplicates": [[str(path) for path in group] for group in found.duplicates],
         **{name: [str(path) for path in paths] for name, paths in lists.items()},
     }

@@ -76,11 +76,16 @@ def model_card(networks: Mapping[str, Any], facts: Facts, whole: bool) -> str:
         for name, network in networks.items()
     ]
     sizes = {ImageSize.from_plain(n["image_size"]) for n in networks.values() if "image_size" in n}
+    whites = [
+        f"white is {network['max_value']} in 16-bit grey files for {name}"
+        for name, network in networks.items()
+        if "max_value" in network
+    ]
     return _PAGE.format(
         front=licence,
         whole=_WHOLE if whole else "",
         networks="\n".join(rows),
-        data="; ".join([plain(facts.data or "not told"), *map(str, sizes)]),
+        data="; ".join([plain(facts.data or "not told"), *map(str, sizes), *whites]),
         figures=_table(facts),
         licence=plain(facts.licence or "") or "Not told: ask whoever trained it before you use it.",
     )

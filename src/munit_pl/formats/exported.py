@@ -16,11 +16,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from munit_pl.data.sizes import ImageSize
+from munit_pl.data.value_range import FULL
 from munit_pl.formats.fitting import check_finite
 from munit_pl.generator import DomainGenerator
 
 _KEY = "munit_pl"
 _SIZE = "image_size"  # in what is said of a generator
+_MAX_VALUE = "max_value"  # likewise
 _MAX_HEADER = 4 << 20  # bytes; a model of the published sizes needs a hundredth of that
 
 
@@ -68,7 +70,7 @@ def write_networks(path: str | Path, networks: Mapping[str, nn.Module], half: bo
 def describe(networks: Mapping[str, nn.Module]) -> dict[str, dict[str, Any]]:
     """Return the kind and the arguments of those networks that are generators, by their names.
 
-    Where it is known, the size of the images that they were trained on comes along.
+    Where they are known, size and white of the images that they were trained on come along.
     """
     return {
         name: {"kind": type(gen).__name__, "arguments": gen.arguments, **describe_images(gen)}
@@ -78,18 +80,24 @@ def describe(networks: Mapping[str, nn.Module]) -> dict[str, dict[str, Any]]:
 
 
 def describe_images(gen: DomainGenerator) -> dict[str, Any]:
-    """Return the entry of the size of a generator's images; none if it is not known."""
-    return {_SIZE: gen.image_size.as_plain()} if gen.image_size else {}
+    """Return entries of the size and the white of a generator's images, as far as they tell."""
+    size = {_SIZE: gen.image_size.as_plain()} if gen.image_size else {}
+    return size | ({_MAX_VALUE: gen.max_value} if gen.max_value != FULL else {})
 
 
 def recall_images(gens: Mapping[str, DomainGenerator], description: Any) -> None:
-    """Let generators know the size of their images again, where `describe` has noted it.
+    """Let generators know the size and white of their images again, where `describe` noted it.
 
     Raises:
-        ValueError: If what stands there is no size of images.
+        ValueError: If what stands there is no size of images, or no white.
     """
     for name, gen in gens.items():
-        gen.image_size = ImageSize.from_plain(_said_of(name, description).get(_SIZE))
+        said = _said_of(name, description)
+        gen.image_size = ImageSize.from_plain(said.get(_SIZE))
+        max_value = said.get(_MAX_VALUE, FULL)
+        if not isinstance(max_value, int) or not 1 <= max_value <= FULL:
+            raise ValueError(f"its images' white is {str(max_value)[:100]!r}")
+        gen.max_value = max_value
 
 
 def method_of(description: Any) -> str | None:

@@ -13,6 +13,7 @@ from munit_pl.data.drawn import DrawnShoes
 from munit_pl.data.images import read_reduced, read_size, to_picture, to_tensor
 from munit_pl.data.opening import FORMATS
 from munit_pl.data.sizes import MAX_ASPECT, by, is_too_long, resized
+from munit_pl.data.value_range import FULL
 from munit_pl.formats.video import animate
 from munit_pl.pair import Domain
 from munit_pl.styles import slerp
@@ -26,13 +27,14 @@ _REDUCED_TO = 2  # a JPEG is decoded at no less than so many times the size that
 _AT_ONCE = 8  # images that are held before they are pictures
 
 
-def read_upload(path: Path, channels: int, size: int) -> Tensor:
+def read_upload(path: Path, channels: int, size: int, max_value: int = FULL) -> Tensor:
     """Read an image that somebody sent, resized as images for training are.
 
     Args:
         path: The file; it may be anything.
         channels: 1, 3 or 4.
         size: Pixels of the shortest side afterwards.
+        max_value: What is white in 16-bit grey files.
 
     Returns:
         The image, ``(1, channels, H, W)`` in [-1, 1].
@@ -57,7 +59,7 @@ def read_upload(path: Path, channels: int, size: int) -> Tensor:
             "at most. Cut it."
         )
     try:
-        decoded = read_reduced(path, channels, _WHITE, _REDUCED_TO * size)
+        decoded = read_reduced(path, channels, _WHITE, _REDUCED_TO * size, max_value)
     except (OSError, ValueError) as error:
         raise ValueError(
             "This image is damaged or of an unusual kind, and cannot be read to its end."

@@ -115,8 +115,11 @@ class Studio:
             path = Path(sent["path"] or "").resolve()
             if not path.is_relative_to(self.folder) or not path.is_file():
                 raise ValueError("This file has not been sent: choose it again.")
-            x = answers.read_upload(path, self.translator.channels(domain), self.size)
-            self.translator.check(x, domain)
+            translator = self.translator
+            x = answers.read_upload(
+                path, translator.channels(domain), self.size, translator.max_value(domain)
+            )
+            translator.check(x, domain)
         except ValueError as error:
             gr.Warning(str(error))
             return None

@@ -21,6 +21,9 @@ class Mirror:
     def channels(self, domain):
         return 3
 
+    def max_value(self, domain):
+        return 4095
+
     def style_dim(self, domain):
         return 8
 
@@ -99,7 +102,9 @@ def test_sizes_and_colours_come_out_as_they_went_in(translated, photo, tmp_path,
     monkeypatch.setattr(Translator, "load", lambda *_, **__: Mirror())
     path = photo("x.png", 250, 333)
     Image.new("RGB", (20, 20), (128, 127, 129)).save(tmp_path / "grey.png")
-    translated("x.png", "grey.png", "--styles", 1)
+    Image.new("I;16", (20, 20), 2048).save(tmp_path / "deep.png")
+    translated("x.png", "grey.png", "deep.png", "--styles", 1)
+    assert Image.open(tmp_path / "translations/deep_s00.png").getpixel((9, 9)) == (128, 128, 128)
     assert np.array_equal(pixels(tmp_path / "translations/x_s00.png"), pixels(path))
     assert Image.open(tmp_path / "translations/grey_s00.png").getpixel((9, 9)) == (128, 127, 129)
 
@@ -227,7 +232,7 @@ def test_each_input_is_read_once(translated, photo, tmp_path, monkeypatch):
     read = []
     original = stills_file.read_image
     monkeypatch.setattr(
-        stills_file, "read_image", lambda path, channels: read.append(path) or original(path, 3)
+        stills_file, "read_image", lambda path, *_, **__: read.append(path) or original(path, 3)
     )
     inputs = [photo(f"in/{name}.png") for name in ("x", "y")]
     translated("in", "in/x.png", "--styles", 3, "--animate", "gif")

@@ -80,7 +80,8 @@ def _read_examples(
     styles, header = [], list[Cell]()
     for path in examples:
         try:
-            picture = read_image(path, translator.channels(options.to))
+            channels, max_value = translator.channels(options.to), translator.max_value(options.to)
+            picture = read_image(path, channels, max_value=max_value)
             picture = resize_image(picture, options.resize)
             styles.append(translator.encode_style(to_tensor(picture)[None], options.to))
         except (OSError, ValueError) as error:

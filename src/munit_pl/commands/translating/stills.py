@@ -117,6 +117,7 @@ class Stills:
         """Read the images of pages where anything is missing, each once."""
         recipe = self.shop.recipe
         channels = self.shop.translator.channels(recipe.source)
+        max_value = self.shop.translator.max_value(recipe.source)
         for page in self._pages():
             for still in page.stills:
                 tally.found(len(still.looks) - len(still.missing))
@@ -124,7 +125,7 @@ class Stills:
                     continue
                 source = still.source
                 try:
-                    picture = read_image(source.path, channels)
+                    picture = read_image(source.path, channels, max_value=max_value)
                     picture = resize_image(picture, recipe.resize)
                 except (OSError, ValueError) as error:
                     tally.fail(source, error)

@@ -1,0 +1,78 @@
+"""What white is in 16-bit grey files, many of which hold the 9 to 15 bits of a detector."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from munit_pl.data.crashproof import run_all
+from munit_pl.data.opening import opened
+
+MaxValue = int | Literal["auto"]
+
+FULL = 65535  # of 16 bits
+
+_LOOKED_AT = 64  # files of a domain, evenly spread
+
+
+def check_max_value(name: str, value: MaxValue) -> None:
+    """Refuse what is no value of white.
+
+    Raises:
+        ValueError: It is neither "auto" nor within 1 to 65535.
+    """
+    if value != "auto" and not 1 <= value <= FULL:
+        raise ValueError(f"{name} is {value!r}, but must be auto, or within 1 to {FULL}")
+
+
+def grey_values(image: Image.Image) -> npt.NDArray[np.integer]:
+    """Return the values of an image of Pillow's modes of more than 8 bits, ``(H, W)``.
+
+    Raises:
+        ValueError: Some do not lie within 16 bits.
+    """
+    values: npt.NDArray[np.integer] = np.asarray(image)
+    if values.min() < 0 or values.max() > FULL:
+        raise ValueError(
+            f"its pixels run from {values.min()} to {values.max()}, not within 16 bits' 0 to {FULL}"
+        )
+    return values
+
+
+def largest_value(path: Path) -> int | None:
+    """Return the largest value in a 16-bit grey file; None if it is another kind, or unreadable."""
+    try:
+        with opened(path, header=True) as image:
+            if not image.mode.startswith("I"):
+                return None
+        with opened(path) as image:
+            return int(grey_values(image).max())
+    except (OSError, ValueError):  # told of when it is read as an image
+        return None
+
+
+def white_above(largest: int) -> int:
+    """Return the smallest of 255, 511, ... 65535 that is no less than a value."""
+    return int(2 ** min(max(largest.bit_length(), 8), 16) - 1)
+
+
+def find_max_value(files: Sequence[Path], workers: int = 0) -> int:
+    """Return what white is in a domain's 16-bit grey files, as some of its files tell.
+
+    Args:
+        files: All of the domain's files; up to 64 of them are looked at.
+        workers: Processes that do so; 0 is this one.
+
+    Returns:
+        2^n - 1 of the fewest bits, 8 to 16, that hold all their values; 65535 if none is 16-bit.
+    """
+    sample = files[:: max(1, -(-len(files) // _LOOKED_AT))]
+    largest = None
+    for value in run_all(largest_value, sample, workers):
+        largest = value if largest is None else max(largest, value or 0)
+        if largest is not None and white_above(largest) == FULL:
+            break
+    return FULL if largest is None else white_above(largest)
