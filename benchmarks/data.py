@@ -28,7 +28,7 @@ from munit_pl.data.cache import keep_in_memory
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.images import to_tensor
 from munit_pl.data.listing import scan_folder
-from munit_pl.data.prepare import Recipe, prepare
+from munit_pl.data.tools.prepare import Recipe, prepare
 from munit_pl.randomness import generator
 
 

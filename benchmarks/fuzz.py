@@ -64,7 +64,7 @@ def checkpoint_seeds() -> Iterator[bytes]:
     import torch
     from safetensors.torch import save
 
-    from munit_pl.networks import AdaINGenerator
+    from munit_pl.models.munit.networks import AdaINGenerator
 
     gen = AdaINGenerator(dim=1, style_dim=1, mlp_dim=1, num_downsample=0, num_res_blocks=1)
     said = {"kind": "AdaINGenerator", "arguments": gen.arguments}
@@ -138,8 +138,8 @@ def image_readers(path: Path) -> Iterator[Callable[[], object]]:
 
 def checkpoint_readers(path: Path) -> Iterator[Callable[[], object]]:
     """Give all that reads a model."""
-    from munit_pl.formats.generators import read_generators
-    from munit_pl.formats.safe_reading import read_checkpoint
+    from munit_pl.inference.loading import read_generators
+    from munit_pl.io.safe_reading import read_checkpoint
 
     yield lambda: read_checkpoint(path)
     yield lambda: read_checkpoint(path, mmap=False)
@@ -255,7 +255,7 @@ def _watch_readers() -> None:
         from PIL import Image
 
         import munit_pl.data.folder
-        import munit_pl.formats.generators
+        import munit_pl.inference.loading
 
         Image.init()
     assert munit_pl

@@ -26,8 +26,8 @@ from torch import Tensor
 from ways import DTYPES, WAYS, make
 
 from munit_pl import Translator, random_styles
-from munit_pl.initialisation import initialise
-from munit_pl.networks import AdaINGenerator
+from munit_pl.layers.initialization import initialise
+from munit_pl.models.munit.networks import AdaINGenerator
 
 AT_ONCE = 32  # images that a GPU decodes at once; a CPU decodes one
 CPU_PIXELS = 10 * 256**2  # of a call's outputs: more takes a CPU minutes in all its ways

@@ -58,7 +58,7 @@ class Plain:
     """Four networks, two Adams and their iteration.
 
     Args:
-        state: Weights under the names of `munit_pl.munit.MUNIT`.
+        state: Weights under the names of `munit_pl.models.munit.model.MUNIT`.
         savings: Names from `SAVINGS`.
         weights: The terms' weights, over `WEIGHTS`.
         lr: Adam's learning rate.

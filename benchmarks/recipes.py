@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from munit_pl.benchmark.table import summarise
+from munit_pl.evaluation.comparison.table import summarise
 
 MUNIT_TRAIN = Path(sys.executable).parent / "munit-train"
 BATCH = 2  # of experiment=demo

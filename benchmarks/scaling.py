@@ -22,8 +22,8 @@ import torch
 from iteration.machine import describe
 
 from munit_pl import MUNITModule, Translator, random_styles
-from munit_pl.fast.iteration import Iteration
-from munit_pl.memory import LiveBytes, predict_peak
+from munit_pl.commands.runtime.memory import LiveBytes, predict_peak
+from munit_pl.models.munit.fast.iteration import Iteration
 
 MIB = 2**20
 

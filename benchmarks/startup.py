@@ -20,7 +20,7 @@ COMMANDS = ("benchmark", "data", "demo", "evaluate", "export", "train", "transla
 # Ends where the first iteration begins.
 FIRST_ITERATION = """
 import os
-from munit_pl.adversarial import AdversarialModule
+from munit_pl.models.base.module import AdversarialModule
 from munit_pl.commands.train import main
 AdversarialModule.training_step = lambda *_: os._exit(0)
 main()

@@ -10,7 +10,7 @@ import time
 import torch
 
 from munit_pl import Translator
-from munit_pl.networks import AdaINGenerator
+from munit_pl.models.munit.networks import AdaINGenerator
 
 
 def measure(size: int, tile: int, dim: int) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import torch
 
 from munit_pl import Translator, random_styles
-from munit_pl.initialisation import initialise
-from munit_pl.networks import AdaINGenerator
+from munit_pl.layers.initialization import initialise
+from munit_pl.models.munit.networks import AdaINGenerator
 
 
 def timed(work: Callable[[], object]) -> float:

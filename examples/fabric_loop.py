@@ -8,9 +8,9 @@ import sys
 import torch
 from lightning.fabric import Fabric
 
-from munit_pl.losses import adversarial_loss
-from munit_pl.munit import MUNIT
-from munit_pl.objective import (
+from munit_pl.losses.adversarial import adversarial_loss
+from munit_pl.models.munit.model import MUNIT
+from munit_pl.models.munit.objective import (
     LossWeights,
     decode,
     discriminator_terms,

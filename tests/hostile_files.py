@@ -11,7 +11,7 @@ from collections import OrderedDict
 import torch
 from safetensors.torch import save
 
-from munit_pl.networks import AdaINGenerator
+from munit_pl.models.munit.networks import AdaINGenerator
 
 SIZES = {"dim": 2, "style_dim": 2, "mlp_dim": 2, "num_downsample": 1, "num_res_blocks": 1}
 

@@ -4,7 +4,7 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 from munit_pl import BicycleGANModule, CycleGANModule, MUNITModule, UNITModule
-from munit_pl.adversarial import AdversarialModule
+from munit_pl.models.base.module import AdversarialModule
 
 
 class Method(NamedTuple):

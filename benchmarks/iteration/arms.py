@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from munit_pl.munit import MUNIT
+from munit_pl.models.munit.model import MUNIT
 
 
 class Unavailable(Exception):

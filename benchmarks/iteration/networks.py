@@ -6,16 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from munit_pl.convolution import conv_by_fours, upsample_conv
-from munit_pl.normalisation import adain, layer_norm
-from munit_pl.padding import pad
+from munit_pl.layers.convolution import conv_by_fours, upsample_conv
+from munit_pl.layers.normalization import adain, layer_norm
+from munit_pl.layers.padding import pad
 
 
 class Networks:
     """Two generators and two discriminators.
 
     Args:
-        weights: By the names of `munit_pl.munit.MUNIT`, which also tell the sizes.
+        weights: By the names of `munit_pl.models.munit.model.MUNIT`, which also tell the sizes.
         savings: Names from `plain.SAVINGS`; those of single layers count here.
     """
 

@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from iteration.arms import Arm, Case, Unavailable
-from munit_pl.formats.nvlabs import DISCRIMINATOR_NAMES, _generator_names
-from munit_pl.formats.nvlabs_files import rename
+from munit_pl.models.components.nvlabs_files import rename
+from munit_pl.models.munit.nvlabs import DISCRIMINATOR_NAMES, _generator_names
 
 LOSSES = {
     "gen/gan": "loss_gen_adv",

@@ -6,7 +6,7 @@ python examples/own_project/train.py trainer.max_steps=10 model.shared_styles=tr
 import hydra
 from omegaconf import DictConfig
 
-from munit_pl.commands.building import build
+from munit_pl.commands.config.building import build
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")

@@ -7,16 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from munit_pl.bicyclegan.module import BicycleGANModule
-    from munit_pl.cyclegan.module import CycleGANModule
     from munit_pl.data.aligned import AlignedDataModule
     from munit_pl.data.datamodule import DrawnDataModule, UnpairedDataModule
-    from munit_pl.fast.module import FastMUNITModule
-    from munit_pl.module import MUNITModule
-    from munit_pl.munit import MUNIT
-    from munit_pl.styles import edit, random_styles, slerp, sweep
-    from munit_pl.translate import Translator
-    from munit_pl.unit.module import UNITModule
+    from munit_pl.inference.styles import edit, random_styles, slerp, sweep
+    from munit_pl.inference.translator import Translator
+    from munit_pl.models.bicyclegan.module import BicycleGANModule
+    from munit_pl.models.cyclegan.module import CycleGANModule
+    from munit_pl.models.munit.fast.module import FastMUNITModule
+    from munit_pl.models.munit.model import MUNIT
+    from munit_pl.models.munit.module import MUNITModule
+    from munit_pl.models.unit.module import UNITModule
 
 __all__ = [
     "MUNIT",
@@ -38,20 +38,20 @@ __all__ = [
 __version__: str
 
 _MODULES = {
-    "MUNIT": "munit",
+    "MUNIT": "models.munit.model",
     "AlignedDataModule": "data.aligned",
-    "BicycleGANModule": "bicyclegan.module",
-    "CycleGANModule": "cyclegan.module",
+    "BicycleGANModule": "models.bicyclegan.module",
+    "CycleGANModule": "models.cyclegan.module",
     "DrawnDataModule": "data.datamodule",
-    "FastMUNITModule": "fast.module",
-    "MUNITModule": "module",
-    "Translator": "translate",
-    "UNITModule": "unit.module",
+    "FastMUNITModule": "models.munit.fast.module",
+    "MUNITModule": "models.munit.module",
+    "Translator": "inference.translator",
+    "UNITModule": "models.unit.module",
     "UnpairedDataModule": "data.datamodule",
-    "edit": "styles",
-    "random_styles": "styles",
-    "slerp": "styles",
-    "sweep": "styles",
+    "edit": "inference.styles",
+    "random_styles": "inference.styles",
+    "slerp": "inference.styles",
+    "sweep": "inference.styles",
 }
 
 

@@ -14,8 +14,8 @@ from pathlib import PureWindowsPath
 
 import pytest
 
-from munit_pl.data import archives
-from munit_pl.data.archives import extract
+from munit_pl.data.tools import archives
+from munit_pl.data.tools.archives import extract
 
 PIXELS = bytes(range(256)) * 8
 

@@ -23,19 +23,19 @@ import munit_pl
 from munit_pl import MUNITModule, Translator, UNITModule
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.evaluate import main as evaluate
-from munit_pl.commands.inputs import check_checkpoint
+from munit_pl.commands.runtime.inputs import check_checkpoint
 from munit_pl.commands.translate import main as translate
 from munit_pl.data.images import to_picture
-from munit_pl.formats.exported import export_generators
-from munit_pl.formats.generators import read_generators
-from munit_pl.formats.nvlabs_config import munit_arguments, read_config
-from munit_pl.formats.safe_reading import read_checkpoint
+from munit_pl.hub.weights import export_generators
+from munit_pl.inference.loading import read_generators
+from munit_pl.io.pretrained_weights import load_alexnet_weights
+from munit_pl.io.safe_reading import read_checkpoint
+from munit_pl.losses.perceptual import load_vgg16
 from munit_pl.metrics.classifier import load_classifier
 from munit_pl.metrics.inception import load_inception
 from munit_pl.metrics.lpips import read_heads
-from munit_pl.metrics.weights import load_alexnet_weights
-from munit_pl.networks import AdaINGenerator
-from munit_pl.perceptual import load_vgg16
+from munit_pl.models.components.nvlabs_config import munit_arguments, read_config
+from munit_pl.models.munit.networks import AdaINGenerator
 
 TERA = 10**12
 

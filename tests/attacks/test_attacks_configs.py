@@ -13,9 +13,9 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from munit_pl.commands.building import build
+from munit_pl.commands.config.building import build
+from munit_pl.commands.config.overrides import check_overrides
 from munit_pl.commands.errors import InputError
-from munit_pl.commands.overrides import check_overrides
 
 
 class Payload:

@@ -6,7 +6,7 @@ from training import fit, make_trainer
 
 from munit_pl.callbacks import precision
 from munit_pl.callbacks.precision import AutoPrecision
-from munit_pl.precision import Choice
+from munit_pl.inference.precision import Choice
 
 
 class Watched(METHODS["munit"].module):

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from munit_pl.callbacks.checkpoint_io import Best, DurableCheckpointIO, save_together
-from munit_pl.formats.checkpoint_files import verify
+from munit_pl.io.checkpoint_files import verify
 
 
 def state():

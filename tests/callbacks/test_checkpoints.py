@@ -23,7 +23,7 @@ from munit_pl.callbacks.checkpoint_io import DurableCheckpointIO, SaveError
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.evaluate import Evaluate
 from munit_pl.exits import ExitCode
-from munit_pl.formats.checkpoint_files import newest_valid, verify
+from munit_pl.io.checkpoint_files import newest_valid, verify
 
 
 class NoSpace(DurableCheckpointIO):

@@ -13,9 +13,9 @@ from runs import DDP, SMALL, Run, load
 
 from munit_pl import DrawnDataModule
 from munit_pl.callbacks.checkpoints import Checkpoints
-from munit_pl.callbacks.fault_injection import FaultInjection
 from munit_pl.callbacks.stopping import GracefulStop, RunStopped, request_stop
 from munit_pl.data.bad_files import Trouble
+from munit_pl.testing.fault_injection import FaultInjection
 
 
 @pytest.fixture

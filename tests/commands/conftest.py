@@ -7,9 +7,9 @@ from composing import composed as compose_once
 from methods import METHODS
 
 from munit_pl.commands.translate import main as translate
-from munit_pl.formats.exported import export_generators
-from munit_pl.initialisation import initialise
-from munit_pl.networks import AdaINGenerator
+from munit_pl.hub.weights import export_generators
+from munit_pl.layers.initialization import initialise
+from munit_pl.models.munit.networks import AdaINGenerator
 
 # The smallest run that does all a long one does: two layers of everything, 16x16 drawings.
 TINY = [

@@ -5,12 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
-from munit_pl.benchmark.rows import ROWS
 from munit_pl.commands import benchmark
 from munit_pl.commands.benchmark import main
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.benchmark import parse
-from munit_pl.precision import Choice
+from munit_pl.evaluation.comparison.rows import ROWS
+from munit_pl.inference.precision import Choice
 
 TINY = [
     "data.size=[16,16]",

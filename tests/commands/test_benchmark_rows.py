@@ -2,8 +2,8 @@ import pytest
 from composing import composed
 from omegaconf import OmegaConf
 
-from munit_pl.benchmark.rows import ROWS, STEPS
 from munit_pl.commands.benchmark import scale_to_budget
+from munit_pl.evaluation.comparison.rows import ROWS, STEPS
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from munit_pl.commands.data import main
-from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images import to_picture
 
 

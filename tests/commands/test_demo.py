@@ -11,9 +11,9 @@ import pytest
 
 from munit_pl.commands import demo
 from munit_pl.data.sizes import ImageSize
-from munit_pl.formats.exported import export_generators
-from munit_pl.networks import AdaINGenerator
-from munit_pl.translate import Translator
+from munit_pl.hub.weights import export_generators
+from munit_pl.inference.translator import Translator
+from munit_pl.models.munit.networks import AdaINGenerator
 
 
 @pytest.fixture

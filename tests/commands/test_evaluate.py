@@ -18,7 +18,7 @@ from torch import nn
 from munit_pl import Translator
 from munit_pl.commands import evaluate as evaluate_file
 from munit_pl.commands.evaluate import main
-from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images import to_picture
 from munit_pl.data.sizes import ImageSize
 from munit_pl.evaluation import plots as plots_file
@@ -26,11 +26,11 @@ from munit_pl.evaluation.instruments import Instruments
 from munit_pl.evaluation.munit2018 import Munit2018
 from munit_pl.evaluation.protocols import PROTOCOLS
 from munit_pl.evaluation.starganv2 import StarGANv2
-from munit_pl.formats.exported import describe, export_generators
-from munit_pl.initialisation import initialise
+from munit_pl.hub.weights import describe, export_generators
+from munit_pl.layers.initialization import initialise
 from munit_pl.metrics.lpips import FeatureDistance
 from munit_pl.metrics.network import to_rgb
-from munit_pl.networks import AdaINGenerator
+from munit_pl.models.munit.networks import AdaINGenerator
 
 PLOTS = ("figures", "distributions")
 TINY = ["data.size=[16,16]", "data.length=8", "data.test_length=4"]

@@ -15,14 +15,14 @@ from munit_pl.commands import evaluate as evaluate_file
 from munit_pl.commands.evaluate import main as evaluate
 from munit_pl.commands.train import train
 from munit_pl.commands.translate import main as translate
-from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images import to_picture
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.instruments import Instruments
 from munit_pl.evaluation.protocols import PROTOCOLS
 from munit_pl.evaluation.starganv2 import StarGANv2
-from munit_pl.formats.exported import export_generators
-from munit_pl.formats.generators import read_generators
+from munit_pl.hub.weights import export_generators
+from munit_pl.inference.loading import read_generators
 from munit_pl.metrics.lpips import FeatureDistance
 
 DATA = ["data.size=[16,16]", "data.length=6", "data.test_length=2"]

@@ -16,7 +16,7 @@ from munit_pl import (
     UNITModule,
 )
 from munit_pl.commands import train as train_file
-from munit_pl.commands.building import build
+from munit_pl.commands.config.building import build
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.train import main, train
 from munit_pl.evaluation.drawn import Drawn

@@ -12,8 +12,8 @@ from PIL import Image
 
 from munit_pl.commands.translate import main
 from munit_pl.data.sizes import ImageSize
-from munit_pl.formats.exported import export_generators
-from munit_pl.networks import AdaINGenerator
+from munit_pl.hub.weights import export_generators
+from munit_pl.models.munit.networks import AdaINGenerator
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_too_little_memory_is_told_with_what_helps(translated, photos, monkeypat
     def fail(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("munit_pl.translate.Translator.translate", fail)
+    monkeypatch.setattr("munit_pl.inference.translator.Translator.translate", fail)
     with pytest.raises(SystemExit, match="too little memory: lower --batch-size, or give --tile"):
         translated("in")
 

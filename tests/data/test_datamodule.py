@@ -4,7 +4,7 @@ from PIL import Image
 
 from munit_pl import DrawnDataModule, UnpairedDataModule
 from munit_pl.data.datamodule import TwoDomains
-from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.unpaired import sample_at
 from munit_pl.metrics.drawn import silhouette_iou
 

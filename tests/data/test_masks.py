@@ -11,7 +11,7 @@ from munit_pl import DrawnDataModule, UnpairedDataModule
 from munit_pl.data.images import from_uint8
 from munit_pl.data.loading import PairLoader
 from munit_pl.data.masks import find_masks
-from munit_pl.data.prepare import Recipe, prepare
+from munit_pl.data.tools.prepare import Recipe, prepare
 
 FOLDERS = {"trainA": 5, "trainB": 6, "testA": 2, "testB": 3}
 WAYS = [

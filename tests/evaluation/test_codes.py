@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from munit_pl.data.drawn import DrawnShoes
-from munit_pl.data.shoes import KINDS
+from munit_pl.data.drawn.dataset import DrawnShoes
+from munit_pl.data.drawn.shoes import KINDS
 from munit_pl.evaluation.codes import (
     drawn_independence,
     encoded_styles,

@@ -3,12 +3,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from munit_pl.data.drawn import DrawnShoes, draw
+from munit_pl.data.drawn.dataset import DrawnShoes, draw
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.subject import Subject
-from munit_pl.initialisation import initialise
-from munit_pl.networks import AdaINGenerator
-from munit_pl.translate import Translator
+from munit_pl.inference.translator import Translator
+from munit_pl.layers.initialization import initialise
+from munit_pl.models.munit.networks import AdaINGenerator
 
 PROTOCOL = Drawn(inputs=10, styles=4)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images import to_picture
 from munit_pl.evaluation.codes import encoded_styles
 from munit_pl.evaluation.latent import largest_correlation
@@ -18,9 +18,9 @@ from munit_pl.evaluation.page import write_page
 from munit_pl.evaluation.plots import plot_curves
 from munit_pl.evaluation.report import Figure, Report
 from munit_pl.evaluation.subject import Subject
-from munit_pl.initialisation import initialise
-from munit_pl.networks import AdaINGenerator
-from munit_pl.translate import Translator
+from munit_pl.inference.translator import Translator
+from munit_pl.layers.initialization import initialise
+from munit_pl.models.munit.networks import AdaINGenerator
 
 IMAGES, STYLES, DIMENSIONS = 2, 3, 2
 HOSTILE = "<script>alert('x')</script> & \"quoted\" <img src=http://example.org/x.png>"

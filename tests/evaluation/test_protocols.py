@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.evaluation import protocols
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.protocols import PROTOCOLS, evaluate, find_protocol, keys

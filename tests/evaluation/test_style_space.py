@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images import to_picture
 from munit_pl.evaluation.style_space import map_styles, moments, project, thin_out
 from munit_pl.evaluation.subject import Direction, Subject
-from munit_pl.initialisation import initialise
-from munit_pl.networks import AdaINGenerator
-from munit_pl.styles import random_styles
-from munit_pl.translate import Translator
+from munit_pl.inference.styles import random_styles
+from munit_pl.inference.translator import Translator
+from munit_pl.layers.initialization import initialise
+from munit_pl.models.munit.networks import AdaINGenerator
 
 
 def test_styles_on_a_line_lie_on_the_first_axis_at_their_distances():

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from munit_pl.evaluation.style_transfer import transfer_statistics
-from munit_pl.networks import AdaINGenerator
-from munit_pl.translate import Translator
+from munit_pl.inference.translator import Translator
+from munit_pl.models.munit.networks import AdaINGenerator
 
 
 class Scaled:

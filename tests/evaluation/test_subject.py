@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.evaluation.subject import DIRECTIONS, Subject
 
 

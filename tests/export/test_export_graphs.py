@@ -8,9 +8,9 @@ import torch
 from munit_pl import Translator, random_styles
 from munit_pl.export.graphs import content_factor, graphs_of, shortest
 from munit_pl.export.programs import TOLERANCE, ExportError, check, export_graphs
-from munit_pl.formats.onnx_graphs import OnnxGraph
-from munit_pl.initialisation import initialise
-from munit_pl.networks import AdaINGenerator
+from munit_pl.inference.onnx import OnnxGraph
+from munit_pl.layers.initialization import initialise
+from munit_pl.models.munit.networks import AdaINGenerator
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.metrics.drawn_edges import edge_f1, ink
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from munit_pl.data.drawn import DrawnShoes, draw
+from munit_pl.data.drawn.dataset import DrawnShoes, draw
 from munit_pl.metrics.drawn import (
     DrawnMetric,
     body_colour,

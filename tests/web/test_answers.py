@@ -5,12 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
-from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images import read_image, to_picture, to_tensor
-from munit_pl.initialisation import initialise
-from munit_pl.networks import AdaINGenerator
-from munit_pl.styles import random_styles
-from munit_pl.translate import Translator
+from munit_pl.inference.styles import random_styles
+from munit_pl.inference.translator import Translator
+from munit_pl.layers.initialization import initialise
+from munit_pl.models.munit.networks import AdaINGenerator
 from munit_pl.web import answers
 
 RED = (200, 40, 60)

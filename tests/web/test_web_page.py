@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from munit_pl.initialisation import initialise
-from munit_pl.networks import AdaINGenerator
-from munit_pl.translate import Translator
+from munit_pl.inference.translator import Translator
+from munit_pl.layers.initialization import initialise
+from munit_pl.models.munit.networks import AdaINGenerator
 
 pytestmark = pytest.mark.slow
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.nn.utils.parametrize import is_parametrized
 
-from munit_pl.initialisation import settle
+from munit_pl.layers.initialization import settle
 
 _NAMES = ("gen_a", "gen_b")
 

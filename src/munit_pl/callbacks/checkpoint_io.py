@@ -13,8 +13,8 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.plugins import CheckpointIO
 from torch import Tensor
 
-from munit_pl.formats.checkpoint_files import remove_checkpoint, verify, write_durably
-from munit_pl.formats.safe_reading import read_checkpoint
+from munit_pl.io.checkpoint_files import remove_checkpoint, verify, write_durably
+from munit_pl.io.safe_reading import read_checkpoint
 
 _MARGIN = 1 << 20  # bytes that a checkpoint has besides its tensors, generously
 

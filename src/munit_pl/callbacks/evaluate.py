@@ -8,7 +8,6 @@ from typing import Any, Literal
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from munit_pl.adversarial import AdversarialModule
 from munit_pl.callbacks.checkpoint_io import Best, not_saved
 from munit_pl.callbacks.grids import surviving
 from munit_pl.data.datamodule import TwoDomains
@@ -18,8 +17,9 @@ from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.instruments import Instruments, load_instruments
 from munit_pl.evaluation.protocols import evaluate, find_protocol, keys
 from munit_pl.evaluation.subject import Subject
-from munit_pl.layers import at_least_one
-from munit_pl.translate import Translator
+from munit_pl.inference.translator import Translator
+from munit_pl.layers.blocks import at_least_one
+from munit_pl.models.base.module import AdversarialModule
 
 _log = logging.getLogger(__name__)
 

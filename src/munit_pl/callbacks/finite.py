@@ -9,13 +9,13 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_warn
 
-from munit_pl.adversarial import AdversarialModule
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.stopping import request_stop
 from munit_pl.exits import ExitCode
-from munit_pl.finite_updates import MAX_NORM
-from munit_pl.formats.checkpoint_files import step_files, verify
-from munit_pl.layers import at_least_one
+from munit_pl.io.checkpoint_files import step_files, verify
+from munit_pl.layers.blocks import at_least_one
+from munit_pl.models.base.module import AdversarialModule
+from munit_pl.optim.finite_updates import MAX_NORM
 
 PLAYERS = {"dis": "discriminators", "gen": "generators"}
 WINDOW = 200  # iterations over which fp16's skipped steps are counted

@@ -3,8 +3,8 @@
 from lightning.pytorch.strategies import DDPStrategy
 from torch.optim import Optimizer
 
-from munit_pl.adversarial import AdversarialModule
-from munit_pl.flat_gradients import FlatGradients, broadcast_together
+from munit_pl.models.base.module import AdversarialModule
+from munit_pl.optim.flat_gradients import FlatGradients, broadcast_together
 
 
 class FlatDDPStrategy(DDPStrategy):

@@ -11,14 +11,14 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from munit_pl.adversarial import AdversarialModule
 from munit_pl.callbacks.rich_logs import log_grid
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.data.images import to_picture
-from munit_pl.freezing import evaluating
-from munit_pl.labels import label_width, write_label
-from munit_pl.pair import Domain
+from munit_pl.models.base.module import AdversarialModule
+from munit_pl.models.base.pair import Domain
+from munit_pl.optim.freezing import evaluating
 from munit_pl.randomness import generator
+from munit_pl.reports.labels import label_width, write_label
 
 Row = tuple[str, Tensor]
 _GAP = 2  # pixels between pictures

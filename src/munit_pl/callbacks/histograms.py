@@ -7,12 +7,12 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
-from munit_pl.adversarial import AdversarialModule
 from munit_pl.callbacks.rich_logs import log_histograms
 from munit_pl.data.datamodule import TwoDomains
-from munit_pl.freezing import evaluating
-from munit_pl.layers import at_least_one
-from munit_pl.pair import Domain
+from munit_pl.layers.blocks import at_least_one
+from munit_pl.models.base.module import AdversarialModule
+from munit_pl.models.base.pair import Domain
+from munit_pl.optim.freezing import evaluating
 
 _AT_ONCE = 8  # images that are encoded
 _NETWORKS = ("gen_a", "gen_b", "dis_a", "dis_b")

@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from munit_pl.callbacks.grids import ImageGrid
 from munit_pl.data.datamodule import TwoDomains
-from munit_pl.run_page.page import write_run_page
+from munit_pl.reports.run_page import write_run_page
 
 
 class RunPage(Callback):

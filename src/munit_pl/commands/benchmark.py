@@ -12,24 +12,29 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from munit_pl.adversarial import AdversarialModule
-from munit_pl.benchmark.measure import make_shoes, measure, measure_losses
-from munit_pl.benchmark.results import conclude, figures_file, last_checkpoint, write_figures
-from munit_pl.benchmark.rows import STEPS
-from munit_pl.commands.building import build
+from munit_pl.commands.config.building import build
+from munit_pl.commands.config.overrides import failing_as_input_error
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.benchmark import parse
 from munit_pl.commands.options.train import configured
-from munit_pl.commands.overrides import failing_as_input_error
-from munit_pl.commands.processes import tell
+from munit_pl.commands.runtime.processes import tell
 from munit_pl.commands.train import train
 from munit_pl.data.sizes import height_and_width
+from munit_pl.evaluation.comparison.measure import make_shoes, measure, measure_losses
+from munit_pl.evaluation.comparison.results import (
+    conclude,
+    figures_file,
+    last_checkpoint,
+    write_figures,
+)
+from munit_pl.evaluation.comparison.rows import STEPS
 from munit_pl.evaluation.instruments import Instruments, load_instruments
 from munit_pl.evaluation.report import write_whole
-from munit_pl.formats.checkpoint_files import newest_valid
-from munit_pl.formats.safe_reading import read_checkpoint
-from munit_pl.precision import choose_precision
-from munit_pl.translate import Translator
+from munit_pl.inference.precision import choose_precision
+from munit_pl.inference.translator import Translator
+from munit_pl.io.checkpoint_files import newest_valid
+from munit_pl.io.safe_reading import read_checkpoint
+from munit_pl.models.base.module import AdversarialModule
 
 _ASKED = "asked.json"  # in --out: what all runs there have in common
 _PRECISION = "trainer.precision="

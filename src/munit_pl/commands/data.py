@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from munit_pl.commands import downloading, drawing, preparing
+from munit_pl.commands.datasets import downloading, drawing, preparing
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.data import ALIGNED, FOLDERS, parse
-from munit_pl.data.archives import extract
 from munit_pl.data.folder import ImageFolder
-from munit_pl.data.inspection import Inspection, Use, inspect_folder
 from munit_pl.data.sizes import MAX_ASPECT
-from munit_pl.data.verdict import Verdict, advise, as_values, judge
+from munit_pl.data.tools.archives import extract
+from munit_pl.data.tools.inspection import Inspection, Use, inspect_folder
+from munit_pl.data.tools.verdict import Verdict, advise, as_values, judge
 from munit_pl.evaluation.report import write_whole
 
 _NAMED = 10  # of a folder's bad files, in the report for people

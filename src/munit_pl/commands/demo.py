@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 
 from munit_pl.commands.errors import InputError
-from munit_pl.commands.loading import load_in
 from munit_pl.commands.options.demo import SIZES, parse
-from munit_pl.commands.processes import Place, tell
+from munit_pl.commands.runtime.loading import load_in
+from munit_pl.commands.runtime.processes import Place, tell
 from munit_pl.data.images import MODES
-from munit_pl.formats.finding import find_model
-from munit_pl.translate import Translator
+from munit_pl.hub.finding import find_model
+from munit_pl.inference.translator import Translator
 
 _USUAL_SIZE = 256  # where nothing tells that of training
 _BUILT_IN = "drawn-shoes"

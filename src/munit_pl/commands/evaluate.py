@@ -9,14 +9,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from munit_pl.commands.building import build
+from munit_pl.commands.config.building import build
+from munit_pl.commands.config.overrides import check_overrides, failing_as_input_error
+from munit_pl.commands.config.validation import check_config
 from munit_pl.commands.errors import InputError
-from munit_pl.commands.joining import gpu_of, join_processes
-from munit_pl.commands.loading import load_in
 from munit_pl.commands.options.evaluate import parse
-from munit_pl.commands.overrides import check_overrides, failing_as_input_error
-from munit_pl.commands.processes import Place, find_place, tell
-from munit_pl.commands.validation import check_config
+from munit_pl.commands.runtime.joining import gpu_of, join_processes
+from munit_pl.commands.runtime.loading import load_in
+from munit_pl.commands.runtime.processes import Place, find_place, tell
 from munit_pl.data.aligned import AlignedDataModule
 from munit_pl.data.datamodule import TwoDomains, UnpairedDataModule
 from munit_pl.data.folder import ImageFolder
@@ -28,12 +28,12 @@ from munit_pl.evaluation.protocols import Protocol, evaluate, find_protocol
 from munit_pl.evaluation.report import Report, write_whole
 from munit_pl.evaluation.starganv2 import StarGANv2
 from munit_pl.evaluation.subject import DOMAINS, Subject
-from munit_pl.formats.checkpoint_files import digest
-from munit_pl.formats.finding import find_model, run_of
+from munit_pl.hub.finding import find_model, run_of
+from munit_pl.inference.translator import Translator
+from munit_pl.io.checkpoint_files import digest
+from munit_pl.io.pretrained_weights import import_extra
 from munit_pl.metrics.classifier import save_classifier, train_classifier
 from munit_pl.metrics.lite0 import load_lite0
-from munit_pl.metrics.weights import import_extra
-from munit_pl.translate import Translator
 
 
 def main(argv: Sequence[str] | None = None) -> None:

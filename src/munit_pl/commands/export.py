@@ -12,14 +12,14 @@ from typing import NoReturn
 
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.export import parse
-from munit_pl.commands.processes import tell
-from munit_pl.export.card import facts_beside
-from munit_pl.export.folder import write_folder
+from munit_pl.commands.runtime.processes import tell
 from munit_pl.export.programs import ExportError, export_graphs, require_onnx
-from munit_pl.formats.exported import export_generators
-from munit_pl.formats.finding import find_model
-from munit_pl.formats.generators import Generators, read_generators
-from munit_pl.formats.onnx_graphs import OnnxGraph
+from munit_pl.hub.card import facts_beside
+from munit_pl.hub.finding import find_model
+from munit_pl.hub.folder import write_folder
+from munit_pl.hub.weights import export_generators
+from munit_pl.inference.loading import Generators, read_generators
+from munit_pl.inference.onnx import OnnxGraph
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -18,34 +18,34 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from munit_pl.adversarial import AdversarialModule
 from munit_pl.callbacks.checkpoint_io import SaveError
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.evaluate import Evaluate
 from munit_pl.callbacks.stopping import RunStopped
-from munit_pl.commands.building import build
-from munit_pl.commands.combining import check_pair
+from munit_pl.commands.config.building import build
+from munit_pl.commands.config.combining import check_pair
+from munit_pl.commands.config.overrides import failing_as_input_error
+from munit_pl.commands.config.validation import check_config
 from munit_pl.commands.errors import InputError
-from munit_pl.commands.full_memory import explain_full_memory
-from munit_pl.commands.inputs import check_checkpoint, find_last
-from munit_pl.commands.lock import locked
-from munit_pl.commands.loggers import finishing, make_loggers
 from munit_pl.commands.options.train import configured, parse
-from munit_pl.commands.overrides import failing_as_input_error
-from munit_pl.commands.precision import (
+from munit_pl.commands.runtime.full_memory import explain_full_memory
+from munit_pl.commands.runtime.inputs import check_checkpoint, find_last
+from munit_pl.commands.runtime.lock import locked
+from munit_pl.commands.runtime.loggers import finishing, make_loggers
+from munit_pl.commands.runtime.precision import (
     choosing_precision,
     explain_slow_precision,
     keep_precision,
 )
-from munit_pl.commands.processes import is_first, tell
-from munit_pl.commands.run_log import logged
-from munit_pl.commands.telling import StartTold, tell_end
-from munit_pl.commands.validation import check_config
+from munit_pl.commands.runtime.processes import is_first, tell
+from munit_pl.commands.runtime.run_log import logged
+from munit_pl.commands.runtime.telling import StartTold, tell_end
 from munit_pl.data.bad_files import DataError
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.data.loading import explain_loader_error
 from munit_pl.exits import ExitCode
-from munit_pl.formats.finding import find_checkpoint, holds_checkpoints
+from munit_pl.hub.finding import find_checkpoint, holds_checkpoints
+from munit_pl.models.base.module import AdversarialModule
 
 
 class RunFailed(Exception):

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 
 from munit_pl.commands.errors import InputError
-from munit_pl.commands.joining import gpu_of, join_processes
-from munit_pl.commands.loading import load_in
 from munit_pl.commands.options.translate import KEEP, parse
-from munit_pl.commands.processes import Place, find_place, tell
+from munit_pl.commands.runtime.joining import gpu_of, join_processes
+from munit_pl.commands.runtime.loading import load_in
+from munit_pl.commands.runtime.processes import Place, find_place, tell
 from munit_pl.commands.translating.choosing import LooksOf, choose_looks
 from munit_pl.commands.translating.clips import Clip
 from munit_pl.commands.translating.jobs import Tally, Workshop
@@ -25,12 +25,12 @@ from munit_pl.commands.translating.sources import Source, find_examples, find_so
 from munit_pl.commands.translating.stills import Stills
 from munit_pl.data.images import MODES
 from munit_pl.data.sizes import Size
-from munit_pl.formats.checkpoint_files import digest
-from munit_pl.formats.finding import find_model
-from munit_pl.formats.video import require_av
-from munit_pl.inference import Precision
-from munit_pl.pair import Domain
-from munit_pl.translate import Translator
+from munit_pl.hub.finding import find_model
+from munit_pl.inference.execution import Precision
+from munit_pl.inference.translator import Translator
+from munit_pl.inference.video import require_av
+from munit_pl.io.checkpoint_files import digest
+from munit_pl.models.base.pair import Domain
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from munit_pl.data.cache import keep_in_memory
-from munit_pl.data.drawn import DrawnShoes, MaskedShoes
+from munit_pl.data.drawn.dataset import DrawnShoes, MaskedShoes
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.identity import compare_files
 from munit_pl.data.images import Colour

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from munit_pl.data.drawn import DrawnShoes, Truth
-from munit_pl.data.shoes import KINDS
+from munit_pl.data.drawn.dataset import DrawnShoes, Truth
+from munit_pl.data.drawn.shoes import KINDS
 from munit_pl.data.unpaired import Domain as Images
 from munit_pl.evaluation.latent import (
     correlations,
@@ -17,9 +17,9 @@ from munit_pl.evaluation.latent import (
     principal_components,
 )
 from munit_pl.evaluation.subject import Subject
+from munit_pl.inference.translator import Translator
 from munit_pl.metrics.drawn import mean_absolute_error
-from munit_pl.pair import Domain
-from munit_pl.translate import Translator
+from munit_pl.models.base.pair import Domain
 
 _MOST = 200  # images that are encoded
 _BATCH = 16

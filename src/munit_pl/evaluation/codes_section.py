@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.evaluation.codes import (
     drawn_independence,
     encoded_styles,
@@ -20,9 +20,9 @@ from munit_pl.evaluation.latent import (
     squared_wasserstein,
 )
 from munit_pl.evaluation.subject import DIRECTIONS, DOMAINS, Direction, Subject
+from munit_pl.inference.styles import random_styles
 from munit_pl.metrics.drawn import mean_absolute_error
-from munit_pl.pair import Domain
-from munit_pl.styles import random_styles
+from munit_pl.models.base.pair import Domain
 
 _CYCLED = 16  # images that are translated there and back
 _STYLES = 4  # styles for each

@@ -6,12 +6,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from munit_pl.data.drawn import DrawnShoes, Truth, draw
+from munit_pl.data.drawn.dataset import DrawnShoes, Truth, draw
 from munit_pl.evaluation.report import Figure
 from munit_pl.evaluation.subject import DOMAINS, Measured, Subject
+from munit_pl.inference.styles import random_styles
 from munit_pl.metrics.drawn import DrawnA2B, DrawnB2A, DrawnMetric, drawn_a2b, drawn_b2a
-from munit_pl.pair import Domain
-from munit_pl.styles import random_styles
+from munit_pl.models.base.pair import Domain
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from munit_pl.data.images import to_picture
 from munit_pl.data.unpaired import Domain as Images
 from munit_pl.evaluation.latent import traversal_change
 from munit_pl.evaluation.subject import DIRECTIONS, Direction, Subject
-from munit_pl.styles import random_styles, slerp, sweep
+from munit_pl.inference.styles import random_styles, slerp, sweep
 
 _LOSSLESS = 96  # pixels of the longer side: up to here a picture is small enough for PNG
 _LARGEST = 256  # what is larger is made smaller for the file's sake

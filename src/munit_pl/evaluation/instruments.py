@@ -8,13 +8,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from munit_pl.layers import one_of
+from munit_pl.io.pretrained_weights import find_alexnet, load_alexnet_weights
+from munit_pl.layers.blocks import one_of
 from munit_pl.metrics.classifier import Classifier, load_classifier
 from munit_pl.metrics.inception import Inception, find_inception, load_inception
 from munit_pl.metrics.lite0 import Lite0, load_lite0
 from munit_pl.metrics.lpips import FeatureDistance, lpips_alexnet, read_heads, read_heads_v01
-from munit_pl.metrics.weights import find_alexnet, load_alexnet_weights
-from munit_pl.pair import Domain
+from munit_pl.models.base.pair import Domain
 
 FeaturesName = Literal["auto", "inception", "lite0"]
 DistanceName = Literal["auto", "lpips", "lite0"]

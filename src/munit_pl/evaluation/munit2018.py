@@ -10,9 +10,9 @@ from torchmetrics.aggregation import CatMetric
 from munit_pl.evaluation.instruments import Instruments
 from munit_pl.evaluation.report import Figure
 from munit_pl.evaluation.subject import DIRECTIONS, DOMAINS, Direction, Measured, Subject
+from munit_pl.inference.styles import random_styles
 from munit_pl.metrics.conditional import ConditionalInceptionScore
 from munit_pl.metrics.diversity import Diversity, PairDistance
-from munit_pl.styles import random_styles
 
 
 @dataclass(frozen=True)

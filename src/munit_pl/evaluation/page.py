@@ -16,8 +16,8 @@ from munit_pl.evaluation.plots import (
 from munit_pl.evaluation.report import Report, write_whole
 from munit_pl.evaluation.style_space import map_styles
 from munit_pl.evaluation.subject import DIRECTIONS, Subject
-from munit_pl.layers import at_least_one
-from munit_pl.logs import log_files
+from munit_pl.layers.blocks import at_least_one
+from munit_pl.reports.logs import log_files
 
 
 def write_page(

@@ -15,7 +15,7 @@ from PIL import Image
 
 from munit_pl.evaluation.report import Figure
 from munit_pl.evaluation.style_space import Moments, StyleMap
-from munit_pl.logs import by_domain, read_logs
+from munit_pl.reports.logs import by_domain, read_logs
 
 _DPI = 110
 BLUE, ORANGE = "#2563a8", "#d97706"

@@ -13,8 +13,8 @@ from munit_pl.evaluation.instruments import Instruments
 from munit_pl.evaluation.report import Figure
 from munit_pl.evaluation.sets import SetComparison, add_images
 from munit_pl.evaluation.subject import DIRECTIONS, DOMAINS, Direction, Measured, Subject
+from munit_pl.inference.styles import random_styles
 from munit_pl.metrics.diversity import Diversity
-from munit_pl.styles import random_styles
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from munit_pl.data.images import to_picture
 from munit_pl.evaluation.subject import Direction, Subject
-from munit_pl.styles import random_styles
+from munit_pl.inference.styles import random_styles
 
 _MOST = 200  # styles of each kind on a map
 _ACROSS = 11  # pictures that have room beside each other

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from munit_pl.normalisation import adain
-from munit_pl.pair import Domain
-from munit_pl.translate import Translator
+from munit_pl.inference.translator import Translator
+from munit_pl.layers.normalization import adain
+from munit_pl.models.base.pair import Domain
 
 
 def transfer_statistics(

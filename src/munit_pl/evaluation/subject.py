@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from munit_pl.data.unpaired import Domain as Images
 from munit_pl.evaluation.report import Figure
-from munit_pl.pair import Domain
+from munit_pl.inference.translator import Translator
+from munit_pl.models.base.pair import Domain
 from munit_pl.randomness import generator
-from munit_pl.translate import Translator
 
 
 class Direction(NamedTuple):

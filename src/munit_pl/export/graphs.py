@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from munit_pl.generator import DomainGenerator
-from munit_pl.layers import with_plain_weights
-from munit_pl.pair import Domain
+from munit_pl.layers.blocks import with_plain_weights
+from munit_pl.models.base.generator import DomainGenerator
+from munit_pl.models.base.pair import Domain
 
 _SHORTEST = 2  # times the networks' own: their smallest maps have one pixel, a case of its own
 _BATCH = 2  # a batch of one would be taken for a constant

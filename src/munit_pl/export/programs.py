@@ -23,11 +23,11 @@ from munit_pl.export.graphs import (
     shortest,
     trace,
 )
-from munit_pl.formats.checkpoint_files import digest
-from munit_pl.formats.exported import describe_images
-from munit_pl.formats.onnx_graphs import OnnxGraph
-from munit_pl.generator import DomainGenerator
-from munit_pl.pair import Domain
+from munit_pl.hub.weights import describe_images
+from munit_pl.inference.onnx import OnnxGraph
+from munit_pl.io.checkpoint_files import digest
+from munit_pl.models.base.generator import DomainGenerator
+from munit_pl.models.base.pair import Domain
 
 Format = Literal["torch", "onnx"]
 

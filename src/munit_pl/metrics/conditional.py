@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from munit_pl.layers import at_least_one
+from munit_pl.layers.blocks import at_least_one
+from munit_pl.layers.normalization import widen
 from munit_pl.metrics.network import NetworkMetric
-from munit_pl.normalisation import widen
 
 
 class InceptionScores(NamedTuple):

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 import torchmetrics
 from torch import Tensor, nn
 
-from munit_pl.formats.safe_reading import read_checkpoint
+from munit_pl.io.safe_reading import read_checkpoint
+from munit_pl.layers.normalization import widen
 from munit_pl.metrics.network import to_rgb
-from munit_pl.normalisation import widen
 
 Backbone = Callable[[Tensor], Sequence[Tensor]]
 

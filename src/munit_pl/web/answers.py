@@ -9,15 +9,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from munit_pl.data.drawn import DrawnShoes
+from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images import read_reduced, read_size, to_picture, to_tensor
 from munit_pl.data.opening import FORMATS
 from munit_pl.data.sizes import MAX_ASPECT, by, is_too_long, resized
 from munit_pl.data.value_range import FULL
-from munit_pl.formats.video import animate
-from munit_pl.pair import Domain
-from munit_pl.styles import slerp
-from munit_pl.translate import Translator
+from munit_pl.inference.styles import slerp
+from munit_pl.inference.translator import Translator
+from munit_pl.inference.video import animate
+from munit_pl.models.base.pair import Domain
 
 PIXELS = 24_000_000  # of an upload; decoded they take 72 MB for as long as it is read
 LARGEST = 4.0  # of a style's values, which are drawn from N(0, 1)

@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from munit_pl.pair import Domain
-from munit_pl.translate import Translator
+from munit_pl.inference.translator import Translator
+from munit_pl.models.base.pair import Domain
 from munit_pl.web import answers
 from munit_pl.web.controls import result, upload, when
 from munit_pl.web.serving import KEPT_SECONDS, UPLOAD_BYTES

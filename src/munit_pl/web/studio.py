@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from munit_pl.pair import Domain
-from munit_pl.styles import random_styles
-from munit_pl.translate import Translator
+from munit_pl.inference.styles import random_styles
+from munit_pl.inference.translator import Translator
+from munit_pl.models.base.pair import Domain
 from munit_pl.web import answers
 from munit_pl.web.serving import visitors_folder
 

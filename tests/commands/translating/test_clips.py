@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from munit_pl.formats.video import animate, read_frames, read_header
+from munit_pl.inference.video import animate, read_frames, read_header
 
 pytest.importorskip("av")
 

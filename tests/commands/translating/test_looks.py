@@ -13,7 +13,7 @@ from munit_pl.commands.translating.looks import (
     random_looks,
     swept,
 )
-from munit_pl.styles import random_styles
+from munit_pl.inference.styles import random_styles
 
 
 def look(label, *style):

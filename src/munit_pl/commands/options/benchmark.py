@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from munit_pl import __version__
-from munit_pl.benchmark.rows import ROWS, STEPS, Extent
+from munit_pl.commands.config.overrides import check_overrides
 from munit_pl.commands.errors import InputError
-from munit_pl.commands.overrides import check_overrides
+from munit_pl.evaluation.comparison.rows import ROWS, STEPS, Extent
 
 # All that a full comparison does, in as little time as it can be done in: the figures say nothing.
 _SMALL_STEPS = 20

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from munit_pl import __version__
+from munit_pl.commands.config.overrides import check_overrides
+from munit_pl.commands.config.spelling import explain_word, setting_for
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options import add_precision
-from munit_pl.commands.overrides import check_overrides
-from munit_pl.commands.spelling import explain_word, setting_for
 
 _PROTOCOLS = ("drawn", "munit2018", "starganv2")
 _EPILOG = """Data are given as to munit-train; data=aligned takes files of both domains.

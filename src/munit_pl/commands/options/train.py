@@ -10,13 +10,13 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
 from munit_pl import __version__
+from munit_pl.commands.config.overrides import check_overrides, leading_out
+from munit_pl.commands.config.quoting import quoted
+from munit_pl.commands.config.resolving import resolve
+from munit_pl.commands.config.spelling import completed, setting_for
+from munit_pl.commands.config.trainer_arguments import refused_by_machine
 from munit_pl.commands.errors import InputError
-from munit_pl.commands.overrides import check_overrides, leading_out
-from munit_pl.commands.processes import find_place
-from munit_pl.commands.quoting import quoted
-from munit_pl.commands.resolving import resolve
-from munit_pl.commands.spelling import completed, setting_for
-from munit_pl.commands.trainer_arguments import refused_by_machine
+from munit_pl.commands.runtime.processes import find_place
 from munit_pl.exits import ExitCode
 
 configured = hydra.main(

@@ -11,7 +11,7 @@ from functools import partial
 from munit_pl import __version__
 from munit_pl.commands.options import add_precision
 from munit_pl.data.sizes import Size
-from munit_pl.formats.pretrained import meant
+from munit_pl.hub.pretrained import meant
 
 KEEP = "none"  # of --resize
 

@@ -19,7 +19,7 @@ from munit_pl.commands.translating.looks import (
 )
 from munit_pl.commands.translating.sheets import Cell, spread, thumbnail
 from munit_pl.data.images import read_image, resize_image, to_tensor
-from munit_pl.translate import Translator
+from munit_pl.inference.translator import Translator
 
 LooksOf = Callable[[str], Sequence[Look]]
 

@@ -8,7 +8,7 @@ from munit_pl.commands.translating.looks import Look
 from munit_pl.commands.translating.outputs import Settings
 from munit_pl.commands.translating.sources import Source
 from munit_pl.data.images import MODES, resize_image
-from munit_pl.formats.video import read_frames, read_header
+from munit_pl.inference.video import read_frames, read_header
 
 
 class Clip:

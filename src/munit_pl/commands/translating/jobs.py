@@ -16,8 +16,8 @@ from munit_pl.commands.translating.outputs import Outputs, Settings
 from munit_pl.commands.translating.recipe import Recipe
 from munit_pl.commands.translating.sources import Source
 from munit_pl.data.images import to_picture, to_tensor
-from munit_pl.formats.video import animate
-from munit_pl.translate import Translator
+from munit_pl.inference.translator import Translator
+from munit_pl.inference.video import animate
 
 _HELD = 2**29  # bytes that a batch's outputs may come to, unless a single input's are more
 

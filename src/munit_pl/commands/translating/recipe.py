@@ -8,7 +8,7 @@ from typing import Any
 from munit_pl.commands.translating.looks import How, Look
 from munit_pl.commands.translating.outputs import Settings, fingerprint
 from munit_pl.data.sizes import Size
-from munit_pl.pair import Domain
+from munit_pl.models.base.pair import Domain
 
 
 @dataclass(frozen=True)

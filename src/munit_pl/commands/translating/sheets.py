@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, PngImagePlugin
 
 from munit_pl.commands.errors import InputError
-from munit_pl.labels import label_width, write_label
+from munit_pl.reports.labels import label_width, write_label
 
 ROWS = 16  # inputs on a page
 COLUMNS = 12  # outputs of an input that are shown

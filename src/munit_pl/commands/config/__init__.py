@@ -1,0 +1,1 @@
+"""A configuration: composed, checked, and built."""

@@ -1,0 +1,1 @@
+"""What ``munit-data`` does, one file each."""

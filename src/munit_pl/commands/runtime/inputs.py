@@ -1,0 +1,75 @@
+"""What a command is asked to read, checked before time is spent."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from munit_pl.commands.errors import InputError
+from munit_pl.commands.runtime.processes import tell
+from munit_pl.hub.finding import holds_checkpoints, newest_of_run
+from munit_pl.hub.weights import method_of
+from munit_pl.io.checkpoint_files import check_schema, verify
+from munit_pl.io.safe_reading import read_checkpoint
+
+
+def find_last(folder: Path) -> Path:
+    """Return the newest whole checkpoint of a run's folder, or of the newest run beside it.
+
+    Those that are passed over are told of on stderr.
+
+    Raises:
+        InputError: If there is none, or none that is whole. Never is an older run taken for it.
+    """
+    if not holds_checkpoints(folder):
+        beside = list(folder.parent.glob("*/checkpoints/*.ckpt"))
+        if not beside:
+            raise InputError(f"ckpt_path=last finds no checkpoint in {folder.parent}")
+        folder = max(beside, key=lambda file: file.stat().st_mtime).parents[1]
+    try:
+        return newest_of_run(folder, tell)
+    except ValueError as error:
+        raise InputError(f"{error}. To start from scratch, give another run=NAME") from error
+
+
+def check_checkpoint(path: Path, module: LightningModule) -> None:
+    """Make sure that ``path`` is a whole checkpoint of a model of ``module``'s sizes.
+
+    It may come from a stranger: nothing of it is run, and sizes are compared before any is made.
+
+    Raises:
+        InputError: If it is not.
+    """
+    try:
+        verify(path)
+        checkpoint = read_checkpoint(path)  # mapped: only the table of contents costs time
+        state = checkpoint.get("state_dict") if isinstance(checkpoint, Mapping) else None
+        if state is not None:
+            check_schema(checkpoint)
+    except (ValueError, OSError) as error:
+        raise InputError(str(error)) from error
+    if not isinstance(state, Mapping):
+        raise InputError(
+            f"{path} is no checkpoint of munit-train (the original MUNIT's files are read by "
+            "MUNITModule.from_nvlabs)"
+        )
+    saved = method_of(checkpoint.get("generators"))
+    asked = getattr(getattr(module, "gen_b", None), "method", None)
+    if saved and asked and saved != asked:
+        raise InputError(
+            f"{path} is a checkpoint of {saved}, from which {asked} cannot go on: choose the model "
+            "that it was trained as, or leave out ckpt_path"
+        )
+    theirs, ours = _shapes(state), _shapes(module.state_dict())
+    for name in theirs.keys() | ours.keys():
+        if theirs.get(name) != ours.get(name):
+            raise InputError(
+                f"{path} is a checkpoint of another model: {str(name)[:100]!r} is "
+                f"{theirs.get(name)} there and {ours.get(name)} here; give the same model settings"
+            )
+
+
+def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...] | None]:
+    return {name: tuple(x.shape) if isinstance(x, Tensor) else None for name, x in state.items()}

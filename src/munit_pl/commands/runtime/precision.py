@@ -1,0 +1,54 @@
+"""The precision of a run: asked for, kept from the checkpoint, or chosen by the machine."""
+
+import re
+from functools import partial
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+from omegaconf import DictConfig, OmegaConf
+
+from munit_pl.callbacks.precision import AutoPrecision
+from munit_pl.commands.runtime.processes import is_first, tell
+from munit_pl.inference.precision import SLOWER, describe, time_bf16
+from munit_pl.io.safe_reading import read_checkpoint
+
+_NAMES = r"(16|bf16)-(mixed|true)|(32|64)-true"
+
+
+def keep_precision(cfg: DictConfig, ckpt_path: Path) -> str:
+    """Let a run that chooses its precision go on in the one it had, if the checkpoint says it.
+
+    Returns:
+        Why it has that one, in a few words; nothing if it is not that.
+    """
+    if cfg.trainer.get("precision") != "auto":
+        return ""
+    noted = read_checkpoint(ckpt_path).get("munit_pl")
+    had = str(noted.get("precision")) if isinstance(noted, dict) else ""
+    if not re.fullmatch(_NAMES, had):
+        return ""
+    _record(cfg, had)
+    return "as before"
+
+
+def choosing_precision(cfg: DictConfig) -> list[AutoPrecision]:
+    """Return the callback that chooses the run's precision, if the run wants that."""
+    auto = cfg.trainer.get("precision") == "auto"
+    return [AutoPrecision(partial(_record, cfg))] if auto else []
+
+
+def explain_slow_precision(trainer: Trainer) -> None:
+    """Say how much slower bf16 is on a processor that has no arithmetic for it."""
+    on_cpu = trainer.strategy.root_device.type == "cpu"
+    if on_cpu and str(trainer.precision) == "bf16-mixed" and is_first():
+        ratio = time_bf16(training=True)
+        if ratio > SLOWER:
+            tell(f"trainer.precision is bf16-mixed, though {describe(ratio)}: 32-true is faster")
+
+
+def _record(cfg: DictConfig, precision: str) -> None:
+    """Have the configuration, and its file among the run's, say what is trained in."""
+    cfg.trainer.precision = precision
+    file = Path(cfg.output_dir, ".hydra", "config.yaml")
+    if is_first() and file.exists():
+        file.write_text(OmegaConf.to_yaml(cfg), encoding="utf-8")

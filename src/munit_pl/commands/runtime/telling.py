@@ -1,0 +1,209 @@
+"""What is told at a run's start and at its end, in a few lines that stand below each other."""
+
+import logging
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from hydra.core.override_parser.types import Quote, QuotedString
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from munit_pl.callbacks.checkpoints import Checkpoints
+from munit_pl.callbacks.grids import surviving
+from munit_pl.callbacks.precision import AutoPrecision
+from munit_pl.commands.runtime.processes import find_place, is_first
+from munit_pl.data.datamodule import TwoDomains, UnpairedDataModule
+from munit_pl.data.images import to_picture
+from munit_pl.data.two_domains import files_of
+from munit_pl.models.base.pair import DomainPair
+
+_log = logging.getLogger(__name__)
+_INPUTS = 4  # images that are written to be translated, where the data has no files of domain a
+
+
+class StartTold(Callback):
+    """Say, once no other callback refuses, what is trained, on what, and where results will be.
+
+    Args:
+        folder: The run's.
+        ckpt_path: The checkpoint that it goes on from, if any.
+
+    Attributes:
+        why_precision: Why the run has its precision, in a few words, if no `AutoPrecision` knows.
+    """
+
+    def __init__(self, folder: Path, ckpt_path: Path | None) -> None:
+        self.folder = folder
+        self.ckpt_path = ckpt_path
+        self.why_precision = ""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say it."""
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        choices = [callback.reason for callback in callbacks if isinstance(callback, AutoPrecision)]
+        why = next(iter(choices), self.why_precision)
+        precision = f"{trainer.precision} ({why})" if why else str(trainer.precision)
+        rows = {"device": _device(trainer), "precision": precision}
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(datamodule, TwoDomains):
+            rows["images"] = _images(datamodule)
+        if isinstance(pl_module, DomainPair):
+            rows["parameters"] = _parameters(pl_module)
+        if self.ckpt_path is not None:
+            rows["going on from"] = shown(self.ckpt_path)
+        rows["results"] = shown(self.folder)
+        _tell(rows)
+
+
+def tell_end(
+    trainer: Trainer,
+    datamodule: LightningDataModule,
+    folder: Path,
+    overrides: Sequence[str] | None,
+    name: str,
+) -> None:
+    """Say what to look at, how to translate with the model and how to go on with the run.
+
+    Args:
+        trainer: The run's, which has ended, early or not.
+        datamodule: Its images.
+        folder: Where its results are.
+        overrides: The settings that it was started with, as they were typed; unless it was started
+            from another program.
+        name: Its experiment's.
+    """
+    if not is_first():
+        return
+    rows = {}
+    page, checkpoint = folder / "index.html", _last(trainer)
+    if page.exists():
+        rows["look at"] = shown(page)
+    if checkpoint is not None:
+        rows["checkpoint"] = shown(checkpoint)
+        if isinstance(datamodule, TwoDomains):
+            with surviving("images to translate"):
+                rows["translate"] = translate_line(
+                    checkpoint, inputs_of(datamodule, folder), folder
+                )
+        if _has_annealed(trainer):
+            rows["go on"] = (
+                "the learning rate has fallen to 0: a longer run takes a longer schedule"
+            )
+        elif overrides is not None:
+            rows["go on"] = go_on_line(overrides, folder, name, _more(trainer))
+    _tell(rows)
+
+
+def translate_line(checkpoint: Path, inputs: Path, folder: Path) -> str:
+    """Return a command line that translates images; what it made before, it makes again."""
+    out = folder / "translations"
+    words = ["munit-translate", *map(shown, (checkpoint, inputs)), "--out", shown(out)]
+    return shlex.join([*words, "--overwrite"])
+
+
+def inputs_of(datamodule: TwoDomains, folder: Path) -> Path:
+    """Return a folder of domain a's images: the user's, or else a few test images as files."""
+    if isinstance(datamodule, UnpairedDataModule):
+        folders = [datamodule.root / datamodule.folders[key] for key in ("test_a", "train_a")]
+        return next((path for path in folders if path.exists()), folders[-1])
+    inputs = folder / "inputs"
+    inputs.mkdir(exist_ok=True)
+    for i, image in enumerate(datamodule.first_images("test", "a", _INPUTS)):
+        to_picture(image).save(inputs / f"{i + 1}.png")
+    return inputs
+
+
+def go_on_line(overrides: Sequence[str], folder: Path, name: str, more: Sequence[str] = ()) -> str:
+    """Return the command line that goes on with a run.
+
+    Args:
+        overrides: The settings that it was started with.
+        folder: Its folder.
+        name: Its experiment's.
+        more: Settings that take the place of those with the same keys.
+    """
+    runs = Path("outputs", name).absolute()
+    if folder.absolute().is_relative_to(runs):
+        where = f"run={_quoted(folder.absolute().relative_to(runs).as_posix())}"
+    else:
+        where = f"output_dir={_quoted(shown(folder))}"
+    new = [where, "ckpt_path=last", *more]
+    replaced = {"run", "output_dir", *(setting.split("=")[0] for setting in new)}
+    kept = [word for word in overrides if word.lstrip("+").split("=")[0] not in replaced]
+    if find_place().world_size > 1:
+        return f"start all processes as before, with {shlex.join(new)}"
+    return shlex.join(["munit-train", *kept, *new])
+
+
+def shown(path: Path) -> str:
+    """Return a path as short as it can be typed, and never like an option."""
+    path = path.absolute()
+    text = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    return os.path.join(".", text) if text.startswith("-") else text
+
+
+def _tell(rows: dict[str, str]) -> None:
+    width = max(map(len, rows), default=0)
+    for title, text in rows.items() if is_first() else ():
+        _log.info("%s", f"{title:{width}}  {text}")
+
+
+def _device(trainer: Trainer) -> str:
+    device = trainer.strategy.root_device
+    named = {
+        "cpu": lambda: f"CPU, {(n := torch.get_num_threads())} thread{'s' if n > 1 else ''}",
+        "cuda": lambda: torch.cuda.get_device_name(device),
+    }
+    what = named.get(device.type, lambda: device.type.upper())()
+    return what if trainer.world_size == 1 else f"{trainer.world_size} processes, each on {what}"
+
+
+def _parameters(module: DomainPair) -> str:
+    generators, discriminators = (
+        sum(p.numel() for network in networks for p in network.parameters())
+        for networks in ((module.gen_a, module.gen_b), (module.dis_a, module.dis_b))
+    )
+    return f"generators {generators:,}, discriminators {discriminators:,}"
+
+
+def _images(datamodule: TwoDomains) -> str:
+    train, test = datamodule.domains["train"], datamodule.domains["test"]
+    found = [
+        f"{name} {len(own):,}"
+        + ("" if files_of(own) and files_of(own) == files_of(other) else f" (test {len(other):,})")
+        for name, own, other in zip("ab", train, test, strict=True)
+    ]
+    height, width = datamodule.size
+    return f"{', '.join(found)}; {height}x{width}"
+
+
+def _last(trainer: Trainer) -> Path | None:
+    """Return the newest checkpoint, if there is any."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    files = [x.folder / "last.ckpt" for x in callbacks if isinstance(x, Checkpoints)]
+    return next((file for file in files if file.exists()), None)
+
+
+def _has_annealed(trainer: Trainer) -> bool:
+    """Tell whether nothing would be learnt any more, as at the end of a linear schedule."""
+    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    return bool(groups) and not any(group["lr"] for group in groups)
+
+
+def _more(trainer: Trainer) -> list[str]:
+    """Return what a run that is through must be given to go on: as many iterations again."""
+    if 0 < trainer.max_steps <= trainer.global_step:
+        return [f"trainer.max_steps={2 * trainer.max_steps}"]
+    epochs = trainer.max_epochs or -1
+    return [f"trainer.max_epochs={2 * epochs}"] if 0 < epochs <= trainer.current_epoch else []
+
+
+def _quoted(value: str) -> str:
+    """Return a value as Hydra's grammar takes it."""
+    if re.fullmatch(r"[\w./:+-]+", value, re.ASCII):
+        return value
+    return QuotedString(value, Quote.single).with_quotes()

@@ -1,0 +1,1 @@
+"""Drawn shoes: a data set that needs no download, with ground truth."""

@@ -1,0 +1,1 @@
+"""Data sets downloaded, unpacked, prepared and checked."""

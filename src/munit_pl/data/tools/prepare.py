@@ -1,0 +1,302 @@
+"""A data set's resized copy, which is read many times as fast as large originals."""
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from munit_pl.data.crashproof import run_all
+from munit_pl.data.folder import ImageFolder
+from munit_pl.data.images import UPRIGHT, resize_image
+from munit_pl.data.listing import scan_folder
+from munit_pl.data.opening import opened, orientation
+from munit_pl.data.value_range import grey_values
+from munit_pl.io.regular import open_regular
+
+Format = Literal["jpg", "png"]
+
+NOTE = "prepared.json"  # in each copy: what it was made of, and how
+
+_KINDS = {"jpg": "JPEG", "png": "PNG"}
+_UNFINISHED = ".unfinished"
+_PART = ".part-"  # how the names of files begin that are being written
+_GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")  # Pillow's modes
+
+
+class Recipe(NamedTuple):
+    """How images are copied.
+
+    Attributes:
+        size: Pixels of the shortest side, to which larger images are resized as for training.
+        format: "jpg", of quality 95 without coarser colours; or "png", which loses nothing.
+    """
+
+    size: int = 256
+    format: Format = "jpg"
+
+
+@dataclass
+class Prepared:
+    """What came of a copy.
+
+    Attributes:
+        images: How many images it holds.
+        made: How many of them were written now; the others were there.
+        bad: Files that were left out, by their paths below the original, each with what is wrong.
+        on_white: How many images lost their transparency, which JPEG has not.
+    """
+
+    images: int = 0
+    made: int = 0
+    bad: dict[str, str] = field(default_factory=dict)
+    on_white: int = 0
+
+
+class _Outcome(NamedTuple):
+    fault: str = ""  # of the file that was read
+    failure: str = ""  # of the disk that was to be written to
+    made: bool = True
+    on_white: bool = False
+
+
+def prepare(
+    root: Path, out: Path, recipe: Recipe | None = None, workers: int = 0, show: bool = False
+) -> Prepared:
+    """Copy all images below a folder into another, upright, resized, in the same folders.
+
+    The copy is made in a folder beside ``out``, which takes its name once it is complete. What was
+    interrupted goes on where it was if the same is asked for again; so does a complete copy whose
+    original has new or changed files. Images that are what they should be already are copied byte
+    by byte. Of the others colors are converted to sRGB and metadata left out. 16-bit grey keeps its
+    values, for a run to tell what white is, and becomes PNG, as JPEG has 8 bits.
+
+    Args:
+        root: What holds the folders of images, such as trainA and trainB.
+        out: Where the copy goes: no such folder yet, an empty one, or an earlier copy.
+        recipe: How; JPEGs of 256 pixels unless given.
+        workers: Processes that work; 0 is this one.
+        show: Whether a bar shows the progress, on a terminal.
+
+    Raises:
+        FileNotFoundError: There is no such ``root``.
+        ValueError: ``out`` holds something else or lies in ``root``, there is no image that can be
+            used, two would get the same name, or an earlier copy has images that the original has
+            no more.
+        OSError: ``out`` cannot be written.
+    """
+    recipe = recipe or Recipe()
+    copy = _unfinished(root, out, recipe)
+    images, bad = _images(root)
+    names = _names([path.relative_to(root) for path in images], f".{recipe.format}")
+    jobs = [(path, copy / name) for path, name in zip(images, names, strict=True)]
+    _check_strays(copy, {name for _, target in jobs for name in _names_of(target)})
+    found = Prepared(bad={str(path.relative_to(root)): fault for path, fault in bad.items()})
+    outcomes = run_all(partial(_prepare, recipe=recipe), jobs, workers)
+    hidden = None if show else True
+    bar = tqdm(outcomes, "prepare", len(jobs), unit="image", leave=False, disable=hidden)
+    for (path, target), outcome in zip(jobs, bar, strict=True):
+        outcome = outcome or _Outcome("ends the program that decodes it, or takes all its memory")
+        if outcome.failure:
+            raise OSError(f"cannot write {str(target)!r}: {outcome.failure}")
+        if outcome.fault:
+            for name in _names_of(target):
+                name.unlink(missing_ok=True)  # of a file that was sound before
+            found.bad[str(path.relative_to(root))] = outcome.fault
+            continue
+        found.images += 1
+        found.made += outcome.made
+        found.on_white += outcome.on_white
+    if not found.images:
+        raise ValueError(f"none of the {len(images)} images in {str(root)!r} can be used")
+    _finish(copy, out, _note(root, recipe) | {"images": found.images, "skipped": found.bad})
+    return found
+
+
+def _unfinished(root: Path, out: Path, recipe: Recipe) -> Path:
+    """Return the folder that the copy is made in: a new one, or what an earlier call left."""
+    if not root.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(root)!r}")
+    if out.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f"{str(out)!r} lies in {str(root)!r}: name a folder elsewhere")
+    if not out.resolve().parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(out.resolve().parent)!r}")
+    copy = out.with_name(out.name + _UNFINISHED)
+    for folder in (out, copy):
+        _check_own(folder, _note(root, recipe))
+    if out.exists():
+        if copy.exists():
+            raise ValueError(f"there are {str(out)!r} and {str(copy)!r}: remove one of them")
+        if any(out.iterdir()):
+            out.rename(copy)
+        else:
+            out.rmdir()
+    copy.mkdir(exist_ok=True)
+    _write_note(copy, _note(root, recipe))
+    return copy
+
+
+def _check_own(folder: Path, note: dict[str, object]) -> None:
+    """Refuse a folder that holds something else than a copy as it is asked for."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        with open_regular(folder / NOTE) as file:
+            there = json.load(file)
+        differing = [name for name in note if there.get(name) != note[name]]
+    except (OSError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"{str(folder)!r} is there already, and no copy that was prepared: name another folder"
+        ) from error
+    if differing:
+        told = ", ".join(f"{name} {there.get(name)!r}" for name in differing)
+        raise ValueError(
+            f"{str(folder)!r} was prepared in another way ({told}): name another folder"
+        )
+
+
+def _note(root: Path, recipe: Recipe) -> dict[str, object]:
+    return {"root": str(root.resolve()), **recipe._asdict()}
+
+
+def _write_note(folder: Path, note: dict[str, object]) -> None:
+    part = folder / f"{_PART}{os.getpid()}"
+    part.write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+    part.replace(folder / NOTE)
+
+
+def _images(root: Path) -> tuple[list[Path], dict[Path, str]]:
+    """Find all images below a folder, in links to folders there too, as a run reads those."""
+    linked = [path for path in sorted(root.iterdir()) if path.is_symlink() and path.is_dir()]
+    images: list[Path] = []
+    bad: dict[Path, str] = {}
+    error = None
+    for folder in (root, *(path for path in linked if not path.name.startswith("."))):
+        try:
+            found = scan_folder(folder)
+        except ValueError as none_there:
+            error = error or none_there
+            continue
+        images += found.images
+        bad |= found.bad
+    if not images:
+        raise error or ValueError(f"no image in {str(root)!r}")
+    return images, bad
+
+
+def _names(paths: Sequence[Path], ending: str) -> Iterator[Path]:
+    """Yield the copies' paths: other endings, or longer names where files differ in these only."""
+    wanted = Counter(path.with_suffix(ending) for path in paths)
+    names = [
+        path.with_suffix(ending)
+        if wanted[path.with_suffix(ending)] == 1
+        else path.with_name(path.name + ending)
+        for path in paths
+    ]
+    path, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise ValueError(f"{count} images would be called {str(path)!r}: rename all but one")
+    return iter(names)
+
+
+def _names_of(target: Path) -> set[Path]:
+    """Return what a copy may be called: that of 16-bit grey is a PNG always."""
+    return {target, target.with_suffix(".png")}
+
+
+def _check_strays(copy: Path, targets: set[Path]) -> None:
+    strays = [path for path in copy.rglob("*") if path.is_file() and path not in targets]
+    strays = [path for path in strays if path.name != NOTE and not path.name.startswith(_PART)]
+    if strays:
+        raise ValueError(
+            f"{str(copy)!r} holds {len(strays)} files that the original has no more, such as "
+            f"{str(strays[0].relative_to(copy))!r}: remove them, or all of the copy"
+        )
+
+
+def _prepare(job: tuple[Path, Path], recipe: Recipe) -> _Outcome:
+    """Copy one image; tell what is wrong with it, or with where it goes."""
+    path, target = job
+    try:
+        changed = path.stat().st_mtime_ns
+        if any(name.exists() and _is_of(name, changed) for name in _names_of(target)):
+            return _Outcome(made=False)
+        picture, on_white, ending = _picture(path, recipe)
+    except Exception as error:  # of any kind: the other images are copied all the same
+        cause = " ".join(str(error).split()) or type(error).__name__
+        return _Outcome(fault=cause)
+    target = target.with_suffix(f".{ending}")
+    part = target.with_name(f"{_PART}{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if picture is None:
+            shutil.copyfile(path, part)
+        elif ending == "jpg":
+            picture.save(part, "JPEG", quality=95, subsampling=0)
+        else:
+            picture.save(part, "PNG")
+        os.utime(part, ns=(changed, changed))  # so that a file that changes is known again
+        part.replace(target)
+        for name in _names_of(target) - {target}:
+            name.unlink(missing_ok=True)  # of a file that was of other bits before
+    except OSError as error:
+        return _Outcome(failure=error.strerror or str(error))
+    return _Outcome(on_white=on_white)
+
+
+def _is_of(target: Path, changed: int) -> bool:
+    """Return whether a copy is of a file as it was changed last; a lost power supply empties it."""
+    status = target.stat()
+    return status.st_mtime_ns == changed and status.st_size > 0
+
+
+def _picture(path: Path, recipe: Recipe) -> tuple[Image.Image | None, bool, Format]:
+    """Return an image as it is to be, None if it is so; if it lost its transparency; and as what.
+
+    JPEG has 8 bits.
+    """
+    with opened(path) as image:
+        if image.format != "JPEG":
+            image.load()  # some kinds tell of transparency only now
+        kind, mode, shortest = image.format, image.mode, min(image.size)
+        transparent, turned = image.has_transparency_data, orientation(image) != 1
+        profiled = "icc_profile" in image.info
+    deep = mode.startswith("I") and not transparent
+    format: Format = "png" if deep else recipe.format
+    as_asked = kind == _KINDS[format] and (deep or mode in ("L", "RGB")) and not profiled
+    if as_asked and shortest <= recipe.size and not turned and not transparent:
+        with opened(path) as image:
+            image.load()  # all of it must be sound
+        return None, False, format
+    resize = recipe.size if shortest > recipe.size else None
+    if deep:
+        return _deep(path, resize), False, format
+    on_white = transparent and recipe.format == "jpg"
+    channels = 4 if transparent and not on_white else 1 if mode in _GREY else 3
+    return ImageFolder([path], channels, resize, crop=None).whole(0), on_white, format
+
+
+def _deep(path: Path, resize: int | None) -> Image.Image:
+    """Return 16-bit grey upright and resized, with its values."""
+    with opened(path) as image:
+        image.load()
+        transpose = UPRIGHT.get(orientation(image))
+        values = grey_values(image if transpose is None else image.transpose(transpose))
+    resized = resize_image(Image.fromarray(values.astype(np.float32)), resize)
+    return Image.fromarray(np.asarray(resized).round().astype(np.uint16))
+
+
+def _finish(copy: Path, out: Path, note: dict[str, object]) -> None:
+    """Give a copy its name, now that it is complete."""
+    for part in copy.rglob(f"{_PART}*"):  # of processes that were killed
+        part.unlink()
+    _write_note(copy, note)
+    copy.rename(out)

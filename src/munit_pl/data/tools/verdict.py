@@ -1,0 +1,210 @@
+"""What the folders of a data set mean for a run: what stops it, what it skips, what to know."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+from munit_pl.data.bad_files import BadFile, BadFiles
+from munit_pl.data.identity import overlap
+from munit_pl.data.tools.inspection import Inspection, Use
+from munit_pl.data.value_range import white_above
+
+_SMALLEST = 64  # pixels, which discriminators of three scales see something of
+
+
+class Verdict(NamedTuple):
+    """What was found, a line each.
+
+    Attributes:
+        stops: A run would end, before training or in it; each line says what to do.
+        skips: A run goes on without these.
+        notes: Good to know.
+    """
+
+    stops: list[str]
+    skips: list[str]
+    notes: list[str]
+
+
+def judge(inspections: Sequence[Inspection]) -> Verdict:
+    """Tell what stops a run on these folders, what it skips, and what else to know.
+
+    Args:
+        inspections: Of all folders that a run would read.
+    """
+    verdict = Verdict([], [], [])
+    for found in inspections:
+        _judge_folder(found, verdict)
+    for domain in dict.fromkeys(found.domain for found in inspections):
+        _judge_domain([found for found in inspections if found.domain == domain], verdict)
+    for one, other in combinations(inspections, 2):
+        _judge_copies(one, other, verdict)
+        if one.split == other.split:
+            _judge_domains(one, other, verdict)
+    return verdict
+
+
+def advise(inspections: Sequence[Inspection], use: Use) -> list[str]:
+    """Tell how to train on images of which at least half are smaller than a run would have them.
+
+    Args:
+        inspections: Of all folders that a run would read.
+        use: How it would use the images.
+    """
+    wanted = min(use.crop) if use.resize is None else use.resize
+    sides = sorted(side for found in inspections for side in found.shortest_sides)
+    median = sides[len(sides) // 2] if sides else wanted
+    side = max(_SMALLEST, median // 16 * 16)
+    if side >= wanted:
+        return []
+    how = "too small" if use.resize is None else f"enlarged to {wanted}"
+    return [
+        f"half of the images have a shortest side of at most {median} pixels and are {how}: to "
+        f"train near their own size, in less time, give data.resize={side} "
+        f"data.crop=[{side},{side}]"
+    ]
+
+
+def shared(one: Inspection, other: Inspection) -> list[tuple[Path, Path]]:
+    """Return the images of one folder that another holds too, pixel for pixel, with one there."""
+    there = {picture.digest: path for path, picture in other.pictures.items()}
+    return [
+        (path, there[picture.digest])
+        for path, picture in one.pictures.items()
+        if picture.digest in there
+    ]
+
+
+def _judge_folder(found: Inspection, verdict: Verdict) -> None:
+    if found.trouble is not None:
+        verdict.stops.append(f"{found.name}: {found.trouble}")
+        return
+    # Only training images are drawn from until a crop shows something.
+    blank = set(found.blank) - found.bad.keys() if found.split == "train" else set()
+    if found.bad.keys() | blank == found.files:
+        verdict.stops.append(f"{found.name}: none of its {len(found.files)} images can be used")
+        return
+    if found.bad:
+        verdict.skips.append(
+            f"{found.name}: {len(found.bad)} of {_images(len(found.files))} that cannot be used"
+        )
+    if blank:
+        verdict.skips.append(f"{found.name}: {_images(len(blank))} of one colour")
+    if copies := sum(len(group) - 1 for group in found.duplicates):
+        verdict.notes.append(f"{found.name}: exact copies of other images there: {copies}")
+    _judge_range(found, verdict)
+
+
+def _judge_range(found: Inspection, verdict: Verdict) -> None:
+    if not found.sixteen_bit:
+        return
+    largest = max(found.sixteen_bit.values())
+    verdict.notes.append(
+        f"{found.name}: {_images(len(found.sixteen_bit))} of 16-bit grey, with values up to "
+        f"{largest}, of {max(largest, 1).bit_length()} bits: a run takes {found.max_value} for "
+        f"white, as {_setting(found.domain, found.max_value)} does"
+    )
+    if found.too_bright:
+        verdict.notes.append(
+            f"{found.name}: {_images(len(found.too_bright))} with values above {found.max_value}, "
+            f"which become white: give {_setting(found.domain, white_above(largest))}"
+        )
+
+
+def _setting(domain: str, max_value: int) -> str:
+    return " ".join(f"data.max_value_{name}={max_value}" for name in domain or "ab")
+
+
+def _judge_domain(folders: Sequence[Inspection], verdict: Verdict) -> None:
+    """Count bad files as a run does: those of training and test together."""
+    names = " and ".join(found.name for found in folders)
+    total = len(set().union(*(found.files for found in folders)))
+    ledger = BadFiles({names: total})
+    for found in folders:
+        ledger.add(BadFile(str(path), names, reason) for path, reason in found.bad.items())
+    if ledger.trouble:
+        verdict.stops.append(
+            f"{names}: {ledger.count} of {_images(total)} cannot be used, which is "
+            f"{ledger.count / total:.1%}, and data.max_bad_fraction={ledger.max_fraction:g} allows "
+            f"{ledger.max_fraction:.0%}: repair or remove them, or raise data.max_bad_fraction"
+        )
+
+
+def _judge_copies(one: Inspection, other: Inspection, verdict: Verdict) -> None:
+    names, files = f"{one.name} and {other.name}", (list(one.pictures), list(other.pictures))
+    same = overlap(*files).same
+    if same and one.split == other.split:
+        verdict.stops.append(
+            f"{names} are the same files: name two folders of different images, or set "
+            "data.allow_same_domain=true"
+        )
+    elif same and one.domain == other.domain and files[0] != files[1]:
+        verdict.stops.append(
+            f"{names} are the same files: name a folder of other images for the test, or none"
+        )
+    elif pairs := shared(one, other):
+        tested = "" if one.split == other.split else ", so tests tell less than they seem to"
+        verdict.notes.append(f"{names} share {_images(len(pairs))}, pixel for pixel{tested}")
+
+
+def _judge_domains(a: Inspection, b: Inspection, verdict: Verdict) -> None:
+    """Compare the two domains of a split."""
+    names = f"{a.name} and {b.name}"
+    smaller, larger = sorted((a, b), key=lambda found: len(found.usable))
+    if smaller.usable and a.split == "train":
+        ratio = len(larger.usable) / len(smaller.usable)
+        verdict.notes.append(
+            f"{names} have {len(a.usable)} and {_images(len(b.usable))}: in an epoch, a pass over "
+            f"the larger domain, each of {smaller.name} is seen {ratio:.3g} times"
+        )
+    if common := len(_names(a) & _names(b)):
+        verdict.notes.append(
+            f"{names} have {common} file names in common, which is fine: names never pair images"
+        )
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
+
+
+def _names(found: Inspection) -> set[Path]:
+    return {path.relative_to(found.folder) for path in found.pictures}
+
+
+def as_values(inspections: Sequence[Inspection], verdict: Verdict) -> Mapping[str, object]:
+    """Return all that was found as values for JSON; paths are text, with surrogates for bytes."""
+    return {
+        **verdict._asdict(),
+        "folders": {found.name: _values(found) for found in inspections},
+        "shared": {
+            f"{one.name} {other.name}": [
+                [str(path) for path in pair] for pair in shared(one, other)
+            ]
+            for one, other in combinations(inspections, 2)
+        },
+    }
+
+
+def _values(found: Inspection) -> Mapping[str, object]:
+    lists = {
+        "blank": found.blank,
+        "nearly_blank": found.nearly_blank,
+        "longer_than_8_to_1": found.long,
+        "rotated_by_exif": found.having(lambda picture: picture.rotated),
+        "transparent": found.having(lambda picture: picture.transparent),
+        "several_frames": found.having(lambda picture: picture.frames),
+    }
+    return {
+        "folder": str(found.folder),
+        "trouble": found.trouble,
+        "images": len(found.files),
+        "sizes": {str(path): picture.size for path, picture in found.pictures.items()},
+        "kinds": found.kinds,
+        "bad": {str(path): reason for path, reason in found.bad.items()},
+        "ignored": found.ignored,
+        "max_value": found.max_value,
+        "largest_of_16_bits": {str(path): value for path, value in found.sixteen_bit.items()},
+        "duplicates": [[str(path) for path in group] for group in found.duplicates],
+        **{name: [str(path) for path in paths] for name, paths in lists.items()},
+    }

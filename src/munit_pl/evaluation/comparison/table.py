@@ -1,0 +1,143 @@
+"""The comparison as a Markdown table."""
+
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+from munit_pl.evaluation.comparison.rows import REAL, ROWS, Row
+
+Run = Mapping[str, Any]  # a run's figures.json
+
+
+class Column(NamedTuple):
+    """A figure of the runs.
+
+    Attributes:
+        key: Its key in a run's figures.
+        title: What it is called.
+        decimals: How it is rounded.
+    """
+
+    key: str
+    title: str
+    decimals: int
+
+
+_COLUMNS = (
+    Column("silhouette_iou", "quality: silhouette IoU ↑", 3),
+    Column("kernel_distance", "quality: KD (lite0) ↓", 3),
+    Column("colour_energy", "quality: colours' energy distance ↓", 1),
+    Column("colour_spread", "diversity: colours' spread, of the real set's", 2),
+    Column("pair_distance", "diversity: lite0 distance (not LPIPS)", 3),
+    Column("guided_error", "example's style: colour error, of 255 ↓", 1),
+    Column("transfer_error", "example's AdaIN statistics: the same ↓", 1),
+)
+_PAPER = (
+    "paper, edges to shoes: preferred to MUNIT",
+    "paper, edges to shoes: LPIPS",
+)
+_TERMS = ("image", "content", "style")
+
+
+def summarise(values: Sequence[float | None], decimals: int) -> str:
+    """Return mean ± standard deviation, unbiased, of runs; "-" where a run has no such figure."""
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return "-"
+    if len(known) == 1:
+        return f"{known[0]:.{decimals}f}"
+    return f"{mean(known):.{decimals}f} ± {stdev(known):.{decimals}f}"
+
+
+def make_table(runs: Mapping[str, Sequence[Run]], real: Mapping[str, float]) -> str:
+    """Return the page: the comparison, the ablations' losses, and what was run.
+
+    Args:
+        runs: The ``figures.json`` of each row's seeds, at least one row's.
+        real: The figures of real shoes.
+    """
+    titles = ["method", *(column.title for column in _COLUMNS), *_PAPER]
+    lines = [
+        _line(
+            ROWS[name].label,
+            *(
+                summarise([run["figures"].get(column.key) for run in runs[name]], column.decimals)
+                for column in _COLUMNS
+            ),
+            *_published(ROWS[name]),
+        )
+        for name in ROWS
+        if name in runs
+    ]
+    of_real = [summarise([real.get(column.key)], column.decimals) for column in _COLUMNS]
+    lines.append(_line(REAL.label, *of_real, *_published(REAL)))
+    parts = [_heading(titles), *lines, "", *_losses(runs), *_costs(runs), *_notes(runs)]
+    return "\n".join(["# Line drawings to coloured shoes", "", *parts]) + "\n"
+
+
+def _published(row: Row) -> tuple[str, str]:
+    marks = {key: "" if key in row.checked else " ?" for key in ("preferred", "lpips")}
+    preferred = "-" if row.preferred is None else f"{row.preferred:.1f} %{marks['preferred']}"
+    return preferred, f"{row.lpips:.3f}{marks['lpips']}"
+
+
+def _losses(runs: Mapping[str, Sequence[Run]]) -> list[str]:
+    """Return the second table: what each ablation does to the loss that it drops."""
+    compared = [name for name in ROWS if name in runs and (name == "munit" or ROWS[name].dropped)]
+    if not compared:
+        return []
+    lines = []
+    for name in compared:
+        values = {term: [run["losses"].get(term) for run in runs[name]] for term in _TERMS}
+        shown = {term: summarise(values[term], 3) for term in _TERMS}
+        if dropped := ROWS[name].dropped:
+            shown[dropped] = f"**{shown[dropped]}**"
+        lines.append(_line(ROWS[name].label, *shown.values()))
+    titles = ["losses on test images, unweighted", *_TERMS]
+    return ["The loss that an ablation drops is in bold.", "", _heading(titles), *lines, ""]
+
+
+def _costs(runs: Mapping[str, Sequence[Run]]) -> list[str]:
+    lines = []
+    for name in (name for name in ROWS if name in runs):
+        parameters = runs[name][0]["figures"]["parameters"]
+        minutes = [None if run["seconds"] is None else run["seconds"] / 60 for run in runs[name]]
+        seeds = ", ".join(str(run["seed"]) for run in runs[name])
+        cells = f"{parameters:,.0f}", summarise(minutes, 1), seeds
+        lines.append(_line(ROWS[name].label, *cells))
+    titles = ["what it took", "parameters of a translation", "minutes of training", "seeds"]
+    return [_heading(titles), *lines, ""]
+
+
+def _notes(runs: Mapping[str, Sequence[Run]]) -> list[str]:
+    """Say how the figures came about."""
+    (first, *_), *_ = runs.values()
+    asked, data = first["asked"], first["data"]
+    height, width = data["size"]
+    settings = f"; settings {' '.join(asked['settings'])}" if asked["settings"] else ""
+    extent = asked["extent"]
+    versions = ", ".join(f"{name} {number}" for name, number in first["versions"].items())
+    return [
+        "- Mean ± standard deviation over the seeds of training. Test shoes and random styles are "
+        "the same for all runs.",
+        f"- Trained for {asked['steps']} iterations of {data['batch_size']} drawn shoes of each "
+        f"domain, {height}x{width}{settings}.",
+        f"- Measured by protocol drawn ({extent['inputs']} drawings, {extent['styles']} styles "
+        f"each); KD, KID's estimator with features of lite0, on {extent['compared']} translations "
+        f"and as many real shoes; distance by lite0, of {extent['pairs']} pairs of translations of "
+        f"each of {extent['varied']} drawings.",
+        "- UNIT and CycleGAN give one translation of a drawing, and so have no diversity at all. "
+        "BicycleGAN is shown which shoe belongs to which drawing.",
+        "- The paper's figures are of photographs, by people's choice and by LPIPS: compare the "
+        "orders of rows, not the numbers. Those with a question mark are as remembered, not as "
+        "checked against the publication.",
+        f"- {versions}.",
+    ]
+
+
+def _heading(titles: Sequence[str]) -> str:
+    return f"{_line(*titles)}\n{'|---' * len(titles)}|"
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"

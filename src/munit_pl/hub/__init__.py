@@ -1,0 +1,1 @@
+"""Shared models: named, found, described, written, uploaded."""

@@ -1,0 +1,1 @@
+"""Trained generators put to use: images, videos, ONNX graphs."""

@@ -1,0 +1,198 @@
+"""Images in, images out: a trained model put to use."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from munit_pl.data.image_like import ImageLike, PictureLike, as_batch, as_list, as_picture
+from munit_pl.data.images import resize_image, to_picture, to_tensor
+from munit_pl.data.sizes import Size
+from munit_pl.hub.pretrained import find_pretrained
+from munit_pl.inference.loading import read_generators
+from munit_pl.inference.styles import random_styles
+from munit_pl.inference.tensor_translator import TensorTranslator, TranslatorOptions
+from munit_pl.models.base.pair import Domain
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing has it from Python 3.11 on
+
+
+class Translator(TensorTranslator):
+    """Translates images of any size, each under any number of styles.
+
+    An image's content is encoded once, however many styles it is shown in. It holds no state
+    between calls, so threads may share one. Results come to the CPU as float32.
+
+    Args:
+        gen_a: Domain a's generator; moved to ``device`` and put into evaluation mode. In half
+            precision this is done with a copy, which holds its weights in that type.
+        gen_b: Domain b's generator, likewise.
+        device: Where to compute: "cpu", "cuda", "mps"; unless given the fastest there is.
+        precision: "fp32", or the type that autocast computes with: "bf16", "fp16"; "auto" is bf16
+            where the device is faster in it, and fp32 elsewhere.
+        batch_size: Images that are decoded at once; unless given 1 on a CPU, where large maps of
+            several images fall out of its caches, and 8 elsewhere.
+        tile: Side in pixels of the tiles that layers are computed in, for images larger than the
+            device's memory allows. The same images but for rounding; see
+            `munit_pl.models.munit.tiling`. MUNIT's networks alone can be.
+        compile: Compile the networks with `torch.compile`, which takes its time for each new size.
+
+    Attributes:
+        precision: What is computed in, never "auto".
+        precision_reason: Why, in a few words; empty unless "auto" was asked for.
+        image_size: How images were brought to size for the model's training, if that is known.
+
+    Raises:
+        ValueError: If an option is none of these, or there is no such device.
+    """
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        config_path: str | Path | None = None,
+        **options: "Unpack[TranslatorOptions]",
+    ) -> "Translator":
+        """Read a trained model: see `read_generators` for the files, the class for the options."""
+        return cls(*read_generators(path, config_path), **options)
+
+    @classmethod
+    def pretrained(
+        cls, name: str = "drawn-shoes", **options: "Unpack[TranslatorOptions]"
+    ) -> "Translator":
+        """Read a model that comes with the package; nothing is downloaded.
+
+        ``name`` is one of `munit_pl.hub.pretrained.PRETRAINED`; see the class for the options.
+
+        Raises:
+            ValueError: If there is none of that name, or an option does not fit.
+        """
+        return cls.load(find_pretrained(name), **options)
+
+    @property
+    def resize(self) -> int | None:
+        """Pixels of the shortest side of images in training; None if they kept their size.
+
+        None, too, if that is not known.
+        """
+        return self.image_size.resize if self.image_size else None
+
+    def read(
+        self,
+        image: PictureLike,
+        domain: Domain,
+        resize: Size | Literal["training"] | None = "training",
+    ) -> Tensor:
+        """Read an image as one of ``domain``, at the scale that the model has learnt.
+
+        Args:
+            image: A path, an image of Pillow's or an array, as of a call.
+            domain: The image's domain.
+            resize: Pixels of the shortest side, or height and width; None keeps the size. Unless
+                given, the shortest side of training.
+
+        Returns:
+            The image, ``(1, C, H, W)`` in [-1, 1]. It is never cropped.
+
+        Raises:
+            OSError: If the file cannot be read.
+            ValueError: If its pixels are of a kind without a known range, or it would become too
+                large.
+        """
+        picture = as_picture(image, self.channels(domain), self.max_value(domain))
+        size = self.resize if resize == "training" else resize
+        return to_tensor(resize_image(picture, size))[None]
+
+    @overload
+    def __call__(
+        self,
+        image: Tensor,
+        styles: int | Tensor | None = None,
+        *,
+        to: Domain = "b",
+        like: ImageLike | Sequence[ImageLike] | None = None,
+        seed: int = 0,
+    ) -> Tensor: ...
+
+    @overload
+    def __call__(
+        self,
+        image: PictureLike,
+        styles: int | Tensor | None = None,
+        *,
+        to: Domain = "b",
+        like: ImageLike | Sequence[ImageLike] | None = None,
+        seed: int = 0,
+    ) -> list[Image.Image]: ...
+
+    def __call__(
+        self,
+        image: ImageLike,
+        styles: int | Tensor | None = None,
+        *,
+        to: Domain = "b",
+        like: ImageLike | Sequence[ImageLike] | None = None,
+        seed: int = 0,
+    ) -> Tensor | list[Image.Image]:
+        """Translate an image, under random styles or those of examples.
+
+        Args:
+            image: An image of the domain that is not ``to``, of any size: a path; an image of
+                Pillow's, turned as its EXIF says; an array ``(H, W)`` or ``(H, W, C)``, RGB, of
+                uint8 or of floats in [0, 1]; or a tensor ``(C, H, W)`` or ``(N, C, H, W)``, of
+                floats in [-1, 1] or of uint8. A tensor keeps its size, all others are brought to
+                that of training, as `read` does.
+            styles: How many random ones, 1 unless given; or codes ``(K, style_dim)``.
+            to: The domain to translate to.
+            like: An example of domain ``to`` whose style to take, in any of ``image``'s forms; or
+                a list of them. Instead of ``styles``.
+            seed: Another seed draws other random styles.
+
+        Returns:
+            A picture for each style. Of a tensor a tensor, ``(K, C', H, W)`` or
+            ``(N, K, C', H, W)`` in [-1, 1], on the CPU.
+
+        Raises:
+            OSError: If a file cannot be read.
+            TypeError: If an image is none of these.
+            ValueError: If an image or a style does not fit the model, or both ``styles`` and
+                ``like`` are given.
+        """
+        source: Domain = "b" if to == "a" else "a"
+        x = self._images(image, source)
+        shown = self.translate(x, self._styles(styles, like, to, seed), to)
+        if isinstance(image, Tensor):
+            return shown if image.ndim == 4 else shown[0]
+        return [to_picture(y) for y in shown[0]]
+
+    def _images(self, image: ImageLike, domain: Domain) -> Tensor:
+        """Return an image of a domain, or a batch of them, as ``(N, C, H, W)`` in [-1, 1]."""
+        if isinstance(image, Tensor):
+            return as_batch(image)
+        return self.read(image, domain)
+
+    def _styles(
+        self,
+        styles: int | Tensor | None,
+        like: ImageLike | Sequence[ImageLike] | None,
+        to: Domain,
+        seed: int,
+    ) -> Tensor:
+        """Return the styles ``(K, style_dim)`` that were asked for."""
+        if like is not None:
+            if styles is not None:
+                raise ValueError("give styles or like, not both: each example has one style")
+            examples = [self._images(example, to) for example in as_list(like)]
+            return torch.cat([self.encode_style(x, to) for x in examples])
+        if isinstance(styles, Tensor):
+            return styles
+        k, style_dim = 1 if styles is None else styles, self.style_dim(to)
+        if k < 1:
+            raise ValueError(f"styles is {k}, but must be at least 1")
+        if k > 1 and not style_dim:
+            raise ValueError("this model has no styles: each image has one translation")
+        return random_styles(k, style_dim, seed)

@@ -1,0 +1,146 @@
+"""Adversarial losses: logits in, a scalar out."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from munit_pl.layers.normalization import widen
+
+Logits = Sequence[Tensor]
+
+
+def lsgan_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
+    """Push scores of real images to 1 and of translated images to 0.
+
+    Least-squares GAN (Mao et al., 2017), without its factor of one half; averaged within each
+    scale and summed over scales.
+
+    Args:
+        real: Scores of real images, one ``(N, 1, h, w)`` per scale.
+        fake: Scores of translated images, the same shapes.
+
+    Returns:
+        A scalar.
+    """
+    terms = [
+        (widen(r) - 1).square().mean() + widen(f).square().mean()
+        for r, f in zip(real, fake, strict=True)
+    ]
+    return torch.stack(terms).sum()
+
+
+def lsgan_generator_loss(fake: Logits) -> Tensor:
+    """Push scores of translated images to 1: the other side of `lsgan_discriminator_loss`."""
+    return torch.stack([(widen(f) - 1).square().mean() for f in fake]).sum()
+
+
+def nsgan_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
+    """Push logits of real images up and of translated images down.
+
+    The cross entropy of Goodfellow et al., 2014, from logits, where ``-log(sigmoid(r))`` is
+    ``softplus(-r)``: what later work calls the softplus or logistic loss (StyleGAN's) is this one.
+    Averaged within each scale and summed over scales.
+
+    Args:
+        real: Logits of real images, one ``(N, 1, h, w)`` per scale.
+        fake: Logits of translated images, the same shapes.
+
+    Returns:
+        A scalar.
+    """
+    terms = [
+        F.softplus(-widen(r)).mean() + F.softplus(widen(f)).mean()
+        for r, f in zip(real, fake, strict=True)
+    ]
+    return torch.stack(terms).sum()
+
+
+def nsgan_generator_loss(fake: Logits) -> Tensor:
+    """Push logits of translated images up: the non-saturating loss of Goodfellow et al., 2014."""
+    return torch.stack([F.softplus(-widen(f)).mean() for f in fake]).sum()
+
+
+def hinge_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
+    """Push scores of real images above 1 and of translated images below -1, and no further.
+
+    The hinge loss of Lim & Ye, "Geometric GAN", 2017, and of Miyato et al., "Spectral Normalization
+    for Generative Adversarial Networks", ICLR 2018; averaged within each scale and summed over
+    scales.
+
+    Args:
+        real: Scores of real images, one ``(N, 1, h, w)`` per scale.
+        fake: Scores of translated images, the same shapes.
+
+    Returns:
+        A scalar.
+    """
+    terms = [
+        F.relu(1 - widen(r)).mean() + F.relu(1 + widen(f)).mean()
+        for r, f in zip(real, fake, strict=True)
+    ]
+    return torch.stack(terms).sum()
+
+
+def hinge_generator_loss(fake: Logits) -> Tensor:
+    """Push scores of translated images up, however high they are: a loss that may be negative."""
+    return torch.stack([-widen(f).mean() for f in fake]).sum()
+
+
+def scores(logits: Logits) -> Tensor:
+    """Return each image's mean logit at each scale, in fp32.
+
+    Args:
+        logits: One ``(N, 1, h, w)`` per scale.
+
+    Returns:
+        ``(S, N)``.
+    """
+    return torch.stack([widen(scale).flatten(1).mean(1) for scale in logits])
+
+
+class AdversarialLoss(NamedTuple):
+    """Both sides of one adversarial game.
+
+    Attributes:
+        discriminator: Logits of real images and of translations in, a scalar out.
+        generator: Logits of translations in, a scalar out.
+        boundary: The logit half-way between real and translated: what lies above is judged real.
+    """
+
+    discriminator: Callable[[Logits, Logits], Tensor]
+    generator: Callable[[Logits], Tensor]
+    boundary: float = 0.0
+
+
+GanLoss = Literal["lsgan", "nsgan", "hinge"]
+
+ADVERSARIAL_LOSSES: dict[str, AdversarialLoss] = {
+    "lsgan": AdversarialLoss(lsgan_discriminator_loss, lsgan_generator_loss, boundary=0.5),
+    "nsgan": AdversarialLoss(nsgan_discriminator_loss, nsgan_generator_loss),
+    "hinge": AdversarialLoss(hinge_discriminator_loss, hinge_generator_loss),
+}
+
+
+def adversarial_loss(name: str) -> AdversarialLoss:
+    """Return the adversarial loss called ``name``.
+
+    Raises:
+        ValueError: If there is no such loss.
+    """
+    if name not in ADVERSARIAL_LOSSES:
+        raise ValueError(f"gan_loss is {name!r}, but must be {' or '.join(ADVERSARIAL_LOSSES)}")
+    return ADVERSARIAL_LOSSES[name]
+
+
+def watched(loss: AdversarialLoss) -> tuple[AdversarialLoss, list[Logits]]:
+    """Return the same loss, and a list that each discriminator's logits of real images join."""
+    seen: list[Logits] = []
+
+    def discriminator(real: Logits, fake: Logits) -> Tensor:
+        seen.append(real)
+        return loss.discriminator(real, fake)
+
+    return loss._replace(discriminator=discriminator), seen

@@ -1,0 +1,1 @@
+"""MUNIT, and the methods beside it."""

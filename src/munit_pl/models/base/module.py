@@ -1,0 +1,391 @@
+"""What every method's LightningModule shares: two players, updated in turns."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, StepLR
+
+from munit_pl.data.two_domains import TwoDomains
+from munit_pl.hub.finding import find_checkpoint
+from munit_pl.hub.weights import describe, method_of, recall_images
+from munit_pl.io.safe_reading import read_checkpoint
+from munit_pl.models.base.pair import DomainPair
+from munit_pl.models.munit.objective import Terms, total
+from munit_pl.optim.finite_updates import count_skipped, keep_finite, skip_unless_finite
+from munit_pl.randomness import generator as place
+
+Images = tuple[Tensor, ...]  # x_a and x_b; from data with masks also m_a and m_b
+
+
+@dataclass
+class Part:
+    """A share of a batch, on its way through both updates of an iteration.
+
+    Attributes:
+        x_a: Images of domain a, ``(N, C, H, W)`` in [-1, 1].
+        x_b: Images of domain b.
+        draws: The method's random numbers for these images, each ``(N, ...)``, and what of their
+            masks it uses.
+        share: The part's share of the batch.
+        alone: Whether it is the whole batch.
+        memo: What the first update leaves for the second to use again.
+        measured: What the updates find out for after both, without a graph.
+    """
+
+    x_a: Tensor
+    x_b: Tensor
+    draws: dict[str, Tensor]
+    share: float
+    alone: bool
+    memo: Any = None
+    measured: dict[str, Tensor] = field(default_factory=dict)
+
+
+class AdversarialModule(DomainPair, LightningModule):
+    """Two generators and two discriminators that learn against each other.
+
+    Each iteration updates the discriminators and the generators, in the method's order, on the same
+    images, and counts as one step of the trainer. Batches are pairs ``(x_a, x_b)`` of images
+    ``(N, C, H, W)`` in [-1, 1]. Masks may follow, ``(x_a, x_b, m_a, m_b)``, each ``(N, 1, H, W)``
+    in [0, 1]; most methods let them be.
+
+    A method is a subclass. Its ``__init__`` makes the four networks of `DomainPair` and saves as
+    hyper-parameters at least ``optimizer``, ``scheduler``, ``clip_norm``, ``accumulate`` and
+    ``seed``; it sets ``weights`` and says what is drawn and what is minimised.
+
+    A player's step is skipped where the norm of its gradient is not finite or above `MAX_NORM`, so
+    that neither its weights nor its moments ever cease to be finite. The iteration counts.
+
+    Attributes:
+        weights: A named tuple of the terms' weights; "gan" weighs the discriminators' term too.
+        skipped: For "dis" and "gen" the steps skipped, in all and in a row up to now, ``(2,)``.
+            They are no buffers: checkpoints hold them, state dicts do not.
+        generators_first: Whether the generators' update comes before the discriminators'.
+        paired: Whether ``x_a[i]`` and ``x_b[i]`` must show the same thing.
+        adam: The method's arguments of `torch.optim.Adam`, where ``optimizer`` gives no others.
+        discriminator_steps: The discriminators' updates in each iteration. All but the last are on
+            the same images and other random numbers, before all else; they are not logged.
+    """
+
+    generators_first: ClassVar[bool] = False
+    paired: ClassVar[bool] = False
+    adam: ClassVar[dict[str, Any]] = {"lr": 1e-4, "betas": (0.5, 0.999), "weight_decay": 1e-4}
+    discriminator_steps: int = 1
+
+    weights: tuple[float, ...]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.skipped = {
+            player: torch.zeros(2, dtype=torch.int64, device="cpu") for player in ("dis", "gen")
+        }
+        self._logging = False
+        self._norms: dict[str, Tensor] = {}
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | Path, map_location: Any = None, **arguments: Any
+    ) -> Any:
+        """Read a module from a checkpoint of its own class, which may come from a stranger.
+
+        Args:
+            checkpoint_path: A file, or a run's folder, whose newest whole checkpoint is meant.
+            map_location: Where the tensors go; where they were saved from unless given.
+            **arguments: Arguments of the class that replace the checkpoint's; and Lightning's.
+
+        Raises:
+            FileNotFoundError: If there is none.
+            ValueError: If it is no checkpoint, one that asks for more than it holds, or one of
+                another method.
+        """
+        path = find_checkpoint(checkpoint_path)
+        checkpoint = read_checkpoint(path)
+        arguments["weights_only"] = True
+        try:
+            return super().load_from_checkpoint(path, map_location, **arguments)
+        except (RuntimeError, TypeError) as error:
+            method = method_of(checkpoint.get("generators"))
+            detail = " ".join(str(error).split())[:200]
+            raise ValueError(
+                f"{path} is a checkpoint of {method or 'another model'}, and does not load as "
+                f"{cls.__name__}: {detail}"
+            ) from error
+
+    def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:
+        """Return the random numbers for ``N`` images of each domain, each ``(N, ...)``.
+
+        They are a function of the images' sizes, the seed and ``where``: the iteration in training.
+        """
+        raise NotImplementedError
+
+    def masks_of(self, batch: Images) -> dict[str, Tensor]:
+        """Return what the method uses of a batch's masks, each ``(N, ...)``: nothing, as a rule."""
+        return {}
+
+    def discriminator_terms(self, part: Part) -> Terms:
+        """Return the discriminators' terms, unweighted, a pair each: domain a's and domain b's."""
+        raise NotImplementedError
+
+    def generator_terms(self, part: Part) -> Terms:
+        """Return the generators' terms, likewise."""
+        raise NotImplementedError
+
+    def validation_terms(self, x_a: Tensor, x_b: Tensor, draws: dict[str, Tensor]) -> Terms:
+        """Return the generators' terms for images that are not trained on."""
+        return self.generator_terms(Part(x_a, x_b, draws, share=1.0, alone=True))
+
+    def term_name(self, term: str) -> str:
+        """Return a term's name in the logs."""
+        return term
+
+    def log_codes(self, parts: Sequence[Part]) -> None:
+        """Log what the method wants known of its codes in an iteration that is written down."""
+
+    def adam_arguments(self, player: str) -> dict[str, Any]:
+        """Return the arguments of Adam for "dis" or "gen"."""
+        return self.adam | self.hparams["optimizer"]
+
+    def make_scheduler(self, optimizer: Optimizer) -> LRScheduler:
+        """Return the schedule of one optimiser, stepped once an iteration."""
+        return StepLR(optimizer, **{"step_size": 100_000, "gamma": 0.5} | self.hparams["scheduler"])
+
+    def training_step(self, batch: Images, batch_idx: int) -> None:
+        """Update both players, then the learning rates."""
+        # Logging costs more than a small network's update, so it is left to the iterations that the
+        # trainer writes down.
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        self._logging = (self.trainer.global_step + 1) % every == 0
+        self._seed_global_generators()
+        terms, parts = self.iterate(batch)
+        if self._logging:  # after both: Lightning forgets what is logged before a counted step
+            for player, optimizer in zip(("dis", "gen"), self.trainer.optimizers, strict=True):
+                self._log_update(player, terms[player], optimizer)
+            self.log_codes(parts)
+        for config in self.trainer.lr_scheduler_configs:
+            cast(Any, config.scheduler).step()  # no plateau schedule
+
+    def iterate(self, batch: Images) -> tuple[dict[str, list[Terms]], list[Part]]:
+        """Make both updates; return each player's terms, part by part, and the parts."""
+        parts = self._split(batch)
+        updates = {"dis": self._update_discriminators, "gen": self._update_generators}
+        order = ("gen", "dis") if self.generators_first else ("dis", "gen")
+        with keep_finite(self.buffers()):
+            for i in range(1, self.discriminator_steps):
+                self._update_discriminators(self._split(batch, "further", i))
+                if self._scaler is not None:
+                    self._scaler.update()  # which takes one step of an optimiser between two
+            terms = {player: updates[player](parts) for player in order}
+        return terms, parts
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Prepare the step of a gradient that the precision plugin has unscaled."""
+        player = "gen" if optimizer is self.trainer.optimizers[1] else "dis"
+        self.prepare_step(player, optimizer)
+
+    def prepare_step(self, player: str, optimizer: Optimizer) -> Tensor:
+        """Clip a player's gradient, or have the step skipped; return the gradient's norm."""
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+        self._norms[player] = norm
+        bad = skip_unless_finite(optimizer, norm)
+        self.skipped[player] = count_skipped(self.skipped[player], bad)
+        clip_norm = self.hparams["clip_norm"]
+        if clip_norm is not None:
+            clip_grads_with_norm_(parameters, clip_norm, norm)
+        return norm
+
+    def validation_step(self, batch: Images, batch_idx: int) -> None:
+        """Log the generators' terms on images that are not trained on."""
+        x_a, x_b = batch[:2]
+        draws = self.draw(x_a, x_b, "validation", batch_idx) | self.masks_of(batch)
+        terms = self.validation_terms(x_a, x_b, draws)
+        values = {f"val/{self.term_name(term)}": pair.sum() for term, pair in terms.items()}
+        self.log_dict(values, batch_size=len(x_a), sync_dist=True)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return one Adam for both discriminators and one for both generators.
+
+        They are fused unless something speaks against it: one pass over memory, and on CUDA, to
+        skip a step of any other, the host would have to wait for the device in each iteration.
+        """
+        able = all(parameter.device.type in ("cuda", "cpu") for parameter in self.parameters())
+        pairs = {"dis": (self.dis_a, self.dis_b), "gen": (self.gen_a, self.gen_b)}
+        optimizers = []
+        for player, (a, b) in pairs.items():
+            arguments = self.adam_arguments(player)
+            if arguments.get("fused") is None and not arguments.get("foreach"):
+                arguments["fused"] = (able and self._scaler is None) or None
+            optimizers.append(Adam([*a.parameters(), *b.parameters()], **arguments))
+        return optimizers, [self.make_scheduler(optimizer) for optimizer in optimizers]
+
+    def on_fit_start(self) -> None:
+        """Note the images' size and white, and refuse a fused Adam under fp16.
+
+        That unscales gradients too late to measure and clip.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, TwoDomains):
+            self.gen_a.image_size = self.gen_b.image_size = data.image_size
+            self.gen_a.max_value, self.gen_b.max_value = data.max_value("a"), data.max_value("b")
+        if self._scaler is not None and self.hparams["optimizer"].get("fused"):
+            raise ValueError("optimizer fused=True is not supported with precision 16-mixed")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note the steps skipped, and what the generators are, to be used without this module.
+
+        ``image_size`` in what they are is how images were brought to size, ``max_value`` what was
+        white in 16-bit files, where that was not 65535.
+        """
+        checkpoint["skipped"] = {player: counts.tolist() for player, counts in self.skipped.items()}
+        checkpoint["generators"] = describe({"gen_a": self.gen_a, "gen_b": self.gen_b})
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Count on from the steps that had been skipped, and know how images were read again."""
+        recall_images({"gen_a": self.gen_a, "gen_b": self.gen_b}, checkpoint.get("generators"))
+        for player, counts in checkpoint.get("skipped", {}).items():
+            self.skipped[player] = torch.tensor(counts, device=self.device)
+
+    def draw_normal(self, shape: Iterable[int], n: int, *where: int | str) -> Tensor:
+        """Draw N(0, 1) for ``n`` images, ``(n, *shape)``, as a function of the seed and ``where``.
+
+        Every process of a distributed run draws other numbers, and all together those that one
+        process would draw for all their images.
+        """
+        return self.draw_each(torch.randn, shape, n, *where).to(next(self.parameters()))
+
+    def draw_each(
+        self, distribution: Callable[..., Tensor], shape: Iterable[int], n: int, *where: int | str
+    ) -> Tensor:
+        """Draw from `torch.rand` or its like for ``n`` images, ``(n, *shape)``, on the CPU."""
+        shape, first, seed = tuple(shape), self.global_rank * n, self.hparams["seed"]
+        # In fp32 whatever the default is, so that all precisions draw the same numbers.
+        samples = [
+            distribution(shape, generator=place(seed, *where, first + i), dtype=torch.float32)
+            for i in range(n)
+        ]
+        return torch.stack(samples)
+
+    def _split(self, batch: Images, *further: int | str) -> list[Part]:
+        """Split a batch as ``accumulate`` says and give each part its random numbers.
+
+        Args:
+            batch: The images, with masks or without.
+            *further: What names a further update, from which no other takes anything over.
+        """
+        x_a, x_b = batch[:2]
+        n, k = len(x_a), self.hparams["accumulate"]
+        draws = self.draw(x_a, x_b, self.trainer.global_step, *further) | self.masks_of(batch)
+        chunks = list(zip(x_a.chunk(k), x_b.chunk(k), strict=True))
+        drawn = {name: values.chunk(k) for name, values in draws.items()}
+        return [
+            Part(
+                a,
+                b,
+                {name: values[i] for name, values in drawn.items()},
+                share=len(a) / n,
+                alone=len(chunks) == 1 and not further,
+            )
+            for i, (a, b) in enumerate(chunks)
+        ]
+
+    def _seed_global_generators(self) -> None:
+        """Make what others draw without a generator a function of the iteration, too."""
+        where = "global", self.trainer.global_step, self.global_rank
+        seed = place(self.hparams["seed"], *where).initial_seed()
+        # Not `torch.manual_seed`: it notes, with a stack trace, each kind of device that is not in
+        # use, which takes a hundred times as long.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+    @property
+    def _scaler(self) -> torch.amp.GradScaler | None:
+        plugin = getattr(self._trainer, "precision_plugin", None)  # no trainer: settings are tried
+        return getattr(plugin, "scaler", None)
+
+    def _update_discriminators(self, parts: Sequence[Part]) -> list[Terms]:
+        optimizer = self.trainer.optimizers[0]
+        optimizer.zero_grad()
+        terms = [self._backward(self.discriminator_terms(part), part) for part in parts]
+        self._average_gradients(optimizer)
+        self._step_discriminators(optimizer)
+        return terms
+
+    def _step_discriminators(self, optimizer: Optimizer) -> None:
+        """Step without Lightning's wrapper, which would count a second step of the iteration.
+
+        Under fp16 the gradient is unscaled here and the step skipped if it overflowed; the
+        generators' step, which goes through Lightning, updates the scale for both.
+        """
+        if self._scaler is None:
+            self.on_before_optimizer_step(optimizer)
+            optimizer.step()
+            return
+        self._scaler.unscale_(optimizer)
+        self.on_before_optimizer_step(optimizer)
+        self._scaler.step(optimizer)
+        if self.generators_first and self.skipped["dis"][1]:
+            self._scaler.update()  # the next iteration's would miss it if a checkpoint lies between
+
+    def _update_generators(self, parts: Sequence[Part]) -> list[Terms]:
+        optimizer = self.trainer.optimizers[1]
+        counted = cast("list[LightningOptimizer]", self.optimizers())[1]
+        optimizer.zero_grad()
+        with self.toggled_optimizer(optimizer):  # no gradients for the discriminators' weights
+            terms = [self._backward(self.generator_terms(part), part) for part in parts]
+        self._average_gradients(optimizer)
+        counted.step()
+        return terms
+
+    def _average_gradients(self, optimizer: Optimizer) -> None:
+        """Average an update's gradients over all processes, unless that has been done by now.
+
+        Most strategies do it in the backward pass, some leave it to be called here.
+        """
+        average = getattr(self.trainer.strategy, "average_gradients", None)
+        if average is not None:
+            average(optimizer)
+
+    def _backward(self, terms: Terms, part: Part) -> Terms:
+        """Add one part's share to the gradient and return its share of the terms."""
+        terms = {term: part.share * pair for term, pair in terms.items()}
+        self.manual_backward(total(terms, self.weights))
+        return terms
+
+    def _log_update(self, name: str, part_terms: list[Terms], optimizer: Optimizer) -> None:
+        """Log one update's terms, their weighted sum and the learning rate."""
+        terms = {
+            term: torch.stack([of_part[term].detach() for of_part in part_terms]).sum(0)
+            for term in part_terms[0]
+        }
+        values = {
+            f"{name}/{self.term_name(term)}_{domain}": value
+            for term, pair in terms.items()
+            for domain, value in zip("ab", pair, strict=True)
+        }
+        rate, norm = optimizer.param_groups[0]["lr"], self._norms[name]
+        self.log_dict(values | {f"{name}/lr": rate, f"{name}/grad_norm": norm})
+        self.log(f"skipped/{name}", self.skipped[name][0].float())
+        self.log(f"{name}/total", total(terms, self.weights), prog_bar=True)
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` with its mappings and sequences as dicts and lists, which checkpoints hold.
+
+    Configurations come as containers of their own, and a checkpoint with those does not load.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    return value

@@ -1,0 +1,143 @@
+"""BicycleGAN as a LightningModule: what is drawn, what is minimised, and in which order."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from munit_pl.layers.blocks import at_least_one
+from munit_pl.layers.initialization import Initialisation, initialise
+from munit_pl.losses.adversarial import GanLoss, adversarial_loss
+from munit_pl.models.base.module import AdversarialModule, Part, plain
+from munit_pl.models.bicyclegan.networks import (
+    BicycleGANGenerator,
+    BranchDiscriminators,
+    small_xavier,
+)
+from munit_pl.models.bicyclegan.objective import (
+    Draws,
+    LossWeights,
+    Translations,
+    discriminator_terms,
+    generator_terms,
+    read,
+    translate,
+)
+from munit_pl.models.munit.objective import Terms
+from munit_pl.optim.schedules import linear_decay
+
+
+class BicycleGANModule(AdversarialModule):
+    """BicycleGAN (Zhu et al., NIPS 2017): paired images, and many translations of each.
+
+    The paper learns one direction. Here both are learnt side by side by networks that share
+    nothing, so that each is what it would be alone, but for the size of a clipped gradient.
+
+    Each iteration updates translators and encoders, then all discriminators on the same
+    translations. In batches ``(x_a, x_b)`` of images ``(N, C, H, W)`` in [-1, 1], ``x_a[i]`` and
+    ``x_b[i]`` must show the same thing. The defaults are those that the authors published, but for
+    the dropout (see `UNetTranslator`), the width of the discriminators' second scale (see
+    `BranchDiscriminators`) and the halved batches (see `munit_pl.models.bicyclegan.objective`).
+
+    Args:
+        input_channels_a: Channels of domain a's images.
+        input_channels_b: Channels of domain b's images.
+        generator: Arguments of `BicycleGANGenerator` but for the channels.
+        discriminator: Arguments of `BranchDiscriminators` but for ``in_channels``.
+        initialisation: ``generator`` and ``discriminator``, each "small_xavier" (see
+            `small_xavier`), as published, or a name that `initialise` knows.
+        gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
+        weights: The terms' weights, see `LossWeights`.
+        optimizer: Arguments of `torch.optim.Adam`, the same for both optimisers.
+        scheduler: Arguments of `linear_decay`, in iterations; the authors count epochs.
+        clip_norm: Largest norm of each optimiser's gradient; none unless given.
+        accumulate: Parts that a batch is split into, whose gradients are added up before each
+            step: the same update in less memory.
+        seed: Where the random numbers of training come from.
+
+    Raises:
+        TypeError: If a mapping has a key that is no argument of its class.
+        ValueError: If a value is none that can be trained with.
+    """
+
+    generators_first: ClassVar[bool] = True
+    paired: ClassVar[bool] = True
+    adam: ClassVar[dict[str, Any]] = {"lr": 2e-4, "betas": (0.5, 0.999)}
+
+    gen_a: BicycleGANGenerator
+    gen_b: BicycleGANGenerator
+    dis_a: BranchDiscriminators
+    dis_b: BranchDiscriminators
+
+    def __init__(
+        self,
+        input_channels_a: int = 3,
+        input_channels_b: int = 3,
+        generator: Mapping[str, Any] | None = None,
+        discriminator: Mapping[str, Any] | None = None,
+        initialisation: Mapping[str, Any] | None = None,
+        gan_loss: GanLoss = "lsgan",
+        weights: Mapping[str, float] | None = None,
+        optimizer: Mapping[str, Any] | None = None,
+        scheduler: Mapping[str, Any] | None = None,
+        clip_norm: float | None = None,
+        accumulate: int = 1,
+        seed: int = 0,
+    ) -> None:
+        generator, discriminator = plain(generator or {}), plain(discriminator or {})
+        initialisation, weights = plain(initialisation or {}), plain(weights or {})
+        optimizer, scheduler = plain(optimizer or {}), plain(scheduler or {})
+        super().__init__()
+        self.save_hyperparameters()
+        at_least_one(accumulate=accumulate)
+        self.gan_loss = adversarial_loss(gan_loss)
+        self.weights = LossWeights(**weights)
+        self.gen_a = BicycleGANGenerator(input_channels_a, input_channels_b, **generator)
+        self.gen_b = BicycleGANGenerator(input_channels_b, input_channels_a, **generator)
+        self.dis_a = BranchDiscriminators(input_channels_a, **discriminator)
+        self.dis_b = BranchDiscriminators(input_channels_b, **discriminator)
+        self._initialise(**initialisation)
+
+    def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:
+        """Return `Draws` by name."""
+        shape = len(Draws._fields), self.style_dim
+        return Draws(*self.draw_normal(shape, len(x_a), "style", *where).unbind(1))._asdict()
+
+    def generator_terms(self, part: Part) -> Terms:
+        """Return the terms of `objective.generator_terms`; leave the translations behind."""
+        gens, images, draws = (self.gen_a, self.gen_b), (part.x_a, part.x_b), Draws(**part.draws)
+        posteriors = read(*gens, *images)
+        translations = translate(*gens, *images, posteriors, draws)
+        # As published, the discriminators judge what was made before the generators' step.
+        part.memo = Translations(*(fake.detach() for fake in translations))
+        discriminators = self.dis_a, self.dis_b
+        return generator_terms(
+            *gens, *discriminators, *images, posteriors, translations, draws, self.gan_loss
+        )
+
+    def discriminator_terms(self, part: Part) -> Terms:
+        """Return the terms of `objective.discriminator_terms`."""
+        return discriminator_terms(
+            self.dis_a, self.dis_b, part.x_a, part.x_b, part.memo, self.gan_loss
+        )
+
+    def make_scheduler(self, optimizer: Optimizer) -> LRScheduler:
+        """Return `linear_decay`."""
+        return linear_decay(optimizer, **self.hparams["scheduler"])
+
+    def _initialise(
+        self,
+        generator: Initialisation | Literal["small_xavier"] = "small_xavier",
+        discriminator: Initialisation | Literal["small_xavier"] = "small_xavier",
+    ) -> None:
+        for networks, how in (
+            ((self.gen_a, self.gen_b), generator),
+            ((self.dis_a, self.dis_b), discriminator),
+        ):
+            for network in networks:
+                if how == "small_xavier":
+                    small_xavier(network)
+                else:
+                    initialise(network, how)

@@ -1,0 +1,166 @@
+"""CycleGAN as a LightningModule: what is drawn, and what discriminators are shown."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from munit_pl.layers.blocks import at_least_one
+from munit_pl.layers.initialization import Initialisation, initialise
+from munit_pl.losses.adversarial import GanLoss, adversarial_loss
+from munit_pl.models.base.module import AdversarialModule, Part, plain
+from munit_pl.models.components.patch_discriminator import PatchDiscriminator
+from munit_pl.models.cyclegan.image_pool import ImagePool
+from munit_pl.models.cyclegan.networks import CycleGANGenerator
+from munit_pl.models.cyclegan.objective import (
+    LossWeights,
+    discriminator_terms,
+    generator_terms,
+    translate,
+)
+from munit_pl.models.munit.objective import Terms
+from munit_pl.optim.schedules import linear_decay
+
+
+class CycleGANModule(AdversarialModule):
+    """CycleGAN (Zhu et al., ICCV 2017), with noise beside the image if asked for.
+
+    Each iteration updates the generators, then the discriminators on the same images and on
+    translations that a pool of earlier ones mixes with those of the generators' update. Batches
+    are pairs ``(x_a, x_b)`` of images ``(N, C, H, W)`` in [-1, 1]; the pairing carries no meaning.
+    The defaults are the paper's, but that its schedule counts epochs: 100 of each kind.
+
+    Args:
+        input_channels_a: Channels of domain a's images.
+        input_channels_b: Channels of domain b's images.
+        generator: ``dim`` and ``num_res_blocks`` of `CycleGANGenerator`.
+        discriminator: Arguments of `PatchDiscriminator` but for ``in_channels``.
+        initialisation: ``generator`` and ``discriminator``, each a name that `initialise` knows,
+            "normal" unless given.
+        gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
+        weights: The terms' weights, see `LossWeights`. The identity term is not computed if its
+            weight is 0, or if the domains differ in channels.
+        noise_dim: Length of the noise that each generator sees beside the image; 0 for none.
+        pool_size: Earlier translations held for each discriminator, in each process; 0 for none.
+        optimizer: Arguments of `torch.optim.Adam`, the same for both optimisers.
+        scheduler: Arguments of `linear_decay`, in iterations.
+        clip_norm: Largest norm of each optimiser's gradient; none unless given.
+        accumulate: Parts that a batch is split into, whose gradients are added up before each
+            step: the same update in less memory.
+        seed: Where the noise and the pools' choices come from.
+
+    Attributes:
+        pools: Domain a's and domain b's earlier translations. They are no buffers, which
+            distributed training would make alike in all processes.
+
+    Raises:
+        TypeError: If a mapping has a key that is no argument of its class.
+        ValueError: If a value is none that can be trained with.
+    """
+
+    dis_a: PatchDiscriminator
+    dis_b: PatchDiscriminator
+
+    generators_first = True
+    adam: ClassVar[dict[str, Any]] = {"lr": 2e-4, "betas": (0.5, 0.999)}
+
+    def __init__(
+        self,
+        input_channels_a: int = 3,
+        input_channels_b: int = 3,
+        generator: Mapping[str, Any] | None = None,
+        discriminator: Mapping[str, Any] | None = None,
+        initialisation: Mapping[str, Any] | None = None,
+        gan_loss: GanLoss = "lsgan",
+        weights: Mapping[str, float] | None = None,
+        noise_dim: int = 0,
+        pool_size: int = 50,
+        optimizer: Mapping[str, Any] | None = None,
+        scheduler: Mapping[str, Any] | None = None,
+        clip_norm: float | None = None,
+        accumulate: int = 1,
+        seed: int = 0,
+    ) -> None:
+        generator, discriminator = plain(generator or {}), plain(discriminator or {})
+        initialisation, weights = plain(initialisation or {}), plain(weights or {})
+        optimizer, scheduler = plain(optimizer or {}), plain(scheduler or {})
+        super().__init__()
+        self.save_hyperparameters()
+        at_least_one(accumulate=accumulate)
+        a, b = input_channels_a, input_channels_b
+        self.gen_a = CycleGANGenerator(a, b, noise_dim=noise_dim, **generator)
+        self.gen_b = CycleGANGenerator(b, a, noise_dim=noise_dim, **generator)
+        self.dis_a = PatchDiscriminator(a, **discriminator)
+        self.dis_b = PatchDiscriminator(b, **discriminator)
+        self._initialise(**initialisation)
+        self.gan_loss = adversarial_loss(gan_loss)
+        self.weights: LossWeights = LossWeights(**weights)
+        self.pools = {"a": ImagePool(pool_size), "b": ImagePool(pool_size)}
+
+    def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:
+        """Draw both generators' noise and both pools' chances."""
+        n = len(x_a)
+        z_a, z_b = self.draw_normal((2, self.style_dim), n, "noise", *where).unbind(1)
+        chance_a, chance_b = (  # they stay on the CPU, where the pools read them
+            self.draw_each(torch.rand, (), n, "pool", domain, *where) for domain in "ab"
+        )
+        return {"z_a": z_a, "z_b": z_b, "chance_a": chance_a, "chance_b": chance_b}
+
+    def generator_terms(self, part: Part) -> Terms:
+        """Return `objective.generator_terms`, and leave the translations for the discriminators."""
+        networks = self.gen_a, self.gen_b, self.dis_a, self.dis_b
+        x_a, x_b, z_a, z_b = part.x_a, part.x_b, part.draws["z_a"], part.draws["z_b"]
+        translations = translate(self.gen_a, self.gen_b, x_a, x_b, z_a, z_b)
+        identity = self.weights.identity > 0 and x_a.shape[1] == x_b.shape[1]
+        terms = generator_terms(
+            *networks, x_a, x_b, translations, z_a, z_b, self.gan_loss, identity
+        )
+        # The pools would show a pixel that is no number again, and checkpoints refuse it.
+        part.memo = tuple(x.detach().nan_to_num() for x in translations)
+        return terms
+
+    def discriminator_terms(self, part: Part) -> Terms:
+        """Return `objective.discriminator_terms` of what the pools make of the translations."""
+        x_ab, x_ba = part.memo
+        x_ab = self.pools["b"].exchange(x_ab, part.draws["chance_b"])
+        x_ba = self.pools["a"].exchange(x_ba, part.draws["chance_a"])
+        return discriminator_terms(
+            self.dis_a, self.dis_b, part.x_a, part.x_b, x_ab, x_ba, self.gan_loss
+        )
+
+    def make_scheduler(self, optimizer: Optimizer) -> LRScheduler:
+        """Return `linear_decay`."""
+        return linear_decay(optimizer, **self.hparams["scheduler"])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the pools of all processes, ``(processes, images, C, H, W)`` each."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["pools"] = {
+            domain: self._gather(pool) for domain, pool in self.pools.items() if pool.images
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take back this process's pools."""
+        super().on_load_checkpoint(checkpoint)
+        for domain, images in checkpoint["pools"].items():
+            # Processes that were not there then share what there is: all pools are equally full,
+            # or they could not be gathered again.
+            own = images[self.global_rank % len(images)]
+            self.pools[domain].images = list(own[: self.pools[domain].size])
+
+    def _initialise(
+        self, generator: Initialisation = "normal", discriminator: Initialisation = "normal"
+    ) -> None:
+        for gen, dis in ((self.gen_a, self.dis_a), (self.gen_b, self.dis_b)):
+            initialise(gen, generator)
+            initialise(dis, discriminator)
+
+    def _gather(self, pool: ImagePool) -> Tensor:
+        # After a resumption some lie on the CPU.
+        own = torch.stack([image.to(self.device) for image in pool.images])
+        gathered = self.all_gather(own)
+        assert isinstance(gathered, Tensor)
+        return gathered.reshape(-1, *own.shape).cpu()

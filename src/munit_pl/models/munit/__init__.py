@@ -1,0 +1,1 @@
+"""MUNIT (Huang et al., ECCV 2018)."""

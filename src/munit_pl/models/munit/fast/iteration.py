@@ -1,0 +1,203 @@
+"""One iteration of MUNIT's training as a function of tensors, which a CUDA graph can hold."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from munit_pl.models.base.module import Part
+from munit_pl.models.munit.fast.casts import cast_weights
+from munit_pl.models.munit.fast.compiling import CompiledNetworks, restored
+from munit_pl.models.munit.fast.lanes import Lane
+from munit_pl.models.munit.fast.recording import Recorded, Recorder
+from munit_pl.models.munit.module import MUNITModule
+from munit_pl.models.munit.objective import Terms, total
+from munit_pl.optim.finite_updates import keep_finite
+from munit_pl.optim.freezing import frozen
+
+
+class Outcome(NamedTuple):
+    """What one iteration leaves to be logged, detached. The next iteration may overwrite it.
+
+    Attributes:
+        terms: For "dis" and "gen" the terms that were minimised.
+        norms: For both the norm of the gradient.
+        memo: What `Part.memo` was.
+        measured: What `Part.measured` was.
+    """
+
+    terms: dict[str, Terms]
+    norms: dict[str, Tensor]
+    memo: Any
+    measured: dict[str, Tensor]
+
+
+class Iteration:
+    """Both updates of MUNIT's training, without a trainer.
+
+    Called with a batch and its random numbers it changes weights, optimisers and
+    ``module.skipped`` as an iteration under a trainer does. It counts no iteration, logs nothing
+    and leaves the learning rates to others, and what is `measured`; callbacks' hooks around its
+    backward passes and steps are not called.
+
+    Args:
+        module: The module.
+        optimizers: The discriminators' and the generators', as `configure_optimizers` makes them.
+        amp: The type that autocast computes in; None for none.
+        compiled: The networks, if they are to be called compiled.
+        recorder: Records the iteration, if it is to be replayed; the optimisers must be fused then.
+        lane: Runs the domains side by side, if they are to be.
+        cast_once: Whether weights are cast once for ``amp``, and not at each use. On the CPU many
+            small casts are cheaper than the gradients of few large ones.
+        gave_up: Called with the reason if the iteration cannot be recorded.
+    """
+
+    def __init__(
+        self,
+        module: MUNITModule,
+        optimizers: Sequence[Optimizer],
+        amp: torch.dtype | None = None,
+        compiled: CompiledNetworks | None = None,
+        recorder: Recorder | None = None,
+        lane: Lane | None = None,
+        cast_once: bool = True,
+        gave_up: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        self.compiled = compiled
+        self.lane = lane
+        self._module = module
+        self._optimizers = dict(zip(("dis", "gen"), optimizers, strict=True))
+        self._amp = amp
+        self._cast_to = amp if cast_once else None
+        self._told = gave_up
+        device = next(module.parameters()).device
+        self._counts = {
+            player: torch.zeros(2, dtype=torch.int64, device=device) for player in self._optimizers
+        }
+        self._rates = {
+            player: torch.tensor(_rate(optimizer), dtype=torch.float32, device=device)
+            for player, optimizer in self._optimizers.items()
+        }
+        self._set = {player: _rate(o) for player, o in self._optimizers.items()}
+        self._names: tuple[str, ...] = ()
+        self._run = Recorded(self._update_both, recorder, self._recover)
+        for optimizer in optimizers:  # which gives them other moments
+            optimizer.register_load_state_dict_post_hook(lambda _: self._run.forget())
+
+    def __call__(self, x_a: Tensor, x_b: Tensor, draws: dict[str, Tensor]) -> Outcome:
+        """Train on one batch.
+
+        Args:
+            x_a: Images of domain a, ``(N, C, H, W)`` in [-1, 1].
+            x_b: Images of domain b.
+            draws: What ``module.draw`` drew for them.
+        """
+        for player, counts in self._counts.items():
+            if self._module.skipped[player] is not counts:  # a checkpoint's, or a guard's
+                counts.copy_(self._module.skipped[player])
+                self._module.skipped[player] = counts
+        for player, optimizer in self._optimizers.items():
+            if self._set[player] != _rate(optimizer):
+                self._set[player] = _rate(optimizer)
+                self._rates[player].fill_(self._set[player])
+        self._names = tuple(draws)
+        return self._run(x_a, x_b, *draws.values())
+
+    def rehearse(self, x_a: Tensor, x_b: Tensor, draws: dict[str, Tensor]) -> None:
+        """Compute both gradients and throw them away, for all to be compiled that has to be."""
+
+        def differentiate(player: str, loss: Tensor) -> None:
+            weights = _parameters(self._optimizers[player])
+            torch.autograd.grad(loss, weights, allow_unused=True)
+
+        part = Part(x_a, x_b, draws, share=1.0, alone=True)
+        with restored(self._module.buffers()):
+            self._play(part, differentiate)
+
+    def _update_both(self, x_a: Tensor, x_b: Tensor, *draws: Tensor) -> Outcome:
+        """Make both updates."""
+        for optimizer in self._optimizers.values():
+            optimizer.zero_grad()
+        part = Part(x_a, x_b, dict(zip(self._names, draws, strict=True)), share=1.0, alone=True)
+        norms = {}
+
+        def update(player: str, loss: Tensor) -> None:
+            loss.backward()  # type: ignore[no-untyped-call]
+            if self.lane is not None:
+                self.lane.join()
+            norms[player] = self._step(player)
+
+        terms = self._play(part, update)
+        return Outcome(terms, norms, part.memo, part.measured)
+
+    def _play(self, part: Part, respond: Callable[[str, Tensor], None]) -> dict[str, Terms]:
+        """Let ``respond`` act on what each player minimises, in turn; return the terms."""
+        module, terms = self._module, {}
+        gens, diss = (module.gen_a, module.gen_b), (module.dis_a, module.dis_b)
+        with self._arithmetic(), keep_finite(module.buffers()), cast_weights(gens, self._cast_to):
+            with cast_weights(diss, self._cast_to):
+                terms["dis"] = module.discriminator_terms(part)
+                respond("dis", total(terms["dis"], module.weights))
+            with frozen(_parameters(self._optimizers["dis"])), cast_weights(diss, self._cast_to):
+                terms["gen"] = module.generator_terms(part)
+                respond("gen", total(terms["gen"], module.weights))
+        return {
+            player: {term: pair.detach() for term, pair in own.items()}
+            for player, own in terms.items()
+        }
+
+    def _step(self, player: str) -> Tensor:
+        """Make a player's step, unless its gradient forbids it; return the gradient's norm."""
+        module, optimizer, counts = self._module, self._optimizers[player], self._counts[player]
+        norm = module.prepare_step(player, optimizer)
+        # Where they were before, since a recording reads and writes there.
+        module.skipped[player] = counts.copy_(module.skipped[player])
+        recording = self._run.recording
+        with _recordable(optimizer, self._rates[player]) if recording else nullcontext():
+            optimizer.step()
+        return norm
+
+    @contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        device = next(self._module.parameters()).device.type
+        cast: AbstractContextManager[Any] = nullcontext()
+        if self._amp is not None:
+            cast = torch.autocast(device, self._amp, cache_enabled=False)  # see `cast_weights`
+        with cast, self.compiled.in_use() if self.compiled else nullcontext():
+            yield
+
+    def _recover(self, reason: str) -> None:
+        """Go on without a recording; what was to hold its results is gone with it."""
+        self._module.skipped = dict(self._counts)
+        self._told(reason)
+
+
+@contextmanager
+def _recordable(optimizer: Optimizer, rate: Tensor) -> Iterator[None]:
+    """Let a step read its learning rate from memory, so that a replay finds another one there.
+
+    Outside of the recorded step the optimiser is as it was, for schedules, logs and checkpoints.
+    """
+    earlier = [{name: group[name] for name in ("lr", "capturable")} for group in _groups(optimizer)]
+    try:
+        for group in _groups(optimizer):
+            group.update(lr=rate, capturable=True)
+        yield
+    finally:
+        for group, values in zip(_groups(optimizer), earlier, strict=True):
+            group.update(values)
+
+
+def _groups(optimizer: Optimizer) -> list[dict[str, Any]]:
+    return optimizer.param_groups
+
+
+def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in _groups(optimizer) for parameter in group["params"]]
+
+
+def _rate(optimizer: Optimizer) -> float:
+    return float(_groups(optimizer)[0]["lr"])

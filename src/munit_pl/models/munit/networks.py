@@ -1,0 +1,269 @@
+"""MUNIT's generator: two encoders and a decoder for each domain.
+
+Shapes are those of Huang et al., "Multimodal Unsupervised Image-to-Image Translation", ECCV 2018.
+"""
+
+from functools import partial
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from munit_pl.layers.blocks import (
+    Activation,
+    AdaINResBlock,
+    ConvBlock,
+    ResBlock,
+    UpBlock,
+    at_least_one,
+    make_activation,
+    normalise_convolutions,
+)
+from munit_pl.layers.checkpointing import Recomputable
+from munit_pl.layers.padding import PaddingMode
+from munit_pl.models.base.generator import DomainGenerator
+
+STYLE_DOWNSAMPLINGS = 4  # fixed, whatever the content code's
+
+
+class ContentEncoder(Recomputable):
+    """What is where in an image: a map of features without the domain's look.
+
+    Args:
+        in_channels: Channels of the image.
+        dim: Channels after the first convolution; doubled by each halving of the side.
+        num_downsample: Halvings of the side, ``D``.
+        num_res_blocks: Residual blocks at the lowest resolution.
+        activation: Activation of every block.
+        padding_mode: What the convolutions' added pixels hold.
+
+    Shape:
+        ``(N, in_channels, H, W)`` to ``(N, dim * 2**D, H / 2**D, W / 2**D)``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        dim: int,
+        num_downsample: int,
+        num_res_blocks: int,
+        activation: Activation,
+        padding_mode: PaddingMode,
+    ) -> None:
+        super().__init__()
+        block = partial(
+            ConvBlock, norm="instance", activation=activation, padding_mode=padding_mode
+        )
+        layers: list[nn.Module] = [block(in_channels, dim, 7, 1, 3)]
+        for _ in range(num_downsample):
+            layers.append(block(dim, 2 * dim, 4, 2, 1))
+            dim *= 2
+        self.layers = nn.Sequential(*layers)
+        self.res_blocks = nn.Sequential(
+            *(
+                ResBlock(dim, norm="instance", activation=activation, padding_mode=padding_mode)
+                for _ in range(num_res_blocks)
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the content code of images in [-1, 1]."""
+        x = self.run(self.layers, x)
+        for res_block in self.res_blocks:
+            x = self.run(res_block, x)
+        return x
+
+
+class StyleEncoder(Recomputable):
+    """The look of an image within its domain: a short vector, averaged over the image.
+
+    No normalisation, since instance normalisation would remove the means and deviations that
+    carry the style. The side is halved four times, whatever the content encoder does.
+
+    Args:
+        in_channels: Channels of the image.
+        dim: Channels after the first convolution; doubled by each of the first two halvings.
+        style_dim: Length of the style code.
+        activation: Activation of every block.
+        padding_mode: What the convolutions' added pixels hold.
+
+    Shape:
+        ``(N, in_channels, H, W)`` to ``(N, style_dim)``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        dim: int,
+        style_dim: int,
+        activation: Activation,
+        padding_mode: PaddingMode,
+    ) -> None:
+        super().__init__()
+        block = partial(ConvBlock, activation=activation, padding_mode=padding_mode)
+        widths = [dim, 2 * dim] + [4 * dim] * (STYLE_DOWNSAMPLINGS - 1)
+        self.layers = nn.Sequential(
+            block(in_channels, dim, 7, 1, 3),
+            *(block(before, after, 4, 2, 1) for before, after in pairwise(widths)),
+        )
+        self.head = nn.Conv2d(4 * dim, style_dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the style code of images in [-1, 1]."""
+        pooled = self.run(self.layers, x).mean((2, 3), keepdim=True)
+        return self.head(pooled).flatten(1)
+
+
+class Decoder(Recomputable):
+    """Content and style put back together.
+
+    A multi-layer perceptron turns the style into the shift and scale of every adaptive instance
+    normalisation; they are passed on as arguments, so a decoder holds no state between calls.
+
+    Args:
+        out_channels: Channels of the image.
+        dim: Channels before the last convolution, as in the encoder.
+        style_dim: Length of the style code.
+        mlp_dim: Width of the perceptron's two hidden layers.
+        num_upsample: Doublings of the side, ``D``.
+        num_res_blocks: Residual blocks, two normalisations each, at the lowest resolution.
+        activation: Activation of every block.
+        padding_mode: What the convolutions' added pixels hold.
+
+    Shape:
+        Content ``(N, dim * 2**D, h, w)`` and style ``(N, style_dim)`` to images
+        ``(N, out_channels, h * 2**D, w * 2**D)`` in [-1, 1].
+    """
+
+    def __init__(
+        self,
+        out_channels: int,
+        dim: int,
+        style_dim: int,
+        mlp_dim: int,
+        num_upsample: int,
+        num_res_blocks: int,
+        activation: Activation,
+        padding_mode: PaddingMode,
+    ) -> None:
+        super().__init__()
+        width = dim * 2**num_upsample
+        self.mlp = nn.Sequential(
+            nn.Linear(style_dim, mlp_dim),
+            make_activation(activation),
+            nn.Linear(mlp_dim, mlp_dim),
+            make_activation(activation),
+            nn.Linear(mlp_dim, num_res_blocks * 4 * width),
+        )
+        self.res_blocks = nn.ModuleList(
+            AdaINResBlock(width, activation=activation, padding_mode=padding_mode)
+            for _ in range(num_res_blocks)
+        )
+        # Layer normalisation from here: the instance's would undo the style's statistics.
+        widths = [width // 2**i for i in range(num_upsample + 1)]
+        self.up_blocks = nn.ModuleList(
+            UpBlock(before, after, norm="layer", activation=activation, padding_mode=padding_mode)
+            for before, after in pairwise(widths)
+        )
+        self.to_image = ConvBlock(
+            dim, out_channels, 7, padding=3, activation="tanh", padding_mode=padding_mode
+        )
+
+    def forward(self, content: Tensor, style: Tensor) -> Tensor:
+        """Return the images that show ``content`` in ``style``."""
+        x = content
+        affines = self.mlp(style).chunk(len(self.res_blocks), dim=1)
+        for res_block, affine in zip(self.res_blocks, affines, strict=True):
+            x = self.run(res_block, x, affine)
+        for up_block in self.up_blocks:
+            x = self.run(up_block, x)
+        return self.run(self.to_image, x)
+
+
+class AdaINGenerator(DomainGenerator):
+    """One domain's auto-encoder: split an image into content and style, and put it back together.
+
+    Args:
+        in_channels: Channels of the domain's images, in and out.
+        dim: Channels after the first convolution.
+        style_dim: Length of the style code.
+        mlp_dim: Width of the perceptron that turns a style into normalisation parameters.
+        num_downsample: Halvings of the content code's side, ``D``.
+        num_res_blocks: Residual blocks of the content encoder, and of the decoder.
+        activation: "relu", "lrelu" (slope 0.2), "prelu", "selu", "tanh" or "none".
+        padding_mode: "reflect", "replicate" or "zeros".
+        spectral: Normalise all convolutions' weights spectrally, as Zhang et al., "Self-Attention
+            Generative Adversarial Networks", ICML 2019, do in generators too. Not the perceptron's:
+            with three layers of norm 1, what a style changes of all AdaIN parameters together
+            would be no longer than the style.
+
+    Shape:
+        Images ``(N, in_channels, H, W)`` in [-1, 1]; ``H`` and ``W`` divisible by ``2**D``.
+        Content ``(N, dim * 2**D, H / 2**D, W / 2**D)``; style ``(N, style_dim)``.
+    """
+
+    method = "MUNIT"
+
+    content_encoder: ContentEncoder
+    style_encoder: StyleEncoder
+    decoder: Decoder
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        dim: int = 64,
+        style_dim: int = 8,
+        mlp_dim: int = 256,
+        num_downsample: int = 2,
+        num_res_blocks: int = 4,
+        activation: Activation = "relu",
+        padding_mode: PaddingMode = "reflect",
+        spectral: bool = False,
+    ) -> None:
+        super().__init__()
+        at_least_one(
+            in_channels=in_channels,
+            dim=dim,
+            style_dim=style_dim,
+            mlp_dim=mlp_dim,
+            num_res_blocks=num_res_blocks,
+        )
+        if num_downsample < 0:
+            raise ValueError(f"num_downsample is {num_downsample}, but must not be negative")
+        self.arguments = {
+            "in_channels": in_channels,
+            "dim": dim,
+            "style_dim": style_dim,
+            "mlp_dim": mlp_dim,
+            "num_downsample": num_downsample,
+            "num_res_blocks": num_res_blocks,
+            "activation": activation,
+            "padding_mode": padding_mode,
+            "spectral": spectral,
+        }
+        self.in_channels = in_channels
+        self.style_dim = style_dim
+        self.num_downsample = num_downsample
+        self.multiple = 2**num_downsample
+        # The style encoder pads one pixel before its last halving, the residual blocks one pixel
+        # at the content code's side; a reflected pixel needs a second one beside it.
+        self.shortest = max(2 * self.multiple, 2**STYLE_DOWNSAMPLINGS)
+        self.content_encoder = ContentEncoder(
+            in_channels, dim, num_downsample, num_res_blocks, activation, padding_mode
+        )
+        self.style_encoder = StyleEncoder(in_channels, dim, style_dim, activation, padding_mode)
+        self.decoder = Decoder(
+            in_channels,
+            dim,
+            style_dim,
+            mlp_dim,
+            num_downsample,
+            num_res_blocks,
+            activation,
+            padding_mode,
+        )
+        if spectral:
+            normalise_convolutions(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` encoded and decoded again."""
+        return self.decode(*self.encode(x))

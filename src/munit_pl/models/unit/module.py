@@ -1,0 +1,181 @@
+"""UNIT as a LightningModule: what is drawn, and what both updates share."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from munit_pl.layers.blocks import at_least_one
+from munit_pl.losses.adversarial import GanLoss, adversarial_loss
+from munit_pl.models.base.module import Part, plain
+from munit_pl.models.base.perceptual import PerceptualModule
+from munit_pl.models.components.discriminators import MultiScaleDiscriminator
+from munit_pl.models.munit.objective import Decodings, Terms, discriminator_terms
+from munit_pl.models.unit.networks import UNITGenerator
+from munit_pl.models.unit.nvlabs import read_unit_checkpoint
+from munit_pl.models.unit.objective import (
+    Codes,
+    LossWeights,
+    decode,
+    encode,
+    generator_terms,
+    translate,
+)
+
+
+class _Pass(NamedTuple):
+    """What the generators computed of a part, graphs included."""
+
+    codes: Codes
+    decoded: Decodings | None
+
+
+class UNITModule(PerceptualModule):
+    """UNIT (Liu et al., NIPS 2017): one Gaussian code that both domains share, and no styles.
+
+    As the original MUNIT's code trains it: the discriminators, then the generators on the same
+    images. The encoders share no weights; that the codes mean the same follows from the losses.
+    Batches, iterations and the defaults' origin are `munit_pl.MUNITModule`'s; the weights' defaults
+    are those of the original UNIT's code.
+
+    Args:
+        input_channels_a: Channels of domain a's images.
+        input_channels_b: Channels of domain b's images.
+        generator: Arguments of `UNITGenerator` but for ``in_channels``.
+        discriminator: Arguments of `MultiScaleDiscriminator` but for ``in_channels``.
+        initialisation: ``generator`` and ``discriminator``, each a name that `initialise` knows
+            ("kaiming" and "normal" unless given), and its ``skip_spectral``.
+        gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
+        weights: The terms' weights, see `LossWeights`.
+        perceptual: Arguments of `load_vgg16`, for a perceptual weight above 0.
+        optimizer: Arguments of `torch.optim.Adam`, the same for both optimisers.
+        scheduler: Arguments of `torch.optim.lr_scheduler.StepLR`, in iterations.
+        shared_noise: Draw the codes' noise once for both updates and not once for each. The
+            generators' pass is then computed once; the algorithm differs a little from the
+            original.
+        clip_norm: Largest norm of each optimiser's gradient; none unless given.
+        accumulate: Parts that a batch is split into, to save memory.
+        seed: Where the noise of training comes from.
+
+    Raises:
+        TypeError: If a mapping has a key that is no argument of its class.
+        ValueError: If a value is none that can be trained with.
+    """
+
+    gen_a: UNITGenerator
+    gen_b: UNITGenerator
+    dis_a: MultiScaleDiscriminator
+    dis_b: MultiScaleDiscriminator
+
+    def __init__(
+        self,
+        input_channels_a: int = 3,
+        input_channels_b: int = 3,
+        generator: Mapping[str, Any] | None = None,
+        discriminator: Mapping[str, Any] | None = None,
+        initialisation: Mapping[str, Any] | None = None,
+        gan_loss: GanLoss = "lsgan",
+        weights: Mapping[str, float] | None = None,
+        perceptual: Mapping[str, Any] | None = None,
+        optimizer: Mapping[str, Any] | None = None,
+        scheduler: Mapping[str, Any] | None = None,
+        shared_noise: bool = False,
+        clip_norm: float | None = None,
+        accumulate: int = 1,
+        seed: int = 0,
+    ) -> None:
+        generator, discriminator = plain(generator or {}), plain(discriminator or {})
+        initialisation, weights = plain(initialisation or {}), plain(weights or {})
+        optimizer, scheduler = plain(optimizer or {}), plain(scheduler or {})
+        perceptual = plain(perceptual or {})
+        super().__init__()
+        self.save_hyperparameters()
+        at_least_one(accumulate=accumulate)
+        self.gen_a = UNITGenerator(input_channels_a, **generator)
+        self.gen_b = UNITGenerator(input_channels_b, **generator)
+        self.dis_a = MultiScaleDiscriminator(input_channels_a, **discriminator)
+        self.dis_b = MultiScaleDiscriminator(input_channels_b, **discriminator)
+        self.initialise(**initialisation)
+        self.gan_loss = adversarial_loss(gan_loss)
+        self.weights: LossWeights = LossWeights(**weights)
+        self.check_perceptual()
+
+    @classmethod
+    def from_nvlabs(
+        cls,
+        gen_path: str | Path,
+        dis_path: str | Path | None = None,
+        config_path: str | Path | None = None,
+    ) -> "UNITModule":
+        """Read a checkpoint that the original MUNIT's code made with ``--trainer UNIT``.
+
+        Args:
+            gen_path: ``gen_*.pt``. The networks' sizes are inferred from it.
+            dis_path: ``dis_*.pt``; without it the discriminators are new.
+            config_path: The YAML file of the run, for what no shape tells.
+
+        Raises:
+            ValueError: If a file is something else; the message says what.
+        """
+        paths = [None if path is None else Path(path) for path in (dis_path, config_path)]
+        arguments, states = read_unit_checkpoint(Path(gen_path), *paths)
+        module = cls(**arguments)
+        for name, state in states.items():
+            module.get_submodule(name).load_state_dict(state)
+        return module
+
+    def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:
+        """Draw the noise of each update's codes, and of the codes read back."""
+        factor = self.gen_a.multiple
+        width: int = self.gen_a.arguments["dim"] * factor
+        shape = (4, width, x_a.shape[2] // factor, x_a.shape[3] // factor)
+        gen = self.draw_normal(shape, len(x_a), "noise", "gen", *where).unbind(1)
+        dis = gen[:2]
+        if not self.hparams["shared_noise"]:
+            dis = self.draw_normal((2, *shape[1:]), len(x_a), "noise", "dis", *where).unbind(1)
+        names = ("gen_a", "gen_b", "gen_ab", "gen_ba", "dis_a", "dis_b")
+        return dict(zip(names, (*gen, *dis), strict=True))
+
+    def discriminator_terms(self, part: Part) -> Terms:
+        """Return `munit_pl.models.munit.objective.discriminator_terms` of UNIT's translations.
+
+        What the generators' update can use again is left in ``part``, unless there are other parts,
+        whose graphs would be in memory at once.
+        """
+        noises = part.draws["dis_a"], part.draws["dis_b"]
+        with torch.set_grad_enabled(part.alone):
+            codes = encode(self.gen_a, self.gen_b, part.x_a, part.x_b)
+        decoded = None
+        if part.alone and self.hparams["shared_noise"]:
+            decoded = decode(self.gen_a, self.gen_b, codes, *noises)
+            x_ab, x_ba = decoded.x_ab, decoded.x_ba
+        else:
+            with torch.no_grad():
+                x_ab, x_ba = translate(self.gen_a, self.gen_b, codes, *noises)
+        part.memo = _Pass(codes, decoded) if part.alone else None
+        return discriminator_terms(
+            self.dis_a, self.dis_b, part.x_a, part.x_b, x_ab, x_ba, self.gan_loss
+        )
+
+    def generator_terms(self, part: Part) -> Terms:
+        """Return `munit_pl.models.unit.objective.generator_terms`."""
+        x_a, x_b, draws = part.x_a, part.x_b, part.draws
+        codes, decoded = part.memo or (encode(self.gen_a, self.gen_b, x_a, x_b), None)
+        decoded = decoded or decode(self.gen_a, self.gen_b, codes, draws["gen_a"], draws["gen_b"])
+        part.memo = None
+        return generator_terms(
+            self.gen_a,
+            self.gen_b,
+            self.dis_a,
+            self.dis_b,
+            x_a,
+            x_b,
+            codes,
+            decoded,
+            draws["gen_ab"],
+            draws["gen_ba"],
+            self.gan_loss,
+            self.perceptual(x_a),
+        )

@@ -1,0 +1,115 @@
+"""UNIT's generator, as the original MUNIT's code has it: MUNIT's without styles."""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from munit_pl.layers.blocks import Activation, ConvBlock, ResBlock, UpBlock, at_least_one
+from munit_pl.layers.padding import PaddingMode
+from munit_pl.models.base.generator import DomainGenerator
+from munit_pl.models.munit.networks import ContentEncoder
+
+
+class UNITDecoder(nn.Module):
+    """A code put back into an image: `Decoder` of MUNIT with plain instance normalisation.
+
+    Args:
+        out_channels: Channels of the image.
+        dim: Channels before the last convolution, as in the encoder.
+        num_upsample: Doublings of the side, ``D``.
+        num_res_blocks: Residual blocks at the lowest resolution.
+        activation: Activation of every block.
+        padding_mode: What the convolutions' added pixels hold.
+
+    Shape:
+        Code ``(N, dim * 2**D, h, w)`` to images ``(N, out_channels, h * 2**D, w * 2**D)`` in
+        [-1, 1].
+    """
+
+    def __init__(
+        self,
+        out_channels: int,
+        dim: int,
+        num_upsample: int,
+        num_res_blocks: int,
+        activation: Activation,
+        padding_mode: PaddingMode,
+    ) -> None:
+        super().__init__()
+        widths = [dim * 2**i for i in range(num_upsample, -1, -1)]
+        self.res_blocks = nn.Sequential(
+            *(
+                ResBlock(
+                    widths[0], norm="instance", activation=activation, padding_mode=padding_mode
+                )
+                for _ in range(num_res_blocks)
+            )
+        )
+        self.up_blocks = nn.ModuleList(
+            UpBlock(before, after, norm="layer", activation=activation, padding_mode=padding_mode)
+            for before, after in pairwise(widths)
+        )
+        self.to_image = ConvBlock(
+            dim, out_channels, 7, padding=3, activation="tanh", padding_mode=padding_mode
+        )
+
+    def forward(self, code: Tensor, style: Tensor | None = None) -> Tensor:
+        """Return the images of ``code``; ``style``, of length 0, is there for other methods."""
+        x = self.res_blocks(code)
+        for up_block in self.up_blocks:
+            x = up_block(x)
+        return self.to_image(x)
+
+
+class UNITGenerator(DomainGenerator):
+    """One domain's variational auto-encoder, whose code is the mean of a Gaussian of deviation 1.
+
+    Args:
+        in_channels: Channels of the domain's images, in and out.
+        dim: Channels after the first convolution.
+        num_downsample: Halvings of the code's side, ``D``.
+        num_res_blocks: Residual blocks of the encoder, and of the decoder.
+        activation: "relu", "lrelu" (slope 0.2), "prelu", "selu", "tanh" or "none".
+        padding_mode: "reflect", "replicate" or "zeros".
+
+    Shape:
+        Images ``(N, in_channels, H, W)`` in [-1, 1]; ``H`` and ``W`` divisible by ``2**D``.
+        Codes ``(N, dim * 2**D, H / 2**D, W / 2**D)``.
+    """
+
+    content_encoder: ContentEncoder
+    decoder: UNITDecoder
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        dim: int = 64,
+        num_downsample: int = 2,
+        num_res_blocks: int = 4,
+        activation: Activation = "relu",
+        padding_mode: PaddingMode = "reflect",
+    ) -> None:
+        super().__init__()
+        at_least_one(in_channels=in_channels, dim=dim, num_res_blocks=num_res_blocks)
+        if num_downsample < 0:
+            raise ValueError(f"num_downsample is {num_downsample}, but must not be negative")
+        self.arguments = {
+            "in_channels": in_channels,
+            "dim": dim,
+            "num_downsample": num_downsample,
+            "num_res_blocks": num_res_blocks,
+            "activation": activation,
+            "padding_mode": padding_mode,
+        }
+        self.in_channels = in_channels
+        self.style_dim = 0
+        self.multiple = 2**num_downsample
+        # The first convolution reflects three pixels, residual blocks one at the code's side.
+        self.shortest = max(2 * self.multiple, 4)
+        self.content_encoder = ContentEncoder(
+            in_channels, dim, num_downsample, num_res_blocks, activation, padding_mode
+        )
+        self.style_encoder = None
+        self.decoder = UNITDecoder(
+            in_channels, dim, num_downsample, num_res_blocks, activation, padding_mode
+        )

@@ -1,0 +1,1 @@
+"""Learning rates, updates and gradients."""

@@ -1,0 +1,97 @@
+"""Learning rates as functions of the iteration."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, StepLR
+
+from munit_pl.layers.blocks import at_least_one
+
+
+def linear_decay(optimizer: Optimizer, constant: int = 100_000, decay: int = 100_000) -> LambdaLR:
+    """Keep the learning rate for a while, then let it fall linearly to 0.
+
+    The schedule of CycleGAN (Zhu et al., 2017, section 4) and BicycleGAN, in iterations where they
+    count epochs. Iteration ``k``, from 0, runs at ``lr`` until ``constant`` and from there on at
+    ``lr * (1 - (k - constant) / decay)``; from ``constant + decay`` on at 0.
+
+    Args:
+        optimizer: Whose rate it is.
+        constant: Iterations at the full rate.
+        decay: Iterations within which it falls.
+
+    Raises:
+        ValueError: If ``constant`` is negative or ``decay`` below 1.
+    """
+    return LambdaLR(optimizer, _falling(constant, decay))
+
+
+def schedule(
+    optimizer: Optimizer,
+    kind: str = "step",
+    step_size: int = 100_000,
+    gamma: float = 0.5,
+    constant: int = 100_000,
+    decay: int = 100_000,
+    warmup: int = 0,
+) -> LRScheduler:
+    """Let the learning rate rise if asked for, then fall by steps or linearly.
+
+    Iteration ``k``, from 0, runs at ``lr * gamma ** (k // step_size)`` if ``kind`` is "step", and
+    as `linear_decay` says if it is "linear". The first ``warmup`` iterations run at
+    ``(k + 1) / warmup`` of that: Adam's second moments are poor estimates at first (Goyal et al.,
+    "Accurate, Large Minibatch SGD", 2017, section 2.2, for the linear rise).
+
+    Args:
+        optimizer: Whose rate it is.
+        kind: "step" or "linear".
+        step_size: Of "step": iterations between two falls.
+        gamma: Of "step": what the rate is multiplied by.
+        constant: Of "linear": iterations before it falls, those of ``warmup`` among them.
+        decay: Of "linear": iterations within which it falls to 0.
+        warmup: Iterations in which it rises; none if 0.
+
+    Raises:
+        ValueError: If a value is out of range.
+    """
+    at_least_one(step_size=step_size)
+    falling = _falling(constant, decay)
+    if kind not in ("step", "linear"):
+        raise ValueError(f"kind is {kind!r}, but must be step or linear")
+    if warmup < 0:
+        raise ValueError(f"warmup is {warmup}, but must not be negative")
+    if kind == "step" and not warmup:
+        return StepLR(optimizer, step_size, gamma)  # whose state is in checkpoints
+
+    def factor(iteration: int) -> float:
+        rising = min(1.0, (iteration + 1) / warmup) if warmup else 1.0
+        if kind == "linear":
+            return rising * falling(iteration)
+        return rising * gamma ** (iteration // step_size)
+
+    return _Factors(optimizer, factor)
+
+
+class _Factors(LambdaLR):
+    """A `LambdaLR` that says so where a checkpoint holds another schedule."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if "lr_lambdas" not in state_dict:
+            raise ValueError(
+                "the checkpoint's learning rate falls by steps, without warm-up: go on from it "
+                "with model.scheduler.kind=step model.scheduler.warmup=0"
+            )
+        super().load_state_dict(state_dict)
+
+
+def _falling(constant: int, decay: int) -> Callable[[int], float]:
+    """Return the share of the rate as a function of the iteration, as `linear_decay` says."""
+    at_least_one(decay=decay)
+    if constant < 0:
+        raise ValueError(f"constant is {constant}, but must not be negative")
+
+    def factor(iteration: int) -> float:
+        return 1 - min(max(iteration - constant, 0), decay) / decay
+
+    return factor

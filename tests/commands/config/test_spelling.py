@@ -1,0 +1,107 @@
+import inspect
+from importlib.util import find_spec
+
+import pytest
+
+from munit_pl.commands.config.listing import _objects, listed_of_class
+from munit_pl.commands.config.spelling import completed, setting_for
+from munit_pl.commands.config.targets import find_class
+from munit_pl.commands.errors import InputError
+
+
+def faults(*overrides, **options):
+    with pytest.raises(InputError) as error:
+        completed(overrides, **options)
+    return [line.strip() for line in str(error.value).splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("lr=1e-4", "there is no setting lr: did you mean model.optimizer.lr?"),
+        ("max_steps=1000", "there is no setting max_steps: did you mean trainer.max_steps?"),
+        ("trainer.lr=1", "there is no setting trainer.lr: did you mean model.optimizer.lr?"),
+        (
+            "dim=32",
+            "there is no setting dim: did you mean model.generator.dim or model.discriminator.dim?",
+        ),
+        (
+            "data.root=x",
+            "data.root is a setting of data=aligned or data=folder: choose that as well",
+        ),
+        (
+            "root=x",
+            "there is no setting root: did you mean data.root, with data=aligned or data=folder?",
+        ),
+        ("+demo=munit_fast", "demo is chosen already: write demo=munit_fast, without +"),
+        ("+seed=1", "seed is a setting already: write seed=1, without +"),
+        ("experiment=demo", "experiment is chosen by nothing yet: write +experiment=demo"),
+        ("modle=unit", "there is no setting modle: did you mean model?"),
+        ("data=foldr", "there is no data foldr: did you mean folder?"),
+        ("~callbacks.bat", "there is no setting callbacks.bat: did you mean callbacks.bar?"),
+        ("nothing", "nothing is no setting, such as seed=1 or data.root=FOLDER"),
+        ("last.ckpt", "last.ckpt is no setting: write ckpt_path=last.ckpt"),
+    ],
+)
+def test_a_first_mistake_is_told_with_its_cure(typed, line):
+    assert faults(typed) == [line]
+
+
+@pytest.mark.skipif(find_spec("hydra_plugins") is not None, reason="the extra is installed")
+def test_a_missing_launcher_is_told_with_its_extra():
+    assert faults("hydra/launcher=joblib") == [
+        "hydra/launcher=joblib needs another package: pip install 'munit-pl[sweeps]'"
+    ]
+
+
+def test_all_that_is_misspelt_is_told_at_once():
+    assert faults("data=foldr", "data.szie=3", "seed=1", "lr=1", "model.genrator.dim=2") == [
+        "4 settings are wrong:",
+        "there is no data foldr: did you mean folder?",
+        "there is no setting data.szie: did you mean data.size?",
+        "there is no setting lr: did you mean model.optimizer.lr?",
+        "there is no setting model.genrator.dim: did you mean model.generator.dim?",
+    ]
+
+
+def test_what_no_file_lists_may_be_an_argument_and_is_let_through():
+    unlisted = ["trainer.fast_dev_run=true", "trainer.min_steps=3", "model.optimizer.amsgrad=true"]
+    listed = ["trainer.max_steps=3", "data.size=[16,16]", "hydra.job.chdir=false", "+mine=1"]
+    assert completed([*unlisted, *listed]) == [*(f"+{one}" for one in unlisted), *listed]
+    assert completed(completed(unlisted)) == completed(unlisted)
+
+
+def test_what_is_chosen_decides_what_there_is():
+    chosen = ["model=bicyclegan", "data=folder", "data.root=my photos (1)"]
+    assert completed(chosen) == [*chosen[:2], "data.root='my photos (1)'"]
+
+
+def test_a_sweep_is_looked_at_by_its_first_values():
+    sweep = ["data=folder,aligned", "data.root=/ü,/b", "seed=0,1", "model.optimizer.lr=1,2"]
+    expected = [sweep[0], "data.root='/ü',/b", *sweep[2:]]
+    assert completed(sweep, sweeping=True) == expected
+    assert faults(*sweep, "lr=1,2", sweeping=True) == [
+        "there is no setting lr: did you mean model.optimizer.lr?"
+    ]
+
+
+def test_an_option_is_told_as_the_setting_that_it_is(tmp_path):
+    for words, setting in {
+        ("--lr", "1e-4"): "model.optimizer.lr=1e-4",
+        ("--batch-size=4", "seed=1"): "data.batch_size=4",
+        ("--seed", "--multirun"): "seed=VALUE",
+        ("--nonsense", "3"): "",
+        ("--data", "folder"): "data=folder",
+        ("--data", str(tmp_path)): f"data=folder data.root={tmp_path}",
+        ("--dataroot", str(tmp_path)): f"data=folder data.root={tmp_path}",
+        ("--output_dir", str(tmp_path)): f"output_dir={tmp_path}",
+    }.items():
+        assert setting_for(words[0], words, "train") == setting, words
+
+
+def test_the_files_list_all_that_classes_of_the_package_take():
+    """Other settings of theirs are refused without importing them."""
+    targets = {node["_target_"] for node in _objects()}
+    for target in sorted(name for name in targets if name.startswith("munit_pl.")):
+        cls = find_class(target, (object,))
+        assert inspect.signature(cls).parameters.keys() <= listed_of_class(cls).keys(), target

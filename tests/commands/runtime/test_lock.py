@@ -1,0 +1,33 @@
+import multiprocessing
+import os
+
+import pytest
+
+from munit_pl.commands.errors import InputError
+from munit_pl.commands.runtime.lock import locked
+
+
+def hold(folder, held, over):
+    with locked(folder):
+        held.set()
+        over.wait(30)
+
+
+def test_a_folder_is_held_until_its_process_ends(tmp_path):
+    context = multiprocessing.get_context("fork")
+    held, over = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(tmp_path, held, over))
+    other.start()
+    assert held.wait(30)
+    with pytest.raises(InputError, match=rf"in use by another run \(process {other.pid} on"):
+        locked(tmp_path).__enter__()
+    other.kill()  # it could not have cleaned up
+    other.join()
+    with locked(tmp_path):
+        assert f"process {os.getpid()} on" in (tmp_path / "run.lock").read_text()
+
+
+def test_a_folder_is_free_again_afterwards(tmp_path):
+    for _ in range(2):
+        with locked(tmp_path / "new"):
+            pass

@@ -1,0 +1,127 @@
+import shlex
+import sys
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from methods import METHODS
+from PIL import Image
+
+from munit_pl import AlignedDataModule, UnpairedDataModule
+from munit_pl.commands import train, translate
+from munit_pl.commands.runtime.telling import go_on_line, inputs_of, shown
+
+TINY = [
+    *METHODS["munit"].sizes,
+    "trainer.accelerator=cpu",
+    "trainer.limit_val_batches=0",
+    "data.num_workers=0",
+    "callbacks.grid.num_images=2",
+    "~callbacks.bar",
+]
+
+
+@pytest.fixture
+def typed(monkeypatch):
+    """Run ``munit-train`` in this process."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["munit-train", *words])
+        train.main()
+
+    return run
+
+
+def told(text):
+    """Return the newest of what was told under each title."""
+    pairs = (line.split("  ", 1) for line in text.splitlines() if "  " in line.strip())
+    return {title: value.strip() for title, value in pairs}
+
+
+def in_log(folder):
+    lines = (folder / "train.log").read_text().splitlines()
+    return told("\n".join(line.split("INFO ")[-1] for line in lines))
+
+
+def test_what_is_told_works_as_it_stands(tmp_path, monkeypatch, capsys, typed):
+    monkeypatch.chdir(tmp_path)
+    typed(
+        "data=drawn",
+        "data.size=[16,16]",
+        "data.length=5",
+        "data.test_length=3",
+        "seed=1",
+        "name=my runs",
+        "trainer.max_steps=1",
+        *TINY,
+    )
+    out = capsys.readouterr().out
+    rows = told(out)
+    folder = tmp_path / rows["results"]
+    assert in_log(folder) == rows
+    assert rows["images"] == "a 5 (test 3), b 5 (test 3); 16x16"
+    assert rows["precision"] == "32-true"
+    assert (tmp_path / rows["look at"]).exists()
+    assert (tmp_path / rows["checkpoint"]).exists()
+
+    for _ in range(2):  # the second time it makes nothing
+        assert translate.main(shlex.split(rows["translate"])[1:]) == 0
+    assert len(list((folder / "translations").glob("?_*.png"))) == 3 * 10
+
+    capsys.readouterr()
+    typed(*shlex.split(rows["go on"])[1:])
+    rows = told(capsys.readouterr().out)
+    assert rows["results"] == shown(folder)
+    assert rows["going on from"] == shown(folder / "checkpoints/00000001.ckpt")
+    assert (folder / "checkpoints/00000002.ckpt").exists()
+    assert "seed=1 " in rows["go on"]
+    assert rows["go on"].endswith(" ckpt_path=last trainer.max_steps=4")
+
+
+def test_a_run_whose_rate_has_fallen_to_0_is_not_sent_on(tmp_path, monkeypatch, capsys, typed):
+    monkeypatch.chdir(tmp_path)
+    schedule = ["kind=linear", "constant=1", "decay=1"]
+    typed(
+        "data=drawn",
+        "data.size=[16,16]",
+        "data.length=5",
+        "trainer.max_steps=2",
+        *(f"model.scheduler.{setting}" for setting in schedule),
+        *TINY,
+    )
+    assert "munit-train" not in told(capsys.readouterr().out)["go on"]
+
+
+def test_a_run_that_goes_on_is_found_by_its_name_or_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    overrides = ["seed=1", "run=x", "ckpt_path=auto", "data.root=my data"]
+    for folder, more, line in [
+        ("outputs/n/x", [], "seed=1 'data.root=my data' run=x ckpt_path=last"),
+        ("outputs/n/x/3", [], "seed=1 'data.root=my data' run=x/3 ckpt_path=last"),
+        ("else/x", ["seed=2"], "'data.root=my data' output_dir=else/x ckpt_path=last seed=2"),
+    ]:
+        assert go_on_line(overrides, tmp_path / folder, "n", more) == f"munit-train {line}"
+    for run in ("Läufe", "a b", "it's", "a=b", "1,2", "(x)", "back\\slash", "it\\'s"):
+        line = go_on_line([], tmp_path / "outputs/n" / run, "n")
+        given = OverridesParser.create().parse_override(shlex.split(line)[1])
+        assert given.value() == run
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    line = go_on_line(overrides, tmp_path / "outputs/n/x", "n")
+    assert line == "start all processes as before, with run=x ckpt_path=last"
+
+
+def test_inputs_are_the_users_images_of_domain_a_or_test_images_as_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    both = Image.linear_gradient("L").resize((32, 16)).convert("RGB")
+    both.paste("lime", (0, 0, 16, 16))
+    for folder in ("train", "-x/trainA", "-x/trainB"):
+        (tmp_path / folder).mkdir(parents=True)
+        both.rotate(180 * ("B" in folder)).save(tmp_path / folder / "1.png")
+    aligned = AlignedDataModule(tmp_path, crop=(16, 16), resize=16)
+    aligned.setup()
+    (written,) = inputs_of(aligned, tmp_path).iterdir()
+    assert Image.open(written).getpixel((8, 8)) == (0, 255, 0)
+    unpaired = UnpairedDataModule("-x", crop=(16, 16), resize=16)
+    assert shown(inputs_of(unpaired, tmp_path)) == "./-x/trainA"
+    (tmp_path / "-x/testA").mkdir()
+    assert shown(inputs_of(unpaired, tmp_path)) == "./-x/testA"

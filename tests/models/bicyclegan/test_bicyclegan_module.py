@@ -1,0 +1,208 @@
+"""The module against the published loop, written out in plain PyTorch."""
+
+import copy
+import inspect
+from pathlib import Path
+
+import pytest
+import torch
+import training
+import yaml
+from torch.optim import Adam
+
+from munit_pl.models.base.module import AdversarialModule
+from munit_pl.models.bicyclegan.module import BicycleGANModule
+from munit_pl.models.bicyclegan.networks import BicycleGANGenerator, BranchDiscriminators
+from munit_pl.models.bicyclegan.objective import LossWeights
+from munit_pl.optim.schedules import linear_decay
+
+CONF = Path(__file__).parents[3] / "conf"
+
+SMALL = {
+    "generator": {
+        "dim": 2,
+        "style_dim": 3,
+        "num_downsample": 3,
+        "num_res_blocks": 1,
+        "encoder_dim": 2,
+        "encoder_downsample": 2,
+    },
+    "discriminator": {"dim": 2, "num_layers": 2, "num_scales": 2},
+    "initialisation": {"generator": "normal", "discriminator": "normal"},
+}
+TERMS = {"gan", "gan_random", "image", "latent", "kl"}
+
+
+def small(**options):
+    groups = {name: SMALL[name] | options.get(name, {}) for name in SMALL}
+    return BicycleGANModule(**options | groups)
+
+
+def fit(module, steps=2, channels=(3, 3), **options):
+    return training.fit(module, steps, channels=channels, side=24, **options)
+
+
+def published_iteration(A, B, G, E, D, D2, eps, z, lr=2e-4):
+    """One direction's iteration: G and E together, G alone, then both discriminators."""
+    optimizers = [Adam(net.parameters(), lr=lr, betas=(0.5, 0.999)) for net in (G, E, D, D2)]
+
+    def score(scales, target):
+        return sum(((scale - target) ** 2).mean() for scale in scales)
+
+    mu, logvar = E.distribution(B)
+    B_encoded, B_random = G(A, mu + eps * (0.5 * logvar).exp()), G(A, z)
+    loss = score(D(B_encoded), 1) + score(D2(B_random), 1)
+    loss = loss + 10 * (B_encoded - B).abs().mean()
+    loss = loss - 0.5 * 0.01 * (1 + logvar - mu**2 - logvar.exp()).sum() / len(A)
+    loss.backward(retain_graph=True)
+    taught = [p.grad if p.grad is None else p.grad.clone() for p in E.parameters()]
+    (0.5 * (E(B_random) - z).abs().mean()).backward()
+    for p, gradient in zip(E.parameters(), taught, strict=True):
+        p.grad = gradient
+    for optimizer in optimizers[:2]:
+        optimizer.step()
+    for net, fake in ((D, B_encoded), (D2, B_random)):
+        net.zero_grad()
+        (score(net(fake.detach()), 0) + score(net(B), 1)).backward()
+    for optimizer in optimizers[2:]:
+        optimizer.step()
+
+
+@pytest.mark.parametrize("network", ["unet", "resnet"])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_one_iteration_is_the_published_one_in_each_direction(network, accumulate):
+    options = {"generator": {"network": network}, "input_channels_a": 1, "accumulate": accumulate}
+    module = small(**options).double()
+    expected, start = copy.deepcopy(module), copy.deepcopy(module.state_dict())
+    # Three images: parts of two and one.
+    pairs = training.pairs_of(1, 3, (1, 3), 24)
+    x_a, x_b = (x.double() for x in pairs[0])
+    draws = expected.draw(x_a, x_b, 0)
+    fit(module, steps=1, pairs=pairs, precision="64-true")
+    for to, A, B in (("a", x_b, x_a), ("b", x_a, x_b)):
+        gen, dis = getattr(expected, f"gen_{to}"), getattr(expected, f"dis_{to}")
+        networks = gen.decoder, gen.style_encoder, dis.encoded, dis.random
+        published_iteration(A, B, *networks, draws[f"eps_{to}"], draws[f"z_{to}"])
+    for name, weight in expected.state_dict().items():
+        torch.testing.assert_close(module.state_dict()[name], weight, atol=1e-9, rtol=0, msg=name)
+        assert name.endswith("bias") or not torch.equal(weight, start[name]), name
+
+
+def test_discriminators_judge_what_was_made_before_the_generators_step():
+    """Were the translations made anew, each decoder would be called twice."""
+    module, calls = small(), []
+    for gen in (module.gen_a, module.gen_b):
+        gen.decoder.register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+    fit(module, steps=1)
+    assert calls == [True, True]
+
+
+def test_every_weight_learns():
+    module = small(input_channels_b=4)
+    before = copy.deepcopy(module.state_dict())
+    fit(module, steps=3, channels=(3, 4))
+    for name, weight in module.state_dict().items():
+        assert weight.isfinite().all()
+        assert name.endswith("bias") or not torch.equal(weight, before[name]), name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"gan_loss": "nsgan"},
+        {"generator": {"inject": "input"}},
+        {"discriminator": {"norm": "none", "num_scales": 1}},
+        {"initialisation": {"generator": "small_xavier", "discriminator": "orthogonal"}},
+        {"clip_norm": 0.1, "accumulate": 2},
+    ],
+    ids=str,
+)
+def test_every_option_trains_with_a_batch_of_one_or_more(options):
+    batch = options.get("accumulate", 1)
+    metrics = fit(small(**options), batch=batch).callback_metrics
+    assert all(value.isfinite() for value in metrics.values())
+    logged = {f"gen/{term}_{domain}" for term in TERMS for domain in "ab"}
+    logged |= {f"dis/{term}_{domain}" for term in ("gan", "gan_random") for domain in "ab"}
+    assert logged <= set(metrics)
+
+
+def test_draws_are_a_function_of_seed_and_place():
+    module, x = small(seed=3), training.images(side=24)
+    drawn = module.draw(x, x, 5)
+    assert drawn.keys() == {"eps_a", "eps_b", "z_a", "z_b"}
+    assert all(values.shape == (2, 3) for values in drawn.values())
+    torch.manual_seed(1)
+    again = small(seed=3).draw(x, x, 5)
+    assert all(torch.equal(again[name], values) for name, values in drawn.items())
+    others = [*module.draw(x, x, 6).values(), *small(seed=4).draw(x, x, 5).values()]
+    tensors = [*drawn.values(), *others]
+    distinct = {tuple(values.flatten().tolist()) for values in tensors}
+    assert len(distinct) == len(tensors) == 12
+
+
+def test_learning_rate_falls_as_the_schedule_says():
+    loop = fit(small(scheduler={"constant": 1, "decay": 4}), steps=3)
+    # Iterations 0 and 1 run at the full rate; the next, 3, would run at half of it.
+    assert [o.param_groups[0]["lr"] for o in loop.optimizers] == [pytest.approx(1e-4)] * 2
+
+
+def test_sizes_are_checked_for_generator_and_discriminators():
+    module = small()
+    module.check_size(24, 32)
+    with pytest.raises(ValueError, match="generator: both sides must be multiples of 8"):
+        module.check_size(24, 28)
+    with pytest.raises(ValueError, match=r"discriminator.*at least 23"):
+        module.check_size(16, 16)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"generator": {"dmi": 4}}, TypeError, "BicycleGANGenerator.*'dmi'"),
+        ({"discriminator": {"dmi": 4}}, TypeError, "BranchDiscriminators.*'dmi'"),
+        ({"weights": {"style": 1.0}}, TypeError, "LossWeights.*'style'"),
+        ({"gan_loss": "wgan"}, ValueError, "gan_loss is 'wgan', but must be lsgan or nsgan or h"),
+        ({"accumulate": 0}, ValueError, "accumulate is 0, but must be at least 1"),
+        ({"initialisation": {"generator": "he"}}, ValueError, "initialisation is 'he'"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, error, message):
+    with torch.device("meta"), pytest.raises(error, match=message):
+        BicycleGANModule(**arguments)
+
+
+def test_pairs_are_asked_for():
+    assert BicycleGANModule.paired
+    assert not AdversarialModule.paired
+
+
+def defaults(function):
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+def test_bicyclegan_yaml_lists_every_setting_with_its_default():
+    config = yaml.safe_load((CONF / "model/bicyclegan.yaml").read_text())
+    assert config.pop("_target_").endswith(BicycleGANModule.__name__)
+    assert config.pop("seed") == "${seed}"
+    expected = defaults(BicycleGANModule)
+    assert config.keys() == expected.keys() - {"seed"}
+    channels = {"in_channels", "other_channels"}
+    groups = {
+        "generator": defaults(BicycleGANGenerator),
+        "discriminator": defaults(BranchDiscriminators),
+        "initialisation": defaults(BicycleGANModule._initialise),
+        "weights": LossWeights()._asdict(),
+        "scheduler": defaults(linear_decay),
+        "optimizer": {"lr": 2e-4, "betas": [0.5, 0.999], "fused": None},
+    }
+    for name, values in groups.items():
+        assert config.pop(name) == {k: v for k, v in values.items() if k not in channels}, name
+    assert all(value == expected[name] for name, value in config.items())
+
+
+def test_the_demo_passes_its_images():
+    demo = yaml.safe_load((CONF / "demo/bicyclegan.yaml").read_text())
+    assert demo["data"] == {"paired": True}
+    module = BicycleGANModule(**demo["model"])
+    module.check_size(64, 64)

@@ -1,0 +1,206 @@
+"""The recorded numbers of the original: see reference/README.md."""
+
+import json
+import re
+
+import pytest
+import torch
+import torch.nn.functional as F
+from recorded import REFERENCE, judge_apart, train_three_iterations
+from safetensors.torch import load_file
+
+from munit_pl import MUNITModule
+from munit_pl.layers import blocks as layers
+from munit_pl.layers import normalization as normalisation
+from munit_pl.models.components.discriminators import MultiScaleDiscriminator
+from munit_pl.models.munit import module as module_file
+from munit_pl.models.munit.nvlabs import DISCRIMINATOR_NAMES, _generator_names, rename
+from munit_pl.models.munit.objective import Decodings, translate
+
+CASES = ["munit_batch2", "munit_cyclic_batch1"]
+TERMS = {
+    "gen/gan": "loss_gen_adv",
+    "gen/image": "loss_gen_recon_x",
+    "gen/style": "loss_gen_recon_s",
+    "gen/content": "loss_gen_recon_c",
+    "gen/cycle": "loss_gen_cycrecon_x",
+    "dis/gan": "loss_dis",
+}
+
+
+class Injected(MUNITModule):
+    """MUNIT with recorded styles in the place of random ones."""
+
+    def draw_styles(self, n, stream, step):
+        return tuple(self.inputs[f"{stream}_style_{d}.{step}"].flatten(1) for d in "ab")
+
+
+def read(case):
+    folder = REFERENCE / case
+    paths = folder / "gen_00000000.pt", folder / "dis_00000000.pt", folder / "config.json"
+    module = Injected.from_nvlabs(*paths)
+    module.inputs = load_file(folder / "inputs.safetensors")
+    return module, folder
+
+
+@pytest.mark.parametrize("case", CASES)
+@torch.no_grad()
+def test_forward_passes_are_the_recorded_ones(case):
+    module, folder = read(case)
+    expected = load_file(folder / "forward.safetensors")
+    x_a, x_b = module.inputs["x_a.0"], module.inputs["x_b.0"]
+    z_a, z_b = module.draw_styles(len(x_a), "gen", 0)
+    (c_a, s_a), (c_b, s_b) = module.encode(x_a, "a"), module.encode(x_b, "b")
+    computed = {
+        "content_a": c_a,
+        "content_b": c_b,
+        "style_a": s_a[..., None, None],
+        "style_b": s_b[..., None, None],
+        "recon_a": module.gen_a(x_a),
+        "recon_b": module.gen_b(x_b),
+        "translated_ab": module.translate(x_a, z_b),
+        "translated_ba": module.translate(x_b, z_a, to="a"),
+    }
+    for d, x in (("a", x_a), ("b", x_b)):
+        logits = getattr(module, f"dis_{d}")(x)
+        computed |= {f"dis_{d}_logits.{i}": scale for i, scale in enumerate(logits)}
+    assert computed.keys() == expected.keys()
+    for name, value in computed.items():
+        torch.testing.assert_close(value, expected[name], atol=1e-5, rtol=0)
+
+
+def recorded_weights(module, folder, styles):
+    """Return the recorded weights after three iterations under our names."""
+    weights = load_file(folder / f"weights_after_3_{styles}_styles.safetensors")
+    renamed = {}
+    for network in ("gen_a", "gen_b", "dis_a", "dis_b"):
+        names = _generator_names(module.gen_a.num_downsample)
+        if network.startswith("dis"):
+            names = DISCRIMINATOR_NAMES
+        theirs = {k.removeprefix(f"{network}."): w for k, w in weights.items() if network in k}
+        ours = rename(theirs, names, folder)
+        renamed |= {f"{network}.{key}": weight for key, weight in ours.items()}
+    return renamed
+
+
+def check_losses(computed, recorded, tolerance):
+    for ours, theirs in zip(computed, recorded, strict=True):
+        for term, name in TERMS.items():
+            for d in "ab":
+                loss = ours.get(f"{term}_{d}", 0.0)  # a term of weight 0 is not computed
+                assert loss == pytest.approx(theirs[f"{name}_{d}"], rel=tolerance), (term, d)
+        assert ours["gen/total"] == pytest.approx(theirs["loss_gen_total"], rel=tolerance)
+        assert ours["dis/total"] == pytest.approx(theirs["loss_dis_total"], rel=tolerance)
+
+
+def decode_apart(gen_a, gen_b, codes, z_a, z_b):
+    """Decode as the original does, one image batch after the other; see test_objective."""
+    translations = translate(gen_a, gen_b, codes, z_a, z_b)
+    x_aa, x_bb = gen_a.decode(codes.c_a, codes.s_a), gen_b.decode(codes.c_b, codes.s_b)
+    return Decodings(x_aa, x_bb, *translations)
+
+
+def compute_straight(monkeypatch):
+    """Decode and judge apart, and compute all layers as they are written down."""
+    monkeypatch.setattr(module_file, "decode", decode_apart)
+    monkeypatch.setattr(MultiScaleDiscriminator, "judge", judge_apart)
+    monkeypatch.setattr(layers, "convolve", lambda conv, x, bias: conv(x))
+    monkeypatch.setattr(layers, "upsample_conv", upsample_and_convolve)
+    monkeypatch.setattr(normalisation, "layer_norm", straight_layer_norm)
+
+
+def upsample_and_convolve(x, weight, bias, padding_mode):
+    doubled = F.interpolate(x, scale_factor=2.0, mode="nearest")
+    return F.conv2d(F.pad(doubled, (2, 2, 2, 2), padding_mode), weight, bias)
+
+
+def straight_layer_norm(x, gamma, beta):
+    std, mean = torch.std_mean(x, dim=(1, 2, 3), keepdim=True)
+    normal = (x - mean) / (std + 1e-5)
+    return torch.addcmul(beta[:, None, None], normal, gamma[:, None, None])
+
+
+# A bias that an instance normalisation cancels has no gradient but rounding, which Adam turns into
+# steps of up to the learning rate. It changes no output: see test_networks.
+CANCELLED = re.compile(r"gen_.\.(content_encoder|decoder\.res_blocks)\..*\.bias")
+
+
+def departures(module, folder, styles):
+    """Return how far each weight that anything hangs on lies from the recorded one."""
+    actual, expected = module.state_dict(), recorded_weights(module, folder, styles)
+    assert actual.keys() == expected.keys()
+    difference = {name: (w - expected[name]).abs() for name, w in actual.items()}
+    assert max(d.max() for d in difference.values()) < 5e-4
+    return torch.cat([d.flatten() for n, d in difference.items() if not CANCELLED.match(n)])
+
+
+# How far the recording, which is fp32, lies from float64: the largest relative departure of a
+# loss, the median one of a weight, the share of weights beyond 1e-5 and beyond 1e-4. Somewhere a
+# rectifier's input or a difference's sign is so close to 0 that rounding decides it, and Adam's
+# first steps, which follow the sign of a gradient however small, turn that into whole steps (1e-4)
+# of a few weights. Float64 rounds alike on any processor, so these are measured, with little room.
+ROUNDING = {
+    "munit_batch2": (2e-6, 1e-8, 2e-5, 0),
+    "munit_cyclic_batch1": (5e-5, 1e-7, 0.03, 1e-3),
+}
+
+
+def in_float64(case, styles, **options):
+    module, folder = read(case)
+    module.double()
+    module.inputs = {name: value.double() for name, value in module.inputs.items()}
+    module.hparams["shared_styles"] = styles == "shared"
+    module.hparams.update(options)
+    return module, folder, train_three_iterations(module)
+
+
+@pytest.mark.parametrize("styles", ["separate", "shared"])
+@pytest.mark.parametrize("case", CASES)
+def test_three_iterations_in_float64_are_the_recorded_ones(case, styles):
+    module, folder, computed = in_float64(case, styles)
+    loss, median, beyond_1e5, beyond_1e4 = ROUNDING[case]
+    check_losses(computed, json.loads((folder / f"losses_{styles}_styles.json").read_text()), loss)
+    live = departures(module, folder, styles)
+    assert live.median() < median
+    assert (live > 1e-5).double().mean() <= beyond_1e5
+    assert (live > 1e-4).double().mean() <= beyond_1e4
+
+
+def test_parts_of_a_batch_and_cheaper_forms_come_to_the_same_without_rounding(monkeypatch):
+    """In float64, where no sign hangs on rounding, every weight agrees after three iterations."""
+    for case, styles in zip(CASES, ("separate", "shared"), strict=True):
+        whole, _, _ = in_float64(case, styles)
+        parts, _, _ = in_float64(case, styles, accumulate=2)
+        compute_straight(monkeypatch)
+        straight, _, _ = in_float64(case, styles)
+        monkeypatch.undo()
+        for other in (parts, straight):
+            for name, weight in whole.state_dict().items():
+                if not CANCELLED.match(name):
+                    torch.testing.assert_close(other.state_dict()[name], weight, rtol=0, atol=1e-9)
+
+
+# PyTorch has two sets of convolutions, which round differently.
+@pytest.mark.parametrize(
+    ("case", "styles", "onednn"),
+    [(CASES[0], "separate", True), (CASES[1], "shared", True), (CASES[1], "separate", False)],
+)
+def test_three_iterations_in_fp32_are_the_recorded_ones_but_for_rounding(case, styles, onednn):
+    """Rounding moves whole steps of one weight in a thousand: see `ROUNDING`."""
+    module, folder = read(case)
+    module.hparams["optimizer"]["fused"] = onednn
+    module.hparams["shared_styles"] = styles == "shared"
+    with torch.backends.mkldnn.flags(enabled=onednn):
+        computed = train_three_iterations(module)
+    recorded = json.loads((folder / f"losses_{styles}_styles.json").read_text())
+    check_losses(computed, recorded, 2e-4)
+    assert (departures(module, folder, styles) > 1e-4).double().mean() < 3e-3
+
+
+def test_learning_rates_are_the_recorded_ones():
+    module, folder = read("munit_batch2")
+    computed = [losses["gen/lr"] for losses in train_three_iterations(module)]
+    recorded = json.loads((folder / "losses_separate_styles.json").read_text())
+    # Recorded is the rate after the iteration, logged the rate that it used.
+    assert computed[1:] == pytest.approx([iteration["lr"] for iteration in recorded[:-1]])
+    assert computed[0] == pytest.approx(1e-4)

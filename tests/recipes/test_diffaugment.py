@@ -1,0 +1,151 @@
+import pytest
+import torch
+
+from munit_pl.recipes.diffaugment import (
+    AUGMENTATIONS,
+    NUMBERS,
+    Augmented,
+    augment,
+    check_augmentations,
+    colour,
+    cutout,
+    translation,
+)
+
+HALF = torch.full((2,), 0.5)
+
+
+def images(size=16, n=2, channels=3):
+    return torch.rand(n, channels, size, size) * 2 - 1
+
+
+def test_colours_in_the_middle_of_their_ranges_are_left_as_they_are():
+    x = images()
+    torch.testing.assert_close(colour(x, HALF, HALF, HALF), x)
+
+
+@pytest.mark.parametrize(("u", "added"), [(0.0, -0.5), (0.75, 0.25)])
+def test_brightness_is_added(u, added):
+    x = images()
+    torch.testing.assert_close(colour(x, torch.full((2,), u), HALF, HALF), x + added)
+
+
+@pytest.mark.parametrize(("u", "factor"), [(0.0, 0.0), (0.75, 1.5)])
+def test_saturation_multiplies_what_a_pixel_differs_from_its_mean_by(u, factor):
+    x = images()
+    grey = x.sum(1, keepdim=True) / 3
+    expected = grey + factor * (x - grey)
+    torch.testing.assert_close(colour(x, HALF, torch.full((2,), u), HALF), expected)
+
+
+@pytest.mark.parametrize(("u", "factor"), [(0.0, 0.5), (0.75, 1.25)])
+def test_contrast_multiplies_what_an_image_differs_from_its_mean_by(u, factor):
+    x = images()
+    mean = torch.stack([image.mean() for image in x]).view(2, 1, 1, 1)
+    expected = mean + factor * (x - mean)
+    torch.testing.assert_close(colour(x, HALF, HALF, torch.full((2,), u)), expected)
+
+
+def test_a_shift_is_by_whole_pixels_and_brings_in_zeros():
+    """Of 16 pixels an eighth is 2: u = 0 is up by two, u just below 1 down by two."""
+    x = images() + 2
+    moved = translation(x, torch.tensor([0.0, 0.99]), torch.tensor([0.5, 0.0]))
+    assert torch.equal(moved[0, :, :-2], x[0, :, 2:])
+    assert not moved[0, :, -2:].any()
+    assert torch.equal(moved[1, :, 2:, :-2], x[1, :, :-2, 2:])
+    assert not moved[1, :, :2].any()
+    assert not moved[1, :, :, -2:].any()
+
+
+def test_every_shift_is_as_likely_as_any_other():
+    x = torch.zeros(1000, 1, 16, 1)
+    x[:, :, 8] = 1
+    u = (torch.arange(1000) + 0.5) / 1000
+    places = translation(x, u, u)[:, 0, :, 0].argmax(1)
+    assert torch.bincount(places)[6:].tolist() == [200] * 5
+
+
+def test_a_hole_is_half_the_sides_long_around_its_centre_and_cut_off_by_the_border():
+    x = torch.ones(2, 3, 8, 12)
+    holes = cutout(x, torch.tensor([0.5, 0.0]), torch.tensor([0.5, 0.99]))
+    expected = torch.ones(2, 3, 8, 12)
+    expected[0, :, 2:6, 3:9] = 0  # around (4, 6)
+    expected[1, :, :2, 8:] = 0  # around (0, 11)
+    assert torch.equal(holes, expected)
+
+
+def test_augmentations_have_numbers_of_their_own():
+    x, drawn = images(), torch.rand(2, NUMBERS)
+    torch.testing.assert_close(
+        augment(x, AUGMENTATIONS, drawn),
+        augment(augment(augment(x, ["colour"], drawn), ["translation"], drawn), ["cutout"], drawn),
+    )
+
+
+def test_the_gradient_of_what_was_moved_or_cut_goes_where_it_came_from():
+    x = images(8, 1, 2).double().requires_grad_()
+    drawn = torch.rand(1, NUMBERS, dtype=torch.float64)
+    drawn[:, 3:] = 0.7  # a pixel down, a pixel right; a hole that is cut off
+    assert torch.autograd.gradcheck(lambda x: augment(x, AUGMENTATIONS, drawn), x)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_types_are_kept_and_autocast_rounds_nothing(dtype):
+    x, drawn = images().to(dtype), torch.rand(2, NUMBERS)
+    with torch.autocast("cpu", torch.bfloat16):
+        seen = augment(x, AUGMENTATIONS, drawn)
+    assert seen.dtype == dtype
+    assert torch.equal(seen, augment(x.float(), AUGMENTATIONS, drawn).to(dtype))
+
+
+def test_each_augmentation_is_made_of_those_images_that_it_is_to_be_made_of():
+    x, drawn = images(n=3), torch.rand(3, NUMBERS)
+    made = torch.tensor([[True, False, True], [False, False, False], [True, True, True]])
+    seen = augment(x, AUGMENTATIONS, drawn, made)
+    expected = [
+        augment(x[:1], ["colour", "cutout"], drawn[:1]),
+        x[1:2],
+        augment(x[2:], AUGMENTATIONS, drawn[2:]),
+    ]
+    assert torch.equal(seen, torch.cat(expected))
+    assert torch.equal(augment(x, ["cutout"], drawn, made)[1:2], x[1:2])
+
+
+def test_an_image_of_which_no_augmentation_is_made_keeps_its_gradient():
+    x = images().requires_grad_()
+    augment(x, AUGMENTATIONS, torch.rand(2, NUMBERS), torch.zeros(2, 3).bool()).sum().backward()
+    assert torch.equal(x.grad, torch.ones_like(x))
+
+
+class Shows:
+    """A discriminator whose logits are what it sees."""
+
+    def __call__(self, x):
+        return [x]
+
+    def judge(self, *batches):
+        return [[x] for x in batches]
+
+
+def test_real_images_translations_and_the_generators_are_augmented_each_by_its_own_numbers():
+    x, drawn = images(), torch.rand(2, 3, NUMBERS)
+    judge = Augmented(Shows(), AUGMENTATIONS, drawn)
+    (real,), (fake,) = judge.judge(x, x)
+    (generated,) = judge(x)
+    for i, seen in enumerate((real, fake, generated)):
+        assert torch.equal(seen, augment(x, AUGMENTATIONS, drawn[:, i]))
+
+
+def test_whether_they_are_made_is_decided_for_each_use():
+    x, drawn, made = images(), torch.rand(2, 3, NUMBERS), torch.rand(2, 3, 3) < 0.5
+    judge = Augmented(Shows(), AUGMENTATIONS, drawn, made)
+    (real,), (fake,) = judge.judge(x, x)
+    (generated,) = judge(x)
+    for i, seen in enumerate((real, fake, generated)):
+        assert torch.equal(seen, augment(x, AUGMENTATIONS, drawn[:, i], made[:, i]))
+
+
+def test_names_are_checked_and_put_into_order():
+    assert check_augmentations(["cutout", "colour"]) == ("colour", "cutout")
+    with pytest.raises(ValueError, match="but must be a list of some of colour, translation, cut"):
+        check_augmentations(["color"])
