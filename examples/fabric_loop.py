@@ -9,15 +9,10 @@ import torch
 from lightning.fabric import Fabric
 
 from munit_pl.losses.adversarial import adversarial_loss
+from munit_pl.losses.terms import total
+from munit_pl.models.base.objective import discriminator_terms
 from munit_pl.models.munit.model import MUNIT
-from munit_pl.models.munit.objective import (
-    LossWeights,
-    decode,
-    discriminator_terms,
-    encode,
-    generator_terms,
-    total,
-)
+from munit_pl.models.munit.objective import LossWeights, decode, encode, generator_terms
 
 
 class Objective(torch.nn.Module):

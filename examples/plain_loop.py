@@ -8,16 +8,10 @@ import sys
 import torch
 
 from munit_pl.losses.adversarial import adversarial_loss
+from munit_pl.losses.terms import total
+from munit_pl.models.base.objective import discriminator_terms
 from munit_pl.models.munit.model import MUNIT
-from munit_pl.models.munit.objective import (
-    LossWeights,
-    decode,
-    discriminator_terms,
-    encode,
-    generator_terms,
-    total,
-    translate,
-)
+from munit_pl.models.munit.objective import LossWeights, decode, encode, generator_terms, translate
 
 
 def train(steps: int, side: int = 16) -> MUNIT:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from munit_pl.evaluation.report import Figure, Report, write_whole
+from munit_pl.evaluation.report import Figure, Report
+from munit_pl.io.files import write_whole
 
 FIGURES = [
     Figure("a2b/diversity", "diversity, pixels", 0.123456, "higher", 0.25),

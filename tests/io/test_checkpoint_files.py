@@ -13,7 +13,6 @@ import torch
 from munit_pl.io import checkpoint_files
 from munit_pl.io.checkpoint_files import (
     check_schema,
-    digest,
     link_durably,
     newest_valid,
     remove_checkpoint,
@@ -22,6 +21,7 @@ from munit_pl.io.checkpoint_files import (
     verify,
     write_durably,
 )
+from munit_pl.io.files import digest
 
 OLD, NEW = b"old" * 1000, b"new" * 2000
 

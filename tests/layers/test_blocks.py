@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from munit_pl.checks import at_least_one
 from munit_pl.layers.blocks import (
     AdaINResBlock,
     ConvBlock,
     ResBlock,
     UpBlock,
-    at_least_one,
     make_activation,
     make_norm,
 )

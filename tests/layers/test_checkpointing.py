@@ -5,7 +5,7 @@ from training import fit
 from munit_pl import MUNITModule
 from munit_pl.commands.runtime.memory import LiveBytes
 from munit_pl.layers.checkpointing import recompute_blocks
-from munit_pl.models.munit.networks import ContentEncoder
+from munit_pl.models.components.content_encoder import ContentEncoder
 
 
 def content_encoder():

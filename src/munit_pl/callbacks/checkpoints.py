@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from munit_pl.callbacks.agreement import Agreement, agreement_of
 from munit_pl.callbacks.checkpoint_io import Best, SaveError, not_saved, save_together
 from munit_pl.callbacks.rich_logs import log_checkpoint
+from munit_pl.checks import at_least_one
 from munit_pl.exits import ExitCode
 from munit_pl.io.checkpoint_files import (
     SCHEMA,
@@ -25,7 +26,6 @@ from munit_pl.io.checkpoint_files import (
     step_files,
     verify,
 )
-from munit_pl.layers.blocks import at_least_one
 
 _log = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import Callback
 
 from munit_pl.callbacks.checkpoint_io import Best, not_saved
 from munit_pl.callbacks.grids import surviving
+from munit_pl.checks import at_least_one
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.substitutes import Domain, Usable
@@ -18,7 +19,6 @@ from munit_pl.evaluation.instruments import Instruments, load_instruments
 from munit_pl.evaluation.protocols import evaluate, find_protocol, keys
 from munit_pl.evaluation.subject import Subject
 from munit_pl.inference.translator import Translator
-from munit_pl.layers.blocks import at_least_one
 from munit_pl.models.base.module import AdversarialModule
 
 _log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.stopping import request_stop
+from munit_pl.checks import at_least_one
 from munit_pl.exits import ExitCode
 from munit_pl.io.checkpoint_files import step_files, verify
-from munit_pl.layers.blocks import at_least_one
 from munit_pl.models.base.module import AdversarialModule
 from munit_pl.optim.finite_updates import MAX_NORM
 

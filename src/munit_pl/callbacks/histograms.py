@@ -8,8 +8,8 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from munit_pl.callbacks.rich_logs import log_histograms
+from munit_pl.checks import at_least_one
 from munit_pl.data.datamodule import TwoDomains
-from munit_pl.layers.blocks import at_least_one
 from munit_pl.models.base.module import AdversarialModule
 from munit_pl.models.base.pair import Domain
 from munit_pl.optim.freezing import evaluating

@@ -29,10 +29,10 @@ from munit_pl.evaluation.comparison.results import (
 )
 from munit_pl.evaluation.comparison.rows import STEPS
 from munit_pl.evaluation.instruments import Instruments, load_instruments
-from munit_pl.evaluation.report import write_whole
 from munit_pl.inference.precision import choose_precision
 from munit_pl.inference.translator import Translator
 from munit_pl.io.checkpoint_files import newest_valid
+from munit_pl.io.files import write_whole
 from munit_pl.io.safe_reading import read_checkpoint
 from munit_pl.models.base.module import AdversarialModule
 

@@ -17,7 +17,7 @@ from munit_pl.data.sizes import MAX_ASPECT
 from munit_pl.data.tools.archives import extract
 from munit_pl.data.tools.inspection import Inspection, Use, inspect_folder
 from munit_pl.data.tools.verdict import Verdict, advise, as_values, judge
-from munit_pl.evaluation.report import write_whole
+from munit_pl.io.files import write_whole
 
 _NAMED = 10  # of a folder's bad files, in the report for people
 _PAPER = 256  # pixels of the shortest side, as the paper's images have

@@ -25,12 +25,12 @@ from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.instruments import Instruments, load_instruments
 from munit_pl.evaluation.munit2018 import Munit2018
 from munit_pl.evaluation.protocols import Protocol, evaluate, find_protocol
-from munit_pl.evaluation.report import Report, write_whole
+from munit_pl.evaluation.report import Report
 from munit_pl.evaluation.starganv2 import StarGANv2
 from munit_pl.evaluation.subject import DOMAINS, Subject
 from munit_pl.hub.finding import find_model, run_of
 from munit_pl.inference.translator import Translator
-from munit_pl.io.checkpoint_files import digest
+from munit_pl.io.files import digest, write_whole
 from munit_pl.io.pretrained_weights import import_extra
 from munit_pl.metrics.classifier import save_classifier, train_classifier
 from munit_pl.metrics.lite0 import load_lite0

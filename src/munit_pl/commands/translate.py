@@ -29,7 +29,7 @@ from munit_pl.hub.finding import find_model
 from munit_pl.inference.execution import Precision
 from munit_pl.inference.translator import Translator
 from munit_pl.inference.video import require_av
-from munit_pl.io.checkpoint_files import digest
+from munit_pl.io.files import digest
 from munit_pl.models.base.pair import Domain
 
 

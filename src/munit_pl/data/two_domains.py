@@ -9,6 +9,7 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
+from munit_pl.checks import at_least_one
 from munit_pl.data.bad_files import BadFile, BadFiles, Trouble
 from munit_pl.data.folder import ImageFolder, Pixels
 from munit_pl.data.identity import compare_files, digest
@@ -20,7 +21,6 @@ from munit_pl.data.substitutes import MAX_ATTEMPTS, Unusable, read_image_of
 from munit_pl.data.unpaired import Domain, StreamSampler, TrainingPairs, ValidationPairs
 from munit_pl.data.value_range import FULL, MaxValue, check_max_value, find_max_value
 from munit_pl.data.workers import Watch, warn_of_little_shared_memory
-from munit_pl.layers.blocks import at_least_one
 
 DomainName = Literal["a", "b"]
 Split = Literal["train", "test"]

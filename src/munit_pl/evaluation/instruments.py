@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from munit_pl.checks import one_of
 from munit_pl.io.pretrained_weights import find_alexnet, load_alexnet_weights
-from munit_pl.layers.blocks import one_of
 from munit_pl.metrics.classifier import Classifier, load_classifier
 from munit_pl.metrics.inception import Inception, find_inception, load_inception
 from munit_pl.metrics.lite0 import Lite0, load_lite0

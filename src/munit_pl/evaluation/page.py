@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template
 
+from munit_pl.checks import at_least_one
 from munit_pl.evaluation.codes_section import into_the_codes
 from munit_pl.evaluation.gallery import picture_of, picture_sections
 from munit_pl.evaluation.plots import (
@@ -13,10 +14,10 @@ from munit_pl.evaluation.plots import (
     plot_figures,
     plot_style_map,
 )
-from munit_pl.evaluation.report import Report, write_whole
+from munit_pl.evaluation.report import Report
 from munit_pl.evaluation.style_space import map_styles
 from munit_pl.evaluation.subject import DIRECTIONS, Subject
-from munit_pl.layers.blocks import at_least_one
+from munit_pl.io.files import write_whole
 from munit_pl.reports.logs import log_files
 
 

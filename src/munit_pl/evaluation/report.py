@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
+
+from munit_pl.io.files import write_whole
 
 _ARROWS = {"higher": "↑", "lower": "↓", "": ""}
 
@@ -125,13 +126,6 @@ class Report:
             *(f"{name}: {text}" for name, text in (self.checkpoint | self.data).items()),
             f"{self.seconds:.0f} s",
         ]
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file that appears under its name when it is complete."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
-    unfinished.replace(path)
 
 
 def _finite(value: Any) -> Any:

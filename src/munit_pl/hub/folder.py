@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from munit_pl.hub.card import Facts, model_card
 from munit_pl.hub.weights import describe, read_safetensors, write_networks
 from munit_pl.io.fitting import brief, build_on_meta, check_finite
-from munit_pl.layers.normalization import widen
+from munit_pl.layers.precision import widen
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.munit.networks import AdaINGenerator
 

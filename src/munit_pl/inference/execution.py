@@ -10,7 +10,8 @@ from munit_pl.inference.onnx import OnnxGraph
 from munit_pl.inference.precision import choose_precision
 from munit_pl.layers.blocks import cast_at_use
 from munit_pl.models.base.generator import DomainGenerator
-from munit_pl.models.munit.networks import AdaINGenerator, ContentEncoder, Decoder, StyleEncoder
+from munit_pl.models.components.content_encoder import ContentEncoder
+from munit_pl.models.munit.networks import AdaINGenerator, Decoder, StyleEncoder
 from munit_pl.models.munit.tiling import (
     check_tile,
     decode_tiled,

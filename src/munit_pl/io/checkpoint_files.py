@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from zipfile import ZipFile
 
+from munit_pl.io.files import digest
 from munit_pl.io.regular import open_regular
 from munit_pl.io.safe_reading import is_archive, read_checkpoint
 
@@ -105,15 +106,6 @@ def step_files(folder: Path) -> list[Path]:
     """Return the checkpoints that are named after their iterations, the newest first."""
     files = [path for path in folder.glob("*.ckpt") if re.fullmatch(r"[0-9]{1,18}", path.stem)]
     return sorted(files, key=lambda path: int(path.stem), reverse=True)
-
-
-def digest(path: str | Path) -> str:
-    """Return a file's SHA-256, in hexadecimal."""
-    sha = hashlib.sha256()
-    with open_regular(Path(path)) as file:
-        while block := file.read(1 << 20):
-            sha.update(block)
-    return sha.hexdigest()
 
 
 def remove_checkpoint(path: Path) -> None:

@@ -9,25 +9,13 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
+from munit_pl.checks import one_of
 from munit_pl.layers.convolution import convolve, upsample_conv
 from munit_pl.layers.normalization import LayerNorm, adain
 from munit_pl.layers.padding import PaddingMode
 
 Activation = Literal["relu", "lrelu", "prelu", "selu", "tanh", "none"]
 Norm = Literal["none", "batch", "instance", "layer", "spectral"]
-
-
-def at_least_one(**sizes: int) -> None:
-    """Raise a `ValueError` that names the first of ``sizes`` below 1."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} is {size}, but must be at least 1")
-
-
-def one_of(option: str, name: str, names: object) -> None:
-    """Raise a `ValueError` if ``name`` is none of ``names``, a `Literal`."""
-    if name not in get_args(names):
-        raise ValueError(f"{option} is {name!r}, but must be one of {', '.join(get_args(names))}")
 
 
 def with_style(x: Tensor, style: Tensor) -> Tensor:

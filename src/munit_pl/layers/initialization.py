@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from munit_pl.layers.blocks import one_of
+from munit_pl.checks import one_of
 
 Initialisation = Literal["normal", "xavier", "kaiming", "orthogonal", "default"]
 

@@ -6,10 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-def widen(x: Tensor) -> Tensor:
-    """Return ``x`` in fp32 if it is of a half type, which can hold no sum over many values."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+from munit_pl.layers.precision import widen
 
 
 def adain(x: Tensor, shift: Tensor, scale: Tensor, eps: float = 1e-5) -> Tensor:

@@ -1,25 +1,18 @@
 """Padding of feature maps with pixels of their own."""
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from munit_pl.layers.precision import without_autocast
+
 PaddingMode = Literal["reflect", "replicate", "zeros"]
 
 ROWS, COLUMNS = 2, 3
 
 LARGE = 2**17  # values from which on a CPU spends its time on memory and not on calls
-
-
-def without_autocast(x: Tensor) -> AbstractContextManager[object]:
-    """Return a context in which autocast leaves tensors on the device of ``x`` alone."""
-    kind = x.device.type
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
-        return torch.autocast(kind, enabled=False)
-    return nullcontext()
 
 
 def pad(x: Tensor, n: int, mode: PaddingMode) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from munit_pl.layers.normalization import widen
+from munit_pl.layers.precision import widen
 
 Logits = Sequence[Tensor]
 

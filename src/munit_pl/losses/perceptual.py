@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from munit_pl.io.pretrained_weights import Pretrained, load_weights
-from munit_pl.layers.normalization import widen
+from munit_pl.layers.precision import widen
 
 VggSource = Literal["torchvision", "caffe"]
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from munit_pl.layers.blocks import at_least_one
-from munit_pl.layers.normalization import widen
+from munit_pl.checks import at_least_one
+from munit_pl.layers.precision import widen
 from munit_pl.metrics.network import NetworkMetric
 
 

@@ -12,7 +12,7 @@ import torchmetrics
 from torch import Tensor, nn
 
 from munit_pl.io.safe_reading import read_checkpoint
-from munit_pl.layers.normalization import widen
+from munit_pl.layers.precision import widen
 from munit_pl.metrics.network import to_rgb
 
 Backbone = Callable[[Tensor], Sequence[Tensor]]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.utilities.data import dim_zero_cat
 
-from munit_pl.layers.blocks import at_least_one
-from munit_pl.layers.normalization import widen
+from munit_pl.checks import at_least_one
+from munit_pl.layers.precision import widen
 from munit_pl.metrics.network import NetworkMetric
 
 _CHUNK = 1024  # rows of a matrix of distances that are in memory at a time

@@ -6,7 +6,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, StepLR
 
-from munit_pl.layers.blocks import at_least_one
+from munit_pl.checks import at_least_one
 
 
 def linear_decay(optimizer: Optimizer, constant: int = 100_000, decay: int = 100_000) -> LambdaLR:

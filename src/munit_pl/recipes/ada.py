@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, distributed
 
-from munit_pl.layers.blocks import at_least_one
+from munit_pl.checks import at_least_one
 from munit_pl.losses.adversarial import Logits
 
 EVERY = 4  # iterations whose verdicts are put together before the probabilities move

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from munit_pl.losses.adversarial import Logits, scores
-from munit_pl.models.munit.objective import Discriminator
+from munit_pl.losses.terms import Discriminator
 from munit_pl.recipes.diffaugment import gather_pixels, sources
 
 NUMBERS = 3  # drawn for each image: two for a shift, one for a flip

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from munit_pl.layers.normalization import widen
-from munit_pl.layers.padding import without_autocast
-from munit_pl.models.munit.objective import Discriminator
+from munit_pl.layers.precision import widen, without_autocast
+from munit_pl.losses.terms import Discriminator
 
 AUGMENTATIONS = ("colour", "translation", "cutout")
 NUMBERS = 7  # drawn for each image: three for colour, two for a shift, two for a place

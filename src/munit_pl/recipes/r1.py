@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor
 
-from munit_pl.layers.normalization import widen
-from munit_pl.layers.padding import without_autocast
+from munit_pl.layers.precision import widen, without_autocast
 from munit_pl.losses.adversarial import scores
-from munit_pl.models.munit.objective import Discriminator
+from munit_pl.losses.terms import Discriminator
 
 
 def gradient_penalty(dis: Discriminator, x: Tensor) -> Tensor:

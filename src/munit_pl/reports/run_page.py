@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import yaml
 
-from munit_pl.evaluation.report import write_whole
+from munit_pl.io.files import write_whole
 from munit_pl.reports.curves import draw_panel
 from munit_pl.reports.logs import Points, by_domain, log_files, read_logs
 

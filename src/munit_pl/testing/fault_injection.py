@@ -12,9 +12,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from munit_pl.checks import at_least_one
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.data.unpaired import sample_at
-from munit_pl.layers.blocks import at_least_one
 from munit_pl.models.base.module import AdversarialModule
 from munit_pl.testing.faulty_parts import FaultyCheckpointIO, FaultyDomain
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from munit_pl.losses.adversarial import ADVERSARIAL_LOSSES
+from munit_pl.losses.terms import total
 from munit_pl.models.bicyclegan.networks import BicycleGANGenerator, BranchDiscriminators
 from munit_pl.models.bicyclegan.objective import (
     Draws,
@@ -22,7 +23,6 @@ from munit_pl.models.bicyclegan.objective import (
     sample,
     translate,
 )
-from munit_pl.models.munit.objective import total
 
 LSGAN, NSGAN = ADVERSARIAL_LOSSES["lsgan"], ADVERSARIAL_LOSSES["nsgan"]
 

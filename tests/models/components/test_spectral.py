@@ -18,7 +18,8 @@ from munit_pl.hub.weights import export_generators
 from munit_pl.inference.loading import read_generators
 from munit_pl.layers.blocks import cast_at_use, with_plain_weights
 from munit_pl.layers.initialization import settle
-from munit_pl.models.munit.networks import AdaINGenerator, ContentEncoder, Decoder, StyleEncoder
+from munit_pl.models.components.content_encoder import ContentEncoder
+from munit_pl.models.munit.networks import AdaINGenerator, Decoder, StyleEncoder
 
 pytestmark = pytest.mark.slow  # a recipe that few turn on
 

@@ -4,7 +4,8 @@ from torch import nn
 
 from munit_pl.layers.initialization import initialise
 from munit_pl.models.base.generator import DomainGenerator
-from munit_pl.models.cyclegan.networks import CycleGANGenerator, ResnetTranslator
+from munit_pl.models.components.resnet import ResnetTranslator
+from munit_pl.models.cyclegan.networks import CycleGANGenerator
 
 
 def count(network):

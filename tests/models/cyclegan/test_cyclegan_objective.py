@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from munit_pl.losses.adversarial import ADVERSARIAL_LOSSES
+from munit_pl.losses.terms import total
 from munit_pl.models.components.patch_discriminator import PatchDiscriminator
 from munit_pl.models.cyclegan.networks import CycleGANGenerator
 from munit_pl.models.cyclegan.objective import (
@@ -12,7 +13,6 @@ from munit_pl.models.cyclegan.objective import (
     generator_terms,
     translate,
 )
-from munit_pl.models.munit.objective import total
 
 LSGAN, NSGAN = ADVERSARIAL_LOSSES["lsgan"], ADVERSARIAL_LOSSES["nsgan"]
 

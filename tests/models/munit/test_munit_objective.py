@@ -4,22 +4,20 @@ import pytest
 import torch
 
 from munit_pl.losses.adversarial import ADVERSARIAL_LOSSES
+from munit_pl.losses.terms import l1, total
+from munit_pl.models.base.objective import Decodings, discriminator_terms
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.munit.networks import AdaINGenerator
 from munit_pl.models.munit.objective import (
     Codes,
-    Decodings,
     LossWeights,
     decode,
-    discriminator_terms,
     encode,
     generator_terms,
-    l1,
-    mode_seeking,
-    outside,
-    total,
     translate,
 )
+from munit_pl.recipes.mask import outside
+from munit_pl.recipes.mode_seeking import mode_seeking
 
 LSGAN, NSGAN = ADVERSARIAL_LOSSES["lsgan"], ADVERSARIAL_LOSSES["nsgan"]
 

@@ -12,10 +12,11 @@ from safetensors.torch import load_file
 from munit_pl import MUNITModule
 from munit_pl.layers import blocks as layers
 from munit_pl.layers import normalization as normalisation
+from munit_pl.models.base.objective import Decodings
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.munit import module as module_file
 from munit_pl.models.munit.nvlabs import DISCRIMINATOR_NAMES, _generator_names, rename
-from munit_pl.models.munit.objective import Decodings, translate
+from munit_pl.models.munit.objective import translate
 
 CASES = ["munit_batch2", "munit_cyclic_batch1"]
 TERMS = {

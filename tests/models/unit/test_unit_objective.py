@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from munit_pl.losses.adversarial import adversarial_loss
-from munit_pl.models.munit.objective import total
+from munit_pl.losses.terms import total
 from munit_pl.models.unit.networks import UNITGenerator
 from munit_pl.models.unit.objective import (
     Codes,

@@ -11,8 +11,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from munit_pl.losses.terms import total
 from munit_pl.models.base.module import AdversarialModule, Part
-from munit_pl.models.munit.objective import total
 from munit_pl.optim.freezing import frozen
 
 AUTOCAST = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}

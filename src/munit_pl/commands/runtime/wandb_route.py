@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from munit_pl.evaluation.report import write_whole
+from munit_pl.io.files import write_whole
 
 _SECONDS = 5.0
 _ID = re.compile(r"[\w-]{1,64}")

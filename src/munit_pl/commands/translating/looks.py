@@ -12,7 +12,7 @@ from torch import Tensor
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.translating.sources import tell_apart
 from munit_pl.inference.styles import edit, random_styles, slerp, sweep
-from munit_pl.io.checkpoint_files import digest
+from munit_pl.io.files import digest
 
 How = dict[str, Any]  # what JSON can say
 

@@ -14,8 +14,8 @@ from munit_pl.evaluation.comparison.picture import draw_table
 from munit_pl.evaluation.comparison.rows import ROWS, Extent
 from munit_pl.evaluation.comparison.table import make_table
 from munit_pl.evaluation.instruments import Instruments
-from munit_pl.evaluation.report import write_whole
 from munit_pl.inference.translator import Translator
+from munit_pl.io.files import write_whole
 
 
 def figures_file(run: Path) -> Path:

@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from munit_pl.layers.blocks import at_least_one
+from munit_pl.checks import at_least_one
 from munit_pl.layers.initialization import Initialisation, initialise
 from munit_pl.losses.adversarial import GanLoss, adversarial_loss
+from munit_pl.losses.terms import Terms
 from munit_pl.models.base.module import AdversarialModule, Part, plain
 from munit_pl.models.bicyclegan.networks import (
     BicycleGANGenerator,
@@ -25,7 +26,6 @@ from munit_pl.models.bicyclegan.objective import (
     read,
     translate,
 )
-from munit_pl.models.munit.objective import Terms
 from munit_pl.optim.schedules import linear_decay
 
 

@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from munit_pl.layers.blocks import ConvBlock, Norm, at_least_one, make_norm, one_of, with_style
+from munit_pl.checks import at_least_one, one_of
+from munit_pl.layers.blocks import ConvBlock, Norm, make_norm, with_style
 from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.components.patch_discriminator import PatchDiscriminator
-from munit_pl.models.cyclegan.networks import ResnetTranslator
+from munit_pl.models.components.resnet import ResnetTranslator
 
 Network = Literal["unet", "resnet"]
 Inject = Literal["all", "input"]

@@ -19,14 +19,14 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from munit_pl.layers.normalization import widen
+from munit_pl.layers.precision import widen
 from munit_pl.losses.adversarial import AdversarialLoss
+from munit_pl.losses.terms import Terms, l1
 from munit_pl.models.bicyclegan.networks import (
     BicycleGANGenerator,
     BranchDiscriminators,
     ResnetEncoder,
 )
-from munit_pl.models.munit.objective import Terms, l1
 
 
 class LossWeights(NamedTuple):

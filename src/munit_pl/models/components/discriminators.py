@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from munit_pl.layers.blocks import Activation, ConvBlock, Norm, at_least_one
+from munit_pl.checks import at_least_one
+from munit_pl.layers.blocks import Activation, ConvBlock, Norm
 from munit_pl.layers.padding import PaddingMode
 
 

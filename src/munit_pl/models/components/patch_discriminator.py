@@ -5,7 +5,8 @@ from itertools import pairwise
 
 from torch import nn
 
-from munit_pl.layers.blocks import ConvBlock, Norm, at_least_one
+from munit_pl.checks import at_least_one
+from munit_pl.layers.blocks import ConvBlock, Norm
 from munit_pl.models.components.discriminators import ScaleDiscriminators
 
 WIDEST = 8  # the multiple of the first width at which the doubling ends

@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from munit_pl.layers.blocks import at_least_one
+from munit_pl.checks import at_least_one
 from munit_pl.layers.initialization import Initialisation, initialise
 from munit_pl.losses.adversarial import GanLoss, adversarial_loss
+from munit_pl.losses.terms import Terms
 from munit_pl.models.base.module import AdversarialModule, Part, plain
 from munit_pl.models.components.patch_discriminator import PatchDiscriminator
 from munit_pl.models.cyclegan.image_pool import ImagePool
@@ -21,7 +22,6 @@ from munit_pl.models.cyclegan.objective import (
     generator_terms,
     translate,
 )
-from munit_pl.models.munit.objective import Terms
 from munit_pl.optim.schedules import linear_decay
 
 

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from munit_pl.losses.adversarial import AdversarialLoss
+from munit_pl.losses.terms import Discriminator, Terms, l1
+from munit_pl.models.base.objective import Translations
 from munit_pl.models.munit import objective
-from munit_pl.models.munit.objective import Discriminator, Terms, Translations, l1
 
 
 class LossWeights(NamedTuple):

@@ -9,21 +9,19 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from munit_pl.layers.blocks import at_least_one
+from munit_pl.checks import at_least_one
 from munit_pl.layers.checkpointing import recompute_blocks
 from munit_pl.losses.adversarial import GanLoss, adversarial_loss, watched
+from munit_pl.losses.terms import Discriminator, Terms
 from munit_pl.models.base.module import Images, Part, plain
+from munit_pl.models.base.objective import Decodings, discriminator_terms
 from munit_pl.models.base.perceptual import PerceptualModule
 from munit_pl.models.munit.model import MUNIT
 from munit_pl.models.munit.nvlabs import read_checkpoint
 from munit_pl.models.munit.objective import (
     Codes,
-    Decodings,
-    Discriminator,
     LossWeights,
-    Terms,
     decode,
-    discriminator_terms,
     encode,
     generator_terms,
     translate,

@@ -8,69 +8,21 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from munit_pl.checks import at_least_one
 from munit_pl.layers.blocks import (
     Activation,
     AdaINResBlock,
     ConvBlock,
-    ResBlock,
     UpBlock,
-    at_least_one,
     make_activation,
     normalise_convolutions,
 )
 from munit_pl.layers.checkpointing import Recomputable
 from munit_pl.layers.padding import PaddingMode
 from munit_pl.models.base.generator import DomainGenerator
+from munit_pl.models.components.content_encoder import ContentEncoder
 
 STYLE_DOWNSAMPLINGS = 4  # fixed, whatever the content code's
-
-
-class ContentEncoder(Recomputable):
-    """What is where in an image: a map of features without the domain's look.
-
-    Args:
-        in_channels: Channels of the image.
-        dim: Channels after the first convolution; doubled by each halving of the side.
-        num_downsample: Halvings of the side, ``D``.
-        num_res_blocks: Residual blocks at the lowest resolution.
-        activation: Activation of every block.
-        padding_mode: What the convolutions' added pixels hold.
-
-    Shape:
-        ``(N, in_channels, H, W)`` to ``(N, dim * 2**D, H / 2**D, W / 2**D)``.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        dim: int,
-        num_downsample: int,
-        num_res_blocks: int,
-        activation: Activation,
-        padding_mode: PaddingMode,
-    ) -> None:
-        super().__init__()
-        block = partial(
-            ConvBlock, norm="instance", activation=activation, padding_mode=padding_mode
-        )
-        layers: list[nn.Module] = [block(in_channels, dim, 7, 1, 3)]
-        for _ in range(num_downsample):
-            layers.append(block(dim, 2 * dim, 4, 2, 1))
-            dim *= 2
-        self.layers = nn.Sequential(*layers)
-        self.res_blocks = nn.Sequential(
-            *(
-                ResBlock(dim, norm="instance", activation=activation, padding_mode=padding_mode)
-                for _ in range(num_res_blocks)
-            )
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the content code of images in [-1, 1]."""
-        x = self.run(self.layers, x)
-        for res_block in self.res_blocks:
-            x = self.run(res_block, x)
-        return x
 
 
 class StyleEncoder(Recomputable):

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from munit_pl.layers.normalization import widen
 from munit_pl.losses.adversarial import AdversarialLoss
-
-Terms = dict[str, Tensor]
+from munit_pl.losses.terms import Discriminator, Terms, l1
+from munit_pl.models.base.objective import Decodings, Translations
+from munit_pl.recipes.mask import outside
+from munit_pl.recipes.mode_seeking import mode_seeking
 
 
 class LossWeights(NamedTuple):
@@ -51,16 +51,6 @@ class Generator(Protocol):
         """Return images."""
 
 
-class Discriminator(Protocol):
-    """One domain's judge of images, at several scales."""
-
-    def __call__(self, x: Tensor) -> list[Tensor]:
-        """Return logits, one map per scale."""
-
-    def judge(self, *batches: Tensor) -> list[list[Tensor]]:
-        """Return the logits of each of several batches."""
-
-
 class Codes(NamedTuple):
     """What both encoders read from a pair of batches."""
 
@@ -68,22 +58,6 @@ class Codes(NamedTuple):
     s_a: Tensor
     c_b: Tensor
     s_b: Tensor
-
-
-class Translations(NamedTuple):
-    """A pair of batches, each translated to the other domain."""
-
-    x_ab: Tensor
-    x_ba: Tensor
-
-
-class Decodings(NamedTuple):
-    """A pair of batches, each decoded in its own domain and in the other."""
-
-    x_aa: Tensor
-    x_bb: Tensor
-    x_ab: Tensor
-    x_ba: Tensor
 
 
 def encode(gen_a: Generator, gen_b: Generator, x_a: Tensor, x_b: Tensor) -> Codes:
@@ -110,31 +84,6 @@ def decode(gen_a: Generator, gen_b: Generator, codes: Codes, z_a: Tensor, z_b: T
     x_aa, x_ba = of_a[:n_a], of_a[n_a:]
     x_bb, x_ab = of_b[:n_b], of_b[n_b:]
     return Decodings(x_aa=x_aa, x_bb=x_bb, x_ab=x_ab, x_ba=x_ba)
-
-
-def discriminator_terms(
-    dis_a: Discriminator,
-    dis_b: Discriminator,
-    x_a: Tensor,
-    x_b: Tensor,
-    x_ab: Tensor,
-    x_ba: Tensor,
-    gan_loss: AdversarialLoss,
-) -> Terms:
-    """Return what the discriminators minimise: equation 4, for each domain.
-
-    Args:
-        dis_a: Domain a's discriminator.
-        dis_b: Domain b's discriminator.
-        x_a: Real images of domain a, ``(N, C, H, W)`` in [-1, 1].
-        x_b: Real images of domain b.
-        x_ab: Domain a's images translated to b, through which no gradient goes.
-        x_ba: Domain b's images translated to a, likewise.
-        gan_loss: The adversarial loss.
-    """
-    gan_a = gan_loss.discriminator(*dis_a.judge(x_a, x_ba.detach()))
-    gan_b = gan_loss.discriminator(*dis_b.judge(x_b, x_ab.detach()))
-    return {"gan": torch.stack((gan_a, gan_b))}
 
 
 def generator_terms(
@@ -209,56 +158,3 @@ def generator_terms(
         m_a, m_b = masks
         pairs["mask"] = (outside(x_ba, x_b, m_b), outside(x_ab, x_a, m_a))
     return {term: torch.stack(pair) for term, pair in pairs.items()}
-
-
-def mode_seeking(x: Tensor, y: Tensor, z: Tensor, w: Tensor) -> Tensor:
-    """Return how little two translations of an image differ for how much their styles do.
-
-    The regularisation of Mao et al., "Mode Seeking Generative Adversarial Networks for Diverse
-    Image Synthesis", CVPR 2019, section 3.2: the ratio of the images' mean absolute difference to
-    the styles', which they maximise and this negates.
-
-    Args:
-        x: Translations, ``(N, C, H, W)``.
-        y: Translations of the same images under other styles.
-        z: The styles of ``x``, ``(N, style_dim)``.
-        w: The styles of ``y``.
-
-    Returns:
-        A scalar, 0 or less.
-    """
-    images = (widen(x) - widen(y)).abs().flatten(1).mean(1)
-    styles = (widen(z) - widen(w)).abs().mean(1)
-    return -(images / styles).mean()
-
-
-def outside(x: Tensor, source: Tensor, mask: Tensor) -> Tensor:
-    """Return how far translations differ from their sources where these must not change.
-
-    The context-preserving loss of Mo et al., "InstaGAN: Instance-aware Image-to-Image Translation",
-    ICLR 2019, weighted by the source's mask alone: translations have no masks here.
-
-    It is a mean over all pixels. A mean over those outside would have no value where a mask is
-    white all over, would pull at few pixels as hard as at many, and would depend on how a batch is
-    split into parts.
-
-    Args:
-        x: Translations, ``(N, C, H, W)``.
-        source: The images that were translated, ``(N, C, H, W)``.
-        mask: Of each of these ``(N, 1, H, W)``: 1 where it may change, 0 where it must not.
-
-    Returns:
-        A scalar, at least 0; under masks that are 0 all over it is the mean absolute difference.
-    """
-    return ((1 - widen(mask)) * (widen(x) - widen(source)).abs()).mean()
-
-
-def total(terms: Terms, weights: tuple[float, ...]) -> Tensor:
-    """Return the sum of ``terms`` over both domains, weighted by a named tuple: equation 5."""
-    weighted = [getattr(weights, term) * pair.sum() for term, pair in terms.items()]
-    return torch.stack(weighted).sum()
-
-
-def l1(x: Tensor, target: Tensor) -> Tensor:
-    """Return the mean absolute difference, summed in fp32 under mixed precision."""
-    return F.l1_loss(widen(x), widen(target))

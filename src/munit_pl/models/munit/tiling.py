@@ -19,8 +19,10 @@ from torch import Tensor, nn
 
 from munit_pl.layers.blocks import AdaINResBlock, ConvBlock, ResBlock, UpBlock
 from munit_pl.layers.convolution import upsample_conv
-from munit_pl.layers.normalization import LayerNorm, widen
-from munit_pl.models.munit.networks import ContentEncoder, Decoder, StyleEncoder
+from munit_pl.layers.normalization import LayerNorm
+from munit_pl.layers.precision import widen
+from munit_pl.models.components.content_encoder import ContentEncoder
+from munit_pl.models.munit.networks import Decoder, StyleEncoder
 
 SMALLEST_TILE = 16  # in smaller ones, most of what is read would be margin
 

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from munit_pl.layers.blocks import at_least_one
+from munit_pl.checks import at_least_one
 from munit_pl.losses.adversarial import GanLoss, adversarial_loss
+from munit_pl.losses.terms import Terms
 from munit_pl.models.base.module import Part, plain
+from munit_pl.models.base.objective import Decodings, discriminator_terms
 from munit_pl.models.base.perceptual import PerceptualModule
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
-from munit_pl.models.munit.objective import Decodings, Terms, discriminator_terms
 from munit_pl.models.unit.networks import UNITGenerator
 from munit_pl.models.unit.nvlabs import read_unit_checkpoint
 from munit_pl.models.unit.objective import (
@@ -139,7 +140,7 @@ class UNITModule(PerceptualModule):
         return dict(zip(names, (*gen, *dis), strict=True))
 
     def discriminator_terms(self, part: Part) -> Terms:
-        """Return `munit_pl.models.munit.objective.discriminator_terms` of UNIT's translations.
+        """Return `munit_pl.models.base.objective.discriminator_terms` of UNIT's translations.
 
         What the generators' update can use again is left in ``part``, unless there are other parts,
         whose graphs would be in memory at once.

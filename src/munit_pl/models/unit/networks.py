@@ -4,10 +4,11 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from munit_pl.layers.blocks import Activation, ConvBlock, ResBlock, UpBlock, at_least_one
+from munit_pl.checks import at_least_one
+from munit_pl.layers.blocks import Activation, ConvBlock, ResBlock, UpBlock
 from munit_pl.layers.padding import PaddingMode
 from munit_pl.models.base.generator import DomainGenerator
-from munit_pl.models.munit.networks import ContentEncoder
+from munit_pl.models.components.content_encoder import ContentEncoder
 
 
 class UNITDecoder(nn.Module):

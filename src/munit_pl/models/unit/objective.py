@@ -14,10 +14,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from munit_pl.layers.normalization import widen
+from munit_pl.layers.precision import widen
 from munit_pl.losses.adversarial import AdversarialLoss
+from munit_pl.losses.terms import Discriminator, Terms, l1
 from munit_pl.models.base.generator import DomainGenerator
-from munit_pl.models.munit.objective import Decodings, Discriminator, Terms, Translations, l1
+from munit_pl.models.base.objective import Decodings, Translations
 
 
 class LossWeights(NamedTuple):

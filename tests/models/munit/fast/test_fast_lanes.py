@@ -3,8 +3,8 @@ import torch
 from training import images
 
 from munit_pl import FastMUNITModule, MUNITModule
+from munit_pl.losses.terms import total
 from munit_pl.models.base.module import Part
-from munit_pl.models.munit.objective import total
 
 
 class OneAfterTheOther:

@@ -8,10 +8,10 @@ import torch
 from training import fit, images
 
 from munit_pl import FastMUNITModule, MUNITModule
+from munit_pl.losses.terms import total
 from munit_pl.models.base.module import Part
 from munit_pl.models.munit.fast.lanes import Work
 from munit_pl.models.munit.fast.threads import ThreadLane
-from munit_pl.models.munit.objective import total
 
 
 @pytest.fixture(autouse=True)

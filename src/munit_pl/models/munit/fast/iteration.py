@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from munit_pl.losses.terms import Terms, total
 from munit_pl.models.base.module import Part
 from munit_pl.models.munit.fast.casts import cast_weights
 from munit_pl.models.munit.fast.compiling import CompiledNetworks, restored
 from munit_pl.models.munit.fast.lanes import Lane
 from munit_pl.models.munit.fast.recording import Recorded, Recorder
 from munit_pl.models.munit.module import MUNITModule
-from munit_pl.models.munit.objective import Terms, total
 from munit_pl.optim.finite_updates import keep_finite
 from munit_pl.optim.freezing import frozen
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from munit_pl.models.base.generator import DomainGenerator
+from munit_pl.models.base.objective import Decodings, Translations
 from munit_pl.models.components.discriminators import ScaleDiscriminators
-from munit_pl.models.munit.objective import Codes, Decodings, Translations
+from munit_pl.models.munit.objective import Codes
 
 
 class Work(NamedTuple):

@@ -9,7 +9,9 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from munit_pl.losses.adversarial import GanLoss
+from munit_pl.losses.terms import Terms
 from munit_pl.models.base.module import Images, Part, plain
+from munit_pl.models.base.objective import Decodings, Translations, discriminator_terms
 from munit_pl.models.munit.fast import lanes
 from munit_pl.models.munit.fast.compiling import CompiledNetworks
 from munit_pl.models.munit.fast.iteration import Iteration
@@ -23,14 +25,7 @@ from munit_pl.models.munit.fast.parts import (
 from munit_pl.models.munit.fast.recording import CudaGraphs
 from munit_pl.models.munit.fast.threads import ThreadLane
 from munit_pl.models.munit.module import MUNITModule
-from munit_pl.models.munit.objective import (
-    Codes,
-    Decodings,
-    Terms,
-    Translations,
-    discriminator_terms,
-    generator_terms,
-)
+from munit_pl.models.munit.objective import Codes, generator_terms
 
 
 class FastMUNITModule(MUNITModule):

@@ -1,0 +1,32 @@
+"""Terms of an objective, by name: one value for each domain."""
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from munit_pl.layers.precision import widen
+
+Terms = dict[str, Tensor]
+
+
+class Discriminator(Protocol):
+    """One domain's judge of images, at several scales."""
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        """Return logits, one map per scale."""
+
+    def judge(self, *batches: Tensor) -> list[list[Tensor]]:
+        """Return the logits of each of several batches."""
+
+
+def total(terms: Terms, weights: tuple[float, ...]) -> Tensor:
+    """Return the sum of ``terms`` over both domains, weighted by a named tuple: equation 5."""
+    weighted = [getattr(weights, term) * pair.sum() for term, pair in terms.items()]
+    return torch.stack(weighted).sum()
+
+
+def l1(x: Tensor, target: Tensor) -> Tensor:
+    """Return the mean absolute difference, summed in fp32 under mixed precision."""
+    return F.l1_loss(widen(x), widen(target))

@@ -1,0 +1,26 @@
+"""Mode seeking: translations that differ as much as their styles do."""
+
+from torch import Tensor
+
+from munit_pl.layers.precision import widen
+
+
+def mode_seeking(x: Tensor, y: Tensor, z: Tensor, w: Tensor) -> Tensor:
+    """Return how little two translations of an image differ for how much their styles do.
+
+    The regularisation of Mao et al., "Mode Seeking Generative Adversarial Networks for Diverse
+    Image Synthesis", CVPR 2019, section 3.2: the ratio of the images' mean absolute difference to
+    the styles', which they maximise and this negates.
+
+    Args:
+        x: Translations, ``(N, C, H, W)``.
+        y: Translations of the same images under other styles.
+        z: The styles of ``x``, ``(N, style_dim)``.
+        w: The styles of ``y``.
+
+    Returns:
+        A scalar, 0 or less.
+    """
+    images = (widen(x) - widen(y)).abs().flatten(1).mean(1)
+    styles = (widen(z) - widen(w)).abs().mean(1)
+    return -(images / styles).mean()
