@@ -20,7 +20,8 @@ from torch.optim import Optimizer
 
 from iteration.arms import Arm, Case, Unavailable
 from munit_pl.models.components.nvlabs_files import rename
-from munit_pl.models.munit.nvlabs import DISCRIMINATOR_NAMES, _generator_names
+from munit_pl.models.components.nvlabs_networks import DISCRIMINATOR_NAMES
+from munit_pl.models.munit.nvlabs import _generator_names
 
 LOSSES = {
     "gen/gan": "loss_gen_adv",

@@ -26,7 +26,6 @@ from munit_pl.commands.evaluate import main as evaluate
 from munit_pl.commands.runtime.inputs import check_checkpoint
 from munit_pl.commands.translate import main as translate
 from munit_pl.data.images import to_picture
-from munit_pl.hub.weights import export_generators
 from munit_pl.inference.loading import read_generators
 from munit_pl.io.pretrained_weights import load_alexnet_weights
 from munit_pl.io.safe_reading import read_checkpoint
@@ -34,6 +33,7 @@ from munit_pl.losses.perceptual import load_vgg16
 from munit_pl.metrics.classifier import load_classifier
 from munit_pl.metrics.inception import load_inception
 from munit_pl.metrics.lpips import read_heads
+from munit_pl.models.base.description import export_generators
 from munit_pl.models.components.nvlabs_config import munit_arguments, read_config
 from munit_pl.models.munit.networks import AdaINGenerator
 

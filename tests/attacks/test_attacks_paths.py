@@ -14,7 +14,7 @@ from PIL import Image
 from munit_pl.commands.translate import main as translate
 from munit_pl.commands.translating.sources import tell_apart
 from munit_pl.data.listing import scan_list
-from munit_pl.hub.weights import export_generators
+from munit_pl.models.base.description import export_generators
 from munit_pl.models.munit.networks import AdaINGenerator
 
 HOSTILE = (

@@ -7,8 +7,8 @@ from composing import composed as compose_once
 from methods import METHODS
 
 from munit_pl.commands.translate import main as translate
-from munit_pl.hub.weights import export_generators
 from munit_pl.layers.initialization import initialise
+from munit_pl.models.base.description import export_generators
 from munit_pl.models.munit.networks import AdaINGenerator
 
 # The smallest run that does all a long one does: two layers of everything, 16x16 drawings.

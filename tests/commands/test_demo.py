@@ -11,8 +11,8 @@ import pytest
 
 from munit_pl.commands import demo
 from munit_pl.data.sizes import ImageSize
-from munit_pl.hub.weights import export_generators
 from munit_pl.inference.translator import Translator
+from munit_pl.models.base.description import export_generators
 from munit_pl.models.munit.networks import AdaINGenerator
 
 

@@ -26,10 +26,10 @@ from munit_pl.evaluation.instruments import Instruments
 from munit_pl.evaluation.munit2018 import Munit2018
 from munit_pl.evaluation.protocols import PROTOCOLS
 from munit_pl.evaluation.starganv2 import StarGANv2
-from munit_pl.hub.weights import describe, export_generators
 from munit_pl.layers.initialization import initialise
 from munit_pl.metrics.lpips import FeatureDistance
 from munit_pl.metrics.network import to_rgb
+from munit_pl.models.base.description import describe, export_generators
 from munit_pl.models.munit.networks import AdaINGenerator
 
 PLOTS = ("figures", "distributions")

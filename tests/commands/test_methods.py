@@ -21,9 +21,9 @@ from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.instruments import Instruments
 from munit_pl.evaluation.protocols import PROTOCOLS
 from munit_pl.evaluation.starganv2 import StarGANv2
-from munit_pl.hub.weights import export_generators
 from munit_pl.inference.loading import read_generators
 from munit_pl.metrics.lpips import FeatureDistance
+from munit_pl.models.base.description import export_generators
 
 DATA = ["data.size=[16,16]", "data.length=6", "data.test_length=2"]
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from munit_pl.commands.translate import main
 from munit_pl.data.sizes import ImageSize
-from munit_pl.hub.weights import export_generators
+from munit_pl.models.base.description import export_generators
 from munit_pl.models.munit.networks import AdaINGenerator
 
 

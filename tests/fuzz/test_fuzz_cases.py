@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.images import read_image, read_size, to_tensor
-from munit_pl.hub.weights import export_generators
 from munit_pl.inference.loading import read_generators
 from munit_pl.io.safe_reading import read_checkpoint
+from munit_pl.models.base.description import export_generators
 
 FORMATS = {
     "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),

@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader
 
 from munit_pl import MUNITModule, Translator
 from munit_pl.callbacks.averaging import WeightAverage
-from munit_pl.hub.weights import export_generators
 from munit_pl.inference.loading import read_generators
+from munit_pl.models.base.description import export_generators
 
 
 def equal(generator, other):

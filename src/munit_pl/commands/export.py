@@ -17,9 +17,9 @@ from munit_pl.export.programs import ExportError, export_graphs, require_onnx
 from munit_pl.hub.card import facts_beside
 from munit_pl.hub.finding import find_model
 from munit_pl.hub.folder import write_folder
-from munit_pl.hub.weights import export_generators
 from munit_pl.inference.loading import Generators, read_generators
 from munit_pl.inference.onnx import OnnxGraph
+from munit_pl.models.base.description import describe, export_generators
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -53,7 +53,7 @@ def _export(options: argparse.Namespace) -> None:
             facts = facts_beside(options.checkpoint)
             facts = facts._replace(data=options.data or facts.data, licence=options.licence)
             networks = dict(zip(("gen_a", "gen_b"), gens, strict=True))
-            write_folder(unfinished, networks, facts, options.half)
+            write_folder(unfinished, networks, describe(networks), facts, options.half)
 
 
 def _read(options: argparse.Namespace) -> Generators:

@@ -23,9 +23,9 @@ from munit_pl.export.graphs import (
     shortest,
     trace,
 )
-from munit_pl.hub.weights import describe_images
 from munit_pl.inference.onnx import OnnxGraph
 from munit_pl.io.files import digest
+from munit_pl.models.base.description import describe_images
 from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.base.pair import Domain
 

@@ -7,11 +7,12 @@ from typing import Any
 from torch import Tensor
 
 from munit_pl.hub.finding import find_model
-from munit_pl.hub.weights import read_exported, recall_images
+from munit_pl.hub.weights import read_exported
 from munit_pl.inference.onnx import read_onnx
 from munit_pl.io import safe_reading
 from munit_pl.io.fitting import build_on_meta, check_extent, check_finite, named_tensors
 from munit_pl.layers.precision import widen
+from munit_pl.models.base.description import recall_images
 from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.munit.nvlabs import read_checkpoint
 from munit_pl.models.unit.nvlabs import holds_unit, read_unit_checkpoint

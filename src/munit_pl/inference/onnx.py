@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from munit_pl.hub.weights import recall_images
 from munit_pl.io.fitting import brief
+from munit_pl.models.base.description import recall_images
 from munit_pl.models.base.generator import DomainGenerator
 
 _MAX_JSON = 1 << 20  # bytes; what an export says of itself has a few thousand

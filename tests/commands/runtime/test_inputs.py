@@ -8,8 +8,8 @@ from methods import METHODS
 from munit_pl import MUNITModule
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.runtime.inputs import check_checkpoint, find_last
-from munit_pl.hub.weights import describe
 from munit_pl.io.checkpoint_files import link_durably, write_durably
+from munit_pl.models.base.description import describe
 
 
 def save(path, **content):

@@ -7,9 +7,9 @@ from PIL import Image
 
 from munit_pl.commands.translate import main
 from munit_pl.data.images import to_uint8
-from munit_pl.hub.weights import export_generators
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
+from munit_pl.models.base.description import export_generators
 
 
 @pytest.fixture

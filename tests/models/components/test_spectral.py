@@ -14,10 +14,10 @@ from munit_pl.callbacks.averaging import WeightAverage
 from munit_pl.callbacks.grids import ImageGrid
 from munit_pl.callbacks.histograms import Histograms
 from munit_pl.export.programs import export_graphs
-from munit_pl.hub.weights import export_generators
 from munit_pl.inference.loading import read_generators
 from munit_pl.layers.blocks import cast_at_use, with_plain_weights
 from munit_pl.layers.initialization import settle
+from munit_pl.models.base.description import export_generators
 from munit_pl.models.components.content_encoder import ContentEncoder
 from munit_pl.models.munit.networks import AdaINGenerator, Decoder, StyleEncoder
 

@@ -14,8 +14,9 @@ from munit_pl.layers import blocks as layers
 from munit_pl.layers import normalization as normalisation
 from munit_pl.models.base.objective import Decodings
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
+from munit_pl.models.components.nvlabs_networks import DISCRIMINATOR_NAMES
 from munit_pl.models.munit import module as module_file
-from munit_pl.models.munit.nvlabs import DISCRIMINATOR_NAMES, _generator_names, rename
+from munit_pl.models.munit.nvlabs import _generator_names, rename
 from munit_pl.models.munit.objective import translate
 
 CASES = ["munit_batch2", "munit_cyclic_batch1"]

@@ -10,9 +10,9 @@ from torch import Tensor
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.runtime.processes import tell
 from munit_pl.hub.finding import holds_checkpoints, newest_of_run
-from munit_pl.hub.weights import method_of
 from munit_pl.io.checkpoint_files import check_schema, verify
 from munit_pl.io.safe_reading import read_checkpoint
+from munit_pl.models.base.description import method_of
 
 
 def find_last(folder: Path) -> Path:

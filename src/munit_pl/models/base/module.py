@@ -16,9 +16,9 @@ from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from munit_pl.data.two_domains import TwoDomains
 from munit_pl.hub.finding import find_checkpoint
-from munit_pl.hub.weights import describe, method_of, recall_images
 from munit_pl.io.safe_reading import read_checkpoint
 from munit_pl.losses.terms import Terms, total
+from munit_pl.models.base.description import describe, method_of, recall_images
 from munit_pl.models.base.pair import DomainPair
 from munit_pl.optim.finite_updates import count_skipped, keep_finite, skip_unless_finite
 from munit_pl.randomness import generator as place

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from munit_pl.losses.adversarial import AdversarialLoss
 from munit_pl.losses.terms import Discriminator, Terms, l1
+from munit_pl.models.base import objective
 from munit_pl.models.base.objective import Translations
-from munit_pl.models.munit import objective
 
 
 class LossWeights(NamedTuple):

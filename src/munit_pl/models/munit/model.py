@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 
 from munit_pl.hub import client as hub
 from munit_pl.hub.card import Facts
-from munit_pl.hub.folder import munit_arguments, read_munit, write_folder
-from munit_pl.hub.weights import recall_images
+from munit_pl.hub.folder import write_folder
+from munit_pl.models.base.description import describe, recall_images
 from munit_pl.models.base.pair import DomainPair
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.munit.networks import AdaINGenerator
+from munit_pl.models.munit.sharing import munit_arguments, read_munit
 
 Networks = TypeVar("Networks", bound="MUNIT")
 
@@ -77,7 +78,7 @@ class MUNIT(DomainPair):
         """
         networks = {name: getattr(self, name) for name in ("gen_a", "gen_b", "dis_a", "dis_b")}
         arguments = munit_arguments(self.gen_a, self.gen_b, self._discriminator)
-        write_folder(Path(folder), networks, facts or Facts(), half, arguments)
+        write_folder(Path(folder), networks, describe(networks), facts or Facts(), half, arguments)
 
     @classmethod
     def from_pretrained(

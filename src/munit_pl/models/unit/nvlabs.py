@@ -12,7 +12,7 @@ from munit_pl.models.components.nvlabs_files import (
     prelu,
     read_pair,
 )
-from munit_pl.models.munit.nvlabs import read_networks
+from munit_pl.models.components.nvlabs_networks import read_networks
 from munit_pl.models.unit.networks import UNITGenerator
 
 _LANDMARK = "enc.model.0.conv.weight"
