@@ -35,10 +35,11 @@ bench: $(INSTALLED) ## Time an iteration against the published one, on an idle C
 bench-gpu: $(INSTALLED) ## The same on a CUDA device, in less than 10 minutes
 	$(BIN)/python benchmarks/step.py --device cuda --json outputs/step_cuda.json
 
-check: $(INSTALLED) ## Check format, lint and types
+check: $(INSTALLED) ## Check format, lint, types, and which way imports run
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 docs: $(INSTALLED) ## Build the site into build/docs; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -d build/doctrees docs build/docs

@@ -251,7 +251,7 @@ def _watch_readers() -> None:
     """Import the readers so that atheris sees which of their branches an input takes."""
     import atheris
 
-    with atheris.instrument_imports(include=["PIL", "munit_pl.data", "munit_pl.formats"]):
+    with atheris.instrument_imports(include=["PIL", "munit_pl.data", "munit_pl.io"]):
         from PIL import Image
 
         import munit_pl.data.folder

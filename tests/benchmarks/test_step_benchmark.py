@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from recorded import REFERENCE
-from test_reference import CANCELLED, CASES, ROUNDING, TERMS, read, recorded_weights
+from recorded_munit import CANCELLED, CASES, ROUNDING, TERMS, read, recorded_weights
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -28,7 +28,7 @@ ONE_DRAW = arms.Arm("ours, one draw", "ours", "fp32", one_draw=True)
 @pytest.mark.parametrize("styles", ["separate", "shared"])
 @pytest.mark.parametrize("case", CASES)
 def test_plain_iterations_are_the_recorded_ones(case, styles):
-    """In float64, as in test_reference."""
+    """In float64, as in tests/models/munit/test_reference.py."""
     module, folder = read(case)
     module.double()
     step_size = module.hparams["scheduler"]["step_size"]

@@ -13,7 +13,8 @@ from munit_pl import MUNITModule, UnpairedDataModule
 from munit_pl.callbacks import bad_files
 from munit_pl.callbacks.bad_files import BadFilesLog, append_to_list
 from munit_pl.callbacks.checkpoints import Checkpoints
-from munit_pl.callbacks.stopping import GracefulStop, RunStopped
+from munit_pl.callbacks.stop_request import RunStopped
+from munit_pl.callbacks.stopping import GracefulStop
 from munit_pl.data.bad_files import BadFile, BadFiles
 from munit_pl.data.unpaired import sample_at
 

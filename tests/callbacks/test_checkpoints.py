@@ -18,7 +18,6 @@ from training import fit_least
 
 from munit_pl import MUNITModule
 from munit_pl.callbacks import checkpoints as checkpoints_file
-from munit_pl.callbacks import stopping
 from munit_pl.callbacks.checkpoint_io import DurableCheckpointIO, SaveError
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.evaluate import Evaluate
@@ -133,7 +132,7 @@ def test_a_failed_save_is_told_and_training_goes_on(tmp_path, caplog):
 
 def test_too_many_failures_in_a_row_stop_the_run(tmp_path, monkeypatch, caplog):
     asked = []
-    monkeypatch.setattr(stopping, "request_stop", lambda trainer, *args: asked.append(args))
+    monkeypatch.setattr(checkpoints_file, "request_stop", lambda trainer, *args: asked.append(args))
     # A success between them begins the row anew.
     fit(6, Checkpoints(tmp_path, every_n_steps=1, max_failures=2), io=NoSpace({2, 4, 5}))
     assert asked == [(ExitCode.CANNOT_SAVE, "2 checkpoints in a row could not be saved")]

@@ -8,7 +8,8 @@ from munit_pl import CycleGANModule
 from munit_pl.callbacks import finite
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.finite import FiniteGuard
-from munit_pl.callbacks.stopping import GracefulStop, RunStopped
+from munit_pl.callbacks.stop_request import RunStopped
+from munit_pl.callbacks.stopping import GracefulStop
 from munit_pl.exits import ExitCode
 
 PATIENCE = 2

@@ -3,7 +3,8 @@ import torch
 from PIL import Image
 
 from munit_pl import DrawnDataModule, MUNITModule
-from munit_pl.callbacks.grids import ImageGrid, draw_grid
+from munit_pl.callbacks.grids import ImageGrid
+from munit_pl.reports.grid import draw_grid
 
 
 class Run:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
 
-from munit_pl.callbacks.grids import draw_grid
 from munit_pl.callbacks.rich_logs import log_checkpoint, log_grid, log_histograms
+from munit_pl.reports.grid import draw_grid
 
 
 def trainer(*loggers, step=7):

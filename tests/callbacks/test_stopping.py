@@ -13,7 +13,8 @@ from runs import DDP, SMALL, Run, load
 
 from munit_pl import DrawnDataModule
 from munit_pl.callbacks.checkpoints import Checkpoints
-from munit_pl.callbacks.stopping import GracefulStop, RunStopped, request_stop
+from munit_pl.callbacks.stop_request import RunStopped, request_stop
+from munit_pl.callbacks.stopping import GracefulStop
 from munit_pl.data.bad_files import Trouble
 from munit_pl.testing.fault_injection import FaultInjection
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from munit_pl.data.inspection import Use, inspect_folder
-from munit_pl.data.verdict import judge
 from PIL import Image
 
 from munit_pl import AlignedDataModule, UnpairedDataModule
 from munit_pl.data.images import from_pillow, read_image
+from munit_pl.data.tools.inspection import Use, inspect_folder
+from munit_pl.data.tools.verdict import judge
 from munit_pl.data.value_range import find_max_value
 
 BITS = {"trainA": 12, "trainB": 10, "testA": 9, "testB": 16}

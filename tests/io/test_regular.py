@@ -1,12 +1,13 @@
 import os
 
 import pytest
-from munit_pl.data.archives import extract
-from munit_pl.export.card import Facts, facts_beside
-from munit_pl.formats.checkpoint_files import digest, verify
 
 from munit_pl.data.images import read_image, read_size
 from munit_pl.data.listing import scan_list
+from munit_pl.data.tools.archives import extract
+from munit_pl.hub.card import Facts, facts_beside
+from munit_pl.io.checkpoint_files import verify
+from munit_pl.io.files import digest
 from munit_pl.io.regular import open_regular
 
 

@@ -37,7 +37,6 @@ def wheel(tmp_path_factory):
 
 
 def test_the_wheel_holds_every_module(wheel):
-    """A new folder's name must be entered in pyproject.toml's packages."""
     modules = {str(path.relative_to(ROOT / "src")) for path in ROOT.glob("src/munit_pl/**/*.py")}
     names = zipfile.ZipFile(wheel).namelist()
     found = {name for name in names if name.endswith(".py")}

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from munit_pl.callbacks.agreement import Agreement, agreement_of
 from munit_pl.callbacks.checkpoint_io import Best, SaveError, not_saved, save_together
 from munit_pl.callbacks.rich_logs import log_checkpoint
+from munit_pl.callbacks.stop_request import request_stop
 from munit_pl.checks import at_least_one
 from munit_pl.exits import ExitCode
 from munit_pl.io.checkpoint_files import (
@@ -231,8 +232,6 @@ class Checkpoints(Checkpoint):
         if trainer.is_global_zero:
             _log.error("%s%s", not_saved(file, failure), outcome)
         if left <= 0 and not at_end:
-            from munit_pl.callbacks.stopping import request_stop  # it imports this file
-
             message = f"{self._failures} checkpoints in a row could not be saved"
             request_stop(trainer, ExitCode.CANNOT_SAVE, message)
 

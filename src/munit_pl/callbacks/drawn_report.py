@@ -10,12 +10,12 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image
 
 from munit_pl.callbacks.evaluate import subject_of
-from munit_pl.callbacks.grids import draw_grid, surviving
 from munit_pl.data.datamodule import DrawnDataModule
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
+from munit_pl.reports.grid import draw_grid, surviving
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from munit_pl.callbacks.checkpoint_io import Best, not_saved
-from munit_pl.callbacks.grids import surviving
 from munit_pl.checks import at_least_one
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.data.folder import ImageFolder
@@ -20,6 +19,7 @@ from munit_pl.evaluation.protocols import evaluate, find_protocol, keys
 from munit_pl.evaluation.subject import Subject
 from munit_pl.inference.translator import Translator
 from munit_pl.models.base.module import AdversarialModule
+from munit_pl.reports.grid import surviving
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_warn
 
 from munit_pl.callbacks.checkpoints import Checkpoints
-from munit_pl.callbacks.stopping import request_stop
+from munit_pl.callbacks.stop_request import request_stop
 from munit_pl.checks import at_least_one
 from munit_pl.exits import ExitCode
 from munit_pl.io.checkpoint_files import step_files, verify

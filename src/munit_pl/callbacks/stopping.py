@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from types import FrameType
-from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -13,6 +12,7 @@ from lightning.pytorch.strategies.launchers.subprocess_script import _Subprocess
 
 from munit_pl.callbacks.agreement import Agreement, agreement_of
 from munit_pl.callbacks.checkpoints import Checkpoints
+from munit_pl.callbacks.stop_request import RunStopped
 from munit_pl.data.bad_files import Trouble
 
 _log = logging.getLogger(__name__)
@@ -20,22 +20,6 @@ _SIGNALS = [  # Windows has no SIGUSR1
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name)
 ]
 _KEYSTROKE = 1.0  # seconds in which a terminal and a launcher may both deliver one Ctrl-C
-
-
-class RunStopped(SystemExit):
-    """A run ended before its last iteration, at the end of one, with all of it saved.
-
-    Attributes:
-        code: The exit status.
-        message: Why.
-    """
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(code)
-        self.message = message
-
-    def __str__(self) -> str:
-        return self.message
 
 
 class GracefulStop(Checkpoint):
@@ -118,21 +102,3 @@ class GracefulStop(Checkpoint):
 
 def _nothing() -> None:
     """Stand in for Lightning's poll."""
-
-
-def request_stop(trainer: Trainer, code: int, message: str) -> None:
-    """Ask that the run ends after the current iteration.
-
-    Args:
-        trainer: The run's trainer.
-        code: The exit status.
-        message: Why, and what to do.
-
-    Raises:
-        RuntimeError: If the run has no `GracefulStop`; nothing is saved then.
-    """
-    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    stops = [callback for callback in callbacks if isinstance(callback, GracefulStop)]
-    if not stops:
-        raise RuntimeError(message)
-    stops[0].request(code, message)

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from munit_pl.callbacks.checkpoint_io import SaveError
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.evaluate import Evaluate
-from munit_pl.callbacks.stopping import RunStopped
+from munit_pl.callbacks.stop_request import RunStopped
 from munit_pl.commands.config.building import build
 from munit_pl.commands.config.combining import check_pair
 from munit_pl.commands.config.overrides import failing_as_input_error

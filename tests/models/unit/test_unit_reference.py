@@ -11,8 +11,8 @@ from munit_pl import UNITModule
 from munit_pl.inference.loading import read_generators
 from munit_pl.models.base.objective import Decodings
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
+from munit_pl.models.components.nvlabs_files import rename
 from munit_pl.models.components.nvlabs_networks import DISCRIMINATOR_NAMES
-from munit_pl.models.munit.nvlabs import rename
 from munit_pl.models.unit import module as module_file
 from munit_pl.models.unit.nvlabs import unit_names
 from munit_pl.models.unit.objective import translate

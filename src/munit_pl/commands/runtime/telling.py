@@ -13,13 +13,13 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from munit_pl.callbacks.checkpoints import Checkpoints
-from munit_pl.callbacks.grids import surviving
 from munit_pl.callbacks.precision import AutoPrecision
 from munit_pl.commands.runtime.processes import find_place, is_first
 from munit_pl.data.datamodule import TwoDomains, UnpairedDataModule
 from munit_pl.data.images import to_picture
 from munit_pl.data.two_domains import files_of
 from munit_pl.models.base.pair import DomainPair
+from munit_pl.reports.grid import surviving
 
 _log = logging.getLogger(__name__)
 _INPUTS = 4  # images that are written to be translated, where the data has no files of domain a

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import torch
 from PIL import Image
 
-from munit_pl.callbacks.grids import draw_grid
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.evaluation.comparison.rows import ROWS
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
+from munit_pl.reports.grid import draw_grid
 
 _DRAWINGS = 2
 _STYLES = 5
