@@ -1,0 +1,28 @@
+"""Checkpoints written before the modules lay where they lie now (at commit 21a5404)."""
+
+import pytest
+import torch
+from methods import METHODS
+from recorded import REFERENCE
+from safetensors.torch import load_file
+from torch.utils.data import DataLoader
+from training import images, make_trainer, pairs_of
+
+from munit_pl.inference.loading import read_generators
+
+FOLDER = REFERENCE / "before_layout"  # README.md there says how they were made
+
+
+@pytest.mark.parametrize("name", ["munit", "unit", "cyclegan", "bicyclegan"])
+def test_an_earlier_checkpoint_loads_translates_and_goes_on(name):
+    path, module = FOLDER / f"{name}.ckpt", METHODS[name].module
+    loaded = module.load_from_checkpoint(path, weights_only=True).eval()
+    z = torch.linspace(-1, 1, loaded.style_dim)[None]
+    expected = load_file(FOLDER / "translations.safetensors")[name]
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.translate(images(1), z), expected, atol=1e-5, rtol=0)
+    read = read_generators(path)[1].eval().state_dict()
+    torch.testing.assert_close(read, loaded.gen_b.state_dict(), atol=0, rtol=0)
+    loop = make_trainer(max_steps=3, max_epochs=-1)
+    loop.fit(loaded.train(), DataLoader(pairs_of(3), None), ckpt_path=path, weights_only=True)
+    assert loop.global_step == 3
