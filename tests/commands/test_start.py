@@ -15,8 +15,8 @@ from munit_pl.commands import start
 from munit_pl.commands.options import evaluate, translate
 from munit_pl.evaluation.instruments import DistanceName, FeaturesName
 from munit_pl.evaluation.protocols import PROTOCOLS
+from munit_pl.inference.animation import ANIMATIONS
 from munit_pl.inference.execution import Precision
-from munit_pl.inference.video import ANIMATIONS
 from munit_pl.models.munit.tiling import SMALLEST_TILE
 
 COMMANDS = ("benchmark", "data", "demo", "evaluate", "export", "train", "translate")

@@ -1,28 +1,43 @@
-"""Moving pictures: a video's frames in, animations out.
+"""Videos read frame by frame, by PyAV, which is installed with ``munit-pl[video]``.
 
-Animated GIF and WebP need Pillow alone. Videos are read, and MP4 is written, by PyAV, which is
-installed with ``munit-pl[video]`` and imported only where it is used.
+PyAV is imported only where it is used.
 """
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from munit_pl.data.images import read_image
+from munit_pl.data.opening import MAX_PIXELS
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi")
-ANIMATIONS = ("gif", "webp", "mp4")
 
-_BT709 = 1  # FFmpeg's number for the primaries, the curve and the matrix alike
-_LIMITED = 1  # FFmpeg's number for levels of 16 to 235
+_MAX_PIXELS = {"max_pixels": str(MAX_PIXELS)}
+_OPTIONS = {  # a playlist would have other files read, or pages of the web
+    "format_whitelist": "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg",
+    "protocol_whitelist": "file",
+    **_MAX_PIXELS,
+}
 _FALLBACK_RATE = Fraction(25)
+
+
+class Frame(NamedTuple):
+    """A frame of a video.
+
+    Attributes:
+        picture: The frame, upright, in RGB.
+        start: When it appears, in seconds on the file's clock.
+        end: When it goes, unless the next one appears before.
+    """
+
+    picture: Image.Image
+    start: Fraction
+    end: Fraction
 
 
 def require_av() -> None:
@@ -35,111 +50,86 @@ def require_av() -> None:
         raise ImportError("videos need PyAV: pip install 'munit-pl[video]'")
 
 
-def read_header(path: Path) -> tuple[Fraction, int]:
-    """Read a video's frames per second, and how many frames its header counts (0: none told).
+def count_frames(path: Path) -> int:
+    """Return how many frames a video's header counts; 0 if it does not tell.
 
     Raises:
         ImportError: PyAV is not installed.
         OSError: The file cannot be read, or holds no video.
     """
-    with _opened(path) as (_, stream):
-        return stream.average_rate or stream.guessed_rate or _FALLBACK_RATE, stream.frames
+    with opened_video(path) as (_, stream):
+        return int(stream.frames)
 
 
-def read_frames(path: Path) -> Iterator[Image.Image]:
-    """Read a video's frames one after another, upright, in RGB.
+def read_frames(path: Path) -> Iterator[Frame]:
+    """Read a video's frames one after another, in the order in which they are shown.
+
+    A frame that has no time, or one before the last frame's, follows the last frame.
 
     Raises:
         ImportError: PyAV is not installed.
-        OSError: The file cannot be read or decoded, or holds no video; frames before the damage
-            have been given by then.
+        OSError: The file cannot be read or decoded, holds no video, or frames of more than
+            ``MAX_PIXELS``; frames before the damage have been given by then.
     """
-    with _opened(path) as (container, stream):
+    with opened_video(path) as (container, stream):
         stream.thread_type = "AUTO"
-        end = 0
+        unit = stream.time_base
+        usual = 1 / (stream.average_rate or stream.guessed_rate or _FALLBACK_RATE)
+        start, end = None, (stream.start_time or 0) * unit
         for frame in container.decode(stream):
+            noted = end if frame.pts is None else frame.pts * unit
+            start = end if start is not None and noted < start else noted
+            end = start + (frame.duration * unit if frame.duration > 0 else usual)
             # A telephone films in the sensor's orientation and notes how it was held.
             turns = round(frame.rotation / 90) % 4
-            yield Image.fromarray(np.rot90(frame.to_ndarray(format="rgb24"), turns).copy())
-            end = (frame.pts or 0) + (frame.duration or 0)
-        missing = (stream.start_time or 0) + (stream.duration or 0) - end
+            pixels = np.rot90(frame.to_ndarray(format="rgb24"), turns)
+            yield Frame(Image.fromarray(pixels.copy()), start, end)
+        if start is None:
+            raise OSError(f"cannot read video {str(path)!r}: it holds no pictures")
+        length = (stream.start_time or 0) + (stream.duration or 0)
         # FFmpeg ends a file that was cut off without a word.
-        if stream.time_base and missing * stream.time_base > 1:
+        if length * unit - end > 1:
             raise OSError(f"cannot read video {str(path)!r}: its last seconds are missing")
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Open a video's container and its first stream of pictures."""
+def opened_video(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Open a video: PyAV's container and its first stream of pictures, a cover's left aside.
+
+    Raises:
+        ImportError: PyAV is not installed.
+        OSError: As `read_frames` does; within the block too, where PyAV fails.
+    """
     require_av()
     import av
 
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise OSError(f"cannot read video {str(path)!r}: it holds no pictures")
-            yield container, container.streams.video[0]
+        if not path.is_file():  # a pipe would be waited for
+            raise _unreadable(path, "it is no regular file")
+        with av.open(str(path), options=_OPTIONS, metadata_errors="replace") as container:
+            yield container, _pictures(container, path)
     except av.FFmpegError as error:
-        raise OSError(f"cannot read video {str(path)!r}: {error.strerror}") from error
+        raise _unreadable(path, str(error.strerror)) from error
 
 
-def animate(files: Sequence[Path], path: Path, fps: Fraction) -> None:
-    """Write an animation that shows image files one after another; GIF and WebP repeat for ever.
-
-    Transparent pixels show white. Frames that equal the one before may be stored as one that
-    lasts longer.
-
-    Args:
-        files: The frames, of one size.
-        path: What to write; its ending is that of one of ``ANIMATIONS``. A WebP holds the very
-            pixels, a GIF the 256 colours that suit each frame, an MP4 is H.264 of high quality.
-        fps: Frames per second.
-
-    Raises:
-        ImportError: An MP4 is asked for and PyAV is not installed.
-        OSError: A frame cannot be read, or the animation not be written.
-    """
-    if path.suffix == ".mp4":
-        _write_mp4(files, path, fps)
-        return
-    pictures = (read_image(file, channels=3) for file in files)
-    first = next(pictures)
-    unit = 10 if path.suffix == ".gif" else 1  # milliseconds that the format counts in
-    ends = [round(i * 1000 / (fps * unit)) * unit for i in range(len(files) + 1)]
-    durations = [end - start for start, end in pairwise(ends)]
-    first.save(
-        path, save_all=True, append_images=pictures, duration=durations, loop=0, lossless=True
-    )
-
-
-def _write_mp4(files: Sequence[Path], path: Path, fps: Fraction) -> None:
-    require_av()
+def _pictures(container: Any, path: Path) -> Any:
     import av
 
-    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "14"})
-        stream.pix_fmt = "yuv420p"  # the one that every player shows
-        context = stream.codec_context
-        # Untagged, players guess from the height which matrix gives the colours back.
-        context.color_primaries = context.color_trc = context.colorspace = _BT709
-        context.color_range = _LIMITED
-        pictures = (_even(np.asarray(read_image(file, channels=3))) for file in files)
-        first = next(pictures)
-        stream.height, stream.width = first.shape[:2]
-        for pixels in chain([first], pictures):
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame = frame.reformat(
-                format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED
-            )
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    cover = av.stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+    if not streams:
+        raise _unreadable(path, "it holds no pictures")
+    codec = streams[0].codec_context
+    if codec is None:
+        raise _unreadable(path, "FFmpeg has no decoder for its pictures")
+    if codec.width * codec.height > MAX_PIXELS:
+        size = f"height x width {codec.height}x{codec.width}"
+        raise _unreadable(
+            path, f"more than {MAX_PIXELS // 10**6} million pixels, resize it ({size})"
+        )
+    codec.options = _MAX_PIXELS  # frames may grow within the stream
+    return streams[0]
 
 
-def _even(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Repeat the last row and column where their number is odd.
-
-    Chroma is stored for squares of two by two pixels, so H.264 takes even sides only. A row more
-    loses no pixel, where a crop would.
-    """
-    height, width = pixels.shape[:2]
-    return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+def _unreadable(path: Path, cause: str) -> OSError:
+    return OSError(f"cannot read video {str(path)!r}: {cause}")

@@ -14,9 +14,9 @@ from munit_pl.data.images import read_reduced, read_size, to_picture, to_tensor
 from munit_pl.data.opening import FORMATS
 from munit_pl.data.sizes import MAX_ASPECT, by, is_too_long, resized
 from munit_pl.data.value_range import FULL
+from munit_pl.inference.animation import animate, even_times
 from munit_pl.inference.styles import slerp
 from munit_pl.inference.translator import Translator
-from munit_pl.inference.video import animate
 from munit_pl.models.base.pair import Domain
 
 PIXELS = 24_000_000  # of an upload; decoded they take 72 MB for as long as it is read
@@ -124,7 +124,7 @@ def write_animation(pictures: Sequence[Image.Image], path: Path, fps: int) -> No
         files = [Path(folder, f"{i:04}.png") for i in range(len(pictures))]
         for picture, file in zip(pictures, files, strict=True):
             picture.save(file, compress_level=1)
-        animate(files, path, Fraction(fps))
+        animate(files, even_times(len(files), Fraction(fps)), path)
 
 
 def draw_examples(folder: Path, domain: Domain, count: int, size: int) -> list[Path]:

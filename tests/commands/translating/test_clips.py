@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from munit_pl.inference.video import animate, read_frames, read_header
+from munit_pl.inference.animation import animate, even_times
+from munit_pl.inference.video import read_frames
 
 pytest.importorskip("av")
 
@@ -20,7 +21,7 @@ def clip(tmp_path):
         Image.new("RGB", (22, 18), colour).save(file)
     path = tmp_path / "in/u/clip.mp4"
     path.parent.mkdir(parents=True)
-    animate(files, path, Fraction(7))
+    animate(files, even_times(5, Fraction(7)), path)
     return path
 
 
@@ -40,8 +41,9 @@ def test_frames_become_images_and_one_animation_for_each_style(translated, clip,
     assert outputs(folder) == [*frames, "animation_s00.mp4", "animation_s01.mp4"]
     for k in (0, 1):
         animation = folder / f"animation_s0{k}.mp4"
-        assert read_header(animation) == (Fraction(7), 5)
-        for i, shown in enumerate(read_frames(animation), start=1):
+        shown_at = [frame.start for frame in read_frames(animation)]
+        assert shown_at == [frame.start for frame in read_frames(clip)]
+        for i, (shown, _, _) in enumerate(read_frames(animation), start=1):
             frame = np.asarray(Image.open(folder / f"00000{i}_s0{k}.png")).astype(int)
             assert shown.size == (22, 18)
             assert abs(np.asarray(shown).mean((0, 1)) - frame.mean((0, 1))).max() < 4
@@ -102,7 +104,7 @@ def test_a_video_that_breaks_off_is_told_and_not_animated(translated, clip, tmp_
 
 def test_a_video_of_frames_too_small_is_told_once(translated, tmp_path, capsys):
     Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
-    animate([tmp_path / "x.png"] * 3, tmp_path / "clip.mp4", Fraction(5))
+    animate([tmp_path / "x.png"] * 3, even_times(3, Fraction(5)), tmp_path / "clip.mp4")
     assert translated("clip.mp4", "--styles", 1, "--batch-size", 1) == 1
     assert capsys.readouterr().err.count("an image of 8x8 is too small") == 1
 

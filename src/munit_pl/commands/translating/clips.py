@@ -8,14 +8,15 @@ from munit_pl.commands.translating.looks import Look
 from munit_pl.commands.translating.outputs import Settings
 from munit_pl.commands.translating.sources import Source
 from munit_pl.data.images import MODES, resize_image
-from munit_pl.inference.video import read_frames, read_header
+from munit_pl.inference.animation import lacking_sound
+from munit_pl.inference.video import count_frames, read_frames
 
 
 class Clip:
     """A video.
 
     Frames are called ``CLIP.mp4/000001`` and so on, and share their random styles: others for
-    each would flicker. An animation is made in each style.
+    each would flicker. An animation is made in each style, with the video's times and sound.
 
     Args:
         source: The file.
@@ -39,35 +40,44 @@ class Clip:
         for number in {file.stem.partition("_")[0] for file in present}:
             self._missing(f"/{number}")
         try:
-            rate, frames = read_header(self.source.path)
+            frames = count_frames(self.source.path)
         except OSError:  # told when it is the video's turn
             return 0
-        for look in self.looks:
-            self._is_unanimated(look, rate)
+        self._unanimated()
         return frames * len(self.looks)
 
     def make(self, tally: Tally) -> None:
         """Make what is missing, frame by frame."""
         frames: list[str] = []
-        for _ in self.shop.make(self._read(frames, tally), tally):
+        times: list[Fraction] = []
+        for _ in self.shop.make(self._read(frames, times, tally), tally):
             pass  # written is all that a frame must be
-        if self.shop.recipe.animation is None or self.source in tally.failed:
+        if self.source in tally.failed:
             return
-        rate, _ = read_header(self.source.path)
-        for look in self.looks:
-            if self._is_unanimated(look, rate):
+        try:
+            for look in self._unanimated():
                 names = [self.shop.recipe.output(frame, look) for frame in frames]
-                settings = self.shop.recipe.animated_with(self.stamp, [look], rate)
-                self.shop.animate(names, self._animation(look), settings, rate)
+                path, settings = self._animation(look), self._animated_with(look)
+                self.shop.animate(names, times, path, settings, self.source.path)
+        except OSError as error:
+            tally.fail(self.source, error)
 
-    def _read(self, frames: list[str], tally: Tally) -> Iterator[Job]:
-        """Read the frames that anything is missing of; append the names of all to ``frames``."""
+    def _read(self, frames: list[str], times: list[Fraction], tally: Tally) -> Iterator[Job]:
+        """Read the frames that anything is missing of.
+
+        The names of all are appended to ``frames``, and to ``times`` what `animate` takes.
+        """
         recipe = self.shop.recipe
         mode = MODES[self.shop.translator.channels(recipe.source)]
         try:
-            for number, picture in enumerate(read_frames(self.source.path), start=1):
+            if self._unanimated():
+                lacking = lacking_sound(self.source.path, str(recipe.animation))
+                if lacking:
+                    tally.tell(self.source, f"the sound is left out: {lacking}")
+            for number, (picture, start, end) in enumerate(read_frames(self.source.path), start=1):
                 frame = f"/{number:06}"
                 frames.append(self.source.name + frame)
+                times[-1:] = [start, end]
                 missing = self._missing(frame)
                 tally.found(len(self.looks) - len(missing))
                 if missing:
@@ -85,8 +95,20 @@ class Clip:
     def _animation(self, look: Look) -> str:
         return f"{self.source.name}/animation_{look.label}.{self.shop.recipe.animation}"
 
-    def _is_unanimated(self, look: Look, rate: Fraction) -> bool:
+    def _animated_with(self, look: Look) -> Settings:
+        return self.shop.recipe.animated_with(self.stamp, [look], None)
+
+    def _unanimated(self) -> list[Look]:
+        """Return the styles whose animation is missing.
+
+        Raises:
+            InputError: If something else is there, and must not be replaced.
+        """
         if self.shop.recipe.animation is None:
-            return False
-        settings = self.shop.recipe.animated_with(self.stamp, [look], rate)
-        return not self.shop.outputs.is_done(self._animation(look), settings)
+            return []
+        is_done = self.shop.outputs.is_done
+        return [
+            look
+            for look in self.looks
+            if not is_done(self._animation(look), self._animated_with(look))
+        ]

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -16,8 +17,8 @@ from munit_pl.commands.translating.outputs import Outputs, Settings
 from munit_pl.commands.translating.recipe import Recipe
 from munit_pl.commands.translating.sources import Source
 from munit_pl.data.images import to_picture, to_tensor
+from munit_pl.inference.animation import animate
 from munit_pl.inference.translator import Translator
-from munit_pl.inference.video import animate
 
 _HELD = 2**29  # bytes that a batch's outputs may come to, unless a single input's are more
 
@@ -75,9 +76,13 @@ class Tally:
     def fail(self, source: Source, error: Exception) -> None:
         """Tell why an input cannot be translated, once."""
         if source not in self.failed:
-            cause = str(error) if str(source.path) in str(error) else f"{source.path}: {error}"
-            tqdm.write(f"munit-translate: {cause}", file=sys.stderr)
+            self.tell(source, str(error))
         self.failed.add(source)
+
+    def tell(self, source: Source, message: str) -> None:
+        """Say something of an input."""
+        named = message if str(source.path) in message else f"{source.path}: {message}"
+        tqdm.write(f"munit-translate: {named}", file=sys.stderr)
 
 
 @dataclass(frozen=True)
@@ -123,11 +128,18 @@ class Workshop:
                         tally.wrote(1)
             yield from batch
 
-    def animate(self, names: Sequence[str], path: str, settings: Settings, fps: Fraction) -> None:
-        """Write an animation of outputs, shown one after another."""
+    def animate(
+        self,
+        names: Sequence[str],
+        times: Sequence[Fraction],
+        path: str,
+        settings: Settings,
+        sound: Path | None = None,
+    ) -> None:
+        """Write an animation of outputs, as `munit_pl.inference.animation.animate` does."""
         files = [self.outputs.folder / name for name in names]
         with self.outputs.making(path, settings, {"frames": len(files)}) as unfinished:
-            animate(files, unfinished, fps)
+            animate(files, times, unfinished, sound)
 
     def _translate(self, batch: Sequence[Job]) -> tuple[Tensor, Tensor]:
         """Return a batch's images in their missing styles, ``(N, K, C, H, W)``, and the styles."""

@@ -49,10 +49,12 @@ class Recipe:
         """Return all that an output depends on; ``stamp`` tells its input."""
         return self._with(stamp, look.how)
 
-    def animated_with(self, stamp: Settings, looks: Sequence[Look], fps: Fraction) -> Settings:
-        """Return all that an animation depends on."""
+    def animated_with(
+        self, stamp: Settings, looks: Sequence[Look], fps: Fraction | None
+    ) -> Settings:
+        """Return all that an animation depends on; no ``fps`` where a video's times are kept."""
         shown = fingerprint([look.how for look in looks])
-        return self._with(stamp, {"animation": shown, "fps": str(fps)})
+        return self._with(stamp, {"animation": shown, "fps": fps and str(fps)})
 
     def _with(self, stamp: Settings, how: How) -> Settings:
         direction = f"{self.source}2{self.to}"

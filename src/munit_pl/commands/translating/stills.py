@@ -10,6 +10,7 @@ from munit_pl.commands.translating.outputs import Settings, fingerprint
 from munit_pl.commands.translating.sheets import ROWS, Cell, Sheets, spread, thumbnail
 from munit_pl.commands.translating.sources import Source
 from munit_pl.data.images import read_image, resize_image
+from munit_pl.inference.animation import even_times
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ class Stills:
         recipe = self.shop.recipe
         settings = recipe.animated_with(still.stamp, still.looks, recipe.fps)
         frames = [recipe.output(still.source.name, look) for look in still.looks]
-        self.shop.animate(frames, self._animation(still.source), settings, recipe.fps)
+        times = even_times(len(frames), recipe.fps)
+        self.shop.animate(frames, times, self._animation(still.source), settings)
 
     def _row(self, job: StillJob) -> list[Cell]:
         """Return the input and its outputs as they lie on disk, so that a later run's are equal."""
