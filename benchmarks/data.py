@@ -29,7 +29,7 @@ from munit_pl.data.folder import ImageFolder
 from munit_pl.data.images import to_tensor
 from munit_pl.data.listing import scan_folder
 from munit_pl.data.tools.prepare import Recipe, prepare
-from munit_pl.randomness import generator
+from munit_pl.randomness import rng_for
 
 
 def photograph(height: int, width: int, seed: int) -> Image.Image:
@@ -70,7 +70,7 @@ def reading(files: list[Path], whole: bool = False, cached: bool = False) -> Way
             images.load(i, None)
 
     def read(i: int) -> object:
-        return images.load_pixels(i % len(files), generator(0, i))
+        return images.load_pixels(i % len(files), rng_for(0, i))
 
     def read_whole(i: int) -> object:
         with patch.object(folders, "_REDUCED_TO", 10**6):

@@ -234,15 +234,15 @@ def search(target: str, folder: Path, seconds: float) -> None:
     if guided:
         _watch_readers()
     seeds = list(TARGETS[target][0]())
-    judge = Judge(target, folder / "finds")
+    score_batches = Judge(target, folder / "finds")
     if guided:
-        _search_guided(judge, seeds, folder, seconds)
+        _search_guided(score_batches, seeds, folder, seconds)
         return
     rng, end, tried = random.Random(time.time_ns()), time.time() + seconds, 0
     while time.time() < end:
         content = mutated(seeds, rng)
         (folder / "current").write_bytes(content)
-        judge(content)
+        score_batches(content)
         tried += 1
     print(f"{tried} inputs tried")
 
@@ -261,7 +261,7 @@ def _watch_readers() -> None:
     assert munit_pl
 
 
-def _search_guided(judge: Judge, seeds: list[bytes], folder: Path, seconds: float) -> None:
+def _search_guided(score_batches: Judge, seeds: list[bytes], folder: Path, seconds: float) -> None:
     import atheris
 
     corpus = folder / "corpus"
@@ -278,7 +278,7 @@ def _search_guided(judge: Judge, seeds: list[bytes], folder: Path, seconds: floa
         "print_final_stats": 1,
     }
     flags = [f"-{name}={value}" for name, value in options.items()]
-    atheris.Setup([sys.argv[0], *flags, str(corpus)], judge)
+    atheris.Setup([sys.argv[0], *flags, str(corpus)], score_batches)
     atheris.Fuzz()
 
 
@@ -311,9 +311,9 @@ def main() -> int:
     options = parser.parse_args()
     folder = options.out or Path("fuzz", options.target)
     if options.replay:
-        judge = Judge(options.target, Path(tempfile.mkdtemp()))
-        judge(options.replay.read_bytes())
-        return len(judge.known)
+        score_batches = Judge(options.target, Path(tempfile.mkdtemp()))
+        score_batches(options.replay.read_bytes())
+        return len(score_batches.known)
     if options.search:
         search(options.target, folder, options.search)
         return 0

@@ -128,7 +128,10 @@ class Plain:
         x_a, x_b = self._laid_out(x_a), self._laid_out(x_b)
         with self._autocast(x_a):
             made = self._decode(self._encode(x_a, x_b), draws["gen_a"], draws["gen_b"])
-            judged = {"a": self.networks.judge("a", x_a), "b": self.networks.judge("b", x_b)}
+            judged = {
+                "a": self.networks.score_batches("a", x_a),
+                "b": self.networks.score_batches("b", x_b),
+            }
         assert made.own
         assert made.crossed
         names = ("c_a", "s_a", "c_b", "s_b", "x_aa", "x_bb", "x_ab", "x_ba")
@@ -179,11 +182,11 @@ class Plain:
         return {"dis/gan_a": gan_a, "dis/gan_b": self._discriminators_loss("b", x_b, x_ab)}
 
     def _discriminators_loss(self, domain: str, real: Tensor, fake: Tensor) -> Tensor:
-        judge, fake = self.networks.judge, fake.detach()
+        score_batches, fake = self.networks.score_batches, fake.detach()
         if "one_pass" in self.savings:
-            both = [scale.chunk(2) for scale in judge(domain, torch.cat([real, fake]))]
+            both = [scale.chunk(2) for scale in score_batches(domain, torch.cat([real, fake]))]
         else:
-            of_fake, of_real = judge(domain, fake), judge(domain, real)
+            of_fake, of_real = score_batches(domain, fake), score_batches(domain, real)
             both = list(zip(of_real, of_fake, strict=True))
         return sum(off(r, 1) + off(f, 0) for r, f in both)
 
@@ -193,10 +196,10 @@ class Plain:
         (x_aa, x_bb), (x_ab, x_ba) = made.own, made.crossed
         c_ba, s_ba = self.networks.encode("a", x_ba)
         c_ab, s_ab = self.networks.encode("b", x_ab)
-        judge = self.networks.judge
+        score_batches = self.networks.score_batches
         terms = {
-            "gen/gan_a": sum(off(scale, 1) for scale in judge("a", x_ba)),
-            "gen/gan_b": sum(off(scale, 1) for scale in judge("b", x_ab)),
+            "gen/gan_a": sum(off(scale, 1) for scale in score_batches("a", x_ba)),
+            "gen/gan_b": sum(off(scale, 1) for scale in score_batches("b", x_ab)),
             "gen/image_a": l1(x_aa, x_a),
             "gen/image_b": l1(x_bb, x_b),
             "gen/style_a": l1(s_ba, draws["gen_a"]),

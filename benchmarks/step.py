@@ -107,7 +107,7 @@ def admit(
             row["why not"] = str(reason)
             continue
         if arm is not arms[0]:
-            verdict = gate.judge(arm, runner)
+            verdict = gate.score_batches(arm, runner)
             row["verdict"] = verdict.as_json()
             print(f"  {arm}: {'differs' if verdict.failed else 'computes the same'}", flush=True)
             if verdict.failed:

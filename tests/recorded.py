@@ -33,5 +33,5 @@ def train_three_iterations(module):
     return losses.iterations
 
 
-def judge_apart(discriminator, *batches):
+def score_apart(discriminator, *batches):
     return [discriminator(batch) for batch in batches]

@@ -55,7 +55,7 @@ class Gate:
         self._probes: dict[tuple[object, ...], Probe] = {}
         self._weights: dict[bool, dict[str, Tensor]] = {}
 
-    def judge(self, arm: Arm, runner: Runner) -> Verdict:
+    def score_batches(self, arm: Arm, runner: Runner) -> Verdict:
         """Compare an arm; ``runner`` is it at work on the case, and is left with its weights."""
         verdict = Verdict({}, [])
         if arm.system != "reference":  # which knows no fp64

@@ -64,7 +64,7 @@ class Networks:
             x = self._layer_norm(f"{block}.norm", self._upsampled(f"{block}.conv", x)).relu_()
         return self._conv(f"{net}.to_image.conv", x).tanh()
 
-    def judge(self, domain: str, x: Tensor) -> list[Tensor]:
+    def score_batches(self, domain: str, x: Tensor) -> list[Tensor]:
         """Return the logits of images, from the full scale to the smallest."""
         net, logits = f"dis_{domain}.scales", []
         for scale in self._numbers(net):

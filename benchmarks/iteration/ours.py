@@ -90,8 +90,8 @@ class OursRunner:
             x_ab, x_ba = m.decode(c_a, draws["gen_b"], "b"), m.decode(c_b, draws["gen_a"], "a")
             made = {"c_a": c_a, "s_a": s_a, "c_b": c_b, "s_b": s_b, "x_aa": x_aa, "x_bb": x_bb}
             made |= {"x_ab": x_ab, "x_ba": x_ba}
-            for domain, judge, x in (("a", m.dis_a, x_a), ("b", m.dis_b, x_b)):
-                made |= {f"dis_{domain}.{i}": scale for i, scale in enumerate(judge(x))}
+            for domain, score_batches, x in (("a", m.dis_a, x_a), ("b", m.dis_b, x_b)):
+                made |= {f"dis_{domain}.{i}": scale for i, scale in enumerate(score_batches(x))}
         return made
 
     def _make(self, arm: Arm, case: Case) -> Measured | MeasuredFast:

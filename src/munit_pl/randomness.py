@@ -9,16 +9,16 @@ import hashlib
 import torch
 
 
-def generator(seed: int, *where: int | str) -> torch.Generator:
+def rng_for(seed: int, *key: int | str) -> torch.Generator:
     """Return the CPU generator that belongs to one place.
 
     Args:
         seed: The run's seed.
-        *where: What names the place, such as a stream's name and a sample's position.
+        *key: What names the place, such as a stream's name and a sample's position.
 
     Returns:
         A fresh generator; equal arguments give equal numbers, on any machine and in any process.
     """
-    key = repr((seed, *where)).encode()
-    digest = hashlib.blake2b(key, digest_size=8).digest()
+    text = repr((seed, *key)).encode()
+    digest = hashlib.blake2b(text, digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "big", signed=True))

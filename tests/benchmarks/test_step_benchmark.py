@@ -89,12 +89,12 @@ def test_each_saving_is_asked_for_somewhere():
 
 def test_the_package_passes_the_gate_and_a_changed_loss_does_not(monkeypatch):
     monkeypatch.setattr(gate, "STEPS", 2)
-    judge = gate.Gate(SMALL)
-    assert judge.judge(OURS, arms.build(OURS, SMALL)).failed == []
+    score_batches = gate.Gate(SMALL)
+    assert score_batches.score_batches(OURS, arms.build(OURS, SMALL)).failed == []
     changed = arms.build(OURS, SMALL)
     changed.module.weights = changed.module.weights._replace(style=1.1)
     verdict = gate.Verdict({}, [])
-    judge.judge_fp32(OURS, gate.probe(changed, SMALL, OURS), verdict)
+    score_batches.judge_fp32(OURS, gate.probe(changed, SMALL, OURS), verdict)
     assert verdict.failed == ["gradient, gen"]
 
 

@@ -6,7 +6,7 @@ from PIL import Image
 from munit_pl import DrawnDataModule, MUNITModule, Translator
 from munit_pl.callbacks.drawn_report import DrawnReport
 from munit_pl.evaluation.protocols import evaluate, find_protocol
-from munit_pl.evaluation.subject import Subject
+from munit_pl.evaluation.task import EvaluationTask
 
 
 class Run:
@@ -28,8 +28,8 @@ def test_the_report_saves_logs_and_draws_what_the_protocol_measures(tiny, tmp_pa
     assert Image.open(tmp_path / "drawn.png").width > 9 * 64
 
     translator = Translator(module.gen_a, module.gen_b, device="cpu")
-    subject = Subject(translator, *datamodule.domains.values(), seed=3)
-    report = evaluate(find_protocol("drawn", limit=5), subject, None, {}, {})
+    task = EvaluationTask(translator, *datamodule.domains.values(), seed=3)
+    report = evaluate(find_protocol("drawn", limit=5), task, None, {}, {})
     assert {figure.key: figure.value for figure in report.figures} == figures
 
 

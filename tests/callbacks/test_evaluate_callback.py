@@ -17,7 +17,7 @@ from munit_pl.callbacks.evaluate import Evaluate
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.train import train
 from munit_pl.evaluation.drawn import Drawn
-from munit_pl.evaluation.instruments import Instruments, load_instruments
+from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.evaluation.report import Figure, Report
 from munit_pl.metrics.lpips import FeatureDistance
 
@@ -191,16 +191,16 @@ class Colours(nn.Linear):
 def test_networks_that_see_are_not_trained_and_in_no_checkpoint(run, monkeypatch):
     asked = []
 
-    def instruments(**arguments):
+    def extractors(**arguments):
         asked.append(arguments)
         distance = FeatureDistance(lambda x: [x], None, "pixels")
-        return Instruments(Colours(), distance, {}, arguments["device"])
+        return FeatureExtractors(Colours(), distance, {}, arguments["device"])
 
-    monkeypatch.setattr(evaluate_file, "load_instruments", instruments)
+    monkeypatch.setattr(evaluate_file, "load_feature_extractors", extractors)
     monitor = "callbacks.evaluate.monitor=a2b/diversity"
     protocol = "callbacks.evaluate.protocol=munit2018"
     trainer, folder = run(*EVALUATED, protocol, monitor, "callbacks.evaluate.networks.alexnet=x")
-    given = dict.fromkeys(inspect.signature(load_instruments).parameters)
+    given = dict.fromkeys(inspect.signature(load_feature_extractors).parameters)
     given |= {"features": "auto", "distance": "auto", "alexnet": "x", "download": False}
     assert asked == [given | {"device": torch.device("cpu")}]
     report = json.loads((folder / "evaluation/00000004/metrics.json").read_text())
@@ -257,7 +257,7 @@ def test_the_configuration_lists_every_setting_with_its_default():
     assert set(listed) - {"_target_"} == set(arguments)
     for name in ("every_n_steps", "limit"):
         assert listed[name] == arguments[name].default
-    networks = inspect.signature(load_instruments).parameters
+    networks = inspect.signature(load_feature_extractors).parameters
     defaults = {name: a.default for name, a in networks.items() if name != "device"}
     assert listed["networks"] == defaults
     assert listed["monitor"] in Drawn().keys()  # noqa: SIM118

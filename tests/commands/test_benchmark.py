@@ -119,7 +119,7 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(out, trained):
 def test_each_row_is_trained_under_each_seed_and_its_own_folder(tmp_path, monkeypatch):
     seen = []
 
-    def fake(cfg, options, instruments):
+    def fake(cfg, options, extractors):
         seen.append((cfg.row, cfg.seed, cfg.trainer.max_steps, cfg.output_dir))
 
     monkeypatch.setattr(benchmark, "_run", fake)

@@ -22,7 +22,7 @@ from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images import to_picture
 from munit_pl.data.sizes import ImageSize
 from munit_pl.evaluation import plots as plots_file
-from munit_pl.evaluation.instruments import Instruments
+from munit_pl.evaluation.extractors import FeatureExtractors
 from munit_pl.evaluation.munit2018 import Munit2018
 from munit_pl.evaluation.protocols import PROTOCOLS
 from munit_pl.evaluation.starganv2 import StarGANv2
@@ -51,7 +51,7 @@ class Colours(nn.Module):
 
 def quick_instruments(*_):
     distance = FeatureDistance(lambda x: [x], None, "pixels")
-    return Instruments(Colours(), distance, {"b": Colours()}, torch.device("cpu"))
+    return FeatureExtractors(Colours(), distance, {"b": Colours()}, torch.device("cpu"))
 
 
 def quick():
@@ -61,14 +61,14 @@ def quick():
         "starganv2": StarGANv2(inputs=3, outputs=3, kernel_subset=5),
     }
     return patch.dict(PROTOCOLS, few), patch.object(
-        evaluate_file, "load_instruments", quick_instruments
+        evaluate_file, "load_feature_extractors", quick_instruments
     )
 
 
 @pytest.fixture
 def _quick():
-    few, instruments = quick()
-    with few, instruments:
+    few, extractors = quick()
+    with few, extractors:
         yield
 
 
@@ -462,9 +462,9 @@ def test_the_configuration_is_that_of_the_data_alone():
 
 def measure_all(checkpoint, out, ports):
     """Follow each protocol once, as any of the processes that meet at ``ports`` of this machine."""
-    few, instruments = quick()
+    few, extractors = quick()
     plots = (patch.object(plots_file, f"plot_{of}", lambda _: b"") for of in PLOTS)
-    with few, instruments, next(plots), next(plots):
+    with few, extractors, next(plots), next(plots):
         for name, port in zip(PROTOCOLS, ports, strict=True):
             os.environ["MASTER_PORT"] = str(port)
             data = ["data.size=[16,16]", "data.length=7", "data.test_length=7"]

@@ -18,7 +18,7 @@ from munit_pl.commands.translate import main as translate
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images import to_picture
 from munit_pl.evaluation.drawn import Drawn
-from munit_pl.evaluation.instruments import Instruments
+from munit_pl.evaluation.extractors import FeatureExtractors
 from munit_pl.evaluation.protocols import PROTOCOLS
 from munit_pl.evaluation.starganv2 import StarGANv2
 from munit_pl.inference.loading import read_generators
@@ -143,8 +143,8 @@ class Colours(nn.Module):
 @pytest.mark.parametrize("method", ["cyclegan", "bicyclegan"], indirect=True)
 def test_starganv2_follows_examples_or_says_why_not(method, evaluated, monkeypatch):
     distance = FeatureDistance(lambda x: [x], None, "pixels")
-    instruments = Instruments(Colours(), distance, {}, torch.device("cpu"))
-    monkeypatch.setattr(evaluate_file, "load_instruments", lambda *_: instruments)
+    extractors = FeatureExtractors(Colours(), distance, {}, torch.device("cpu"))
+    monkeypatch.setattr(evaluate_file, "load_feature_extractors", lambda *_: extractors)
     monkeypatch.setitem(PROTOCOLS, "starganv2", StarGANv2(outputs=3, kernel_subset=3))
     report, _ = evaluated("--protocol", "starganv2", "data.test_length=6")
     follows = "examples" in method.has

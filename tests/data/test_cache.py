@@ -14,7 +14,7 @@ from munit_pl import UnpairedDataModule
 from munit_pl.data import cache
 from munit_pl.data.cache import ImageCache, Memory, estimate, keep_in_memory
 from munit_pl.data.folder import ImageFolder
-from munit_pl.randomness import generator
+from munit_pl.randomness import rng_for
 
 MIB = 2**20
 ROOM = 2**16
@@ -174,7 +174,7 @@ def test_each_file_is_decoded_once_and_loaded_the_same(tmp_path):
     keep_in_memory([kept])
     for _ in range(2):
         for i in range(3):
-            for rng in (lambda: None, lambda i=i: generator(i)):
+            for rng in (lambda: None, lambda i=i: rng_for(i)):
                 assert torch.equal(kept.load(i, rng()), plain.load(i, rng()))
     for file in files:
         file.unlink()

@@ -11,7 +11,7 @@ from munit_pl.data import folder as folder_file
 from munit_pl.data.folder import MAX_CROPS, BlankCrop, ImageFolder
 from munit_pl.data.images import to_uint8
 from munit_pl.data.listing import scan_folder
-from munit_pl.randomness import generator
+from munit_pl.randomness import rng_for
 
 CROP = {"resize": None, "crop": (8, 8), "flip": False}
 
@@ -48,7 +48,7 @@ def test_what_cannot_be_used_is_passed_over_with_its_reason_and_the_rest_is_read
         "small.png": "is 7x20 (height x width)",
     }
     for i in range(2):
-        assert images.load(i, generator(i)).shape == (3, 8, 8)
+        assert images.load(i, rng_for(i)).shape == (3, 8, 8)
 
 
 def test_a_header_that_vanished_or_declares_too_much_is_bad(tmp_path):
@@ -80,7 +80,7 @@ def test_an_image_much_longer_than_wide_is_never_resized(tmp_path, monkeypatch, 
     save(tmp_path / "x.png", noise(*size))
     monkeypatch.setattr(Image.Image, "resize", None)
     images = ImageFolder([tmp_path / "x.png"])
-    for rng in (None, generator(0)):
+    for rng in (None, rng_for(0)):
         with pytest.raises(ValueError, match=f"it is {size[0]}x{size[1]} .* 8 times"):
             images.load(0, rng)
 
@@ -127,12 +127,12 @@ def test_a_blank_crop_is_drawn_again_from_the_same_generator(mostly_white, tmp_p
     pixels = np.asarray(Image.open(tmp_path / "x.png"))
     attempts = []
     for seed in range(40):
-        shown = [top > 8 and left > 8 for top, left in corners(generator(seed))]
+        shown = [top > 8 and left > 8 for top, left in corners(rng_for(seed))]
         if not any(shown):
             continue
         attempts.append(shown.index(True))
-        top, left = corners(generator(seed))[attempts[-1]]
-        x = to_uint8(mostly_white.load(0, generator(seed))).permute(1, 2, 0).numpy()
+        top, left = corners(rng_for(seed))[attempts[-1]]
+        x = to_uint8(mostly_white.load(0, rng_for(seed))).permute(1, 2, 0).numpy()
         assert (x == pixels[top : top + 8, left : left + 8]).all()
     assert min(attempts) == 0
     assert max(attempts) >= 5
@@ -142,16 +142,16 @@ def test_after_ten_blank_crops_the_image_is_given_up(mostly_white):
     unlucky = [
         seed
         for seed in range(60)
-        if not any(top > 8 and left > 8 for top, left in corners(generator(seed)))
+        if not any(top > 8 and left > 8 for top, left in corners(rng_for(seed)))
     ]
     assert unlucky
     for seed in unlucky:
-        rng = generator(seed)
+        rng = rng_for(seed)
         with pytest.raises(BlankCrop, match=r"^cannot use image '.*x\.png': each of 10 crops"):
             mostly_white.load(0, rng)
         assert torch.equal(
             torch.rand(1, generator=rng, dtype=torch.float64),
-            torch.rand(31, generator=generator(seed), dtype=torch.float64)[30:],
+            torch.rand(31, generator=rng_for(seed), dtype=torch.float64)[30:],
         )
 
 
@@ -166,9 +166,9 @@ def test_fewer_than_two_grey_levels_apart_is_blank_in_any_channels(tmp_path):
                 images = ImageFolder([tmp_path / "x.png"], channels=len(mode), **CROP)
                 if blank:
                     with pytest.raises(BlankCrop):
-                        images.load(0, generator(0))
+                        images.load(0, rng_for(0))
                 else:
-                    assert images.load(0, generator(0)).shape == (len(mode), 8, 8)
+                    assert images.load(0, rng_for(0)).shape == (len(mode), 8, 8)
 
 
 def test_blank_images_are_validated_on(tmp_path):
@@ -209,11 +209,11 @@ def test_a_crop_blank_in_one_half_is_drawn_again_for_both(torn, channels, monkey
     ]
     redrawn = 0
     for seed in range(60):
-        a, b = (folder.load(0, generator(seed)) for folder in folders)
+        a, b = (folder.load(0, rng_for(seed)) for folder in folders)
         assert boxes[-1] == boxes[-2]
         assert a.amax() - a.amin() > 0.01
         assert b.amax() - b.amin() > 0.01
-        first = corners(generator(seed), n=1)[0]
+        first = corners(rng_for(seed), n=1)[0]
         redrawn += list(boxes[-1][0][1::-1]) != first
     assert redrawn >= 3
 
@@ -225,16 +225,16 @@ def test_halves_read_in_other_channels_are_judged_alike(tmp_path):
     path = save(tmp_path / "x.png", np.concatenate([left, noise(24, 24)], axis=1))
     grey, colour = halves(path, channels=1)[0], halves(path)[1]
     for seed in range(5):
-        top, along = corners(generator(seed), n=1)[0]
-        assert (to_uint8(grey.load(0, generator(seed))) == 59).all()
-        x = to_uint8(colour.load(0, generator(seed))).permute(1, 2, 0).numpy()
+        top, along = corners(rng_for(seed), n=1)[0]
+        assert (to_uint8(grey.load(0, rng_for(seed))) == 59).all()
+        x = to_uint8(colour.load(0, rng_for(seed))).permute(1, 2, 0).numpy()
         assert (x == noise(24, 24)[top : top + 8, along : along + 8]).all()
 
 
 def test_pairs_show_the_same_place_after_a_redraw(torn):
     a, b = halves(torn)
     for seed in range(40):
-        left, right = (to_uint8(half.load(0, generator(seed)))[:2] for half in (a, b))
+        left, right = (to_uint8(half.load(0, rng_for(seed)))[:2] for half in (a, b))
         shown = (left[0] != 255) & (right[0] != 255)
         assert shown.any()
         assert (left[:, shown] == right[:, shown]).all()
@@ -245,5 +245,5 @@ def test_a_pair_of_which_one_half_is_blank_is_given_up_by_both(tmp_path):
     save(tmp_path / "x.png", pixels)
     for half in halves(tmp_path / "x.png"):
         with pytest.raises(BlankCrop):
-            half.load(0, generator(0))
+            half.load(0, rng_for(0))
         assert half.load(0, None).shape == (3, 8, 8)

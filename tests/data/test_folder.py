@@ -9,7 +9,7 @@ from torchvision.transforms import v2
 from munit_pl.data import images
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.images import to_tensor, to_uint8
-from munit_pl.randomness import generator
+from munit_pl.randomness import rng_for
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_without_resizing_every_pixel_is_kept(save):
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_images_are_cropped_floats_of_the_asked_channels(save, channels):
     folder = ImageFolder([save(90, 120)], channels=channels, resize=64, crop=(48, 56))
-    for rng in [None, generator(0)]:
+    for rng in [None, rng_for(0)]:
         x = folder.load(0, rng)
         assert (x.shape, x.dtype) == ((channels, 48, 56), torch.float32)
         assert x.min() >= -1
@@ -89,7 +89,7 @@ def test_a_half_is_the_folder_of_images_cut_in_two(save, tmp_path, half, left):
     options = {"resize": 40, "crop": (38, 36)}
     halves = ImageFolder([tmp_path / "x.png"], half=half, **options)
     cut = ImageFolder([tmp_path / "cut.png"], **options)
-    for rng in (lambda: None, lambda: generator(3)):
+    for rng in (lambda: None, lambda: rng_for(3)):
         assert torch.equal(halves.load(0, rng()), cut.load(0, rng()))
 
 
@@ -151,18 +151,18 @@ def test_validation_takes_the_centre_and_never_mirrors(mapped):
 def test_equal_generators_give_equal_crops(mapped):
     folder = mapped()
     for seed in range(20):
-        assert torch.equal(folder.load(0, generator(seed)), folder.load(0, generator(seed)))
+        assert torch.equal(folder.load(0, rng_for(seed)), folder.load(0, rng_for(seed)))
 
 
 def test_loading_leaves_the_global_generator_alone(mapped):
     state = torch.get_rng_state()
-    mapped().load(0, generator(0))
+    mapped().load(0, rng_for(0))
     assert torch.equal(state, torch.get_rng_state())
 
 
 def test_every_position_is_reached_about_equally_often(mapped):
     folder = mapped(flip=False)
-    corners = [corner(folder.load(0, generator(seed))) for seed in range(600)]
+    corners = [corner(folder.load(0, rng_for(seed))) for seed in range(600)]
     counts = {place: corners.count(place) for place in set(corners)}
     assert set(counts) == {(top, left) for top in range(5) for left in range(3)}
     assert 15 < min(counts.values()) <= max(counts.values()) < 75  # 40 expected
@@ -171,7 +171,7 @@ def test_every_position_is_reached_about_equally_often(mapped):
 def test_about_half_of_the_images_are_mirrored(mapped):
     folder = mapped(crop=None)
     plain, mirrored = folder.load(0, None), folder.load(0, None).flip(2)
-    draws = [folder.load(0, generator(seed)) for seed in range(200)]
+    draws = [folder.load(0, rng_for(seed)) for seed in range(200)]
     count = sum(torch.equal(x, mirrored) for x in draws)
     assert sum(torch.equal(x, plain) for x in draws) == 200 - count
     assert 70 < count < 130
@@ -179,7 +179,7 @@ def test_about_half_of_the_images_are_mirrored(mapped):
 
 def test_mirroring_does_not_depend_on_where_the_crop_lies(mapped):
     folder = mapped()
-    crops = [to_uint8(folder.load(0, generator(seed)))[:2] for seed in range(600)]
+    crops = [to_uint8(folder.load(0, rng_for(seed)))[:2] for seed in range(600)]
     mirrored = {crop[0, 0, 0].item(): [] for crop in crops}
     for crop in crops:
         mirrored[crop[0, 0, 0].item()].append(bool(crop[1, 0, 0] > crop[1, 0, -1]))
@@ -188,15 +188,15 @@ def test_mirroring_does_not_depend_on_where_the_crop_lies(mapped):
 
 def test_without_mirroring_the_crops_are_the_same(mapped):
     for seed in range(20):
-        x = mapped().load(0, generator(seed))
-        plain = mapped(flip=False).load(0, generator(seed))
+        x = mapped().load(0, rng_for(seed))
+        plain = mapped(flip=False).load(0, rng_for(seed))
         assert torch.equal(x, plain) or torch.equal(x, plain.flip(2))
 
 
 def test_a_first_crop_that_shows_something_consumes_three_draws(mapped):
-    fourth = torch.rand(4, generator=generator(0), dtype=torch.float64)[3]
+    fourth = torch.rand(4, generator=rng_for(0), dtype=torch.float64)[3]
     for options in [{}, {"flip": False}, {"crop": None}, {"resize": 20, "crop": (16, 12)}]:
-        rng = generator(0)
+        rng = rng_for(0)
         mapped(**options).load(0, rng)
         assert torch.rand((), generator=rng, dtype=torch.float64) == fourth
 
@@ -231,7 +231,7 @@ def test_a_too_small_image_is_named_with_the_remedy(save):
         "is 100x80 (height x width), and cannot hold the crop 256x256: "
         "set data.resize to 256 or more, choose a smaller crop, or remove it"
     )
-    for rng in [None, generator(0)]:
+    for rng in [None, rng_for(0)]:
         message = f"cannot use image {str(path)!r}: it {fault}"
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             folder.load(0, rng)

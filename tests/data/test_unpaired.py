@@ -5,7 +5,7 @@ import torch
 from number_domains import UNDECODABLE, Numbers
 
 from munit_pl.data.unpaired import StreamSampler, TrainingPairs, ValidationPairs, sample_at
-from munit_pl.randomness import generator
+from munit_pl.randomness import rng_for
 
 
 def order(n, positions, domain="a", seed=0):
@@ -113,7 +113,7 @@ def test_a_substitute_is_a_function_of_seed_stream_position_and_attempt():
     n, broken = 20, 13
     position = position_of(broken, n, seed=4)
     pairs = TrainingPairs(Numbers(n, {broken: UNDECODABLE}), Numbers(3), seed=4)
-    rng = generator(4, "substitute", "a", position, 1)
+    rng = rng_for(4, "substitute", "a", position, 1)
     index = int(torch.randint(n, (), generator=rng))
     assert index != broken
     expected = [index, torch.rand(1, generator=rng).item()]

@@ -11,7 +11,7 @@ from munit_pl.evaluation.codes import (
     recovered_styles,
     style_augmented_cycle,
 )
-from munit_pl.evaluation.subject import Subject
+from munit_pl.evaluation.task import EvaluationTask
 
 SIZE = (16, 16)
 
@@ -40,13 +40,13 @@ def make_subject(translator, train=60, test=40):
         tuple(DrawnShoes(domain, split, n, SIZE) for domain in ("a", "b"))
         for split, n in splits.items()
     ]
-    return Subject(translator, *domains)
+    return EvaluationTask(translator, *domains)
 
 
-def known(subject, domain, what):
+def known(task, domain, what):
     """A code that is made from the truth: it finds a picture's shoe by its pixels."""
     codes = {}
-    for images in (subject.train_images(domain), subject.test_images(domain)):
+    for images in (task.train_images(domain), task.test_images(domain)):
         for i in range(len(images)):
             truth = images.truth(i)
             picture = truth.x_a if domain == "a" else truth.x_b
@@ -70,10 +70,10 @@ def shape(truth):
 @pytest.fixture(scope="module")
 def ideal():
     """Readings of codes that are the truth: colours in the style, shape in the content."""
-    subject = make_subject(Stub())
-    subject.translator.style = known(subject, "b", colours)
-    subject.translator.content = known(subject, "b", shape)
-    return drawn_independence(subject, "b")
+    task = make_subject(Stub())
+    task.translator.style = known(task, "b", colours)
+    task.translator.content = known(task, "b", shape)
+    return drawn_independence(task, "b")
 
 
 def test_codes_made_of_the_truth_tell_all_of_their_own_part(ideal):
@@ -105,12 +105,12 @@ def test_chance_is_the_most_frequent_class_of_the_test_images(ideal):
 
 
 def test_parts_that_are_exchanged_are_told_so():
-    subject = make_subject(Stub())
-    subject.translator.style = known(subject, "b", lambda truth: shape(truth)[:, 0, 0])
-    subject.translator.content = known(
-        subject, "b", lambda truth: colours(truth)[:, None, None].expand(-1, 4, 4)
+    task = make_subject(Stub())
+    task.translator.style = known(task, "b", lambda truth: shape(truth)[:, 0, 0])
+    task.translator.content = known(
+        task, "b", lambda truth: colours(truth)[:, None, None].expand(-1, 4, 4)
     )
-    for reading in drawn_independence(subject, "b"):
+    for reading in drawn_independence(task, "b"):
         told, other = reading.style, reading.content
         told, other = (told, other) if reading.part == "content" else (other, told)
         assert told == pytest.approx(1, abs=1e-3), reading.truth
@@ -118,10 +118,10 @@ def test_parts_that_are_exchanged_are_told_so():
 
 
 def test_line_drawings_are_read_from_their_own_pictures():
-    subject = make_subject(Stub())
-    subject.translator.style = lambda image: torch.ones(2)
-    subject.translator.content = known(subject, "a", shape)
-    for reading in drawn_independence(subject, "a"):
+    task = make_subject(Stub())
+    task.translator.style = lambda image: torch.ones(2)
+    task.translator.content = known(task, "a", shape)
+    for reading in drawn_independence(task, "a"):
         if reading.part == "content":
             assert reading.content == pytest.approx(1, abs=1e-3), reading.truth
         assert reading.style < 0.01 or reading.measure == "accuracy"
@@ -130,7 +130,7 @@ def test_line_drawings_are_read_from_their_own_pictures():
 def test_only_the_truth_about_drawn_shoes_is_known():
     images = [torch.zeros(3, 16, 16)]
     with pytest.raises(ValueError, match="drawn shoes only"):
-        drawn_independence(Subject(Stub(), (images, images), (images, images)), "a")
+        drawn_independence(EvaluationTask(Stub(), (images, images), (images, images)), "a")
 
 
 def identity():
@@ -194,8 +194,8 @@ def test_styles_of_each_dimension_are_compared_by_themselves():
 
 
 def test_styles_of_at_most_200_images_are_encoded_none_twice():
-    subject = make_subject(Stub(lambda image: image.flatten()), test=230)
-    styles = encoded_styles(subject, "a")
+    task = make_subject(Stub(lambda image: image.flatten()), test=230)
+    styles = encoded_styles(task, "a")
     assert styles.shape == (200, 3 * 16 * 16)
     assert len(styles.unique(dim=0)) == 200
-    assert encoded_styles(make_subject(subject.translator, test=5), "a").shape[0] == 5
+    assert encoded_styles(make_subject(task.translator, test=5), "a").shape[0] == 5

@@ -5,7 +5,7 @@ import torch
 
 from munit_pl.data.drawn.dataset import DrawnShoes, draw
 from munit_pl.evaluation.drawn import Drawn
-from munit_pl.evaluation.subject import Subject
+from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.translator import Translator
 from munit_pl.layers.initialization import initialise
 from munit_pl.models.munit.networks import AdaINGenerator
@@ -87,7 +87,7 @@ class Same:
 
 
 def figures_of(translator, protocol=PROTOCOL, **settings):
-    measured = protocol.measure(Subject(translator, *domains(), **settings))
+    measured = protocol.measure(EvaluationTask(translator, *domains(), **settings))
     assert (measured.distributions, measured.deviations) == ({}, [])
     return {figure.key: figure for figure in measured.figures}
 
@@ -171,14 +171,14 @@ class Photos:
 
 def test_other_data_is_refused_however_many_images_there_are():
     train, (drawings, _) = domains()
-    subject = Subject(Same(torch.ones_like), train, (drawings, Photos()))
+    task = EvaluationTask(Same(torch.ones_like), train, (drawings, Photos()))
     for protocol in (PROTOCOL, Drawn(inputs=20)):
         with pytest.raises(ValueError, match=r"models of the drawn shoes \(data=drawn\)$"):
-            protocol.check(replace(subject, test=(Photos(), drawings)))
+            protocol.check(replace(task, test=(Photos(), drawings)))
     with pytest.raises(ValueError, match=r"models of the drawn shoes \(data=drawn\)$"):
-        PROTOCOL.check(subject)
+        PROTOCOL.check(task)
 
 
 def test_too_few_drawings_are_refused():
     with pytest.raises(ValueError, match=r"takes 64 test images of domain a, .* 10: .*--limit 10"):
-        Drawn().check(Subject(Same(torch.ones_like), *domains()))
+        Drawn().check(EvaluationTask(Same(torch.ones_like), *domains()))

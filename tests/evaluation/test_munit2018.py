@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from munit_pl.evaluation.instruments import Instruments
+from munit_pl.evaluation.extractors import FeatureExtractors
 from munit_pl.evaluation.munit2018 import Munit2018
-from munit_pl.evaluation.subject import Subject
+from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.metrics.lpips import FeatureDistance
 
 CPU = torch.device("cpu")
@@ -73,17 +73,17 @@ class FourModes(nn.Module):
 
 
 @pytest.fixture
-def instruments():
+def extractors():
     features = nn.Identity()
     features.name = "none"
     distance = FeatureDistance(lambda x: [x], None, "pixels")
-    return Instruments(features, distance, {}, CPU)
+    return FeatureExtractors(features, distance, {}, CPU)
 
 
 def subject_of(colours, n=4, **settings):
     inputs = [plain(0.0, 0.0, i / 100) for i in range(n)]
     train = Plain(inputs), Plain(inputs)
-    return Subject(Colouring(colours), train, (Plain(inputs), Plain(inputs)), **settings)
+    return EvaluationTask(Colouring(colours), train, (Plain(inputs), Plain(inputs)), **settings)
 
 
 def figures_of(measured):
@@ -95,8 +95,8 @@ def growing(i, k):
     return [at((i + 1) * 0.002 * j * j) for j in range(k)]
 
 
-def test_diversity_is_the_mean_of_nineteen_neighbours_of_each_input(instruments):
-    measured = Munit2018(inputs=4).measure(subject_of(growing), instruments)
+def test_diversity_is_the_mean_of_nineteen_neighbours_of_each_input(extractors):
+    measured = Munit2018(inputs=4).measure(subject_of(growing), extractors)
     steps = [[(i + 1) * 0.002 * (2 * j + 1) for j in range(19)] for i in range(4)]
     expected = [sum(map(distance_of, row)) / 19 for row in steps]
     assert list(figures_of(measured)) == ["a2b/diversity", "b2a/diversity"]
@@ -108,50 +108,50 @@ def test_diversity_is_the_mean_of_nineteen_neighbours_of_each_input(instruments)
     assert measured.deviations == []
 
 
-def test_a_single_input_has_a_distribution_too(instruments):
-    measured = Munit2018(inputs=1).measure(subject_of(growing), instruments)
+def test_a_single_input_has_a_distribution_too(extractors):
+    measured = Munit2018(inputs=1).measure(subject_of(growing), extractors)
     assert [len(values) for values in measured.distributions.values()] == [1, 1]
 
 
 @pytest.mark.parametrize("n", [2, 3])
-def test_a_real_image_is_never_compared_with_itself(instruments, n):
+def test_a_real_image_is_never_compared_with_itself(extractors, n):
     """All pairs of two or three colours evenly around the circle are the same distance apart."""
     real = [at(2 * pi * j / n) for j in range(n)]
-    subject = subject_of(growing, n)
-    subject = replace(subject, test=(subject.test[0], Plain(real)))
-    measured = Munit2018(inputs=2).measure(subject, instruments)
+    task = subject_of(growing, n)
+    task = replace(task, test=(task.test[0], Plain(real)))
+    measured = Munit2018(inputs=2).measure(task, extractors)
     expected = distance_of(2 * pi / n)
     assert figures_of(measured)["a2b/diversity"].real == pytest.approx(expected, rel=1e-5)
-    assert len(subject.test[1].loaded) == 2 + 2 * 2 * 19  # as inputs of b2a, and in pairs
+    assert len(task.test[1].loaded) == 2 + 2 * 2 * 19  # as inputs of b2a, and in pairs
 
 
-def test_real_pairs_are_of_the_target_domain(instruments):
-    subject = subject_of(growing, 4)
+def test_real_pairs_are_of_the_target_domain(extractors):
+    task = subject_of(growing, 4)
     test = tuple(Plain([at(angle * i) for i in range(4)]) for angle in (0.1, 0.8))
-    measured = Munit2018(inputs=4).measure(replace(subject, test=test), instruments)
+    measured = Munit2018(inputs=4).measure(replace(task, test=test), extractors)
     far, near = (figures_of(measured)[f"{there}/diversity"].real for there in ("a2b", "b2a"))
     assert near < distance_of(0.4) < far
 
 
-def test_no_more_outputs_are_made_than_are_measured(instruments):
-    subject = subject_of(growing)
-    Munit2018(inputs=3).measure(subject, instruments)
-    asked = subject.translator.asked
+def test_no_more_outputs_are_made_than_are_measured(extractors):
+    task = subject_of(growing)
+    Munit2018(inputs=3).measure(task, extractors)
+    asked = task.translator.asked
     assert [(to, i, len(styles)) for to, i, styles in asked] == [
         (to, i, 20) for to in "ba" for i in range(3)
     ]
     drawn = torch.cat([styles.flatten() for *_, styles in asked])
     assert len(drawn.unique()) == len(drawn)  # each input has styles of its own
     again = subject_of(growing)
-    Munit2018(inputs=2).measure(again, instruments)
+    Munit2018(inputs=2).measure(again, extractors)
     assert torch.equal(again.translator.asked[1][2], asked[1][2])
 
 
-def test_scores_take_their_samples_from_the_domain_that_has_a_classifier(instruments):
-    subject = subject_of(lambda i, k: [plain(*MODES[j % 4].tolist()) for j in range(k)])
-    with_one = replace(instruments, classifiers={"b": FourModes()})
-    measured = Munit2018(inputs=2).measure(subject, with_one)
-    assert [(to, len(styles)) for to, _, styles in subject.translator.asked] == [
+def test_scores_take_their_samples_from_the_domain_that_has_a_classifier(extractors):
+    task = subject_of(lambda i, k: [plain(*MODES[j % 4].tolist()) for j in range(k)])
+    with_one = replace(extractors, classifiers={"b": FourModes()})
+    measured = Munit2018(inputs=2).measure(task, with_one)
+    assert [(to, len(styles)) for to, _, styles in task.translator.asked] == [
         ("b", 100),
         ("b", 100),
         ("a", 20),
@@ -176,11 +176,11 @@ def test_scores_take_their_samples_from_the_domain_that_has_a_classifier(instrum
     ],
 )
 def test_scores_tell_modes_within_an_input_from_modes_among_inputs(
-    instruments, mode, cis, inception
+    extractors, mode, cis, inception
 ):
-    subject = subject_of(lambda i, k: [plain(*MODES[mode(i, j)].tolist()) for j in range(k)])
-    both = replace(instruments, classifiers={"a": FourModes(), "b": FourModes()})
-    figures = figures_of(Munit2018(inputs=4).measure(subject, both))
+    task = subject_of(lambda i, k: [plain(*MODES[mode(i, j)].tolist()) for j in range(k)])
+    both = replace(extractors, classifiers={"a": FourModes(), "b": FourModes()})
+    figures = figures_of(Munit2018(inputs=4).measure(task, both))
     assert list(figures) == Munit2018().keys(both)
     for there in ("a2b", "b2a"):
         expected = {
@@ -193,22 +193,22 @@ def test_scores_tell_modes_within_an_input_from_modes_among_inputs(
         assert found == pytest.approx(expected, abs=1e-9)
 
 
-def test_paired_images_are_compared_with_their_translations(instruments):
+def test_paired_images_are_compared_with_their_translations(extractors):
     """Truth i lies at -0.1 i, all translations of input i at 0.2 i."""
-    subject = subject_of(lambda i, k: [at(0.2 * i)] * k, paired=True)
+    task = subject_of(lambda i, k: [at(0.2 * i)] * k, paired=True)
     truths = [at(-0.1 * i) for i in range(4)]
-    subject = replace(subject, test=(subject.test[0], Plain(truths)))
-    figures = figures_of(Munit2018(inputs=4).measure(subject, instruments))
+    task = replace(task, test=(task.test[0], Plain(truths)))
+    figures = figures_of(Munit2018(inputs=4).measure(task, extractors))
     expected = sum(distance_of(0.3 * i) for i in range(4)) / 4
     assert figures["a2b/paired"].value == pytest.approx(expected, rel=1e-5)
     assert figures["a2b/paired"].label == "distance from the truth, pixels"
     assert figures["a2b/paired"].better == "lower"
     assert "a2b/paired" not in figures_of(
-        Munit2018(inputs=4).measure(subject_of(growing), instruments)
+        Munit2018(inputs=4).measure(subject_of(growing), extractors)
     )
 
 
-def test_too_few_test_images_are_told_with_the_limit_that_would_do(instruments):
+def test_too_few_test_images_are_told_with_the_limit_that_would_do(extractors):
     with pytest.raises(ValueError, match=r"100 test images of domain a, .* 7: .*\(--limit 7\)"):
         Munit2018().check(subject_of(growing, 7))
     Munit2018(inputs=7).check(subject_of(growing, 7))

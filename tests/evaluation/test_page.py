@@ -17,7 +17,7 @@ from munit_pl.evaluation.latent import largest_correlation
 from munit_pl.evaluation.page import write_page
 from munit_pl.evaluation.plots import plot_curves
 from munit_pl.evaluation.report import Figure, Report
-from munit_pl.evaluation.subject import Subject
+from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.translator import Translator
 from munit_pl.layers.initialization import initialise
 from munit_pl.models.munit.networks import AdaINGenerator
@@ -86,7 +86,7 @@ def make_subject(channels=(3, 3), size=(16, 16), length=3):
         initialise(gen, "kaiming")
     domains = [DrawnShoes(domain, "test", length, size) for domain in ("a", "b")]
     test = tuple(map(Recoloured, domains, channels))
-    return Subject(Translator(*gens, device="cpu"), test, test)
+    return EvaluationTask(Translator(*gens, device="cpu"), test, test)
 
 
 class Recoloured:
@@ -123,20 +123,20 @@ def make_report(**others):
     return Report(**(values | others))
 
 
-def written(path, subject, report, run_folder=None, **numbers):
+def written(path, task, report, run_folder=None, **numbers):
     numbers = {"num_images": IMAGES, "num_styles": STYLES} | numbers
-    write_page(path, report, subject, run_folder, **numbers)
+    write_page(path, report, task, run_folder, **numbers)
     return Page(path)
 
 
 @pytest.fixture(scope="module")
-def subject():
+def task():
     return make_subject()
 
 
 @pytest.fixture(scope="module")
-def page(subject, tmp_path_factory):
-    return written(tmp_path_factory.mktemp("page") / "page.html", subject, make_report())
+def page(task, tmp_path_factory):
+    return written(tmp_path_factory.mktemp("page") / "page.html", task, make_report())
 
 
 def test_nothing_is_asked_of_the_network(page):
@@ -179,20 +179,20 @@ def test_as_many_pictures_as_promised_are_there(page):
     assert all(image["alt"] for image in page.all("img"))
 
 
-def test_both_directions_are_shown_and_images_stay_in_their_order(page, subject):
+def test_both_directions_are_shown_and_images_stay_in_their_order(page, task):
     for domain in ("a", "b"):
         for i in range(IMAGES):
             shown = page.pixels(f"input {i + 1} of domain {domain}")
-            image = subject.test_images(domain).load(i, None)
+            image = task.test_images(domain).load(i, None)
             assert (shown == pixels(to_picture(image))).all()
 
 
-def test_columns_follow_the_examples_at_their_heads(page, subject):
-    drawings, shoes = subject.test
+def test_columns_follow_the_examples_at_their_heads(page, task):
+    drawings, shoes = task.test
     for i in range(IMAGES):
         for k in range(IMAGES):
-            style = subject.translator.encode_style(shoes.load(k, None)[None], "b")
-            expected = subject.translator.translate(drawings.load(i, None)[None], style, "b")[0, 0]
+            style = task.translator.encode_style(shoes.load(k, None)[None], "b")
+            expected = task.translator.translate(drawings.load(i, None)[None], style, "b")[0, 0]
             shown = page.pixels(f"input {i + 1} of domain a in the style of example {k + 1}")
             assert np.abs(shown - pixels(to_picture(expected))).max() <= 1
 
@@ -248,8 +248,8 @@ def test_codes_are_looked_into_in_both_domains_and_directions(page, tmp_path):
     assert all(title in drawn.pictures() for title in titles[:4])
 
 
-def test_numbers_of_codes_are_those_that_are_measured(page, subject):
-    expected = largest_correlation(encoded_styles(subject, "b"))
+def test_numbers_of_codes_are_those_that_are_measured(page, task):
+    expected = largest_correlation(encoded_styles(task, "b"))
     part = page.text.partition("Encoded styles of domain b")[2]
     (said,) = re.findall(
         r"largest correlation of two dimensions\s*([\d.]+)", part.partition("There")[0]
@@ -279,7 +279,7 @@ def test_small_images_are_enlarged_by_whole_numbers(page):
     assert (image["width"], image["height"]) == ("128", "128")
 
 
-def test_curves_and_distributions_are_shown_where_there_are_any(tmp_path, subject, page):
+def test_curves_and_distributions_are_shown_where_there_are_any(tmp_path, task, page):
     assert "curves of the training run" not in page.pictures()
     logs = [tmp_path / "csv" / f"version_{version}" / "metrics.csv" for version in (2, 10)]
     for log, start in zip(logs, (0, 5), strict=True):
@@ -289,7 +289,7 @@ def test_curves_and_distributions_are_shown_where_there_are_any(tmp_path, subjec
     made.write(tmp_path / "evaluation" / "00000500")
     made.write(tmp_path / "evaluation" / "drawn")
     numbers = {"num_images": 1, "num_styles": 1}
-    full = written(tmp_path / "page.html", subject, made, tmp_path, **numbers)
+    full = written(tmp_path / "page.html", task, made, tmp_path, **numbers)
     curves = plot_curves(logs, [tmp_path / "evaluation" / "00000500" / "metrics.json"])
     assert content(full.pictures()["curves of the training run"][0]) == curves
     assert "histograms of single inputs' values" in full.pictures()
@@ -297,8 +297,8 @@ def test_curves_and_distributions_are_shown_where_there_are_any(tmp_path, subjec
     assert 'role="note"' not in full.source
 
 
-def test_no_more_is_shown_than_asked_for_or_than_there_is(tmp_path, subject):
-    page = written(tmp_path / "page.html", subject, make_report(), num_images=9, num_styles=1)
+def test_no_more_is_shown_than_asked_for_or_than_there_is(tmp_path, task):
+    page = written(tmp_path / "page.html", task, make_report(), num_images=9, num_styles=1)
     assert "input 3 of domain a" in page.pictures()
     assert "input 4 of domain a" not in page.pictures()
     assert "input 1 of domain a in style 1" in page.pictures()
@@ -306,9 +306,9 @@ def test_no_more_is_shown_than_asked_for_or_than_there_is(tmp_path, subject):
 
 
 def test_large_grey_and_transparent_images_are_shown(tmp_path):
-    subject = make_subject((1, 4), (24, 288))
+    task = make_subject((1, 4), (24, 288))
     numbers = {"num_images": 1, "num_styles": 1}
-    page = written(tmp_path / "page.html", subject, make_report(), **numbers)
+    page = written(tmp_path / "page.html", task, make_report(), **numbers)
     for alt in ("input 1 of domain b", "input 1 of domain a in style 1"):
         image = page.pictures()[alt][0]
         assert image["src"].startswith("data:image/webp;base64,")
@@ -319,7 +319,7 @@ def test_large_grey_and_transparent_images_are_shown(tmp_path):
     assert np.ptp(grey, axis=2).max() <= 4  # lossy
 
 
-def test_numbers_below_one_are_refused(tmp_path, subject):
+def test_numbers_below_one_are_refused(tmp_path, task):
     with pytest.raises(ValueError, match="num_styles is 0, but must be at least 1"):
-        written(tmp_path / "page.html", subject, make_report(), num_styles=0)
+        written(tmp_path / "page.html", task, make_report(), num_styles=0)
     assert not list(tmp_path.iterdir())

@@ -16,7 +16,7 @@ from munit_pl.evaluation.plots import (
 )
 from munit_pl.evaluation.report import Figure
 from munit_pl.evaluation.style_space import Layer, Moments, StyleMap
-from munit_pl.evaluation.subject import Direction
+from munit_pl.evaluation.task import Direction
 
 DPI = 110
 

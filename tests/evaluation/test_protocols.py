@@ -9,7 +9,7 @@ from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.protocols import PROTOCOLS, evaluate, find_protocol, keys
 from munit_pl.evaluation.report import Figure
 from munit_pl.evaluation.starganv2 import StarGANv2
-from munit_pl.evaluation.subject import Measured, Subject
+from munit_pl.evaluation.task import EvaluationTask, Measured
 
 
 class White:
@@ -27,16 +27,16 @@ class White:
 
 
 @pytest.fixture
-def subject():
+def task():
     train, test = (
         tuple(DrawnShoes(domain, split, n, (16, 16)) for domain, n in zip("ab", ns, strict=True))
         for split, ns in (("train", (8, 8)), ("test", (3, 4)))
     )
-    return Subject(White(), train, test, seed=5)
+    return EvaluationTask(White(), train, test, seed=5)
 
 
-def report(protocol, subject):
-    return evaluate(protocol, subject, None, {"checkpoint": "x.ckpt"}, {"data": "shoes"})
+def report(protocol, task):
+    return evaluate(protocol, task, None, {"checkpoint": "x.ckpt"}, {"data": "shoes"})
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_a_limit_of_no_less_than_the_protocols_number_changes_nothing(name, inpu
     assert find_protocol(name, inputs - 1) == replace(PROTOCOLS[name], inputs=inputs - 1)
 
 
-def test_a_report_says_what_was_measured_on_what(subject):
-    made = report(find_protocol("drawn", 2), subject)
+def test_a_report_says_what_was_measured_on_what(task):
+    made = report(find_protocol("drawn", 2), task)
     assert made.protocol == "drawn v1"
     assert made.numbers == {"inputs": 2, "styles": 8}
     assert made.checkpoint == {"checkpoint": "x.ckpt"}
@@ -83,11 +83,11 @@ def test_a_report_says_what_was_measured_on_what(subject):
     assert [figure.key for figure in made.figures] == keys(find_protocol("drawn"), None)
 
 
-def test_a_limit_is_a_deviation_in_words_and_without_one_there_is_none(monkeypatch, subject):
-    assert report(find_protocol("drawn", 3), subject).deviations == ["inputs 3 instead of 64"]
+def test_a_limit_is_a_deviation_in_words_and_without_one_there_is_none(monkeypatch, task):
+    assert report(find_protocol("drawn", 3), task).deviations == ["inputs 3 instead of 64"]
     measured = Measured([Figure("a2b/x", "x", 1.0, "")], {}, [])
     monkeypatch.setattr(Drawn, "measure", lambda *_: measured)  # of 64 it would take seconds
-    assert report(find_protocol("drawn"), subject).deviations == []
+    assert report(find_protocol("drawn"), task).deviations == []
 
 
 @pytest.mark.parametrize(
@@ -101,22 +101,22 @@ def test_a_limit_is_a_deviation_in_words_and_without_one_there_is_none(monkeypat
     ],
 )
 def test_a_limit_that_leaves_nothing_out_of_all_changes_nothing(
-    monkeypatch, subject, limit, inputs, deviations
+    monkeypatch, task, limit, inputs, deviations
 ):
     def measure(protocol, *_):
         assert protocol.inputs == inputs
         return Measured([Figure("a2b/x", "x", 1.0, "")], {}, ["for want of images"])
 
     monkeypatch.setattr(StarGANv2, "measure", measure)
-    monkeypatch.setattr(protocols, "_given", lambda instruments: None)
-    made = report(find_protocol("starganv2", limit), subject)
+    monkeypatch.setattr(protocols, "_given", lambda extractors: None)
+    made = report(find_protocol("starganv2", limit), task)
     assert made.deviations == deviations
     assert made.numbers["inputs"] == inputs
 
 
 @pytest.mark.parametrize("name", ["munit2018", "starganv2"])
-def test_a_protocol_that_sees_with_networks_is_given_some(subject, name):
+def test_a_protocol_that_sees_with_networks_is_given_some(task, name):
     with pytest.raises(ValueError, match="needs networks to see with"):
-        report(find_protocol(name, 2), subject)
+        report(find_protocol(name, 2), task)
     with pytest.raises(ValueError, match="needs networks to see with"):
         keys(find_protocol(name), None)

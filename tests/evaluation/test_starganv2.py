@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from munit_pl.evaluation.instruments import Instruments
+from munit_pl.evaluation.extractors import FeatureExtractors
 from munit_pl.evaluation.sets import SetComparison
 from munit_pl.evaluation.starganv2 import StarGANv2
-from munit_pl.evaluation.subject import Subject
+from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.metrics.inception import Inception
 from munit_pl.metrics.lpips import FeatureDistance
 
@@ -101,25 +101,25 @@ class Original(Inception):
 
 def instruments_of(network):
     distance = FeatureDistance(lambda x: [x[:, :2]], None, "pixels")
-    return Instruments(network, distance, {}, CPU)
+    return FeatureExtractors(network, distance, {}, CPU)
 
 
 @pytest.fixture
-def subject():
+def task():
     train, test = ((Images(n, i / 10), Images(n + 1, (i + 1) / 10)) for i, n in ((1, 8), (3, 6)))
-    return Subject(Turning(), train, test)
+    return EvaluationTask(Turning(), train, test)
 
 
 def figures_of(measured):
     return {figure.key: figure for figure in measured.figures}
 
 
-def test_each_input_has_ten_translations_by_random_styles_and_ten_by_examples(subject):
-    measured = StarGANv2().measure(subject, instruments_of(Colours()))
-    asked = subject.translator.asked
+def test_each_input_has_ten_translations_by_random_styles_and_ten_by_examples(task):
+    measured = StarGANv2().measure(task, instruments_of(Colours()))
+    asked = task.translator.asked
     assert [(to, len(styles)) for to, _, styles in asked] == [("b", 10)] * 12 + [("a", 10)] * 14
     for first, domain in ((0, 0), (12, 1)):
-        images = subject.test[domain]
+        images = task.test[domain]
         for i in range(2 * len(images)):
             assert torch.equal(asked[first + i][1][0], images.images[i % len(images)])
     random = torch.cat([styles for _, _, styles in [*asked[:6], *asked[12:19]]])
@@ -132,9 +132,9 @@ def test_each_input_has_ten_translations_by_random_styles_and_ten_by_examples(su
     }
 
 
-def test_diversity_is_the_mean_of_all_45_pairs_of_each_input(subject):
-    measured = StarGANv2().measure(subject, instruments_of(Colours()))
-    figures, asked = figures_of(measured), iter(subject.translator.asked)
+def test_diversity_is_the_mean_of_all_45_pairs_of_each_input(task):
+    measured = StarGANv2().measure(task, instruments_of(Colours()))
+    figures, asked = figures_of(measured), iter(task.translator.asked)
     labels = iter(measured.distributions.values())
     for there, n in (("a2b", 6), ("b2a", 7)):
         for how in ("latent", "reference"):
@@ -147,19 +147,19 @@ def test_diversity_is_the_mean_of_all_45_pairs_of_each_input(subject):
             assert next(labels) == pytest.approx(means, rel=1e-4)
 
 
-def test_examples_are_test_images_of_the_target_domain(subject):
-    StarGANv2().measure(subject, instruments_of(Colours()))
-    examples = subject.translator.examples
+def test_examples_are_test_images_of_the_target_domain(task):
+    StarGANv2().measure(task, instruments_of(Colours()))
+    examples = task.translator.examples
     assert [domain for domain, _ in examples] == ["b"] * 6 + ["a"] * 7
     for domain, x in examples:
-        images = subject.test["ab".index(domain)].images
+        images = task.test["ab".index(domain)].images
         drawn = Counter(next(i for i, y in enumerate(images) if torch.equal(y, z)) for z in x)
         assert drawn.total() == 10
         assert set(drawn.values()) == {1, 2}  # all once before any twice
     assert len({tuple(x.flatten().tolist()) for _, x in examples}) == 13  # others for each input
 
 
-def test_each_real_image_enters_a_comparison_once(subject, monkeypatch):
+def test_each_real_image_enters_a_comparison_once(task, monkeypatch):
     entered = Counter()
     add = SetComparison.add
 
@@ -175,7 +175,7 @@ def test_each_real_image_enters_a_comparison_once(subject, monkeypatch):
         SetComparison, "__init__", lambda self, *args: (kept.append(self), made(self, *args))[1]
     )
     network = Colours()
-    StarGANv2().measure(subject, instruments_of(network))
+    StarGANv2().measure(task, instruments_of(network))
     # Training images of a and b have blue 0.1 and 0.2, test images 0.3 and 0.4, outputs none.
     expected = []
     for train, n_train, test, n_test, inputs in ((0.2, 9, 0.4, 7, 6), (0.1, 8, 0.3, 6, 7)):
@@ -190,9 +190,9 @@ def test_each_real_image_enters_a_comparison_once(subject, monkeypatch):
     assert network.seen == {0.1: 8, 0.2: 9, 0.3: 6, 0.4: 7, 0: 260}
 
 
-def test_keys_are_those_of_the_figures(subject):
-    instruments = instruments_of(Colours())
-    measured = StarGANv2().measure(subject, instruments)
+def test_keys_are_those_of_the_figures(task):
+    extractors = instruments_of(Colours())
+    measured = StarGANv2().measure(task, extractors)
     keys = [
         f"{there}/{how}/{measure}"
         for there in ("a2b", "b2a")
@@ -200,20 +200,20 @@ def test_keys_are_those_of_the_figures(subject):
         for measure in MEASURES
     ]
     keys += [f"mean/{how}/{m}" for how in ("latent", "reference") for m in ("diversity", "fd")]
-    assert list(figures_of(measured)) == StarGANv2().keys(instruments, True) == keys
+    assert list(figures_of(measured)) == StarGANv2().keys(extractors, True) == keys
 
 
-def test_means_are_over_both_directions(subject):
-    figures = figures_of(StarGANv2().measure(subject, instruments_of(Colours())))
+def test_means_are_over_both_directions(task):
+    figures = figures_of(StarGANv2().measure(task, instruments_of(Colours())))
     for how in ("latent", "reference"):
         for name in ("diversity", "fd"):
             both = [figures[f"{there}/{how}/{name}"].value for there in ("a2b", "b2a")]
             assert figures[f"mean/{how}/{name}"].value == sum(both) / 2
 
 
-def test_fid_is_called_so_only_if_inception_saw_it(subject):
-    by_lite0 = StarGANv2().measure(subject, instruments_of(Colours()))
-    by_inception = StarGANv2().measure(subject, instruments_of(Original()))
+def test_fid_is_called_so_only_if_inception_saw_it(task):
+    by_lite0 = StarGANv2().measure(task, instruments_of(Colours()))
+    by_inception = StarGANv2().measure(task, instruments_of(Original()))
     labels = [[figure.label for figure in m.figures[:4]] for m in (by_lite0, by_inception)]
     diversity = "random styles: diversity, pixels"
     assert labels == [
@@ -223,11 +223,11 @@ def test_fid_is_called_so_only_if_inception_saw_it(subject):
     assert not [figure for figure in by_lite0.figures if "ID" in figure.label]
 
 
-def test_real_values_are_those_of_test_images_of_the_target(subject):
-    instruments = instruments_of(Colours())
-    figures = figures_of(StarGANv2().measure(subject, instruments))
+def test_real_values_are_those_of_test_images_of_the_target(task):
+    extractors = instruments_of(Colours())
+    figures = figures_of(StarGANv2().measure(task, extractors))
     frechet = FrechetInceptionDistance(feature=Given())
-    for images, real in ((subject.train[1], True), (subject.test[1], False)):
+    for images, real in ((task.train[1], True), (task.test[1], False)):
         frechet.update(torch.stack(images.images).mean((2, 3)), real=real)
     expected = frechet.compute().item()
     assert figures["a2b/latent/fd"].real == pytest.approx(expected, rel=1e-4)
@@ -235,30 +235,30 @@ def test_real_values_are_those_of_test_images_of_the_target(subject):
     assert figures["a2b/latent/diversity"].real is None
 
 
-def test_smaller_subsets_for_want_of_images_are_a_deviation(subject):
-    measured = StarGANv2().measure(subject, instruments_of(Colours()))
+def test_smaller_subsets_for_want_of_images_are_a_deviation(task):
+    measured = StarGANv2().measure(task, instruments_of(Colours()))
     assert measured.deviations == [
         "a2b: kernel_subset 7 instead of 100, for want of images",
         "b2a: kernel_subset 6 instead of 100, for want of images",
     ]
-    enough = StarGANv2(kernel_subset=6).measure(subject, instruments_of(Colours()))
+    enough = StarGANv2(kernel_subset=6).measure(task, instruments_of(Colours()))
     assert enough.deviations == []
 
 
-def test_a_limit_is_of_inputs_and_leaves_the_sets_whole(subject):
+def test_a_limit_is_of_inputs_and_leaves_the_sets_whole(task):
     network = Colours()
-    StarGANv2(inputs=2).measure(subject, instruments_of(network))
-    assert len(subject.translator.asked) == 2 * 2 * 2
+    StarGANv2(inputs=2).measure(task, instruments_of(network))
+    assert len(task.translator.asked) == 2 * 2 * 2
     assert network.seen == {0.1: 8, 0.2: 9, 0.3: 6, 0.4: 7, 0: 80}
 
 
-def test_too_few_images_of_either_kind_are_refused(subject):
-    StarGANv2().check(subject)
-    StarGANv2(inputs=100).check(subject)  # at most
+def test_too_few_images_of_either_kind_are_refused(task):
+    StarGANv2().check(task)
+    StarGANv2(inputs=100).check(task)  # at most
     few = Images(5, 0.5)
     with pytest.raises(ValueError, match=r"at least 6 .* domain b has 9 for training and 5 for"):
-        StarGANv2().check(replace(subject, test=(subject.test[0], few)))
+        StarGANv2().check(replace(task, test=(task.test[0], few)))
     with pytest.raises(ValueError, match=r"at least 6 .* domain a has 5 for training and 6 for"):
-        StarGANv2().check(replace(subject, train=(few, subject.train[1])))
+        StarGANv2().check(replace(task, train=(few, task.train[1])))
     with pytest.raises(ValueError, match="3 processes cannot share 2 test images"):
-        StarGANv2(inputs=2).check(replace(subject, world_size=3))
+        StarGANv2(inputs=2).check(replace(task, world_size=3))

@@ -7,7 +7,7 @@ import torch
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images import to_picture
 from munit_pl.evaluation.style_space import map_styles, moments, project, thin_out
-from munit_pl.evaluation.subject import Direction, Subject
+from munit_pl.evaluation.task import Direction, EvaluationTask
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
 from munit_pl.layers.initialization import initialise
@@ -99,16 +99,16 @@ def make_subject(channels=3, length=12):
     for gen in gens:
         initialise(gen, "kaiming")
     domains = tuple(DrawnShoes(domain, "test", length, (16, 16)) for domain in ("a", "b"))
-    return Subject(Translator(*gens, device="cpu"), domains, domains)
+    return EvaluationTask(Translator(*gens, device="cpu"), domains, domains)
 
 
 def test_pictures_lie_where_their_styles_do():
-    subject = make_subject()
-    translator, (drawings, shoes) = subject.translator, subject.test
-    found = map_styles(subject, Direction("a", "b"))
+    task = make_subject()
+    translator, (drawings, shoes) = task.translator, task.test
+    found = map_styles(task, Direction("a", "b"))
 
     images = torch.stack([shoes.load(i, None) for i in range(12)])
-    sampled = random_styles(12, 8, subject.seed, "style map", "b")
+    sampled = random_styles(12, 8, task.seed, "style map", "b")
     encoded_at, sampled_at, _ = project(translator.encode_style(images, "b"), sampled)
     seen = {to_picture(image).tobytes(): i for i, image in enumerate(images)}
     assert found.encoded.pictures
@@ -126,9 +126,9 @@ def test_pictures_lie_where_their_styles_do():
 
 def test_a_map_of_one_style_only_shows_it():
     """A model that encodes all images alike, as one of line drawings does."""
-    subject = make_subject()
-    subject.translator._generator("b").style_encoder.head.weight.data.zero_()
-    found = map_styles(subject, Direction("a", "b"))
+    task = make_subject()
+    task.translator._generator("b").style_encoder.head.weight.data.zero_()
+    found = map_styles(task, Direction("a", "b"))
     assert list(found.encoded.pictures) == [0]
     assert not found.found.variance.any()
 
@@ -145,7 +145,7 @@ class Transparent:
 
 def test_transparent_pixels_are_white_on_a_map():
     domains = Transparent(), Transparent()
-    subject = replace(make_subject(channels=4), train=domains, test=domains)
-    found = map_styles(subject, Direction("b", "a"))
+    task = replace(make_subject(channels=4), train=domains, test=domains)
+    found = map_styles(task, Direction("b", "a"))
     assert found.encoded.pictures[0].mode == "RGB"
     assert np.asarray(found.encoded.pictures[0]).min() == 255

@@ -23,7 +23,7 @@ from munit_pl.losses.adversarial import (
     lsgan_generator_loss,
     nsgan_discriminator_loss,
     nsgan_generator_loss,
-    watched,
+    recording_real_logits,
 )
 from munit_pl.losses.perceptual import load_vgg16, perceptual_loss, preprocess, vgg16_features
 
@@ -107,7 +107,7 @@ def test_the_boundary_lies_half_way_between_real_and_translated(name, distance):
 
 def test_a_watched_loss_is_the_same_and_shows_the_logits_of_real_images():
     loss = adversarial_loss("hinge")
-    same, seen = watched(loss)
+    same, seen = recording_real_logits(loss)
     real, fake = [torch.randn(2, 1, 3, 3)], [torch.randn(2, 1, 3, 3)]
     assert torch.equal(same.discriminator(real, fake), loss.discriminator(real, fake))
     assert same.generator is loss.generator

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from training import make_trainer, moved, weights
 
 from munit_pl import MUNITModule
-from munit_pl.models.base.module import Part
+from munit_pl.models.base.module import MicroBatch
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -69,7 +69,7 @@ def test_a_subclass_trains_with_its_own_data_and_term(monkeypatch, tmp_path, cap
 
     module = names["BrightMUNIT"](**names["SMALL"])
     x_a, x_b = torch.full((2, 1, 3, 16, 16), 0.5).unbind(0)
-    part = Part(x_a, x_b, module.draw(x_a, x_b, 0), share=1.0, alone=True)
+    part = MicroBatch(x_a, x_b, module.draw(x_a, x_b, 0), fraction=1.0, is_whole_batch=True)
     added = (
         module.generator_terms(part)["image"] - MUNITModule.generator_terms(module, part)["image"]
     )

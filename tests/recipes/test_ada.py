@@ -13,7 +13,7 @@ from training import fit, images, make_trainer, pairs_of
 
 from munit_pl import DrawnDataModule, MUNITModule
 from munit_pl.callbacks.flat_ddp import FlatDDPStrategy
-from munit_pl.recipes.ada import AdaptiveAugment, certainty
+from munit_pl.recipes.ada import AdaptiveAugment, overfitting_heuristic
 
 pytestmark = pytest.mark.slow  # a recipe that few turn on
 
@@ -40,18 +40,18 @@ def probability(module):
 def test_certainty_is_the_mean_sign_within_each_scale_then_over_scales():
     """Above, below, above and on the boundary: 1/4; above: 1."""
     real = [torch.tensor([[[[0.6, 0.4], [9.0, 0.5]]]]), torch.tensor([[[[0.51]]]])]
-    assert certainty(real, 0.5) == (0.25 + 1) / 2
-    assert certainty(real, 0.0) == 1
-    assert certainty(real, 10.0) == -1
+    assert overfitting_heuristic(real, 0.5) == (0.25 + 1) / 2
+    assert overfitting_heuristic(real, 0.0) == 1
+    assert overfitting_heuristic(real, 10.0) == -1
 
 
 def test_what_is_no_number_makes_nobody_sure():
-    assert certainty([torch.tensor([torch.nan, 1.0])], 0.0) == 0.5
+    assert overfitting_heuristic([torch.tensor([torch.nan, 1.0])], 0.0) == 0.5
 
 
 def test_certainty_of_half_types_is_exact():
     scores = torch.tensor([1.0] * 600 + [-1.0] * 400, dtype=torch.bfloat16)
-    torch.testing.assert_close(certainty([scores], 0.0), torch.tensor(0.2))
+    torch.testing.assert_close(overfitting_heuristic([scores], 0.0), torch.tensor(0.2))
 
 
 def test_a_probability_rises_above_the_target_and_falls_below_by_the_images_seen():
@@ -103,10 +103,10 @@ def test_each_domain_decides_by_its_own_probability():
 @pytest.mark.parametrize("images", [7, 500_000])
 def test_it_goes_on_exactly_and_at_another_speed_from_the_same_place(images):
     before, after = AdaptiveAugment(0.6, images), AdaptiveAugment(0.6, images)
-    before.risen, before.seen = torch.tensor([3, images - 2]), torch.rand(3)
+    before.p_steps, before.accumulated = torch.tensor([3, images - 2]), torch.rand(3)
     after.load(before.state())
-    assert torch.equal(after.risen, before.risen)
-    assert torch.equal(after.seen, before.seen)
+    assert torch.equal(after.p_steps, before.p_steps)
+    assert torch.equal(after.accumulated, before.accumulated)
     faster = AdaptiveAugment(0.6, 2 * images)
     faster.load(before.state())
     assert torch.equal(faster.probability, before.probability)
@@ -115,7 +115,7 @@ def test_it_goes_on_exactly_and_at_another_speed_from_the_same_place(images):
 def test_processes_measure_their_images_together(monkeypatch):
     """One image here, judged with certainty, and three of another process."""
     theirs = 3 * torch.tensor([-0.25, 0.5, 1.0])
-    monkeypatch.setattr(distributed, "all_reduce", lambda seen: seen.add_(theirs))
+    monkeypatch.setattr(distributed, "all_reduce", lambda accumulated: accumulated.add_(theirs))
     adaptive = AdaptiveAugment(0.0, 10)
     adaptive.measure(torch.tensor([1.0, 0.5]), 1, together=True)
     assert adaptive.state()["seen"] == [0.25, 2.0, 4.0]
@@ -202,15 +202,15 @@ def test_several_updates_of_the_discriminators_see_an_iterations_images_once(tin
 
 
 def test_parts_of_a_batch_are_measured_together(tiny):
-    start, measured = MUNITModule(**tiny).state_dict(), []
+    start, statistics = MUNITModule(**tiny).state_dict(), []
     for accumulate in (1, 2):
         module = made(tiny, accumulate=accumulate)
         module.load_state_dict(start)
         module.adaptive.load(HALF)
         fit(module, steps=3, batch=3)
-        measured.append(module.adaptive.seen)
-    torch.testing.assert_close(measured[1], measured[0])
-    assert measured[0][2] == 9
+        statistics.append(module.adaptive.accumulated)
+    torch.testing.assert_close(statistics[1], statistics[0])
+    assert statistics[0][2] == 9
 
 
 @pytest.mark.slow

@@ -5,9 +5,9 @@ from training import fit, images, moved, weights
 
 from munit_pl import MUNITModule
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
-from munit_pl.recipes.consistency import NUMBERS, consistency, consistency_term, shift_and_flip
+from munit_pl.recipes.consistency import NUM_RANDOM, consistency, consistency_term, shift_and_flip
 from munit_pl.recipes.diffaugment import AUGMENTATIONS, Augmented
-from munit_pl.recipes.diffaugment import NUMBERS as TO_AUGMENT
+from munit_pl.recipes.diffaugment import NUM_RANDOM as TO_AUGMENT
 
 STILL = (0.5, 0.5, 0.9)  # neither shifted nor mirrored
 MIRRORED = (0.5, 0.5, 0.1)
@@ -87,14 +87,14 @@ class Left:
     def __call__(self, x):
         return [x[..., : x.shape[3] // 2], 3 * x]
 
-    def judge(self, *batches):
+    def score_batches(self, *batches):
         return [self(x) for x in batches]
 
 
 def test_each_discriminator_is_held_to_its_own_images():
     x_a, x_b = images(seed=1), images(seed=2)
     dis = Left()
-    (real_a,), (real_b,) = dis.judge(x_a), dis.judge(x_b)
+    (real_a,), (real_b,) = dis.score_batches(x_a), dis.score_batches(x_b)
     still, mirrored = numbers(STILL, STILL), numbers(MIRRORED, MIRRORED)
     term = consistency_term(dis, dis, x_a, x_b, (real_a, real_b), (still, mirrored))
     left, right = x_b[..., :8].mean((1, 2, 3)), x_b[..., 8:].mean((1, 2, 3))
@@ -107,7 +107,7 @@ def test_behind_augmentations_both_images_are_augmented_alike():
     dis = Augmented(
         MultiScaleDiscriminator(3, 2, 2, 2), AUGMENTATIONS, torch.rand(2, 3, TO_AUGMENT)
     )
-    real, _ = dis.judge(x, images(seed=1))
+    real, _ = dis.score_batches(x, images(seed=1))
     still = numbers(STILL, STILL)
     term = consistency_term(dis, dis, x, x, (real, real), (still, still))
     torch.testing.assert_close(term, torch.zeros(2), rtol=0, atol=1e-10)
@@ -123,7 +123,7 @@ def test_numbers_are_functions_of_seed_domain_image_and_iteration(tiny, monkeypa
     monkeypatch.setattr(MUNITModule, "global_rank", 1)
     half = module.draw(images(), images(), 5)
     for name in ("shift_a", "shift_b"):
-        assert drawn[name].shape == (4, NUMBERS)
+        assert drawn[name].shape == (4, NUM_RANDOM)
         assert torch.equal(drawn[name][2:], half[name])
         assert not torch.equal(drawn[name], later[name])
     assert not torch.equal(drawn["shift_a"], drawn["shift_b"])

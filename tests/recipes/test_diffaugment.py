@@ -3,7 +3,7 @@ import torch
 
 from munit_pl.recipes.diffaugment import (
     AUGMENTATIONS,
-    NUMBERS,
+    NUM_RANDOM,
     Augmented,
     augment,
     check_augmentations,
@@ -75,7 +75,7 @@ def test_a_hole_is_half_the_sides_long_around_its_centre_and_cut_off_by_the_bord
 
 
 def test_augmentations_have_numbers_of_their_own():
-    x, drawn = images(), torch.rand(2, NUMBERS)
+    x, drawn = images(), torch.rand(2, NUM_RANDOM)
     torch.testing.assert_close(
         augment(x, AUGMENTATIONS, drawn),
         augment(augment(augment(x, ["colour"], drawn), ["translation"], drawn), ["cutout"], drawn),
@@ -84,14 +84,14 @@ def test_augmentations_have_numbers_of_their_own():
 
 def test_the_gradient_of_what_was_moved_or_cut_goes_where_it_came_from():
     x = images(8, 1, 2).double().requires_grad_()
-    drawn = torch.rand(1, NUMBERS, dtype=torch.float64)
+    drawn = torch.rand(1, NUM_RANDOM, dtype=torch.float64)
     drawn[:, 3:] = 0.7  # a pixel down, a pixel right; a hole that is cut off
     assert torch.autograd.gradcheck(lambda x: augment(x, AUGMENTATIONS, drawn), x)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_types_are_kept_and_autocast_rounds_nothing(dtype):
-    x, drawn = images().to(dtype), torch.rand(2, NUMBERS)
+    x, drawn = images().to(dtype), torch.rand(2, NUM_RANDOM)
     with torch.autocast("cpu", torch.bfloat16):
         seen = augment(x, AUGMENTATIONS, drawn)
     assert seen.dtype == dtype
@@ -99,7 +99,7 @@ def test_types_are_kept_and_autocast_rounds_nothing(dtype):
 
 
 def test_each_augmentation_is_made_of_those_images_that_it_is_to_be_made_of():
-    x, drawn = images(n=3), torch.rand(3, NUMBERS)
+    x, drawn = images(n=3), torch.rand(3, NUM_RANDOM)
     made = torch.tensor([[True, False, True], [False, False, False], [True, True, True]])
     seen = augment(x, AUGMENTATIONS, drawn, made)
     expected = [
@@ -113,7 +113,7 @@ def test_each_augmentation_is_made_of_those_images_that_it_is_to_be_made_of():
 
 def test_an_image_of_which_no_augmentation_is_made_keeps_its_gradient():
     x = images().requires_grad_()
-    augment(x, AUGMENTATIONS, torch.rand(2, NUMBERS), torch.zeros(2, 3).bool()).sum().backward()
+    augment(x, AUGMENTATIONS, torch.rand(2, NUM_RANDOM), torch.zeros(2, 3).bool()).sum().backward()
     assert torch.equal(x.grad, torch.ones_like(x))
 
 
@@ -123,24 +123,24 @@ class Shows:
     def __call__(self, x):
         return [x]
 
-    def judge(self, *batches):
+    def score_batches(self, *batches):
         return [[x] for x in batches]
 
 
 def test_real_images_translations_and_the_generators_are_augmented_each_by_its_own_numbers():
-    x, drawn = images(), torch.rand(2, 3, NUMBERS)
-    judge = Augmented(Shows(), AUGMENTATIONS, drawn)
-    (real,), (fake,) = judge.judge(x, x)
-    (generated,) = judge(x)
+    x, drawn = images(), torch.rand(2, 3, NUM_RANDOM)
+    score_batches = Augmented(Shows(), AUGMENTATIONS, drawn)
+    (real,), (fake,) = score_batches.score_batches(x, x)
+    (generated,) = score_batches(x)
     for i, seen in enumerate((real, fake, generated)):
         assert torch.equal(seen, augment(x, AUGMENTATIONS, drawn[:, i]))
 
 
 def test_whether_they_are_made_is_decided_for_each_use():
-    x, drawn, made = images(), torch.rand(2, 3, NUMBERS), torch.rand(2, 3, 3) < 0.5
-    judge = Augmented(Shows(), AUGMENTATIONS, drawn, made)
-    (real,), (fake,) = judge.judge(x, x)
-    (generated,) = judge(x)
+    x, drawn, made = images(), torch.rand(2, 3, NUM_RANDOM), torch.rand(2, 3, 3) < 0.5
+    score_batches = Augmented(Shows(), AUGMENTATIONS, drawn, made)
+    (real,), (fake,) = score_batches.score_batches(x, x)
+    (generated,) = score_batches(x)
     for i, seen in enumerate((real, fake, generated)):
         assert torch.equal(seen, augment(x, AUGMENTATIONS, drawn[:, i], made[:, i]))
 

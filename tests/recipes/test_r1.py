@@ -32,8 +32,8 @@ def test_the_penalty_has_the_gradient_of_its_formula():
 def test_each_images_penalty_is_its_own():
     dis = MultiScaleDiscriminator(3, 2, 2, 2)
     x = torch.randn(3, 3, 16, 16)
-    alone = torch.cat([gradient_penalty(dis, image[None]) for image in x])
-    torch.testing.assert_close(gradient_penalty(dis, x), alone)
+    is_whole_batch = torch.cat([gradient_penalty(dis, image[None]) for image in x])
+    torch.testing.assert_close(gradient_penalty(dis, x), is_whole_batch)
 
 
 def test_a_term_weighs_each_domain_by_how_often_it_counts():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.nn.utils.parametrize import is_parametrized
 
-from munit_pl.layers.initialization import settle
+from munit_pl.layers.initialization import converge_spectral_norm
 
 _NAMES = ("gen_a", "gen_b")
 
@@ -115,6 +115,6 @@ def _state(generator: nn.Module, values: Iterator[Tensor]) -> dict[str, Tensor]:
         twin = deepcopy(generator).cpu().float()
         twin.load_state_dict(state)
         for name in normalised:
-            settle(twin.get_submodule(name))
+            converge_spectral_norm(twin.get_submodule(name))
         state = {key: value.detach() for key, value in twin.state_dict().items()}
     return state

@@ -14,9 +14,9 @@ from munit_pl.data.datamodule import TwoDomains
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.substitutes import Domain, Usable
 from munit_pl.evaluation.drawn import Drawn
-from munit_pl.evaluation.instruments import Instruments, load_instruments
+from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.evaluation.protocols import evaluate, find_protocol, keys
-from munit_pl.evaluation.subject import Subject
+from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.translator import Translator
 from munit_pl.models.base.module import AdversarialModule
 from munit_pl.reports.grid import surviving
@@ -38,7 +38,7 @@ class Evaluate(Callback):
         monitor: Key of the figure that decides, such as "a2b/silhouette_iou".
         mode: "max" if more is better, "min" if less is.
         limit: Test images of each domain at most, if not as many as the protocol says.
-        networks: Arguments of `load_instruments`.
+        networks: Arguments of `load_feature_extractors`.
         seed: Where random styles come from.
     """
 
@@ -60,17 +60,17 @@ class Evaluate(Callback):
         self.every_n_steps = every_n_steps
         self.networks = networks or {}
         self.seed = seed
-        self._instruments: Instruments | None = None
+        self._instruments: FeatureExtractors | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find the networks and refuse data that the protocol cannot use, before training."""
         if not isinstance(trainer.datamodule, TwoDomains):  # type: ignore[attr-defined]
             raise TypeError("an evaluation takes test images of this package's data modules")
-        subject = subject_of(trainer, pl_module, self.seed)
-        self.protocol.check(subject)
+        task = subject_of(trainer, pl_module, self.seed)
+        self.protocol.check(task)
         if not isinstance(self.protocol, Drawn):
-            self._instruments = load_instruments(**self.networks, device=subject.device)
-        known = keys(self.protocol, self._instruments, subject.translator.reads_styles)
+            self._instruments = load_feature_extractors(**self.networks, device=task.device)
+        known = keys(self.protocol, self._instruments, task.translator.reads_styles)
         if self.best.monitor not in known:
             raise ValueError(
                 f"monitor is {self.best.monitor}, but must be one of {', '.join(known)}"
@@ -108,13 +108,13 @@ class Evaluate(Callback):
         self.best.load_state_dict(state_dict)
 
 
-def subject_of(trainer: Trainer, pl_module: LightningModule, seed: int) -> Subject:
+def subject_of(trainer: Trainer, pl_module: LightningModule, seed: int) -> EvaluationTask:
     """Return what a run trains, and its images, as an evaluation takes them."""
     datamodule = trainer.datamodule  # type: ignore[attr-defined]
     assert isinstance(pl_module, AdversarialModule)
     # Copies: a translator's networks are in evaluation mode, and in fp32 whatever trains here.
     gens = (deepcopy(gen).float() for gen in (pl_module.gen_a, pl_module.gen_b))
-    return Subject(
+    return EvaluationTask(
         Translator(*gens, device=pl_module.device),
         _usable(datamodule.domains["train"]),
         _usable(datamodule.domains["test"]),

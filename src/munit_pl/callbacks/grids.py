@@ -12,7 +12,7 @@ from munit_pl.data.datamodule import TwoDomains
 from munit_pl.models.base.module import AdversarialModule
 from munit_pl.models.base.pair import Domain
 from munit_pl.optim.freezing import evaluating
-from munit_pl.randomness import generator
+from munit_pl.randomness import rng_for
 from munit_pl.reports.grid import Row, draw_grid, surviving
 
 
@@ -116,7 +116,7 @@ class ImageGrid(Callback):
         return [x_a[:n].to(device), x_b[:n].to(device)]
 
     def _styles(self, module: AdversarialModule, n: int, *where: int | str) -> Tensor:
-        rng = generator(self.seed, "grid", *where)
+        rng = rng_for(self.seed, "grid", *where)
         return torch.randn(n, module.style_dim, generator=rng).to(module.device)
 
 

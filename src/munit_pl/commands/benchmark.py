@@ -28,7 +28,7 @@ from munit_pl.evaluation.comparison.results import (
     write_figures,
 )
 from munit_pl.evaluation.comparison.rows import STEPS
-from munit_pl.evaluation.instruments import Instruments, load_instruments
+from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.inference.precision import choose_precision
 from munit_pl.inference.translator import Translator
 from munit_pl.io.checkpoint_files import newest_valid
@@ -50,9 +50,9 @@ def run(options: argparse.Namespace) -> None:
     try:
         _settle_precision(options)
         _check(options)
-        instruments = _load_instruments()
-        _sweep(options, instruments)
-        print(conclude(options.out, instruments, options.extent))
+        extractors = _load_instruments()
+        _sweep(options, extractors)
+        print(conclude(options.out, extractors, options.extent))
         print(f"written to {options.out}/table1.md, the picture beside it")
     except InputError as error:
         sys.exit(f"munit-benchmark: {error}")
@@ -117,12 +117,12 @@ def _check(options: argparse.Namespace) -> None:
             )
 
 
-def _sweep(options: argparse.Namespace, instruments: Instruments) -> None:
+def _sweep(options: argparse.Namespace, extractors: FeatureExtractors) -> None:
     """Let Hydra go through all rows of the first seed, then of the next."""
 
     def run(cfg: DictConfig) -> None:
         try:
-            _run(cfg, options, instruments)
+            _run(cfg, options, extractors)
         except InputError as error:
             sys.exit(f"munit-benchmark: {error}")  # Hydra would add a traceback
 
@@ -148,12 +148,12 @@ def _with_arguments(arguments: list[str], command: Callable[[], Any]) -> None:
         sys.argv = before
 
 
-def _load_instruments() -> Instruments:
+def _load_instruments() -> FeatureExtractors:
     with failing_as_input_error(None):
-        return load_instruments("lite0", "lite0")
+        return load_feature_extractors("lite0", "lite0")
 
 
-def _run(cfg: DictConfig, options: argparse.Namespace, instruments: Instruments) -> None:
+def _run(cfg: DictConfig, options: argparse.Namespace, extractors: FeatureExtractors) -> None:
     """Train and measure one row under one seed, or what of that is still to be done."""
     folder = Path(cfg.output_dir)
     if figures_file(folder).exists():
@@ -164,7 +164,7 @@ def _run(cfg: DictConfig, options: argparse.Namespace, instruments: Instruments)
     module: AdversarialModule = build(cfg.model)
     module.load_state_dict(read_checkpoint(last)["state_dict"])
     shoes = make_shoes(height_and_width(cfg.data.size), options.extent, module.paired)
-    figures, real = measure(Translator.load(last), shoes, instruments, options.extent)
+    figures, real = measure(Translator.load(last), shoes, extractors, options.extent)
     found = {
         "row": cfg.row,
         "seed": cfg.seed,

@@ -22,12 +22,12 @@ from munit_pl.data.datamodule import TwoDomains, UnpairedDataModule
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.sizes import ImageSize
 from munit_pl.evaluation.drawn import Drawn
-from munit_pl.evaluation.instruments import Instruments, load_instruments
+from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.evaluation.munit2018 import Munit2018
 from munit_pl.evaluation.protocols import Protocol, evaluate, find_protocol
 from munit_pl.evaluation.report import Report
 from munit_pl.evaluation.starganv2 import StarGANv2
-from munit_pl.evaluation.subject import DOMAINS, Subject
+from munit_pl.evaluation.task import DOMAINS, EvaluationTask
 from munit_pl.hub.finding import find_model, run_of
 from munit_pl.inference.translator import Translator
 from munit_pl.io.files import digest, write_whole
@@ -89,17 +89,17 @@ def _evaluate(options: argparse.Namespace) -> None:
             )
             translator = load_in(options.precision, load, place)
             datamodule = _read_data(options, translator)
-            subject = _find_subject(options, translator, datamodule, place)
-            protocol.check(subject)
-            instruments = None if isinstance(protocol, Drawn) else _load_networks(options, subject)
+            task = _find_subject(options, translator, datamodule, place)
+            protocol.check(task)
+            extractors = None if isinstance(protocol, Drawn) else _load_networks(options, task)
             file = {
                 "checkpoint": options.checkpoint.name,
                 "sha256": digest(options.checkpoint),
                 "computed": f"{translator.precision} on {translator.device}",
             }
-            report = evaluate(protocol, subject, instruments, file, _describe(datamodule))
+            report = evaluate(protocol, task, extractors, file, _describe(datamodule))
         if place.rank == 0:
-            _write(report, out, options, subject)
+            _write(report, out, options, task)
 
 
 def _find_protocol(options: argparse.Namespace) -> Protocol:
@@ -130,9 +130,9 @@ def _check_folder(folder: Path) -> None:
 
 def _find_subject(
     options: argparse.Namespace, translator: Translator, datamodule: TwoDomains, place: Place
-) -> Subject:
+) -> EvaluationTask:
     """Bring model and data together, and try one image of each domain."""
-    subject = Subject(
+    task = EvaluationTask(
         translator,
         datamodule.domains["train"],
         datamodule.domains["test"],
@@ -143,8 +143,8 @@ def _find_subject(
         progress=True,
     )
     for domain in DOMAINS:
-        translator.check(subject.test_images(domain).load(0, None)[None], domain)
-    return subject
+        translator.check(task.test_images(domain).load(0, None)[None], domain)
+    return task
 
 
 def _read_data(options: argparse.Namespace, translator: Translator) -> TwoDomains:
@@ -192,8 +192,8 @@ def _names(settings: Sequence[str]) -> set[str]:
     return {setting.lstrip("+").split("=")[0] for setting in settings}
 
 
-def _load_networks(options: argparse.Namespace, subject: Subject) -> Instruments:
-    return load_instruments(
+def _load_networks(options: argparse.Namespace, task: EvaluationTask) -> FeatureExtractors:
+    return load_feature_extractors(
         options.features,
         options.distance,
         options.inception,
@@ -202,7 +202,7 @@ def _load_networks(options: argparse.Namespace, subject: Subject) -> Instruments
         options.classifier_a,
         options.classifier_b,
         options.download,
-        subject.device,
+        task.device,
     )
 
 
@@ -225,7 +225,7 @@ def _describe(datamodule: TwoDomains) -> dict[str, str]:
     return {"data": text}
 
 
-def _write(report: Report, out: Path, options: argparse.Namespace, subject: Subject) -> None:
+def _write(report: Report, out: Path, options: argparse.Namespace, task: EvaluationTask) -> None:
     """Write all files of a report and print the table."""
     from munit_pl.evaluation.page import write_page  # these want the extra, as was checked
     from munit_pl.evaluation.plots import plot_distributions, plot_figures
@@ -239,7 +239,7 @@ def _write(report: Report, out: Path, options: argparse.Namespace, subject: Subj
     print(report.markdown())
     print(f"written to {out}")
     if options.report:
-        write_page(out / "report.html", report, subject, run_of(options.checkpoint))
+        write_page(out / "report.html", report, task, run_of(options.checkpoint))
         print(f"look at {out / 'report.html'}")
 
 

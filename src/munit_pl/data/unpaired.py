@@ -13,12 +13,12 @@ from torch.utils.data import Dataset, DistributedSampler
 
 from munit_pl.data.substitutes import Domain as Domain
 from munit_pl.data.substitutes import Sample, read_both, read_image_of
-from munit_pl.randomness import generator
+from munit_pl.randomness import rng_for
 
 
 @lru_cache(maxsize=8)  # two domains, each on its way from one pass to the next, and some room
 def _permutation(seed: int, domain: str, n: int, passed: int) -> Tensor:
-    return torch.randperm(n, generator=generator(seed, "order", domain, passed))
+    return torch.randperm(n, generator=rng_for(seed, "order", domain, passed))
 
 
 def sample_at(position: int, n: int, domain: str, seed: int) -> int:
@@ -85,9 +85,9 @@ class TrainingPairs(Dataset[tuple[Tensor, Tensor]]):
     def _load(self, name: str, domain: Domain, stream: str, position: int, attempt: int) -> Tensor:
         if attempt == 0:
             index = sample_at(position, len(domain), stream, self.seed)
-            rng = generator(self.seed, "augment", stream, position)
+            rng = rng_for(self.seed, "augment", stream, position)
         else:
-            rng = generator(self.seed, "substitute", stream, position, attempt)
+            rng = rng_for(self.seed, "substitute", stream, position, attempt)
             index = int(torch.randint(len(domain), (), generator=rng))
         return read_image_of(domain, name, index, rng, position)
 

@@ -16,7 +16,7 @@ from munit_pl.evaluation.latent import (
     linear_probe,
     principal_components,
 )
-from munit_pl.evaluation.subject import Subject
+from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.translator import Translator
 from munit_pl.metrics.drawn import mean_absolute_error
 from munit_pl.models.base.pair import Domain
@@ -59,7 +59,7 @@ class Recovered(NamedTuple):
     correlation: Tensor
 
 
-def drawn_independence(subject: Subject, domain: Domain) -> list[Reading]:
+def drawn_independence(task: EvaluationTask, domain: Domain) -> list[Reading]:
     """Read the truth about drawn shoes off their style codes and off their content codes.
 
     Linear probes, see `linear_probe`, fitted to the first 200 training images and tried on the
@@ -75,10 +75,8 @@ def drawn_independence(subject: Subject, domain: Domain) -> list[Reading]:
     Raises:
         ValueError: If the images are no drawn shoes, or no 2 of them for training.
     """
-    truths = [
-        _truths(images) for images in (subject.train_images(domain), subject.test_images(domain))
-    ]
-    encode = subject.translator.encode_style, subject.translator.encode_content
+    truths = [_truths(images) for images in (task.train_images(domain), task.test_images(domain))]
+    encode = task.translator.encode_style, task.translator.encode_content
     styles, maps = ([_encode(part, code, domain) for part in truths] for code in encode)
     contents = principal_components(maps[0], maps[1], _COMPONENTS)
     numbers = [_read(part, _NUMBERS) for part in truths]
@@ -151,11 +149,11 @@ def recovered_styles(
     return Recovered((read - given).abs().mean(0), correlations(read, given))
 
 
-def encoded_styles(subject: Subject, domain: Domain) -> Tensor:
+def encoded_styles(task: EvaluationTask, domain: Domain) -> Tensor:
     """Return the styles ``(N, S)`` of at most 200 test images, chosen at random."""
-    images = subject.test_images(domain)
-    chosen = subject.choose(len(images), min(_MOST, len(images)), "codes", domain)
-    encode = subject.translator.encode_style
+    images = task.test_images(domain)
+    chosen = task.choose(len(images), min(_MOST, len(images)), "codes", domain)
+    encode = task.translator.encode_style
     return torch.cat([encode(images.load(i, None)[None], domain) for i in chosen])
 
 

@@ -19,7 +19,7 @@ from munit_pl.evaluation.latent import (
     largest_correlation,
     squared_wasserstein,
 )
-from munit_pl.evaluation.subject import DIRECTIONS, DOMAINS, Direction, Subject
+from munit_pl.evaluation.task import DIRECTIONS, DOMAINS, Direction, EvaluationTask
 from munit_pl.inference.styles import random_styles
 from munit_pl.metrics.drawn import mean_absolute_error
 from munit_pl.models.base.pair import Domain
@@ -46,32 +46,32 @@ class Block(NamedTuple):
     plot: bytes | None = None
 
 
-def into_the_codes(subject: Subject) -> list[Block]:
+def into_the_codes(task: EvaluationTask) -> list[Block]:
     """Look into a model's codes; there is nothing to look at where it reads no style from images.
 
     What codes tell about the truth takes content codes, and drawn shoes, for training and testing,
     of sides that need no padding; statistics of encoded styles take two test images.
     """
-    if not subject.translator.reads_styles:
+    if not task.translator.reads_styles:
         return []
     return [
-        *(_independence(subject, d) for d in DOMAINS if _is_known(subject, d)),
-        *(_against_prior(subject, d) for d in DOMAINS if len(subject.test_images(d)) > 1),
-        *(_there_and_back(subject, direction) for direction in DIRECTIONS),
+        *(_independence(task, d) for d in DOMAINS if _is_known(task, d)),
+        *(_against_prior(task, d) for d in DOMAINS if len(task.test_images(d)) > 1),
+        *(_there_and_back(task, direction) for direction in DIRECTIONS),
     ]
 
 
-def _is_known(subject: Subject, domain: Domain) -> bool:
+def _is_known(task: EvaluationTask, domain: Domain) -> bool:
     """Return whether the truth about a domain's images is known, and their contents whole."""
-    multiple = subject.translator.generators[DOMAINS.index(domain)].multiple
-    return subject.translator.reconstructs and all(
+    multiple = task.translator.generators[DOMAINS.index(domain)].multiple
+    return task.translator.reconstructs and all(
         isinstance(images, DrawnShoes) and not any(side % multiple for side in images.size)
-        for images in (subject.train_images(domain), subject.test_images(domain))
+        for images in (task.train_images(domain), task.test_images(domain))
     )
 
 
-def _independence(subject: Subject, domain: Domain) -> Block:
-    readings = drawn_independence(subject, domain)
+def _independence(task: EvaluationTask, domain: Domain) -> Block:
+    readings = drawn_independence(task, domain)
     lacking = " Line drawings have no colours to read off either." if domain == "a" else ""
     return Block(
         f"What the codes of domain {domain} tell",
@@ -88,10 +88,10 @@ def _independence(subject: Subject, domain: Domain) -> Block:
     )
 
 
-def _against_prior(subject: Subject, domain: Domain) -> Block:
-    encoded = encoded_styles(subject, domain)
+def _against_prior(task: EvaluationTask, domain: Domain) -> Block:
+    encoded = encoded_styles(task, domain)
     n, dimensions = encoded.shape
-    drawn = random_styles(n, dimensions, subject.seed, "against prior", domain)
+    drawn = random_styles(n, dimensions, task.seed, "against prior", domain)
     sets = encoded, drawn
     distances = torch.stack([ks_statistics(styles) for styles in sets], 1).tolist()
     return Block(
@@ -112,13 +112,13 @@ def _against_prior(subject: Subject, domain: Domain) -> Block:
     )
 
 
-def _there_and_back(subject: Subject, direction: Direction) -> Block:
-    translator, (source, target) = subject.translator, direction
-    images, where = subject.test_images(source), ("there and back", str(direction))
-    chosen = subject.choose(len(images), min(_CYCLED, len(images)), *where)
+def _there_and_back(task: EvaluationTask, direction: Direction) -> Block:
+    translator, (source, target) = task.translator, direction
+    images, where = task.test_images(source), ("there and back", str(direction))
+    chosen = task.choose(len(images), min(_CYCLED, len(images)), *where)
     x = torch.stack([images.load(i, None) for i in chosen])
     dim = translator.style_dim(target)
-    styles = torch.stack([random_styles(_STYLES, dim, subject.seed, *where, i) for i in chosen])
+    styles = torch.stack([random_styles(_STYLES, dim, task.seed, *where, i) for i in chosen])
     plain = []
     if translator.reconstructs:
         error = mean_absolute_error(translator.reconstruct(x, source), x).mean().item()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from munit_pl.data.drawn.dataset import DrawnShoes, Truth, draw
 from munit_pl.evaluation.report import Figure
-from munit_pl.evaluation.subject import DOMAINS, Measured, Subject
+from munit_pl.evaluation.task import DOMAINS, EvaluationTask, Measured
 from munit_pl.inference.styles import random_styles
 from munit_pl.metrics.drawn import DrawnA2B, DrawnB2A, DrawnMetric, drawn_a2b, drawn_b2a
 from munit_pl.models.base.pair import Domain
@@ -33,23 +33,23 @@ class Drawn:
     inputs: int = 64
     styles: int = 8
 
-    def check(self, subject: Subject) -> None:
+    def check(self, task: EvaluationTask) -> None:
         """Raise a `ValueError` if the test images are no drawn shoes, or too few."""
         for domain in DOMAINS:
-            _shoes(subject, domain, self.inputs)
+            _shoes(task, domain, self.inputs)
 
     def keys(self) -> list[str]:
         """Return the keys of all figures."""
         return [*(f"a2b/{key}" for key, *_ in _A2B), *(f"b2a/{key}" for key, *_ in _B2A)]
 
-    def measure(self, subject: Subject) -> Measured:
+    def measure(self, task: EvaluationTask) -> Measured:
         """Measure both directions; no network is needed."""
-        drawings, shoes = (_shoes(subject, domain, self.inputs) for domain in DOMAINS)
+        drawings, shoes = (_shoes(task, domain, self.inputs) for domain in DOMAINS)
         of_model, of_truth = DrawnMetric(drawn_a2b), DrawnMetric(drawn_a2b)
         back = DrawnMetric(drawn_b2a)
         for metric in (of_model, of_truth, back):
-            metric.to(subject.device)
-        for i in subject.share(self.inputs, "drawn shoes"):
+            metric.to(task.device)
+        for i in task.share(self.inputs, "drawn shoes"):
             drawing, shoe = drawings.truth(i), shoes.truth(i)
             known = {
                 "drawings": drawing.x_a[None],
@@ -58,18 +58,18 @@ class Drawn:
                 "examples": shoe.x_b[None],
                 "example_uppers": shoe.upper[None],
             }
-            of_model.update(**known, **self._translate(subject, drawing, shoe, i))
-            of_truth.update(**known, **self._paint(subject, drawing, shoe, i))
-            back.update(translations=self._draw(subject, shoe, i), truths=shoe.x_a[None])
+            of_model.update(**known, **self._translate(task, drawing, shoe, i))
+            of_truth.update(**known, **self._paint(task, drawing, shoe, i))
+            back.update(translations=self._draw(task, shoe, i), truths=shoe.x_a[None])
         return Measured(_figures(of_model.compute(), of_truth.compute(), back.compute()), {}, [])
 
     def _translate(
-        self, subject: Subject, drawing: Truth, shoe: Truth, i: int
+        self, task: EvaluationTask, drawing: Truth, shoe: Truth, i: int
     ) -> dict[str, Tensor]:
         """Translate a drawing under random styles, in a shoe's style, and there and back."""
-        translator, x_a = subject.translator, drawing.x_a[None]
+        translator, x_a = task.translator, drawing.x_a[None]
         styles = random_styles(
-            self.styles, translator.style_dim("b"), subject.seed, self.name, "a2b", i
+            self.styles, translator.style_dim("b"), task.seed, self.name, "a2b", i
         )
         translations = translator.translate(x_a, styles, "b")
         if translator.reads_styles:
@@ -79,14 +79,16 @@ class Drawn:
             )
         else:  # nothing of an example can be followed
             guide = styles[:1]
-            own = random_styles(1, translator.style_dim("a"), subject.seed, self.name, "own", i)
+            own = random_styles(1, translator.style_dim("a"), task.seed, self.name, "own", i)
         guided = translator.translate(x_a, guide, "b")[:, 0]
         cycled = translator.translate(translations[:, 0], own, "a")[:, 0]
         return {"translations": translations, "guided": guided, "cycled": cycled}
 
-    def _paint(self, subject: Subject, drawing: Truth, shoe: Truth, i: int) -> dict[str, Tensor]:
+    def _paint(
+        self, task: EvaluationTask, drawing: Truth, shoe: Truth, i: int
+    ) -> dict[str, Tensor]:
         """Colour a drawing as a perfect model would."""
-        colours = subject.train_images("b")
+        colours = task.train_images("b")
         assert isinstance(colours, DrawnShoes)
         others = (colours.truth((i * self.styles + j) % len(colours)) for j in range(self.styles))
         translations = torch.stack([_coloured_as(drawing, other) for other in others])
@@ -97,17 +99,17 @@ class Drawn:
             "cycled": drawing.x_a[None],
         }
 
-    def _draw(self, subject: Subject, shoe: Truth, i: int) -> Tensor:
+    def _draw(self, task: EvaluationTask, shoe: Truth, i: int) -> Tensor:
         """Translate a coloured shoe to a line drawing."""
-        dim = subject.translator.style_dim("a")
-        style = random_styles(1, dim, subject.seed, self.name, "b2a", i)
-        return subject.translator.translate(shoe.x_b[None], style, "a")[:, 0]
+        dim = task.translator.style_dim("a")
+        style = random_styles(1, dim, task.seed, self.name, "b2a", i)
+        return task.translator.translate(shoe.x_b[None], style, "a")[:, 0]
 
 
-def _shoes(subject: Subject, domain: Domain, n: int) -> DrawnShoes:
-    if not isinstance(subject.test_images(domain), DrawnShoes):
+def _shoes(task: EvaluationTask, domain: Domain, n: int) -> DrawnShoes:
+    if not isinstance(task.test_images(domain), DrawnShoes):
         raise ValueError("protocol drawn measures models of the drawn shoes (data=drawn)")
-    images = subject.test_images(domain, n)
+    images = task.test_images(domain, n)
     assert isinstance(images, DrawnShoes)
     return images
 

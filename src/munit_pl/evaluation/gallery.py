@@ -12,7 +12,7 @@ from torch import Tensor
 from munit_pl.data.images import to_picture
 from munit_pl.data.unpaired import Domain as Images
 from munit_pl.evaluation.latent import traversal_change
-from munit_pl.evaluation.subject import DIRECTIONS, Direction, Subject
+from munit_pl.evaluation.task import DIRECTIONS, Direction, EvaluationTask
 from munit_pl.inference.styles import random_styles, slerp, sweep
 
 _LOSSLESS = 96  # pixels of the longer side: up to here a picture is small enough for PNG
@@ -50,16 +50,16 @@ class Section(NamedTuple):
     tables: Sequence[Table]
 
 
-def picture_sections(subject: Subject, num_images: int, num_styles: int) -> list[Section]:
+def picture_sections(task: EvaluationTask, num_images: int, num_styles: int) -> list[Section]:
     """Return the parts of the page that show pictures, as far as the method has styles.
 
     Args:
-        subject: The model, and the test images of which the first are shown.
+        task: The model, and the test images of which the first are shown.
         num_images: Inputs, and examples, of each domain, or as many as there are.
         num_styles: Random styles.
     """
-    galleries = [_Gallery(subject, there, num_images, num_styles) for there in DIRECTIONS]
-    reads_styles = subject.translator.reads_styles
+    galleries = [_Gallery(task, there, num_images, num_styles) for there in DIRECTIONS]
+    reads_styles = task.translator.reads_styles
     if not galleries[0].dim:
         return [Section("styles", "Translations", [gallery.random() for gallery in galleries])]
     sections = [Section("styles", "Random styles", [gallery.random() for gallery in galleries])]
@@ -78,16 +78,16 @@ class _Gallery:
     """One direction's pictures."""
 
     def __init__(
-        self, subject: Subject, direction: Direction, num_images: int, num_styles: int
+        self, task: EvaluationTask, direction: Direction, num_images: int, num_styles: int
     ) -> None:
-        self.translator = subject.translator
+        self.translator = task.translator
         self.source, self.target = direction
         self.name = f"{direction.source} → {direction.target}"
-        self.inputs = _first(subject.test_images(direction.source), num_images)
-        self.examples = _first(subject.test_images(direction.target), num_images)
+        self.inputs = _first(task.test_images(direction.source), num_images)
+        self.examples = _first(task.test_images(direction.target), num_images)
         self.dim = self.translator.style_dim(direction.target)
         # One more than shown where there is a single one: an interpolation has two ends.
-        drawn = random_styles(max(2, num_styles), self.dim, subject.seed, "page", str(direction))
+        drawn = random_styles(max(2, num_styles), self.dim, task.seed, "page", str(direction))
         self.ends, self.styles = drawn[:2], drawn[: num_styles if self.dim else 1]
 
     def random(self) -> Table:

@@ -7,9 +7,9 @@ from typing import ClassVar
 from torch import Tensor
 from torchmetrics.aggregation import CatMetric
 
-from munit_pl.evaluation.instruments import Instruments
+from munit_pl.evaluation.extractors import FeatureExtractors
 from munit_pl.evaluation.report import Figure
-from munit_pl.evaluation.subject import DIRECTIONS, DOMAINS, Direction, Measured, Subject
+from munit_pl.evaluation.task import DIRECTIONS, DOMAINS, Direction, EvaluationTask, Measured
 from munit_pl.inference.styles import random_styles
 from munit_pl.metrics.conditional import ConditionalInceptionScore
 from munit_pl.metrics.diversity import Diversity, PairDistance
@@ -35,57 +35,61 @@ class Munit2018:
     pairs: int = 19
     samples: int = 100
 
-    def check(self, subject: Subject) -> None:
+    def check(self, task: EvaluationTask) -> None:
         """Raise a `ValueError` if there are too few test images."""
         for domain in DOMAINS:
-            subject.test_images(domain, self.inputs)
+            task.test_images(domain, self.inputs)
 
-    def keys(self, instruments: Instruments) -> list[str]:
+    def keys(self, extractors: FeatureExtractors) -> list[str]:
         """Return the keys of the figures that any data has."""
         return [
             f"{direction}/{key}"
             for direction in DIRECTIONS
             for key in (
                 "diversity",
-                *(_SCORES if direction.target in instruments.classifiers else ()),
+                *(_SCORES if direction.target in extractors.classifiers else ()),
             )
         ]
 
-    def measure(self, subject: Subject, instruments: Instruments) -> Measured:
+    def measure(self, task: EvaluationTask, extractors: FeatureExtractors) -> Measured:
         """Measure both directions."""
         measured = Measured([], {}, [])
         for direction in DIRECTIONS:
-            self._measure(direction, subject, instruments, measured)
+            self._measure(direction, task, extractors, measured)
         return measured
 
     def _measure(
-        self, direction: Direction, subject: Subject, instruments: Instruments, into: Measured
+        self,
+        direction: Direction,
+        task: EvaluationTask,
+        extractors: FeatureExtractors,
+        into: Measured,
     ) -> None:
-        device, name = subject.device, instruments.distance.name
-        diversity = Diversity(instruments.distance, "consecutive").to(device)
+        device, name = task.device, extractors.distance.name
+        diversity = Diversity(extractors.distance, "consecutive").to(device)
         per_input = CatMetric(nan_strategy="disable").to(device)
-        from_truth = PairDistance(instruments.distance).to(device)
-        classifier = instruments.classifiers.get(direction.target)
+        from_truth = PairDistance(extractors.distance).to(device)
+        classifier = extractors.classifiers.get(direction.target)
         scores = None
         if classifier is not None:
             scores = ConditionalInceptionScore(classifier, len(classifier.classes)).to(device)
-        for i, outputs in self._outputs(direction, subject, scored=scores is not None):
+        for i, outputs in self._outputs(direction, task, scored=scores is not None):
             compared = outputs[:, : self.pairs + 1]
             per_input.update(diversity(compared)[None])  # a step's value is that of its own input
             if scores is not None:
                 scores.update(outputs[:, : self.samples])
-            if subject.paired:
-                truth = subject.test_images(direction.target, self.inputs).load(i, None).to(device)
+            if task.paired:
+                truth = task.test_images(direction.target, self.inputs).load(i, None).to(device)
                 from_truth.update(compared[0], truth.expand_as(compared[0]))
 
-        spread = subject.in_order(per_input.compute().flatten())
+        spread = task.in_order(per_input.compute().flatten())
         into.distributions[f"{direction}: diversity, {name}"] = spread
-        real = self._real_diversity(direction, subject, instruments)
+        real = self._real_diversity(direction, task, extractors)
         value = diversity.compute().item()
         into.figures.append(
             Figure(f"{direction}/diversity", f"diversity, {name}", value, "higher", real)
         )
-        if subject.paired:
+        if task.paired:
             value = from_truth.compute().item()
             label = f"distance from the truth, {name}"
             into.figures.append(Figure(f"{direction}/paired", label, value, "lower"))
@@ -102,31 +106,31 @@ class Munit2018:
             )
 
     def _outputs(
-        self, direction: Direction, subject: Subject, scored: bool
+        self, direction: Direction, task: EvaluationTask, scored: bool
     ) -> Iterator[tuple[int, Tensor]]:
         """Yield each input's number, and its translations ``(1, K, C, H, W)``."""
-        translator, target = subject.translator, direction.target
-        images = subject.test_images(direction.source, self.inputs)
+        translator, target = task.translator, direction.target
+        images = task.test_images(direction.source, self.inputs)
         k = max(self.pairs + 1, self.samples if scored else 0)
-        for i in subject.share(self.inputs, f"{direction}: random styles"):
+        for i in task.share(self.inputs, f"{direction}: random styles"):
             where = self.name, str(direction), i
-            styles = random_styles(k, translator.style_dim(target), subject.seed, *where)
+            styles = random_styles(k, translator.style_dim(target), task.seed, *where)
             outputs = translator.translate(images.load(i, None)[None], styles, target)
-            yield i, outputs.to(subject.device)
+            yield i, outputs.to(task.device)
 
     def _real_diversity(
-        self, direction: Direction, subject: Subject, instruments: Instruments
+        self, direction: Direction, task: EvaluationTask, extractors: FeatureExtractors
     ) -> float:
         """Return the mean distance of random pairs of real images of the target domain."""
-        images = subject.test_images(direction.target, 2)
+        images = task.test_images(direction.target, 2)
         n = self.inputs * self.pairs
-        first = subject.choose(len(images), n, self.name, "first of a real pair", direction.target)
+        first = task.choose(len(images), n, self.name, "first of a real pair", direction.target)
         # Never itself: from one to all but one places further on.
-        ahead = subject.choose(len(images) - 1, n, self.name, "second", direction.target)
-        distance = PairDistance(instruments.distance).to(subject.device)
-        for i in subject.share(n, f"{direction}: real pairs"):
+        ahead = task.choose(len(images) - 1, n, self.name, "second", direction.target)
+        distance = PairDistance(extractors.distance).to(task.device)
+        for i in task.share(n, f"{direction}: real pairs"):
             pair = first[i], (first[i] + 1 + ahead[i]) % len(images)
-            x, y = (images.load(j, None)[None].to(subject.device) for j in pair)
+            x, y = (images.load(j, None)[None].to(task.device) for j in pair)
             distance.update(x, y)
         return distance.compute().item()
 

@@ -16,7 +16,7 @@ from munit_pl.evaluation.plots import (
 )
 from munit_pl.evaluation.report import Report
 from munit_pl.evaluation.style_space import map_styles
-from munit_pl.evaluation.subject import DIRECTIONS, Subject
+from munit_pl.evaluation.task import DIRECTIONS, EvaluationTask
 from munit_pl.io.files import write_whole
 from munit_pl.reports.logs import log_files
 
@@ -24,7 +24,7 @@ from munit_pl.reports.logs import log_files
 def write_page(
     path: Path,
     report: Report,
-    subject: Subject,
+    task: EvaluationTask,
     run_folder: Path | None,
     num_images: int = 6,
     num_styles: int = 8,
@@ -36,7 +36,7 @@ def write_page(
     Args:
         path: The HTML file.
         report: What was measured.
-        subject: What it was measured on. Its first test images are shown.
+        task: What it was measured on. Its first test images are shown.
         run_folder: The training run's, whose logs and evaluations give curves, if it is known.
         num_images: Inputs, and examples, of each domain, or as many as there are.
         num_styles: Random styles.
@@ -49,14 +49,14 @@ def write_page(
     spread = report.distributions
     html = _template().render(
         report=report,
-        sections=picture_sections(subject, num_images, num_styles),
+        sections=picture_sections(task, num_images, num_styles),
         maps=[
             picture_of(
-                plot_style_map(map_styles(subject, there)), f"map of domain {there.target}'s styles"
+                plot_style_map(map_styles(task, there)), f"map of domain {there.target}'s styles"
             )
-            for there in (DIRECTIONS if subject.translator.reads_styles else ())
+            for there in (DIRECTIONS if task.translator.reads_styles else ())
         ],
-        codes=[(block, picture_of(block.plot, block.title)) for block in into_the_codes(subject)],
+        codes=[(block, picture_of(block.plot, block.title)) for block in into_the_codes(task)],
         curves=picture_of(_curves(run_folder), "curves of the training run"),
         overview=picture_of(
             plot_figures(compared) if compared else None, "each figure beside that of real images"

@@ -5,11 +5,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from munit_pl.evaluation.drawn import Drawn
-from munit_pl.evaluation.instruments import Instruments
+from munit_pl.evaluation.extractors import FeatureExtractors
 from munit_pl.evaluation.munit2018 import Munit2018
 from munit_pl.evaluation.report import Report
 from munit_pl.evaluation.starganv2 import StarGANv2
-from munit_pl.evaluation.subject import Subject
+from munit_pl.evaluation.task import EvaluationTask
 
 Protocol = Drawn | Munit2018 | StarGANv2
 
@@ -39,8 +39,8 @@ def find_protocol(name: str, limit: int | None = None) -> Protocol:
 
 def evaluate(
     protocol: Protocol,
-    subject: Subject,
-    instruments: Instruments | None,
+    task: EvaluationTask,
+    extractors: FeatureExtractors | None,
     checkpoint: dict[str, str],
     data: dict[str, str],
 ) -> Report:
@@ -48,8 +48,8 @@ def evaluate(
 
     Args:
         protocol: From `find_protocol`.
-        subject: The model and its data.
-        instruments: The networks to see with; protocol "drawn" needs none.
+        task: The model and its data.
+        extractors: The networks to see with; protocol "drawn" needs none.
         checkpoint: What the report shall say of the model.
         data: What it shall say of the data.
 
@@ -57,54 +57,54 @@ def evaluate(
         ValueError: If there are too few images, or the protocol does not fit the data.
     """
     start = time.perf_counter()
-    protocol = _unlimited(protocol, subject)
+    protocol = _unlimited(protocol, task)
     if isinstance(protocol, Drawn):
-        measured = protocol.measure(subject)
+        measured = protocol.measure(task)
     else:
-        measured = protocol.measure(subject, _given(instruments))
+        measured = protocol.measure(task, _given(extractors))
     return Report(
         protocol=f"{protocol.name} v{protocol.version}",
         numbers=asdict(protocol),
         deviations=[*_deviations(protocol), *measured.deviations],
         figures=measured.figures,
         distributions=measured.distributions,
-        networks={} if instruments is None else instruments.names(),
+        networks={} if extractors is None else extractors.names(),
         checkpoint=checkpoint,
         data=data,
-        seed=subject.seed,
+        seed=task.seed,
         seconds=time.perf_counter() - start,
     )
 
 
 def keys(
-    protocol: Protocol, instruments: Instruments | None, reads_styles: bool = True
+    protocol: Protocol, extractors: FeatureExtractors | None, reads_styles: bool = True
 ) -> list[str]:
     """Return the keys of the figures that a protocol measures on any data.
 
     Args:
         protocol: From `find_protocol`.
-        instruments: The networks to see with; protocol "drawn" needs none.
+        extractors: The networks to see with; protocol "drawn" needs none.
         reads_styles: Whether the model's method reads styles from images.
     """
     if isinstance(protocol, Drawn):
         return protocol.keys()
     if isinstance(protocol, StarGANv2):
-        return protocol.keys(_given(instruments), reads_styles)
-    return protocol.keys(_given(instruments))
+        return protocol.keys(_given(extractors), reads_styles)
+    return protocol.keys(_given(extractors))
 
 
-def _unlimited(protocol: Protocol, subject: Subject) -> Protocol:
+def _unlimited(protocol: Protocol, task: EvaluationTask) -> Protocol:
     """Take back a limit that leaves nothing out, where the protocol takes all images."""
-    most = max(map(len, subject.test))
+    most = max(map(len, task.test))
     if isinstance(protocol, StarGANv2) and protocol.inputs is not None and protocol.inputs >= most:
         return replace(protocol, inputs=None)
     return protocol
 
 
-def _given(instruments: Instruments | None) -> Instruments:
-    if instruments is None:
+def _given(extractors: FeatureExtractors | None) -> FeatureExtractors:
+    if extractors is None:
         raise ValueError("this protocol needs networks to see with")
-    return instruments
+    return extractors
 
 
 def _deviations(protocol: Protocol) -> list[str]:

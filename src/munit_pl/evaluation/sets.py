@@ -13,7 +13,7 @@ from munit_pl.metrics.conditional import mean_divergence
 from munit_pl.metrics.inception import Inception
 from munit_pl.metrics.lite0 import Lite0
 from munit_pl.metrics.manifold import ManifoldFigures, density_coverage, precision_recall
-from munit_pl.randomness import generator
+from munit_pl.randomness import rng_for
 
 Value = tuple[str, float, Literal["higher", "lower"]]
 
@@ -126,7 +126,7 @@ def _kernel_distance(real: Tensor, outputs: Tensor, subset: int, seed: int) -> T
     """
     # The order of gathered features depends on the number of processes; this one does not.
     real, outputs = (x[x[:, 0].argsort()].double() for x in (real, outputs))
-    rng = generator(seed, "kernel subsets")
+    rng = rng_for(seed, "kernel subsets")
     estimates = []
     for _ in range(_ESTIMATES):
         these, those = (

@@ -9,10 +9,10 @@ from torch import Tensor
 from torchmetrics.aggregation import CatMetric
 
 from munit_pl.data.unpaired import Domain as Images
-from munit_pl.evaluation.instruments import Instruments
+from munit_pl.evaluation.extractors import FeatureExtractors
 from munit_pl.evaluation.report import Figure
 from munit_pl.evaluation.sets import SetComparison, add_images
-from munit_pl.evaluation.subject import DIRECTIONS, DOMAINS, Direction, Measured, Subject
+from munit_pl.evaluation.task import DIRECTIONS, DOMAINS, Direction, EvaluationTask, Measured
 from munit_pl.inference.styles import random_styles
 from munit_pl.metrics.diversity import Diversity
 
@@ -40,21 +40,21 @@ class StarGANv2:
     outputs: int = 10
     kernel_subset: int = 100
 
-    def check(self, subject: Subject) -> None:
+    def check(self, task: EvaluationTask) -> None:
         """Raise a `ValueError` if there are too few images."""
         for domain in DOMAINS:
-            train, test = subject.train_images(domain), subject.test_images(domain)
-            least = max(SetComparison.smallest, subject.world_size)
+            train, test = task.train_images(domain), task.test_images(domain)
+            least = max(SetComparison.smallest, task.world_size)
             if min(len(train), len(test)) < least:
                 raise ValueError(
                     f"protocol {self.name} compares sets of at least {least} images here, but "
                     f"domain {domain} has {len(train)} for training and {len(test)} for testing: "
-                    f"--protocol munit2018 --limit {min(map(len, subject.test))} measures "
+                    f"--protocol munit2018 --limit {min(map(len, task.test))} measures "
                     "diversity alone"
                 )
-            subject.test_images(domain, self._translated(test))
+            task.test_images(domain, self._translated(test))
 
-    def keys(self, instruments: Instruments, reads_styles: bool) -> list[str]:
+    def keys(self, extractors: FeatureExtractors, reads_styles: bool) -> list[str]:
         """Return the keys of all figures, fewer for a method that reads no style from an image."""
         in_directions = [
             f"{direction}/{how}/{key}"
@@ -66,22 +66,26 @@ class StarGANv2:
             f"mean/{how}/{key}" for how in _hows(reads_styles) for key in ("diversity", "fd")
         ]
 
-    def measure(self, subject: Subject, instruments: Instruments) -> Measured:
+    def measure(self, task: EvaluationTask, extractors: FeatureExtractors) -> Measured:
         """Measure both directions, with random styles and with examples."""
         measured = Measured([], {}, [])
-        if not subject.translator.reads_styles:
+        if not task.translator.reads_styles:
             measured.deviations.append("no examples, since the method reads no style from an image")
         for direction in DIRECTIONS:
-            self._measure(direction, subject, instruments, measured)
-        means = _means(measured.figures, _hows(subject.translator.reads_styles))
+            self._measure(direction, task, extractors, measured)
+        means = _means(measured.figures, _hows(task.translator.reads_styles))
         return measured._replace(figures=measured.figures + means)
 
     def _measure(
-        self, direction: Direction, subject: Subject, instruments: Instruments, into: Measured
+        self,
+        direction: Direction,
+        task: EvaluationTask,
+        extractors: FeatureExtractors,
+        into: Measured,
     ) -> None:
-        n = self._translated(subject.test_images(direction.source))
-        train = subject.train_images(direction.target)
-        test = subject.test_images(direction.target)
+        n = self._translated(task.test_images(direction.source))
+        train = task.train_images(direction.target)
+        test = task.test_images(direction.target)
         subset = min(self.kernel_subset, n * self.outputs, len(train), len(test))
         if subset < self.kernel_subset:
             into.deviations.append(
@@ -89,18 +93,18 @@ class StarGANv2:
                 "images"
             )
         sets = {
-            how: SetComparison(instruments.features, subset, subject.seed, subject.device)
-            for how in (*_hows(subject.translator.reads_styles), "real")
+            how: SetComparison(extractors.features, subset, task.seed, task.device)
+            for how in (*_hows(task.translator.reads_styles), "real")
         }
-        for i in subject.share(len(train), f"{direction}: training images"):
+        for i in task.share(len(train), f"{direction}: training images"):
             add_images(train.load(i, None)[None], True, *sets.values())
-        for i in subject.share(len(test), f"{direction}: test images"):
+        for i in task.share(len(test), f"{direction}: test images"):
             add_images(test.load(i, None)[None], False, sets["real"])
         real = sets["real"].values()
-        for how in _hows(subject.translator.reads_styles):
+        for how in _hows(task.translator.reads_styles):
             what = _WHAT[how]
-            label = f"{what}: diversity, {instruments.distance.name}"
-            diversity, spread = self._translate(direction, how, subject, instruments, sets[how])
+            label = f"{what}: diversity, {extractors.distance.name}"
+            diversity, spread = self._translate(direction, how, task, extractors, sets[how])
             into.distributions[f"{direction}, {label}"] = spread
             into.figures.append(Figure(f"{direction}/{how}/diversity", label, diversity, "higher"))
             into.figures.extend(
@@ -112,39 +116,39 @@ class StarGANv2:
         self,
         direction: Direction,
         how: str,
-        subject: Subject,
-        instruments: Instruments,
+        task: EvaluationTask,
+        extractors: FeatureExtractors,
         outputs_seen: SetComparison,
     ) -> tuple[float, list[float]]:
         """Translate one way into a comparison; return the diversity, and that of each input."""
-        images = subject.test_images(direction.source)
-        per_input = CatMetric(nan_strategy="disable").to(subject.device)
-        diversity = Diversity(instruments.distance, "all").to(subject.device)
-        for i in subject.share(self._translated(images), f"{direction}: {how}"):
-            styles = self._styles(direction, how, subject, i)
-            outputs = subject.translator.translate(
+        images = task.test_images(direction.source)
+        per_input = CatMetric(nan_strategy="disable").to(task.device)
+        diversity = Diversity(extractors.distance, "all").to(task.device)
+        for i in task.share(self._translated(images), f"{direction}: {how}"):
+            styles = self._styles(direction, how, task, i)
+            outputs = task.translator.translate(
                 images.load(i, None)[None], styles, direction.target
             )
             # A step's value is that of its own input.
-            per_input.update(diversity(outputs.to(subject.device))[None])
+            per_input.update(diversity(outputs.to(task.device))[None])
             add_images(outputs[0], False, outputs_seen)
-        spread = subject.in_order(per_input.compute().flatten())
+        spread = task.in_order(per_input.compute().flatten())
         return diversity.compute().item(), spread
 
     def _translated(self, images: Images) -> int:
         """Return how many of a domain's test images are translated."""
         return len(images) if self.inputs is None else min(self.inputs, len(images))
 
-    def _styles(self, direction: Direction, how: str, subject: Subject, i: int) -> Tensor:
+    def _styles(self, direction: Direction, how: str, task: EvaluationTask, i: int) -> Tensor:
         """Return the styles of input ``i``, ``(outputs, style_dim)``."""
         where = self.name, str(direction), i
         if how == "latent":
-            dim = subject.translator.style_dim(direction.target)
-            return random_styles(self.outputs, dim, subject.seed, *where)
-        examples = subject.test_images(direction.target)
-        chosen = subject.choose(len(examples), self.outputs, *where)
+            dim = task.translator.style_dim(direction.target)
+            return random_styles(self.outputs, dim, task.seed, *where)
+        examples = task.test_images(direction.target)
+        chosen = task.choose(len(examples), self.outputs, *where)
         x = torch.stack([examples.load(j, None) for j in chosen])
-        return subject.translator.encode_style(x, direction.target)
+        return task.translator.encode_style(x, direction.target)
 
 
 _WHAT = {"latent": "random styles", "reference": "examples"}

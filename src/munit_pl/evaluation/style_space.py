@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from munit_pl.data.images import to_picture
-from munit_pl.evaluation.subject import Direction, Subject
+from munit_pl.evaluation.task import Direction, EvaluationTask
 from munit_pl.inference.styles import random_styles
 
 _MOST = 200  # styles of each kind on a map
@@ -60,25 +60,25 @@ class StyleMap(NamedTuple):
     found: Moments
 
 
-def map_styles(subject: Subject, direction: Direction) -> StyleMap:
+def map_styles(task: EvaluationTask, direction: Direction) -> StyleMap:
     """Encode test images of the target domain, and show a source image in as many random styles.
 
     Only translations that have room on the map are computed.
     """
-    translator, (source, target) = subject.translator, direction
+    translator, (source, target) = task.translator, direction
     where = "style map", target
-    images = subject.test_images(target)
+    images = task.test_images(target)
     codes, seen = [], []
-    for i in subject.choose(len(images), min(_MOST, len(images)), *where):
+    for i in task.choose(len(images), min(_MOST, len(images)), *where):
         x = images.load(i, None)
         codes.append(translator.encode_style(x[None], target))
         seen.append(_thumbnail(x))
     encoded = torch.cat(codes)
-    sampled = random_styles(len(encoded), encoded.shape[1], subject.seed, *where)
+    sampled = random_styles(len(encoded), encoded.shape[1], task.seed, *where)
     real, drawn, explained = project(encoded, sampled)
     points = torch.cat([real, drawn])
     side = (points.amax(0) - points.amin(0)).max().item() / _ACROSS or 1.0
-    content = subject.test_images(source).load(0, None)[None]
+    content = task.test_images(source).load(0, None)[None]
     shown = thin_out(drawn, side)
     translations = translator.translate(content, sampled[shown], target)[0]
     return StyleMap(

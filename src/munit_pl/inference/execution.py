@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from munit_pl.inference.onnx import OnnxGraph
 from munit_pl.inference.precision import choose_precision
-from munit_pl.layers.blocks import cast_at_use
+from munit_pl.layers.blocks import autocast_layers
 from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.components.content_encoder import ContentEncoder
 from munit_pl.models.munit.networks import AdaINGenerator, Decoder, StyleEncoder
@@ -119,6 +119,6 @@ def _resolve(precision: Precision, device: torch.device) -> tuple[Precision, str
 def _holding(gen: DomainGenerator, dtype: torch.dtype) -> DomainGenerator:
     """Return a copy whose weights are already what autocast would make of them at each call."""
     gen = copy.deepcopy(gen)
-    for layer in cast_at_use(gen):
+    for layer in autocast_layers(gen):
         layer.to(dtype)
     return gen

@@ -11,7 +11,7 @@ from munit_pl.hub.weights import read_exported
 from munit_pl.inference.onnx import read_onnx
 from munit_pl.io import safe_reading
 from munit_pl.io.fitting import build_on_meta, check_extent, check_finite, named_tensors
-from munit_pl.layers.precision import widen
+from munit_pl.layers.precision import to_float32
 from munit_pl.models.base.description import recall_images
 from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.munit.nvlabs import read_checkpoint
@@ -108,7 +108,7 @@ def _build(name: str, description: Any, state: Mapping[str, Tensor], path: Path)
     try:
         generator = build_on_meta(DomainGenerator.kinds[called], said.get("arguments"), state)
         # Copied, since a mapped file may change under a running program.
-        own = {key: widen(tensor.detach().clone()) for key, tensor in state.items()}
+        own = {key: to_float32(tensor.detach().clone()) for key, tensor in state.items()}
         generator.load_state_dict(own, assign=True)
         check_finite(own)
         recall_images({name: generator}, description)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from munit_pl.randomness import generator
+from munit_pl.randomness import rng_for
 
 
 def random_styles(k: int, style_dim: int, seed: int, *where: int | str) -> Tensor:
@@ -20,7 +20,7 @@ def random_styles(k: int, style_dim: int, seed: int, *where: int | str) -> Tenso
     Returns:
         Styles, float32 ``(k, style_dim)``.
     """
-    places = (generator(seed, "styles", *where, i) for i in range(k))
+    places = (rng_for(seed, "styles", *where, i) for i in range(k))
     return torch.stack([torch.randn(style_dim, generator=rng) for rng in places])
 
 

@@ -234,7 +234,7 @@ def with_plain_weights(network: nn.Module) -> nn.Module:
     return plain
 
 
-def cast_at_use(network: nn.Module) -> Iterator[nn.Module]:
+def autocast_layers(network: nn.Module) -> Iterator[nn.Module]:
     """Yield the layers whose weights autocast casts each time that they are applied.
 
     Not those that compute with their weights first, which wants all digits: `UpBlock` adds kernels

@@ -53,11 +53,11 @@ def initialise(network: nn.Module, how: Initialisation, *, skip_spectral: bool =
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
         if spectral:
-            settle(layer)
+            converge_spectral_norm(layer)
 
 
 @torch.no_grad()
-def settle(layer: nn.Module) -> None:
+def converge_spectral_norm(layer: nn.Module) -> None:
     """Let a spectral normalisation find its new weight's norm: it iterates at each access."""
     training = layer.training
     layer.train()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from munit_pl.layers.precision import widen
+from munit_pl.layers.precision import to_float32
 
 
 def adain(x: Tensor, shift: Tensor, scale: Tensor, eps: float = 1e-5) -> Tensor:
@@ -57,7 +57,7 @@ def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5) -> Ten
     """
     if x.device.type == "cpu" and not torch.compiler.is_compiling():
         return _LayerNorm.apply(x, gamma, beta, eps)
-    wide = widen(x)
+    wide = to_float32(x)
     std, mean = torch.std_mean(wide, dim=(1, 2, 3), keepdim=True)
     scale = gamma[:, None, None] / (std + eps)
     return torch.addcmul(beta[:, None, None], wide - mean, scale).to(x.dtype)
@@ -111,7 +111,7 @@ def _layer_norm_gradients(
     x: Tensor, gamma: Tensor, grad: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return `layer_norm`'s gradients by ``x``, ``gamma`` and ``beta``, in plain operations."""
-    each, wide, upstream = (1, 2, 3), widen(x), widen(grad)
+    each, wide, upstream = (1, 2, 3), to_float32(x), to_float32(grad)
     std, mean = torch.std_mean(wide, dim=each, keepdim=True)
     centred, inverse = wide - mean, 1 / (std + eps)
     along = gamma[:, None, None] * upstream * inverse

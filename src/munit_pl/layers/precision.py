@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def widen(x: Tensor) -> Tensor:
+def to_float32(x: Tensor) -> Tensor:
     """Return ``x`` in fp32 if it is of a half type, which can hold no sum over many values."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from munit_pl.layers.precision import widen
+from munit_pl.layers.precision import to_float32
 
 Logits = Sequence[Tensor]
 
@@ -26,7 +26,7 @@ def lsgan_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
         A scalar.
     """
     terms = [
-        (widen(r) - 1).square().mean() + widen(f).square().mean()
+        (to_float32(r) - 1).square().mean() + to_float32(f).square().mean()
         for r, f in zip(real, fake, strict=True)
     ]
     return torch.stack(terms).sum()
@@ -34,7 +34,7 @@ def lsgan_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
 
 def lsgan_generator_loss(fake: Logits) -> Tensor:
     """Push scores of translated images to 1: the other side of `lsgan_discriminator_loss`."""
-    return torch.stack([(widen(f) - 1).square().mean() for f in fake]).sum()
+    return torch.stack([(to_float32(f) - 1).square().mean() for f in fake]).sum()
 
 
 def nsgan_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
@@ -52,7 +52,7 @@ def nsgan_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
         A scalar.
     """
     terms = [
-        F.softplus(-widen(r)).mean() + F.softplus(widen(f)).mean()
+        F.softplus(-to_float32(r)).mean() + F.softplus(to_float32(f)).mean()
         for r, f in zip(real, fake, strict=True)
     ]
     return torch.stack(terms).sum()
@@ -60,7 +60,7 @@ def nsgan_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
 
 def nsgan_generator_loss(fake: Logits) -> Tensor:
     """Push logits of translated images up: the non-saturating loss of Goodfellow et al., 2014."""
-    return torch.stack([F.softplus(-widen(f)).mean() for f in fake]).sum()
+    return torch.stack([F.softplus(-to_float32(f)).mean() for f in fake]).sum()
 
 
 def hinge_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
@@ -78,7 +78,7 @@ def hinge_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
         A scalar.
     """
     terms = [
-        F.relu(1 - widen(r)).mean() + F.relu(1 + widen(f)).mean()
+        F.relu(1 - to_float32(r)).mean() + F.relu(1 + to_float32(f)).mean()
         for r, f in zip(real, fake, strict=True)
     ]
     return torch.stack(terms).sum()
@@ -86,7 +86,7 @@ def hinge_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
 
 def hinge_generator_loss(fake: Logits) -> Tensor:
     """Push scores of translated images up, however high they are: a loss that may be negative."""
-    return torch.stack([-widen(f).mean() for f in fake]).sum()
+    return torch.stack([-to_float32(f).mean() for f in fake]).sum()
 
 
 def scores(logits: Logits) -> Tensor:
@@ -98,7 +98,7 @@ def scores(logits: Logits) -> Tensor:
     Returns:
         ``(S, N)``.
     """
-    return torch.stack([widen(scale).flatten(1).mean(1) for scale in logits])
+    return torch.stack([to_float32(scale).flatten(1).mean(1) for scale in logits])
 
 
 class AdversarialLoss(NamedTuple):
@@ -107,7 +107,7 @@ class AdversarialLoss(NamedTuple):
     Attributes:
         discriminator: Logits of real images and of translations in, a scalar out.
         generator: Logits of translations in, a scalar out.
-        boundary: The logit half-way between real and translated: what lies above is judged real.
+        boundary: The logit half-way between real and translated: logits above it count as real.
     """
 
     discriminator: Callable[[Logits, Logits], Tensor]
@@ -135,7 +135,7 @@ def adversarial_loss(name: str) -> AdversarialLoss:
     return ADVERSARIAL_LOSSES[name]
 
 
-def watched(loss: AdversarialLoss) -> tuple[AdversarialLoss, list[Logits]]:
+def recording_real_logits(loss: AdversarialLoss) -> tuple[AdversarialLoss, list[Logits]]:
     """Return the same loss, and a list that each discriminator's logits of real images join."""
     seen: list[Logits] = []
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from munit_pl.io.pretrained_weights import Pretrained, load_weights
-from munit_pl.layers.precision import widen
+from munit_pl.layers.precision import to_float32
 
 VggSource = Literal["torchvision", "caffe"]
 
@@ -71,7 +71,7 @@ def vgg16_features(x: Tensor, vgg: Vgg16) -> Tensor:
     Returns:
         Features, ``(N, 512, H / 8, W / 8)``.
     """
-    h = preprocess(widen(x), vgg.source)
+    h = preprocess(to_float32(x), vgg.source)
     for stage, convolutions in enumerate(_STAGES, start=1):
         for i in range(1, convolutions + 1):
             weight, bias = (
@@ -98,8 +98,8 @@ def perceptual_loss(x: Tensor, target: Tensor, vgg: Vgg16) -> Tensor:
         A scalar.
     """
     with torch.no_grad():
-        expected = F.instance_norm(widen(vgg16_features(target, vgg)))
-    return F.mse_loss(F.instance_norm(widen(vgg16_features(x, vgg))), expected)
+        expected = F.instance_norm(to_float32(vgg16_features(target, vgg)))
+    return F.mse_loss(F.instance_norm(to_float32(vgg16_features(x, vgg))), expected)
 
 
 def load_vgg16(

@@ -6,18 +6,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from munit_pl.layers.precision import widen
+from munit_pl.layers.precision import to_float32
 
 Terms = dict[str, Tensor]
 
 
 class Discriminator(Protocol):
-    """One domain's judge of images, at several scales."""
+    """One domain's discriminator, at several scales."""
 
     def __call__(self, x: Tensor) -> list[Tensor]:
         """Return logits, one map per scale."""
 
-    def judge(self, *batches: Tensor) -> list[list[Tensor]]:
+    def score_batches(self, *batches: Tensor) -> list[list[Tensor]]:
         """Return the logits of each of several batches."""
 
 
@@ -29,4 +29,4 @@ def total(terms: Terms, weights: tuple[float, ...]) -> Tensor:
 
 def l1(x: Tensor, target: Tensor) -> Tensor:
     """Return the mean absolute difference, summed in fp32 under mixed precision."""
-    return F.l1_loss(widen(x), widen(target))
+    return F.l1_loss(to_float32(x), to_float32(target))

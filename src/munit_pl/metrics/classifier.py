@@ -22,7 +22,7 @@ from munit_pl.hub.weights import read_safetensors
 from munit_pl.io.pretrained_weights import read_weights
 from munit_pl.metrics.inception import Inception, TunedInception, load_inception
 from munit_pl.metrics.lite0 import Lite0, load_lite0
-from munit_pl.randomness import generator
+from munit_pl.randomness import rng_for
 
 # Scores need probabilities that hold on other images, not only the right class. Of 1e-4 to 10 this
 # gave the least cross-entropy on held-out images, with Lite0 and 250 or 400 digits of ten classes.
@@ -142,7 +142,7 @@ def train_classifier(
     labels = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
     held_out = torch.cat(
         [
-            _held_out(len(images), test_share, generator(seed, "classifier", name))
+            _held_out(len(images), test_share, rng_for(seed, "classifier", name))
             for name, images in classes.items()
         ]
     )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from munit_pl.checks import at_least_one
-from munit_pl.layers.precision import widen
+from munit_pl.layers.precision import to_float32
 from munit_pl.metrics.network import NetworkMetric
 
 
@@ -103,7 +103,7 @@ class ConditionalInceptionScore(NetworkMetric[nn.Module]):
         return InceptionScores(cis, cis.exp(), inception, inception.exp())
 
     def _classify(self, x: Tensor) -> Tensor:
-        logits = self.network(widen(x))
+        logits = self.network(to_float32(x))
         if logits.shape != (len(x), self.num_classes):
             raise ValueError(
                 f"the classifier made {tuple(logits.shape)} of {len(x)} images, but must make "

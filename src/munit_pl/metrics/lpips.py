@@ -12,7 +12,7 @@ import torchmetrics
 from torch import Tensor, nn
 
 from munit_pl.io.safe_reading import read_checkpoint
-from munit_pl.layers.precision import widen
+from munit_pl.layers.precision import to_float32
 from munit_pl.metrics.network import to_rgb
 
 Backbone = Callable[[Tensor], Sequence[Tensor]]
@@ -36,7 +36,7 @@ def unit_features(h: Tensor) -> Tensor:
 
     A pixel that is zero in all channels stays so.
     """
-    h = widen(h)
+    h = to_float32(h)
     return h / (h.square().sum(1, keepdim=True).sqrt() + _EPS)
 
 
@@ -86,7 +86,7 @@ class FeatureDistance(nn.Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Return what `between` compares, of images ``(N, 3, H, W)`` in [-1, 1]."""
-        return [unit_features(h) for h in self.backbone(widen(x))]
+        return [unit_features(h) for h in self.backbone(to_float32(x))]
 
     def between(self, f: Sequence[Tensor], g: Sequence[Tensor]) -> Tensor:
         """Return the distances ``(N,)`` between images whose `features` are ``f`` and ``g``.

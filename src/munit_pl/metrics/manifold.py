@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchmetrics.utilities.data import dim_zero_cat
 
 from munit_pl.checks import at_least_one
-from munit_pl.layers.precision import widen
+from munit_pl.layers.precision import to_float32
 from munit_pl.metrics.network import NetworkMetric
 
 _CHUNK = 1024  # rows of a matrix of distances that are in memory at a time
@@ -106,7 +106,7 @@ class ManifoldMetrics(NetworkMetric[nn.Module]):
         Raises:
             ValueError: If the network's features are no vectors.
         """
-        features = self.network(widen(x))
+        features = self.network(to_float32(x))
         if features.ndim != 2:
             raise ValueError(f"features must be (N, d), but are {tuple(features.shape)}")
         (self.real_features if real else self.fake_features).append(features)

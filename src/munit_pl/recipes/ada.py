@@ -1,8 +1,8 @@
-"""Augmentations made only as often as discriminators know the real images by heart.
+"""Adaptive discriminator augmentation (ADA): as often as discriminators overfit.
 
 Karras et al., "Training Generative Adversarial Networks with Limited Data", NeurIPS 2020, section
-3: a discriminator that has learnt its images judges them ever more surely. An augmentation is made
-with a probability that rises while it is too sure and falls while it is not.
+3: a discriminator that overfits scores real images ever higher. An augmentation is applied with a
+probability p that rises while the overfitting heuristic r_t is above a target, and else falls.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,19 +13,19 @@ from torch import Tensor, distributed
 from munit_pl.checks import at_least_one
 from munit_pl.losses.adversarial import Logits
 
-EVERY = 4  # iterations whose verdicts are put together before the probabilities move
+EVERY = 4  # iterations over which r_t is accumulated before p moves
 
 
-def certainty(real: Logits, boundary: float) -> Tensor:
-    """Return how much more often real images are judged real than not.
+def overfitting_heuristic(real: Logits, boundary: float) -> Tensor:
+    """Return r_t = E[sign(D(real))], the paper's heuristic for overfitting.
 
-    The paper's first heuristic for overfitting, r_t = E[sign(D(real))]. Every patch is a verdict;
-    they are averaged within each scale and over scales, which weigh the same in the losses, too.
+    Signs are averaged over the patches of each scale and then over scales, which weigh the same in
+    the losses, too.
 
     Args:
         real: Logits of real images, one ``(N, 1, h, w)`` per scale.
-        boundary: What lies above is judged real, see `AdversarialLoss`. A logit on it, or one that
-            is no number, counts for neither side.
+        boundary: Logits above it count as real, see `AdversarialLoss`. One that equals it, or is
+            NaN, counts as 0.
 
     Returns:
         A scalar in [-1, 1], without a gradient.
@@ -35,18 +35,17 @@ def certainty(real: Logits, boundary: float) -> Tensor:
 
 
 class AdaptiveAugment:
-    """The probabilities with which augmentations are made, domain a's and domain b's.
+    """The probabilities p of augmentations, domain a's and domain b's.
 
     All is held in tensors, so that nothing waits for a device, and is the same in all processes.
 
     Args:
-        target: The certainty above which a probability rises.
+        target: The r_t above which p rises.
         images: Images of a domain in which a probability can go from 0 to 1.
 
     Attributes:
-        risen: The probabilities times ``images``, ``(2,)`` integers, which no type rounds.
-        seen: What was measured since they last moved, ``(3,)``: both certainties times images, and
-            images.
+        p_steps: The probabilities times ``images``, ``(2,)`` integers, which no type rounds.
+        accumulated: Since p last moved, ``(3,)``: both r_t times images, and images.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -59,13 +58,13 @@ class AdaptiveAugment:
         self.target = target
         self.images = images
         # On no device that is only the default of the moment.
-        self.risen = torch.zeros(2, dtype=torch.int64, device="cpu")
-        self.seen = torch.zeros(3, dtype=torch.float32, device="cpu")
+        self.p_steps = torch.zeros(2, dtype=torch.int64, device="cpu")
+        self.accumulated = torch.zeros(3, dtype=torch.float32, device="cpu")
 
     @property
     def probability(self) -> Tensor:
         """Domain a's and domain b's probability, ``(2,)``."""
-        return self.risen / self.images
+        return self.p_steps / self.images
 
     def decide(self, drawn: Tensor) -> Tensor:
         """Return which augmentations are made.
@@ -80,39 +79,39 @@ class AdaptiveAugment:
         return drawn < of_domain
 
     @torch.no_grad()
-    def measure(self, certain: Tensor, n: int, together: bool = False) -> None:
-        """Take in how certain both discriminators were in an iteration.
+    def measure(self, heuristics: Tensor, n: int, together: bool = False) -> None:
+        """Accumulate r_t of an iteration.
 
         Args:
-            certain: Domain a's `certainty` and domain b's, ``(2,)``.
+            heuristics: Domain a's `overfitting_heuristic` and domain b's, ``(2,)``.
             n: Of how many images of each domain.
             together: Whether other processes measured theirs. All must call it then; no host waits
                 for its device, which a reduction of Lightning's would have it do.
         """
-        seen = n * torch.cat([certain, torch.ones_like(certain[:1])])
+        accumulated = n * torch.cat([heuristics, torch.ones_like(heuristics[:1])])
         if together:
-            distributed.all_reduce(seen)
-        self.seen = self.seen.to(seen.device) + seen
+            distributed.all_reduce(accumulated)
+        self.accumulated = self.accumulated.to(accumulated.device) + accumulated
 
     @torch.no_grad()
     def move(self) -> None:
         """Let each probability rise or fall by the images seen since it last did, within [0, 1]."""
-        sums, images = self.seen[:2], self.seen[2]
+        sums, images = self.accumulated[:2], self.accumulated[2]
         step = (sums / images - self.target).sign() * images
-        self.risen = (self.risen.to(step.device) + step.long()).clamp(0, self.images)
-        self.seen = torch.zeros_like(self.seen)
+        self.p_steps = (self.p_steps.to(step.device) + step.long()).clamp(0, self.images)
+        self.accumulated = torch.zeros_like(self.accumulated)
 
     def state(self) -> dict[str, list[float]]:
         """Return plain values that `load` takes."""
         # Not as images, so that one that goes on at another speed goes on from the same place.
-        risen = [images / self.images for images in self.risen.tolist()]
-        return {"probability": risen, "seen": self.seen.tolist()}
+        p_steps = [images / self.images for images in self.p_steps.tolist()]
+        return {"probability": p_steps, "seen": self.accumulated.tolist()}
 
     def load(self, state: Mapping[str, Sequence[float]]) -> None:
         """Go on from what `state` returned."""
-        risen = [round(p * self.images) for p in state["probability"]]
-        self.risen = torch.tensor(risen, dtype=torch.int64, device="cpu")
-        self.seen = torch.tensor(state["seen"], dtype=torch.float32, device="cpu")
+        p_steps = [round(p * self.images) for p in state["probability"]]
+        self.p_steps = torch.tensor(p_steps, dtype=torch.int64, device="cpu")
+        self.accumulated = torch.tensor(state["seen"], dtype=torch.float32, device="cpu")
 
 
 def adaptive(

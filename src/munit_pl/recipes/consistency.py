@@ -12,7 +12,7 @@ from munit_pl.losses.adversarial import Logits, scores
 from munit_pl.losses.terms import Discriminator
 from munit_pl.recipes.diffaugment import gather_pixels, sources
 
-NUMBERS = 3  # drawn for each image: two for a shift, one for a flip
+NUM_RANDOM = 3  # drawn for each image: two for a shift, one for a flip
 SHIFT = 4  # pixels at most
 
 
@@ -33,7 +33,7 @@ def shift_and_flip(x: Tensor, drawn: Tensor) -> Tensor:
 
 
 def consistency(real: Logits, again: Logits) -> Tensor:
-    """Return how differently the same images are judged when they look different.
+    """Return how much the logits of images change under shifts and flips.
 
     The paper's equation 2, with the score of an image at each scale in place of its one logit. Maps
     of patches move along with shifts and flips; their means, which the adversarial losses are made
@@ -67,6 +67,6 @@ def consistency_term(
         real: The logits of ``x_a`` and of ``x_b``, graphs included.
         drawn: Random numbers for `shift_and_flip` of ``x_a`` and of ``x_b``, ``(N, NUMBERS)`` each.
     """
-    (again_a,) = dis_a.judge(shift_and_flip(x_a, drawn[0]))
-    (again_b,) = dis_b.judge(shift_and_flip(x_b, drawn[1]))
+    (again_a,) = dis_a.score_batches(shift_and_flip(x_a, drawn[0]))
+    (again_b,) = dis_b.score_batches(shift_and_flip(x_b, drawn[1]))
     return torch.stack([consistency(real[0], again_a), consistency(real[1], again_b)])

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from munit_pl.layers.precision import widen, without_autocast
+from munit_pl.layers.precision import to_float32, without_autocast
 from munit_pl.losses.terms import Discriminator
 
 AUGMENTATIONS = ("colour", "translation", "cutout")
-NUMBERS = 7  # drawn for each image: three for colour, two for a shift, two for a place
-USES = ("real", "fake", "generated")  # of each update's own: the discriminators' two, and one
+NUM_RANDOM = 7  # drawn for each image: three for colour, two for a shift, two for a place
+VIEWS = ("real", "fake", "generated")  # of each update's own: the discriminators' two, and one
 
-SHIFT = 8  # at most this part of a side
-HOLE = 2  # this part of a side
+SHIFT_RATIO = 8  # at most this part of a side
+CUTOUT_RATIO = 2  # this part of a side
 
 
 def check_augmentations(names: Sequence[str]) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def augment(x: Tensor, names: Sequence[str], drawn: Tensor, made: Tensor | None 
         Images of the shape and type of ``x``, which may leave [-1, 1].
     """
     with without_autocast(x):
-        y = widen(x)
+        y = to_float32(x)
         if "colour" in names:
             y = _where(made, 0, colour(y, *drawn[:, :3].unbind(1)), y)
         if "translation" in names:
@@ -86,7 +86,10 @@ def translation(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
         right: Likewise.
     """
     height, width = x.shape[2:]
-    rows, columns = sources(down, height, height // SHIFT), sources(right, width, width // SHIFT)
+    rows, columns = (
+        sources(down, height, height // SHIFT_RATIO),
+        sources(right, width, width // SHIFT_RATIO),
+    )
     seen = _inside(rows, height)[:, :, None] & _inside(columns, width)[:, None, :]
     return gather_pixels(x, rows, columns) * seen[:, None]
 
@@ -143,7 +146,7 @@ def _inside(source: Tensor, length: int) -> Tensor:
 
 def _hole(u: Tensor, length: int) -> Tensor:
     """Return for each place along a side whether it lies in the hole."""
-    size = length // HOLE
+    size = length // CUTOUT_RATIO
     first = (u * length).floor().long() - size // 2
     return _inside(torch.arange(length, device=u.device) - first[:, None], size)
 
@@ -154,7 +157,7 @@ class Augmented:
     Args:
         dis: The discriminator.
         names: Which of `AUGMENTATIONS`.
-        drawn: Random numbers for the images of each of `USES`, ``(N, 3, NUMBERS)``.
+        drawn: Random numbers for the images of each of `VIEWS`, ``(N, 3, NUMBERS)``.
         made: Which are made of those images, ``(N, 3, 3)``, see `augment`; all unless given.
     """
 
@@ -164,16 +167,18 @@ class Augmented:
         self._dis = dis
         self._names = names
         self._drawn = drawn.unbind(1)
-        self._made: Sequence[Tensor | None] = [None] * len(USES) if made is None else made.unbind(1)
+        self._made: Sequence[Tensor | None] = (
+            [None] * len(VIEWS) if made is None else made.unbind(1)
+        )
 
     def __call__(self, x: Tensor) -> list[Tensor]:
         """Return the logits of images, augmented by the last of the random numbers."""
         return self._dis(augment(x, self._names, self._drawn[-1], self._made[-1]))
 
-    def judge(self, *batches: Tensor) -> list[list[Tensor]]:
+    def score_batches(self, *batches: Tensor) -> list[list[Tensor]]:
         """Return the logits of real images and of translations, each augmented by its own."""
         seen = [
             augment(x, self._names, drawn, made)
             for x, drawn, made in zip(batches, self._drawn, self._made, strict=False)
         ]
-        return self._dis.judge(*seen)
+        return self._dis.score_batches(*seen)

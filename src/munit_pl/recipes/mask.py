@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from munit_pl.layers.precision import widen
+from munit_pl.layers.precision import to_float32
 
 
-def outside(x: Tensor, source: Tensor, mask: Tensor) -> Tensor:
+def background_l1(x: Tensor, source: Tensor, mask: Tensor) -> Tensor:
     """Return how far translations differ from their sources where these must not change.
 
     The context-preserving loss of Mo et al., "InstaGAN: Instance-aware Image-to-Image Translation",
@@ -23,4 +23,4 @@ def outside(x: Tensor, source: Tensor, mask: Tensor) -> Tensor:
     Returns:
         A scalar, at least 0; under masks that are 0 all over it is the mean absolute difference.
     """
-    return ((1 - widen(mask)) * (widen(x) - widen(source)).abs()).mean()
+    return ((1 - to_float32(mask)) * (to_float32(x) - to_float32(source)).abs()).mean()

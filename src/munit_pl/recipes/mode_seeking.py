@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from munit_pl.layers.precision import widen
+from munit_pl.layers.precision import to_float32
 
 
 def mode_seeking(x: Tensor, y: Tensor, z: Tensor, w: Tensor) -> Tensor:
@@ -21,6 +21,6 @@ def mode_seeking(x: Tensor, y: Tensor, z: Tensor, w: Tensor) -> Tensor:
     Returns:
         A scalar, 0 or less.
     """
-    images = (widen(x) - widen(y)).abs().flatten(1).mean(1)
-    styles = (widen(z) - widen(w)).abs().mean(1)
+    images = (to_float32(x) - to_float32(y)).abs().flatten(1).mean(1)
+    styles = (to_float32(z) - to_float32(w)).abs().mean(1)
     return -(images / styles).mean()

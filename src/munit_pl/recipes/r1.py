@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from munit_pl.layers.precision import widen, without_autocast
+from munit_pl.layers.precision import to_float32, without_autocast
 from munit_pl.losses.adversarial import scores
 from munit_pl.losses.terms import Discriminator
 
@@ -25,7 +25,7 @@ def gradient_penalty(dis: Discriminator, x: Tensor) -> Tensor:
     x = x.detach().requires_grad_()
     with torch.enable_grad(), without_autocast(x):
         (gradient,) = torch.autograd.grad(scores(dis(x)).sum(), x, create_graph=True)
-        return widen(gradient).square().flatten(1).sum(1) / 2
+        return to_float32(gradient).square().flatten(1).sum(1) / 2
 
 
 def r1_term(

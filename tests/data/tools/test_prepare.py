@@ -8,7 +8,7 @@ from PIL import Image, ImageCms
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.tools import prepare as preparing
 from munit_pl.data.tools.prepare import NOTE, Recipe, prepare
-from munit_pl.randomness import generator
+from munit_pl.randomness import rng_for
 
 PNG = Recipe(16, "png")
 JPG = Recipe(16, "jpg")
@@ -74,7 +74,7 @@ def test_training_on_a_png_copy_is_training_on_the_original(root, out):
     for file in sorted(a.iterdir()):
         copy = out / "trainA" / f"{file.stem}.png"
         for channels in (1, 3, 4):
-            for rng in (lambda: None, lambda: generator(1)):
+            for rng in (lambda: None, lambda: rng_for(1)):
                 here, there = (
                     ImageFolder([path], channels, 16, (12, 14), background=(9, 8, 7))
                     .load_pixels(0, rng())

@@ -8,7 +8,7 @@ from munit_pl.data.drawn.dataset import draw
 from munit_pl.evaluation.comparison import measure as measure_file
 from munit_pl.evaluation.comparison.measure import make_shoes, measure, measure_losses, measure_real
 from munit_pl.evaluation.comparison.rows import Extent
-from munit_pl.evaluation.instruments import Instruments
+from munit_pl.evaluation.extractors import FeatureExtractors
 from munit_pl.inference.translator import Translator
 from munit_pl.metrics.lpips import FeatureDistance
 from munit_pl.models.munit.networks import AdaINGenerator
@@ -40,8 +40,10 @@ def shoes():
 
 
 @pytest.fixture
-def instruments():
-    return Instruments(Eye(), FeatureDistance(Pixels(), None, "pixels"), {}, torch.device("cpu"))
+def extractors():
+    return FeatureExtractors(
+        Eye(), FeatureDistance(Pixels(), None, "pixels"), {}, torch.device("cpu")
+    )
 
 
 @pytest.fixture
@@ -69,8 +71,8 @@ def unbiased_mmd(x, y):
     return within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * between / (n * m)
 
 
-def test_the_kernel_distance_is_that_of_translations_and_other_real_shoes(unit, shoes, instruments):
-    figures, _ = measure(unit, shoes, instruments, EXTENT)
+def test_the_kernel_distance_is_that_of_translations_and_other_real_shoes(unit, shoes, extractors):
+    figures, _ = measure(unit, shoes, extractors, EXTENT)
     drawings = torch.stack([shoes.domains["test"][0].load(i) for i in range(8)])
     real = torch.stack([shoes.domains["test"][1].load(i) for i in range(8)]).mean((2, 3))
     outputs = unit.translate(drawings, torch.empty(1, 0), "b")[:, 0].mean((2, 3))
@@ -78,29 +80,29 @@ def test_the_kernel_distance_is_that_of_translations_and_other_real_shoes(unit, 
     assert figures["kernel_distance"] == pytest.approx(unbiased_mmd(outputs, real), abs=1e-6)
 
 
-def test_a_method_without_styles_has_no_diversity_and_follows_no_example(unit, shoes, instruments):
-    figures, _ = measure(unit, shoes, instruments, EXTENT)
+def test_a_method_without_styles_has_no_diversity_and_follows_no_example(unit, shoes, extractors):
+    figures, _ = measure(unit, shoes, extractors, EXTENT)
     assert figures["pair_distance"] == 0
     assert figures["colour_spread"] == pytest.approx(0, abs=1e-6)
     assert "guided_error" not in figures
     assert figures["transfer_error"] > 0
 
 
-def test_a_method_with_styles_has_all_figures(munit, shoes, instruments):
-    figures, _ = measure(munit, shoes, instruments, EXTENT)
+def test_a_method_with_styles_has_all_figures(munit, shoes, extractors):
+    figures, _ = measure(munit, shoes, extractors, EXTENT)
     assert figures["pair_distance"] > 0
     assert figures["guided_error"] > 0
 
 
-def test_the_parameters_are_those_of_one_direction(unit, shoes, instruments):
-    figures, _ = measure(unit, shoes, instruments, EXTENT)
+def test_the_parameters_are_those_of_one_direction(unit, shoes, extractors):
+    figures, _ = measure(unit, shoes, extractors, EXTENT)
     # Half of both auto-encoders: an encoder of one, the decoder of the other.
     both = sum(p.numel() for gen in unit.generators for p in gen.parameters())
     assert figures["parameters"] == both / 2
 
 
 def test_following_by_statistics_is_measured_as_following_by_styles_is(
-    munit, shoes, instruments, monkeypatch
+    munit, shoes, extractors, monkeypatch
 ):
     """What the drawings' maker paints in the example's colours gets the maker's own error."""
     drawings, examples = shoes.domains["test"]
@@ -114,19 +116,19 @@ def test_following_by_statistics_is_measured_as_following_by_styles_is(
         return draw(coloured, (16, 16)).x_b[None]
 
     monkeypatch.setattr(measure_file, "transfer_statistics", paint)
-    figures, real = measure(munit, shoes, instruments, EXTENT)
+    figures, real = measure(munit, shoes, extractors, EXTENT)
     assert figures["transfer_error"] == pytest.approx(real["guided_error"])
 
 
-def test_real_shoes_are_compared_with_other_real_shoes(shoes, instruments):
-    figures = measure_real(shoes, instruments, EXTENT)
+def test_real_shoes_are_compared_with_other_real_shoes(shoes, extractors):
+    figures = measure_real(shoes, extractors, EXTENT)
     train, test = (
         torch.stack([shoes.domains[split][1].load(i) for i in range(8)])
         for split in ("train", "test")
     )
     expected = unbiased_mmd(train.mean((2, 3)), test.mean((2, 3)))
     assert figures["kernel_distance"] == pytest.approx(expected, abs=1e-6)
-    distances = instruments.distance(train, test)
+    distances = extractors.distance(train, test)
     assert figures["pair_distance"] == pytest.approx(distances.mean().item(), rel=1e-5)
 
 

@@ -281,10 +281,10 @@ def test_a_broken_promise_costs_its_distance_in_its_own_term(broken, expected):
 
 def test_constant_discriminators_cost_what_the_losses_say():
     def constant(score, scales):
-        def judge(*batches):
+        def score_batches(*batches):
             return [[torch.full((len(x), 1, 2, 2), score)] * scales for x in batches]
 
-        return SimpleNamespace(judge=judge)
+        return SimpleNamespace(score_batches=score_batches)
 
     _, x, _, translations, _ = stubs()
     dis_a = SimpleNamespace(encoded=constant(0.5, 1), random=constant(0.0, 2))

@@ -12,7 +12,7 @@ from training import fit, images, moved, weights
 from munit_pl import MUNIT, FastMUNITModule, MUNITModule
 from munit_pl.layers.initialization import initialise
 from munit_pl.losses.adversarial import ADVERSARIAL_LOSSES
-from munit_pl.models.components.discriminators import GlobalJudge, MultiScaleDiscriminator
+from munit_pl.models.components.discriminators import GlobalDiscriminator, MultiScaleDiscriminator
 from munit_pl.recipes.r1 import gradient_penalty
 
 NORMS = ["none", "batch", "instance", "layer", "spectral"]
@@ -56,18 +56,18 @@ def test_it_adds_one_logit_for_each_image_of_any_size(height, width):
     with torch.device("meta"):
         x = torch.empty(2, 3, height, width)
         *patches, whole = MultiScaleDiscriminator(global_judge=True)(x)
-        alone = MultiScaleDiscriminator()(x)
+        is_whole_batch = MultiScaleDiscriminator()(x)
     assert whole.shape == (2, 1, 1, 1)
-    assert [scale.shape for scale in patches] == [scale.shape for scale in alone]
+    assert [scale.shape for scale in patches] == [scale.shape for scale in is_whole_batch]
 
 
 def test_by_default_it_is_as_deep_and_as_wide_as_the_papers():
     """Iizuka et al., 2017: six strided convolutions, here of 4x4; 256 pixels become 4."""
     with torch.device("meta"):
-        judge = MultiScaleDiscriminator(global_judge=True).global_judge
-        assert judge.layers(torch.empty(1, 3, 256, 256)).shape == (1, 512, 4, 4)
+        score_batches = MultiScaleDiscriminator(global_judge=True).global_judge
+        assert score_batches.layers(torch.empty(1, 3, 256, 256)).shape == (1, 512, 4, 4)
     sides = [3, 64, 128, 256, 512, 512, 512]
-    *layers, hidden, head = convolutions(judge)
+    *layers, hidden, head = convolutions(score_batches)
     assert [layer.weight.shape for layer in layers] == [
         (after, before, 4, 4) for before, after in pairwise(sides)
     ]
@@ -77,19 +77,19 @@ def test_by_default_it_is_as_deep_and_as_wide_as_the_papers():
 @pytest.mark.parametrize("sides", [(32, 32), (37, 50)])
 def test_its_logit_depends_on_every_pixel(sides):
     x = torch.randn(1, 1, *sides, dtype=torch.float64, requires_grad=True)
-    judge = MultiScaleDiscriminator(1, 4, 2, 2, global_judge=True).double().global_judge
-    judge(x).sum().backward()
+    score_batches = MultiScaleDiscriminator(1, 4, 2, 2, global_judge=True).double().global_judge
+    score_batches(x).sum().backward()
     assert x.grad.ne(0).all()
 
 
 def test_its_logit_is_no_mean_of_patches_logits():
     """Of features p and -p a mean is 0; lrelu(z) + lrelu(-z) is 0.8 |z|."""
-    judge = GlobalJudge(3, 4, 3, "none", "lrelu", "reflect")
-    initialise(judge, "kaiming")  # without biases
-    hidden, head = judge.head[0].conv, judge.head[1]
+    score_batches = GlobalDiscriminator(3, 4, 3, "none", "lrelu", "reflect")
+    initialise(score_batches, "kaiming")  # without biases
+    hidden, head = score_batches.head[0].conv, score_batches.head[1]
     p = torch.randn(1, 16, 1, 1)
     expected = head.weight.flatten(1) @ (0.8 * (hidden.weight.flatten(1) @ p.flatten()).abs())
-    torch.testing.assert_close((judge.head(p) + judge.head(-p)).flatten(), expected)
+    torch.testing.assert_close((score_batches.head(p) + score_batches.head(-p)).flatten(), expected)
     assert expected.abs() > 0.1
 
 
@@ -129,22 +129,22 @@ def test_any_norm_passes_a_gradient_and_spares_what_has_one_pixel(norm):
 
 
 def test_spectral_normalisation_is_of_all_but_its_first_and_last_layer():
-    judge = judge_of(norm="spectral").global_judge
-    initialise(judge, "normal")
-    layers = convolutions(judge)
+    score_batches = judge_of(norm="spectral").global_judge
+    initialise(score_batches, "normal")
+    layers = convolutions(score_batches)
     assert [is_parametrized(layer) for layer in layers] == [False, True, True, True, False]
     with torch.no_grad():
         for _ in range(30):
-            judge(torch.randn(1, 3, 16, 16))
+            score_batches(torch.randn(1, 3, 16, 16))
         for layer in layers[1:-1]:
             largest = torch.linalg.matrix_norm(layer.weight.flatten(1), ord=2)
             assert largest.item() == pytest.approx(1, abs=0.02)
 
 
 def test_all_its_weights_are_drawn_as_asked():
-    judge = MultiScaleDiscriminator(3, 16, 2, 2, global_judge=True).global_judge
-    initialise(judge, "normal")
-    for layer in convolutions(judge):
+    score_batches = MultiScaleDiscriminator(3, 16, 2, 2, global_judge=True).global_judge
+    initialise(score_batches, "normal")
+    for layer in convolutions(score_batches):
         assert layer.weight.std().item() == pytest.approx(0.02, rel=0.2)
         assert not layer.bias.any()
 
@@ -152,7 +152,7 @@ def test_all_its_weights_are_drawn_as_asked():
 @pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
 def test_a_loss_counts_it_as_one_scale_more(name):
     loss, dis = ADVERSARIAL_LOSSES[name], judge_of()
-    real, fake = dis.judge(torch.randn(2, 3, 32, 32), torch.randn(2, 3, 32, 32))
+    real, fake = dis.score_batches(torch.randn(2, 3, 32, 32), torch.randn(2, 3, 32, 32))
     for of, logits in ((loss.discriminator, (real, fake)), (loss.generator, (fake,))):
         patches = of(*(scales[:-1] for scales in logits))
         whole = of(*(scales[-1:] for scales in logits))
@@ -161,7 +161,7 @@ def test_a_loss_counts_it_as_one_scale_more(name):
 
 def test_batches_judged_at_once_are_judged_apart():
     dis, x, y = judge_of(), torch.randn(2, 3, 32, 32), torch.randn(2, 3, 32, 32)
-    for logits, batch in zip(dis.judge(x, y), (x, y), strict=True):
+    for logits, batch in zip(dis.score_batches(x, y), (x, y), strict=True):
         torch.testing.assert_close(logits[-1], dis(batch)[-1])
 
 
@@ -182,9 +182,12 @@ def test_it_learns_as_discriminators_do(tiny, cls):
     tiny["discriminator"]["global_judge"] = True
     module = cls(**tiny, diffaugment=["colour"], weights={"r1": 1.0}, r1_every=2)
     judges = module.dis_a.global_judge, module.dis_b.global_judge
-    before = [weights(judge) for judge in judges]
+    before = [weights(score_batches) for score_batches in judges]
     fit(module, steps=2)
-    assert all(moved(old, weights(judge)) for old, judge in zip(before, judges, strict=True))
+    assert all(
+        moved(old, weights(score_batches))
+        for old, score_batches in zip(before, judges, strict=True)
+    )
 
 
 def test_what_is_saved_with_it_is_read_with_it(tiny, tmp_path):

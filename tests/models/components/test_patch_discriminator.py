@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from munit_pl.models.components.discriminators import halve
+from munit_pl.models.components.discriminators import downsample
 from munit_pl.models.components.patch_discriminator import PatchDiscriminator
 
 
@@ -59,7 +59,7 @@ def test_further_scales_are_other_networks_on_halved_images():
     network, x = PatchDiscriminator(3, 2, 2, num_scales=2), torch.randn(2, 3, 32, 40)
     full, half = network(x)
     torch.testing.assert_close(full, network.scales[0](x))
-    torch.testing.assert_close(half, network.scales[1](halve(x)))
+    torch.testing.assert_close(half, network.scales[1](downsample(x)))
     weights = [scale[0].conv.weight for scale in network.scales]
     assert not torch.equal(weights[0], weights[1])
 
@@ -73,7 +73,7 @@ def test_batches_judged_at_once_are_judged_apart():
             torch.randn(2, 3, 40, 32),
         )
         for batches in ((x, y), (x, larger)):
-            for logits, batch in zip(network.judge(*batches), batches, strict=True):
+            for logits, batch in zip(network.score_batches(*batches), batches, strict=True):
                 for scale, expected in zip(logits, network(batch), strict=True):
                     torch.testing.assert_close(scale, expected)
 
@@ -82,8 +82,8 @@ def test_judged_at_once_is_one_pass_where_samples_are_independent(monkeypatch):
     passes = []
     monkeypatch.setattr(PatchDiscriminator, "forward", lambda self, x: passes.append(len(x)) or [x])
     x = torch.zeros(2, 3, 8, 8)
-    PatchDiscriminator(3, 4, 2).judge(x, x)
-    PatchDiscriminator(3, 4, 2, norm="batch").judge(x, x)
+    PatchDiscriminator(3, 4, 2).score_batches(x, x)
+    PatchDiscriminator(3, 4, 2, norm="batch").score_batches(x, x)
     assert passes == [4, 2, 2]
 
 

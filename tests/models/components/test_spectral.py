@@ -15,8 +15,8 @@ from munit_pl.callbacks.grids import ImageGrid
 from munit_pl.callbacks.histograms import Histograms
 from munit_pl.export.programs import export_graphs
 from munit_pl.inference.loading import read_generators
-from munit_pl.layers.blocks import cast_at_use, with_plain_weights
-from munit_pl.layers.initialization import settle
+from munit_pl.layers.blocks import autocast_layers, with_plain_weights
+from munit_pl.layers.initialization import converge_spectral_norm
 from munit_pl.models.base.description import export_generators
 from munit_pl.models.components.content_encoder import ContentEncoder
 from munit_pl.models.munit.networks import AdaINGenerator, Decoder, StyleEncoder
@@ -74,7 +74,7 @@ def test_every_convolution_has_a_largest_singular_value_of_one_and_no_linear_lay
     assert len(convolutions(gen)) == 3 + 2 + 5 + 1 + 2 + 2 + 1
     for layer in convolutions(gen):
         for _ in range(4):
-            settle(layer)
+            converge_spectral_norm(layer)
         assert largest(layer) == pytest.approx(1, abs=0.02)
     assert not any(is_parametrized(layer) for layer in gen.decoder.mlp)
 
@@ -269,7 +269,7 @@ def test_an_average_is_normalised_by_its_own_norm(spectral, tmp_path):
 
 def test_only_the_perceptron_is_cast_before_it_is_used():
     gen = AdaINGenerator(3, **SMALL, spectral=True)
-    assert [*cast_at_use(gen)] == [
+    assert [*autocast_layers(gen)] == [
         layer for layer in gen.decoder.mlp if isinstance(layer, nn.Linear)
     ]
 

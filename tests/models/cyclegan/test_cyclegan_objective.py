@@ -104,7 +104,7 @@ class Constant:
     def __call__(self, x):
         return [torch.full((len(x), 1, 2, 2), self.score)]
 
-    def judge(self, *batches):
+    def score_batches(self, *batches):
         return [self(batch) for batch in batches]
 
 

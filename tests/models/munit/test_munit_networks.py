@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from munit_pl import MUNITModule
-from munit_pl.models.components.discriminators import MultiScaleDiscriminator, halve
+from munit_pl.models.components.discriminators import MultiScaleDiscriminator, downsample
 from munit_pl.models.munit.networks import AdaINGenerator
 
 TINY = {"dim": 2, "style_dim": 3, "mlp_dim": 4, "num_res_blocks": 2}
@@ -122,8 +122,8 @@ def test_style_reaches_the_image():
 def test_each_sample_is_decoded_in_its_own_style():
     generator = AdaINGenerator(**TINY)
     content, style = torch.randn(2, 8, 4, 4), torch.randn(2, 3)
-    alone = [generator.decode(content[i : i + 1], style[i : i + 1]) for i in range(2)]
-    torch.testing.assert_close(generator.decode(content, style), torch.cat(alone))
+    is_whole_batch = [generator.decode(content[i : i + 1], style[i : i + 1]) for i in range(2)]
+    torch.testing.assert_close(generator.decode(content, style), torch.cat(is_whole_batch))
 
 
 def test_two_decodes_before_one_backward_give_the_gradients_of_two_passes():
@@ -275,7 +275,7 @@ def test_discriminator_reads_images_of_any_channels():
 
 def test_halving_keeps_a_constant_image_constant_to_its_corners():
     for side in [8, 9]:
-        y = halve(torch.full((1, 1, side, side), 0.7))
+        y = downsample(torch.full((1, 1, side, side), 0.7))
         torch.testing.assert_close(y, torch.full((1, 1, (side + 1) // 2, (side + 1) // 2), 0.7))
 
 
@@ -283,7 +283,7 @@ def test_halving_averages_the_pixels_around():
     x = torch.arange(16.0).view(1, 1, 4, 4)
     # Rows of 4: a corner sees 0, 1, 4, 5; the next to the right 1 to 3 and 5 to 7.
     expected = torch.tensor([[2.5, 4.0], [8.5, 10.0]]).view(1, 1, 2, 2)
-    torch.testing.assert_close(halve(x), expected)
+    torch.testing.assert_close(downsample(x), expected)
 
 
 def test_each_scale_judges_the_image_halved_once_more():
@@ -291,7 +291,7 @@ def test_each_scale_judges_the_image_halved_once_more():
     halved = x
     for scale, logits in zip(discriminator.scales, discriminator(x), strict=True):
         torch.testing.assert_close(logits, scale(halved))
-        halved = halve(halved)
+        halved = downsample(halved)
 
 
 def test_scales_are_independent_networks():
@@ -393,7 +393,7 @@ def test_batches_judged_at_once_are_judged_apart():
             torch.randn(2, 3, 24, 32),
         )
         for batches in ((x, y), (x, smaller)):
-            for logits, batch in zip(dis.judge(*batches), batches, strict=True):
+            for logits, batch in zip(dis.score_batches(*batches), batches, strict=True):
                 for scale, expected in zip(logits, dis(batch), strict=True):
                     torch.testing.assert_close(scale, expected)
 
@@ -404,6 +404,6 @@ def test_judged_at_once_is_one_pass_where_samples_are_independent(monkeypatch):
         MultiScaleDiscriminator, "forward", lambda self, x: passes.append(len(x)) or [x]
     )
     x = torch.zeros(2, 3, 8, 8)
-    MultiScaleDiscriminator(3, 4, 2, 2).judge(x, x)
-    MultiScaleDiscriminator(3, 4, 2, 2, norm="batch").judge(x, x)
+    MultiScaleDiscriminator(3, 4, 2, 2).score_batches(x, x)
+    MultiScaleDiscriminator(3, 4, 2, 2, norm="batch").score_batches(x, x)
     assert passes == [4, 2, 2]

@@ -16,7 +16,7 @@ from munit_pl.models.munit.objective import (
     generator_terms,
     translate,
 )
-from munit_pl.recipes.mask import outside
+from munit_pl.recipes.mask import background_l1
 from munit_pl.recipes.mode_seeking import mode_seeking
 
 LSGAN, NSGAN = ADVERSARIAL_LOSSES["lsgan"], ADVERSARIAL_LOSSES["nsgan"]
@@ -150,15 +150,15 @@ def test_outside_is_the_mean_over_all_pixels_of_differences_where_the_mask_is_bl
     source = torch.zeros(2, 3, 2, 2)
     x = torch.tensor([[2.0, -4.0], [8.0, 16.0]]).expand(2, 3, 2, 2)
     mask = torch.tensor([[0.0, 0.5], [1.0, 1.0]]).expand(2, 1, 2, 2)
-    assert outside(x, source, mask).item() == 1
-    assert outside(x, source, torch.zeros(2, 1, 2, 2)).item() == l1(x, source).item() == 7.5
-    assert outside(x, source, torch.ones(2, 1, 2, 2)).item() == 0
+    assert background_l1(x, source, mask).item() == 1
+    assert background_l1(x, source, torch.zeros(2, 1, 2, 2)).item() == l1(x, source).item() == 7.5
+    assert background_l1(x, source, torch.ones(2, 1, 2, 2)).item() == 0
 
 
 def test_outside_moves_nothing_inside_and_all_pixels_outside_alike():
     x = torch.full((1, 1, 2, 2), 3.0, requires_grad=True)
     mask = torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]])
-    outside(x, torch.zeros(1, 1, 2, 2), mask).backward()
+    background_l1(x, torch.zeros(1, 1, 2, 2), mask).backward()
     assert x.grad.tolist() == [[[[0.25, 0.0], [0.25, 0.0]]]]
 
 
@@ -262,7 +262,7 @@ class Knows:
     def __init__(self, real):
         self.real = real
 
-    def judge(self, *batches):
+    def score_batches(self, *batches):
         return [[torch.full((1, 1, 2, 2), float(batch is self.real))] for batch in batches]
 
 

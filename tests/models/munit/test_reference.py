@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 import torch.nn.functional as F
-from recorded import judge_apart, train_three_iterations
+from recorded import score_apart, train_three_iterations
 from recorded_munit import CANCELLED, CASES, ROUNDING, TERMS, read, recorded_weights
 from safetensors.torch import load_file
 
@@ -63,7 +63,7 @@ def decode_apart(gen_a, gen_b, codes, z_a, z_b):
 def compute_straight(monkeypatch):
     """Decode and judge apart, and compute all layers as they are written down."""
     monkeypatch.setattr(module_file, "decode", decode_apart)
-    monkeypatch.setattr(MultiScaleDiscriminator, "judge", judge_apart)
+    monkeypatch.setattr(MultiScaleDiscriminator, "score_batches", score_apart)
     monkeypatch.setattr(layers, "convolve", lambda conv, x, bias: conv(x))
     monkeypatch.setattr(layers, "upsample_conv", upsample_and_convolve)
     monkeypatch.setattr(normalisation, "layer_norm", straight_layer_norm)

@@ -100,12 +100,12 @@ def test_statistics_lose_no_digits_where_the_mean_is_far_from_zero():
 
     shift(0.0)
     exact = in_one_piece(generator, x)
-    for dtype, mean, share in ((torch.float64, 1e7, 1e-5), (torch.float32, 1e3, 2e-2)):
+    for dtype, mean, fraction in ((torch.float64, 1e7, 1e-5), (torch.float32, 1e3, 2e-2)):
         shift(mean)
         for tiled, expected in zip(
             in_tiles(generator.to(dtype), x.to(dtype), 16), exact, strict=True
         ):
-            assert (tiled.double() - expected).norm() < share * expected.norm()
+            assert (tiled.double() - expected).norm() < fraction * expected.norm()
 
 
 def test_no_convolution_gives_more_than_a_tile(monkeypatch):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from recorded import REFERENCE, judge_apart, train_three_iterations
+from recorded import REFERENCE, score_apart, train_three_iterations
 from safetensors.torch import load_file
 
 from munit_pl import UNITModule
@@ -113,7 +113,7 @@ def test_three_iterations_in_float64_are_the_recorded_ones(monkeypatch):
     for accumulate, together in ((1, True), (2, True), (1, False)):
         if not together:
             monkeypatch.setattr(module_file, "decode", decode_apart)
-            monkeypatch.setattr(MultiScaleDiscriminator, "judge", judge_apart)
+            monkeypatch.setattr(MultiScaleDiscriminator, "score_batches", score_apart)
         module = read().double()
         module.inputs = {name: value.double() for name, value in module.inputs.items()}
         module.hparams["accumulate"] = accumulate

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from munit_pl.losses.terms import total
-from munit_pl.models.base.module import AdversarialModule, Part
+from munit_pl.models.base.module import AdversarialModule, MicroBatch
 from munit_pl.optim.freezing import frozen
 
 AUTOCAST = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
@@ -117,7 +117,9 @@ def _iterate(module: AdversarialModule, images: list[Tensor]) -> None:
     masks = module.masks_of((x_a, x_b, x_a[:, :1], x_b[:, :1]))
     draws = {k: v.chunk(parts) for k, v in (module.draw(x_a, x_b, "memory") | masks).items()}
     some = [
-        Part(a, b, {name: v[i] for name, v in draws.items()}, share=1.0, alone=parts == 1)
+        MicroBatch(
+            a, b, {name: v[i] for name, v in draws.items()}, fraction=1.0, is_whole_batch=parts == 1
+        )
         for i, (a, b) in enumerate(zip(x_a.chunk(parts), x_b.chunk(parts), strict=True))
     ][:2]
     generators = [*module.gen_a.parameters(), *module.gen_b.parameters()]

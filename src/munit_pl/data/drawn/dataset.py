@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from munit_pl.data.drawn.shoes import Parts, Points, Shoe, sample_shoe, shoe_parts
-from munit_pl.randomness import generator
+from munit_pl.randomness import rng_for
 
 _SUPERSAMPLING = 4
 _FILL = 0.86  # the shoe's share of the picture, along the tighter side
@@ -99,7 +99,7 @@ class DrawnShoes:
         """Return the shoe of sample ``index`` in both domains, with its masks."""
         if not 0 <= index < self.length:
             raise IndexError(f"index must lie in [0, {self.length}), got {index}")
-        rng = generator(self.seed, "shoe", self.shoes_of, self.split, index)
+        rng = rng_for(self.seed, "shoe", self.shoes_of, self.split, index)
         return draw(sample_shoe(rng), self.size)
 
 

@@ -11,10 +11,10 @@ from munit_pl.data.unpaired import Domain as Images
 from munit_pl.data.unpaired import ValidationPairs
 from munit_pl.evaluation.comparison.rows import Extent
 from munit_pl.evaluation.drawn import Drawn
-from munit_pl.evaluation.instruments import Instruments
+from munit_pl.evaluation.extractors import FeatureExtractors
 from munit_pl.evaluation.sets import SetComparison, add_images
 from munit_pl.evaluation.style_transfer import transfer_statistics
-from munit_pl.evaluation.subject import Subject
+from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
 from munit_pl.metrics.diversity import Diversity, PairDistance
@@ -43,14 +43,14 @@ def make_shoes(size: Sequence[int], extent: Extent, paired: bool = False) -> Dra
 
 
 def measure(
-    translator: Translator, shoes: DrawnDataModule, instruments: Instruments, extent: Extent
+    translator: Translator, shoes: DrawnDataModule, extractors: FeatureExtractors, extent: Extent
 ) -> tuple[Figures, Figures]:
     """Measure translations of line drawings to coloured shoes.
 
     Args:
         translator: The trained model.
         shoes: From `make_shoes`.
-        instruments: The networks to see with.
+        extractors: The networks to see with.
         extent: How much to measure.
 
     Returns:
@@ -71,20 +71,20 @@ def measure(
         figures["transfer_error"] = _transfer_error(translator, shoes, extent.inputs)
     outputs = _outputs(translator, shoes, extent.compared)
     test = _images(shoes.domains["test"][1], extent.compared)
-    figures["kernel_distance"] = _kernel_distance(outputs, test, instruments, extent)
-    figures["pair_distance"] = _pair_distance(translator, shoes, instruments, extent)
+    figures["kernel_distance"] = _kernel_distance(outputs, test, extractors, extent)
+    figures["pair_distance"] = _pair_distance(translator, shoes, extractors, extent)
     gen_a, gen_b = translator.generators
     figures["parameters"] = _count(gen_a.content_encoder) + _count(gen_b.decoder)
     return figures, real
 
 
-def measure_real(shoes: DrawnDataModule, instruments: Instruments, extent: Extent) -> Figures:
+def measure_real(shoes: DrawnDataModule, extractors: FeatureExtractors, extent: Extent) -> Figures:
     """Return "kernel_distance" of two sets of real shoes, and "pair_distance" of random pairs."""
     n, others, test = extent.compared, shoes.domains["train"][1], shoes.domains["test"][1]
-    distance = PairDistance(instruments.distance).to(instruments.device)
+    distance = PairDistance(extractors.distance).to(extractors.device)
     for x, y in zip(_images(others, n), _images(test, n), strict=True):
-        distance.update(x.to(instruments.device), y.to(instruments.device))
-    kernel = _kernel_distance(_images(others, n), _images(test, n), instruments, extent)
+        distance.update(x.to(extractors.device), y.to(extractors.device))
+    kernel = _kernel_distance(_images(others, n), _images(test, n), extractors, extent)
     return {"kernel_distance": kernel, "pair_distance": distance.compute().item()}
 
 
@@ -109,8 +109,8 @@ def measure_losses(module: AdversarialModule, shoes: DrawnDataModule, inputs: in
     return {term: value / inputs for term, value in sums.items()}
 
 
-def _subject(translator: Translator, shoes: DrawnDataModule) -> Subject:
-    return Subject(translator, shoes.domains["train"], shoes.domains["test"], _SEED)
+def _subject(translator: Translator, shoes: DrawnDataModule) -> EvaluationTask:
+    return EvaluationTask(translator, shoes.domains["train"], shoes.domains["test"], _SEED)
 
 
 def _transfer_error(translator: Translator, shoes: DrawnDataModule, inputs: int) -> float:
@@ -129,9 +129,9 @@ def _transfer_error(translator: Translator, shoes: DrawnDataModule, inputs: int)
 
 
 def _kernel_distance(
-    outputs: Iterator[Tensor], real: Iterator[Tensor], instruments: Instruments, extent: Extent
+    outputs: Iterator[Tensor], real: Iterator[Tensor], extractors: FeatureExtractors, extent: Extent
 ) -> float:
-    comparison = SetComparison(instruments.features, extent.subset, _SEED, instruments.device)
+    comparison = SetComparison(extractors.features, extent.subset, _SEED, extractors.device)
     with torch.no_grad():
         for x in outputs:
             add_images(x, False, comparison)
@@ -141,15 +141,15 @@ def _kernel_distance(
 
 
 def _pair_distance(
-    translator: Translator, shoes: DrawnDataModule, instruments: Instruments, extent: Extent
+    translator: Translator, shoes: DrawnDataModule, extractors: FeatureExtractors, extent: Extent
 ) -> float:
     if translator.style_dim("b") == 0:
         return 0.0  # all translations of a drawing are one
-    diversity = Diversity(instruments.distance, "consecutive").to(instruments.device)
+    diversity = Diversity(extractors.distance, "consecutive").to(extractors.device)
     for i in range(extent.varied):
         x = shoes.domains["test"][0].load(i, None)[None]
         styles = random_styles(extent.pairs + 1, translator.style_dim("b"), _SEED, "pairs", i)
-        diversity.update(translator.translate(x, styles, "b").to(instruments.device))
+        diversity.update(translator.translate(x, styles, "b").to(extractors.device))
     return diversity.compute().item()
 
 

@@ -13,7 +13,7 @@ from munit_pl.evaluation.comparison.measure import make_shoes, measure_real
 from munit_pl.evaluation.comparison.picture import draw_table
 from munit_pl.evaluation.comparison.rows import ROWS, Extent
 from munit_pl.evaluation.comparison.table import make_table
-from munit_pl.evaluation.instruments import Instruments
+from munit_pl.evaluation.extractors import FeatureExtractors
 from munit_pl.inference.translator import Translator
 from munit_pl.io.files import write_whole
 
@@ -34,12 +34,12 @@ def write_figures(run: Path, found: Mapping[str, Any]) -> None:
     _write_json(figures_file(run), {**found, "versions": versions})
 
 
-def conclude(out: Path, instruments: Instruments, extent: Extent) -> str:
+def conclude(out: Path, extractors: FeatureExtractors, extent: Extent) -> str:
     """Write ``table1.md`` and ``table1.png`` of all runs in a folder, and return the table.
 
     Args:
         out: Holds a folder for each row, which holds one for each seed. At least one is done.
-        instruments: The networks to see real shoes with, unless ``real.json`` tells of them.
+        extractors: The networks to see real shoes with, unless ``real.json`` tells of them.
         extent: How much was measured.
     """
     files = {row: sorted(out.glob(f"{row}/*/figures.json"), key=_seed) for row in ROWS}
@@ -47,7 +47,7 @@ def conclude(out: Path, instruments: Instruments, extent: Extent) -> str:
     (first, *_), *_ = runs.values()
     shoes = make_shoes(first["data"]["size"], extent)
     if not (out / "real.json").exists():
-        _write_json(out / "real.json", measure_real(shoes, instruments, extent))
+        _write_json(out / "real.json", measure_real(shoes, extractors, extent))
     table = make_table(runs, {**first["real"], **_read_json(out / "real.json")})
     write_whole(out / "table1.md", table)
     translators = {row: Translator.load(last_checkpoint(files[row][0].parent)) for row in runs}

@@ -21,13 +21,13 @@ from munit_pl.losses.terms import Terms, total
 from munit_pl.models.base.description import describe, method_of, recall_images
 from munit_pl.models.base.pair import DomainPair
 from munit_pl.optim.finite_updates import count_skipped, keep_finite, skip_unless_finite
-from munit_pl.randomness import generator as place
+from munit_pl.randomness import rng_for
 
 Images = tuple[Tensor, ...]  # x_a and x_b; from data with masks also m_a and m_b
 
 
 @dataclass
-class Part:
+class MicroBatch:
     """A share of a batch, on its way through both updates of an iteration.
 
     Attributes:
@@ -35,19 +35,19 @@ class Part:
         x_b: Images of domain b.
         draws: The method's random numbers for these images, each ``(N, ...)``, and what of their
             masks it uses.
-        share: The part's share of the batch.
-        alone: Whether it is the whole batch.
-        memo: What the first update leaves for the second to use again.
-        measured: What the updates find out for after both, without a graph.
+        fraction: The part's share of the batch.
+        is_whole_batch: Whether it is the whole batch.
+        cached: What the first update leaves for the second to use again.
+        statistics: What the updates find out for after both, without a graph.
     """
 
     x_a: Tensor
     x_b: Tensor
     draws: dict[str, Tensor]
-    share: float
-    alone: bool
-    memo: Any = None
-    measured: dict[str, Tensor] = field(default_factory=dict)
+    fraction: float
+    is_whole_batch: bool
+    cached: Any = None
+    statistics: dict[str, Tensor] = field(default_factory=dict)
 
 
 class AdversarialModule(DomainPair, LightningModule):
@@ -132,23 +132,23 @@ class AdversarialModule(DomainPair, LightningModule):
         """Return what the method uses of a batch's masks, each ``(N, ...)``: nothing, as a rule."""
         return {}
 
-    def discriminator_terms(self, part: Part) -> Terms:
+    def discriminator_terms(self, part: MicroBatch) -> Terms:
         """Return the discriminators' terms, unweighted, a pair each: domain a's and domain b's."""
         raise NotImplementedError
 
-    def generator_terms(self, part: Part) -> Terms:
+    def generator_terms(self, part: MicroBatch) -> Terms:
         """Return the generators' terms, likewise."""
         raise NotImplementedError
 
     def validation_terms(self, x_a: Tensor, x_b: Tensor, draws: dict[str, Tensor]) -> Terms:
         """Return the generators' terms for images that are not trained on."""
-        return self.generator_terms(Part(x_a, x_b, draws, share=1.0, alone=True))
+        return self.generator_terms(MicroBatch(x_a, x_b, draws, fraction=1.0, is_whole_batch=True))
 
     def term_name(self, term: str) -> str:
         """Return a term's name in the logs."""
         return term
 
-    def log_codes(self, parts: Sequence[Part]) -> None:
+    def log_codes(self, parts: Sequence[MicroBatch]) -> None:
         """Log what the method wants known of its codes in an iteration that is written down."""
 
     def adam_arguments(self, player: str) -> dict[str, Any]:
@@ -174,7 +174,7 @@ class AdversarialModule(DomainPair, LightningModule):
         for config in self.trainer.lr_scheduler_configs:
             cast(Any, config.scheduler).step()  # no plateau schedule
 
-    def iterate(self, batch: Images) -> tuple[dict[str, list[Terms]], list[Part]]:
+    def iterate(self, batch: Images) -> tuple[dict[str, list[Terms]], list[MicroBatch]]:
         """Make both updates; return each player's terms, part by part, and the parts."""
         parts = self._split(batch)
         updates = {"dis": self._update_discriminators, "gen": self._update_generators}
@@ -270,12 +270,12 @@ class AdversarialModule(DomainPair, LightningModule):
         shape, first, seed = tuple(shape), self.global_rank * n, self.hparams["seed"]
         # In fp32 whatever the default is, so that all precisions draw the same numbers.
         samples = [
-            distribution(shape, generator=place(seed, *where, first + i), dtype=torch.float32)
+            distribution(shape, generator=rng_for(seed, *where, first + i), dtype=torch.float32)
             for i in range(n)
         ]
         return torch.stack(samples)
 
-    def _split(self, batch: Images, *further: int | str) -> list[Part]:
+    def _split(self, batch: Images, *further: int | str) -> list[MicroBatch]:
         """Split a batch as ``accumulate`` says and give each part its random numbers.
 
         Args:
@@ -288,12 +288,12 @@ class AdversarialModule(DomainPair, LightningModule):
         chunks = list(zip(x_a.chunk(k), x_b.chunk(k), strict=True))
         drawn = {name: values.chunk(k) for name, values in draws.items()}
         return [
-            Part(
+            MicroBatch(
                 a,
                 b,
                 {name: values[i] for name, values in drawn.items()},
-                share=len(a) / n,
-                alone=len(chunks) == 1 and not further,
+                fraction=len(a) / n,
+                is_whole_batch=len(chunks) == 1 and not further,
             )
             for i, (a, b) in enumerate(chunks)
         ]
@@ -301,7 +301,7 @@ class AdversarialModule(DomainPair, LightningModule):
     def _seed_global_generators(self) -> None:
         """Make what others draw without a generator a function of the iteration, too."""
         where = "global", self.trainer.global_step, self.global_rank
-        seed = place(self.hparams["seed"], *where).initial_seed()
+        seed = rng_for(self.hparams["seed"], *where).initial_seed()
         # Not `torch.manual_seed`: it notes, with a stack trace, each kind of device that is not in
         # use, which takes a hundred times as long.
         torch.default_generator.manual_seed(seed)
@@ -313,7 +313,7 @@ class AdversarialModule(DomainPair, LightningModule):
         plugin = getattr(self._trainer, "precision_plugin", None)  # no trainer: settings are tried
         return getattr(plugin, "scaler", None)
 
-    def _update_discriminators(self, parts: Sequence[Part]) -> list[Terms]:
+    def _update_discriminators(self, parts: Sequence[MicroBatch]) -> list[Terms]:
         optimizer = self.trainer.optimizers[0]
         optimizer.zero_grad()
         terms = [self._backward(self.discriminator_terms(part), part) for part in parts]
@@ -337,7 +337,7 @@ class AdversarialModule(DomainPair, LightningModule):
         if self.generators_first and self.skipped["dis"][1]:
             self._scaler.update()  # the next iteration's would miss it if a checkpoint lies between
 
-    def _update_generators(self, parts: Sequence[Part]) -> list[Terms]:
+    def _update_generators(self, parts: Sequence[MicroBatch]) -> list[Terms]:
         optimizer = self.trainer.optimizers[1]
         counted = cast("list[LightningOptimizer]", self.optimizers())[1]
         optimizer.zero_grad()
@@ -356,9 +356,9 @@ class AdversarialModule(DomainPair, LightningModule):
         if average is not None:
             average(optimizer)
 
-    def _backward(self, terms: Terms, part: Part) -> Terms:
+    def _backward(self, terms: Terms, part: MicroBatch) -> Terms:
         """Add one part's share to the gradient and return its share of the terms."""
-        terms = {term: part.share * pair for term, pair in terms.items()}
+        terms = {term: part.fraction * pair for term, pair in terms.items()}
         self.manual_backward(total(terms, self.weights))
         return terms
 

@@ -45,6 +45,6 @@ def discriminator_terms(
         x_ba: Domain b's images translated to a, likewise.
         gan_loss: The adversarial loss.
     """
-    gan_a = gan_loss.discriminator(*dis_a.judge(x_a, x_ba.detach()))
-    gan_b = gan_loss.discriminator(*dis_b.judge(x_b, x_ab.detach()))
+    gan_a = gan_loss.discriminator(*dis_a.score_batches(x_a, x_ba.detach()))
+    gan_b = gan_loss.discriminator(*dis_b.score_batches(x_b, x_ab.detach()))
     return {"gan": torch.stack((gan_a, gan_b))}

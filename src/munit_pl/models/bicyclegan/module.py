@@ -11,7 +11,7 @@ from munit_pl.checks import at_least_one
 from munit_pl.layers.initialization import Initialisation, initialise
 from munit_pl.losses.adversarial import GanLoss, adversarial_loss
 from munit_pl.losses.terms import Terms
-from munit_pl.models.base.module import AdversarialModule, Part, plain
+from munit_pl.models.base.module import AdversarialModule, MicroBatch, plain
 from munit_pl.models.bicyclegan.networks import (
     BicycleGANGenerator,
     BranchDiscriminators,
@@ -105,22 +105,22 @@ class BicycleGANModule(AdversarialModule):
         shape = len(Draws._fields), self.style_dim
         return Draws(*self.draw_normal(shape, len(x_a), "style", *where).unbind(1))._asdict()
 
-    def generator_terms(self, part: Part) -> Terms:
+    def generator_terms(self, part: MicroBatch) -> Terms:
         """Return the terms of `objective.generator_terms`; leave the translations behind."""
         gens, images, draws = (self.gen_a, self.gen_b), (part.x_a, part.x_b), Draws(**part.draws)
         posteriors = read(*gens, *images)
         translations = translate(*gens, *images, posteriors, draws)
-        # As published, the discriminators judge what was made before the generators' step.
-        part.memo = Translations(*(fake.detach() for fake in translations))
+        # As published, the discriminators see what was made before the generators' step.
+        part.cached = Translations(*(fake.detach() for fake in translations))
         discriminators = self.dis_a, self.dis_b
         return generator_terms(
             *gens, *discriminators, *images, posteriors, translations, draws, self.gan_loss
         )
 
-    def discriminator_terms(self, part: Part) -> Terms:
+    def discriminator_terms(self, part: MicroBatch) -> Terms:
         """Return the terms of `objective.discriminator_terms`."""
         return discriminator_terms(
-            self.dis_a, self.dis_b, part.x_a, part.x_b, part.memo, self.gan_loss
+            self.dis_a, self.dis_b, part.x_a, part.x_b, part.cached, self.gan_loss
         )
 
     def make_scheduler(self, optimizer: Optimizer) -> LRScheduler:

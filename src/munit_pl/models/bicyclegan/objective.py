@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from munit_pl.layers.precision import widen
+from munit_pl.layers.precision import to_float32
 from munit_pl.losses.adversarial import AdversarialLoss
 from munit_pl.losses.terms import Terms, l1
 from munit_pl.models.bicyclegan.networks import (
@@ -133,14 +133,14 @@ def discriminator_terms(
     return {
         "gan": torch.stack(
             (
-                loss(*dis_a.encoded.judge(x_a, encoded_ba)),
-                loss(*dis_b.encoded.judge(x_b, encoded_ab)),
+                loss(*dis_a.encoded.score_batches(x_a, encoded_ba)),
+                loss(*dis_b.encoded.score_batches(x_b, encoded_ab)),
             )
         ),
         "gan_random": torch.stack(
             (
-                loss(*dis_a.random.judge(x_a, random_ba)),
-                loss(*dis_b.random.judge(x_b, random_ab)),
+                loss(*dis_a.random.score_batches(x_a, random_ba)),
+                loss(*dis_b.random.score_batches(x_b, random_ab)),
             )
         ),
     }
@@ -203,7 +203,7 @@ def kl(mean: Tensor, log_variance: Tensor) -> Tensor:
         mean: Means, ``(N, style_dim)``.
         log_variance: Logarithms of the variances, ``(N, style_dim)``.
     """
-    mean, log_variance = widen(mean), widen(log_variance)
+    mean, log_variance = to_float32(mean), to_float32(log_variance)
     per_component = mean.square() + log_variance.exp() - 1 - log_variance
     return per_component.sum(1).mean() / 2
 

@@ -1,4 +1,4 @@
-"""MUNIT's discriminator: patches of an image judged at several scales."""
+"""MUNIT's discriminator: patches of an image at several scales."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -34,11 +34,11 @@ class ScaleDiscriminators(nn.Module):
         logits = []
         for i, scale in enumerate(self.scales):
             if i > 0:
-                x = halve(x)
+                x = downsample(x)
             logits.append(scale(x))
         return logits
 
-    def judge(self, *batches: Tensor) -> list[list[Tensor]]:
+    def score_batches(self, *batches: Tensor) -> list[list[Tensor]]:
         """Return the logits of each of several batches.
 
         They pass together, in fewer and fuller steps, unless a batch normalisation would make
@@ -54,8 +54,8 @@ class ScaleDiscriminators(nn.Module):
 class MultiScaleDiscriminator(ScaleDiscriminators):
     """Independent patch discriminators, each on an image of half the side of the one before.
 
-    Section 5.1 of Huang et al., 2018; with ``global_judge`` a `GlobalJudge` beside them, which the
-    paper does not have.
+    Section 5.1 of Huang et al., 2018; with ``global_judge`` a `GlobalDiscriminator` beside them,
+    which the paper does not have.
 
     Args:
         in_channels: Channels of the domain's images.
@@ -102,18 +102,20 @@ class MultiScaleDiscriminator(ScaleDiscriminators):
         )
         self.num_layers = num_layers
         self.smallest_map = _smallest_map(norm, num_layers)
-        self.global_judge: GlobalJudge | None = None
+        self.global_judge: GlobalDiscriminator | None = None
         if global_judge:  # drawn last: the patches' weights are the same with it and without
             depth = num_layers + num_scales - 1
-            self.global_judge = GlobalJudge(in_channels, dim, depth, norm, activation, padding_mode)
+            self.global_judge = GlobalDiscriminator(
+                in_channels, dim, depth, norm, activation, padding_mode
+            )
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Return the logits of images ``x``: of each scale, then of the global judge."""
+        """Return the logits of images ``x``: of each scale, then of the global discriminator."""
         logits = super().forward(x)
         return logits if self.global_judge is None else [*logits, self.global_judge(x)]
 
     def check_size(self, height: int, width: int) -> None:
-        """Refuse images that are too small for the smallest scale, or for the global judge.
+        """Refuse images that are too small for the smallest scale, or for the global discriminator.
 
         Raises:
             ValueError: If the last convolution of either has less than two pixels a side to
@@ -134,7 +136,7 @@ class MultiScaleDiscriminator(ScaleDiscriminators):
             )
 
 
-class GlobalJudge(nn.Module):
+class GlobalDiscriminator(nn.Module):
     """One discriminator of the whole image, which gives it a single logit.
 
     After the global discriminator of Iizuka et al., "Globally and Locally Consistent Image
@@ -193,6 +195,6 @@ def _smallest_map(norm: Norm, layers: int) -> int:
     return 2 if norm in ("instance", "batch") and layers > 1 else 1
 
 
-def halve(x: Tensor) -> Tensor:
+def downsample(x: Tensor) -> Tensor:
     """Return ``x``, ``(N, C, H, W)``, at half the side; its border averages real pixels only."""
     return F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)

@@ -13,18 +13,18 @@ WIDEST = 8  # the multiple of the first width at which the doubling ends
 
 
 class PatchDiscriminator(ScaleDiscriminators):
-    """A judge of overlapping patches: with three strided convolutions, of 70x70 pixels.
+    """A discriminator of overlapping patches: with three strided convolutions, of 70x70 pixels.
 
     Section 6.1.2 of Isola et al., "Image-to-Image Translation with Conditional Adversarial
     Networks", CVPR 2017: 4x4 convolutions, strided but for the last two; leaky rectifiers of slope
     0.2; no normalisation after the first convolution. With more than one scale there is an
-    independent judge for each, on an image of half the side of the one before.
+    independent discriminator for each, on an image of half the side of the one before.
 
     Args:
         in_channels: Channels of the domain's images.
         dim: Channels after the first convolution; doubled by each further one, up to ``8 * dim``.
-        num_layers: Strided convolutions of each judge, ``L``.
-        num_scales: Number of judges, ``S``.
+        num_layers: Strided convolutions of each discriminator, ``L``.
+        num_scales: Number of discriminators, ``S``.
         norm: "none", "batch", "instance", "layer" or "spectral", after all but the first
             convolution and the last.
 

@@ -12,7 +12,7 @@ from munit_pl.checks import at_least_one
 from munit_pl.layers.initialization import Initialisation, initialise
 from munit_pl.losses.adversarial import GanLoss, adversarial_loss
 from munit_pl.losses.terms import Terms
-from munit_pl.models.base.module import AdversarialModule, Part, plain
+from munit_pl.models.base.module import AdversarialModule, MicroBatch, plain
 from munit_pl.models.components.patch_discriminator import PatchDiscriminator
 from munit_pl.models.cyclegan.image_pool import ImagePool
 from munit_pl.models.cyclegan.networks import CycleGANGenerator
@@ -109,7 +109,7 @@ class CycleGANModule(AdversarialModule):
         )
         return {"z_a": z_a, "z_b": z_b, "chance_a": chance_a, "chance_b": chance_b}
 
-    def generator_terms(self, part: Part) -> Terms:
+    def generator_terms(self, part: MicroBatch) -> Terms:
         """Return `objective.generator_terms`, and leave the translations for the discriminators."""
         networks = self.gen_a, self.gen_b, self.dis_a, self.dis_b
         x_a, x_b, z_a, z_b = part.x_a, part.x_b, part.draws["z_a"], part.draws["z_b"]
@@ -119,12 +119,12 @@ class CycleGANModule(AdversarialModule):
             *networks, x_a, x_b, translations, z_a, z_b, self.gan_loss, identity
         )
         # The pools would show a pixel that is no number again, and checkpoints refuse it.
-        part.memo = tuple(x.detach().nan_to_num() for x in translations)
+        part.cached = tuple(x.detach().nan_to_num() for x in translations)
         return terms
 
-    def discriminator_terms(self, part: Part) -> Terms:
+    def discriminator_terms(self, part: MicroBatch) -> Terms:
         """Return `objective.discriminator_terms` of what the pools make of the translations."""
-        x_ab, x_ba = part.memo
+        x_ab, x_ba = part.cached
         x_ab = self.pools["b"].exchange(x_ab, part.draws["chance_b"])
         x_ba = self.pools["a"].exchange(x_ba, part.draws["chance_a"])
         return discriminator_terms(

@@ -11,9 +11,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from munit_pl.checks import at_least_one
 from munit_pl.layers.checkpointing import recompute_blocks
-from munit_pl.losses.adversarial import GanLoss, adversarial_loss, watched
+from munit_pl.losses.adversarial import GanLoss, adversarial_loss, recording_real_logits
 from munit_pl.losses.terms import Discriminator, Terms
-from munit_pl.models.base.module import Images, Part, plain
+from munit_pl.models.base.module import Images, MicroBatch, plain
 from munit_pl.models.base.objective import Decodings, discriminator_terms
 from munit_pl.models.base.perceptual import PerceptualModule
 from munit_pl.models.munit.model import MUNIT
@@ -27,13 +27,13 @@ from munit_pl.models.munit.objective import (
     translate,
 )
 from munit_pl.optim.schedules import schedule
-from munit_pl.recipes.ada import EVERY, adaptive, certainty
-from munit_pl.recipes.consistency import NUMBERS as FOR_SHIFTS
+from munit_pl.recipes.ada import EVERY, adaptive, overfitting_heuristic
+from munit_pl.recipes.consistency import NUM_RANDOM as FOR_SHIFTS
 from munit_pl.recipes.consistency import consistency_term
 from munit_pl.recipes.diffaugment import (
     AUGMENTATIONS,
-    NUMBERS,
-    USES,
+    NUM_RANDOM,
+    VIEWS,
     Augmented,
     check_augmentations,
 )
@@ -86,7 +86,7 @@ class MUNITModule(MUNIT, PerceptualModule):
             its weight is above 0; see `r1_term`.
         diffaugment: Which of `AUGMENTATIONS` change all images on their way to the discriminators;
             see `munit_pl.recipes.diffaugment`.
-        adaptive_augment: The certainty of real images, in (-1, 1), above which ``diffaugment`` is
+        adaptive_augment: ADA's target for r_t, in (-1, 1), above which ``diffaugment`` is
             made more often and below which less; it is always made unless given. See
             `munit_pl.recipes.ada`.
         adaptive_images: Images of a domain in which that can go from never to always.
@@ -207,10 +207,10 @@ class MUNITModule(MUNIT, PerceptualModule):
         if self.weights.diversity > 0:
             draws["other_a"], draws["other_b"] = self.draw_styles(n, "other", *where)
         if self.augmentations:
-            drawn = self.draw_each(torch.rand, (2, len(USES), NUMBERS), n, "augment", *where)
+            drawn = self.draw_each(torch.rand, (2, len(VIEWS), NUM_RANDOM), n, "augment", *where)
             draws["augment_a"], draws["augment_b"] = drawn.to(x_a.device).unbind(1)
         if self.adaptive is not None:
-            shape = 2, len(USES), len(AUGMENTATIONS)
+            shape = 2, len(VIEWS), len(AUGMENTATIONS)
             chances = self.draw_each(torch.rand, shape, n, "made", *where).to(x_a.device)
             draws["made_a"], draws["made_b"] = self.adaptive.decide(chances).unbind(1)
         if self.weights.consistency > 0:
@@ -246,51 +246,53 @@ class MUNITModule(MUNIT, PerceptualModule):
         z_a, z_b = self.draw_normal((2, self.style_dim), n, "style", *where).unbind(1)
         return z_a, z_b
 
-    def discriminator_terms(self, part: Part) -> Terms:
+    def discriminator_terms(self, part: MicroBatch) -> Terms:
         """Return `objective.discriminator_terms`, and `r1_term` in the iterations that have it.
 
-        Where it has a weight there is `consistency_term`, too, of what has just been judged.
+        Where it has a weight there is `consistency_term`, too, of the logits just computed.
 
         What the generators' update can use again is left in ``part``, unless there are other parts,
         whose graphs would be in memory at once.
         """
         z_a, z_b = part.draws["dis_a"], part.draws["dis_b"]
-        with torch.set_grad_enabled(part.alone):
+        with torch.set_grad_enabled(part.is_whole_batch):
             codes = encode(self.gen_a, self.gen_b, part.x_a, part.x_b)
         decoded = None
-        if part.alone and self.hparams["shared_styles"]:
+        if part.is_whole_batch and self.hparams["shared_styles"]:
             decoded = decode(self.gen_a, self.gen_b, codes, z_a, z_b)
             x_ab, x_ba = decoded.x_ab, decoded.x_ba
         else:
             with torch.no_grad():
                 x_ab, x_ba = translate(self.gen_a, self.gen_b, codes, z_a, z_b)
-        part.memo = _Pass(codes, decoded) if part.alone else None
-        judges = self._judges(part)
-        gan_loss, real = watched(self.gan_loss)
-        terms = discriminator_terms(*judges, part.x_a, part.x_b, x_ab, x_ba, gan_loss)
+        part.cached = _Pass(codes, decoded) if part.is_whole_batch else None
+        discriminators = self._augmented_discriminators(part)
+        gan_loss, real = recording_real_logits(self.gan_loss)
+        terms = discriminator_terms(*discriminators, part.x_a, part.x_b, x_ab, x_ba, gan_loss)
         if self.adaptive is not None:
-            certain = [certainty(logits, gan_loss.boundary) for logits in real]
-            part.measured["certainty"] = torch.stack(certain)
-        if "r1" in part.draws:  # behind augmentations too, which are part of who judges
-            terms["r1"] = r1_term(*judges, part.x_a, part.x_b, part.draws["r1"])
+            heuristics = [overfitting_heuristic(logits, gan_loss.boundary) for logits in real]
+            part.statistics["r_t"] = torch.stack(heuristics)
+        if "r1" in part.draws:  # through the augmentations, too
+            terms["r1"] = r1_term(*discriminators, part.x_a, part.x_b, part.draws["r1"])
         if "shift_a" in part.draws:
             drawn = part.draws["shift_a"], part.draws["shift_b"]
-            terms["consistency"] = consistency_term(*judges, part.x_a, part.x_b, real, drawn)
+            terms["consistency"] = consistency_term(
+                *discriminators, part.x_a, part.x_b, real, drawn
+            )
         return terms
 
-    def generator_terms(self, part: Part) -> Terms:
+    def generator_terms(self, part: MicroBatch) -> Terms:
         """Return `objective.generator_terms`."""
         x_a, x_b, z_a, z_b = part.x_a, part.x_b, part.draws["gen_a"], part.draws["gen_b"]
-        codes, decoded = part.memo or (encode(self.gen_a, self.gen_b, x_a, x_b), None)
+        codes, decoded = part.cached or (encode(self.gen_a, self.gen_b, x_a, x_b), None)
         decoded = decoded or decode(self.gen_a, self.gen_b, codes, z_a, z_b)
-        part.memo = _Pass(codes, None)
+        part.cached = _Pass(codes, None)
         others = None
         if "other_a" in part.draws:
             others = part.draws["other_a"], part.draws["other_b"]
         return generator_terms(
             self.gen_a,
             self.gen_b,
-            *self._judges(part),
+            *self._augmented_discriminators(part),
             x_a,
             x_b,
             codes,
@@ -304,29 +306,29 @@ class MUNITModule(MUNIT, PerceptualModule):
             masks=self._masks(part),
         )
 
-    def log_codes(self, parts: Sequence[Part]) -> None:
+    def log_codes(self, parts: Sequence[MicroBatch]) -> None:
         """Log mean and variance of the encoded styles: 0 and 1 if they follow the prior."""
         for domain in ("a", "b"):
-            styles = torch.cat([getattr(p.memo.codes, f"s_{domain}").detach() for p in parts])
+            styles = torch.cat([getattr(p.cached.codes, f"s_{domain}").detach() for p in parts])
             var, mean = torch.var_mean(styles.float())
             self.log_dict({f"style/mean_{domain}": mean, f"style/var_{domain}": var})
         if self.adaptive is not None:
             p_a, p_b = self.adaptive.probability
             self.log_dict({"dis/augment_p_a": p_a, "dis/augment_p_b": p_b})
 
-    def iterate(self, batch: Images) -> tuple[dict[str, list[Terms]], list[Part]]:
+    def iterate(self, batch: Images) -> tuple[dict[str, list[Terms]], list[MicroBatch]]:
         """Make both updates, then `adapt`."""
         terms, parts = super().iterate(batch)
         self.adapt(parts)
         return terms, parts
 
-    def adapt(self, parts: Sequence[Part]) -> None:
+    def adapt(self, parts: Sequence[MicroBatch]) -> None:
         """Let augmentations be made more or less often, as the parts of an iteration ask for."""
         if self.adaptive is None:
             return
-        certain = torch.stack([p.share * p.measured["certainty"] for p in parts]).sum(0)
+        heuristics = torch.stack([p.fraction * p.statistics["r_t"] for p in parts]).sum(0)
         n = sum(len(p.x_a) for p in parts)
-        self.adaptive.measure(certain, n, together=self.trainer.world_size > 1)
+        self.adaptive.measure(heuristics, n, together=self.trainer.world_size > 1)
         if self.trainer.global_step % EVERY == 0:
             self.adaptive.move()
 
@@ -342,7 +344,7 @@ class MUNITModule(MUNIT, PerceptualModule):
         if self.adaptive is not None and "adaptive_augment" in checkpoint:
             self.adaptive.load(checkpoint["adaptive_augment"])
 
-    def _masks(self, part: Part) -> tuple[Tensor, Tensor] | None:
+    def _masks(self, part: MicroBatch) -> tuple[Tensor, Tensor] | None:
         """Return the masks of a part's images, if they are used."""
         draws = part.draws
         return (draws["mask_a"], draws["mask_b"]) if "mask_a" in draws else None
@@ -356,8 +358,8 @@ class MUNITModule(MUNIT, PerceptualModule):
                 f"{channels[1]} channels: give both domains as many, or set mask to 0"
             )
 
-    def _judges(self, part: Part) -> tuple[Discriminator, Discriminator]:
-        """Return what judges this part: the discriminators, behind augmentations if asked for."""
+    def _augmented_discriminators(self, part: MicroBatch) -> tuple[Discriminator, Discriminator]:
+        """Return both discriminators, behind augmentations if asked for."""
         if not self.augmentations:
             return self.dis_a, self.dis_b
         drawn = part.draws["augment_a"], part.draws["augment_b"]

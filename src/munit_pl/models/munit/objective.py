@@ -17,7 +17,7 @@ from torch import Tensor
 from munit_pl.losses.adversarial import AdversarialLoss
 from munit_pl.losses.terms import Discriminator, Terms, l1
 from munit_pl.models.base.objective import Decodings, Translations
-from munit_pl.recipes.mask import outside
+from munit_pl.recipes.mask import background_l1
 from munit_pl.recipes.mode_seeking import mode_seeking
 
 
@@ -25,7 +25,7 @@ class LossWeights(NamedTuple):
     """The weights of the terms; "gan" weighs what the discriminators minimise too.
 
     The paper's; what generators may minimise besides, "diversity" (`mode_seeking`) and, of images
-    that have masks, "mask" (`outside`); and what discriminators may, "r1"
+    that have masks, "mask" (`background_l1`); and what discriminators may, "r1"
     (`munit_pl.recipes.r1`) and "consistency" (`munit_pl.recipes.consistency`).
     """
 
@@ -127,7 +127,7 @@ def generator_terms(
     Returns:
         The terms: "image" (equation 1), "content" (2), "style" (3) and "gan" (4), and where asked
         for "cycle" (section 5.1's style-augmented cycle made explicit), "perceptual", "diversity"
-        (`mode_seeking`) and "mask" (`outside`).
+        (`mode_seeking`) and "mask" (`background_l1`).
     """
     c_a, s_a, c_b, s_b = codes
     x_aa, x_bb, x_ab, x_ba = decoded
@@ -156,5 +156,5 @@ def generator_terms(
         )
     if masks is not None:
         m_a, m_b = masks
-        pairs["mask"] = (outside(x_ba, x_b, m_b), outside(x_ab, x_a, m_a))
+        pairs["mask"] = (background_l1(x_ba, x_b, m_b), background_l1(x_ab, x_a, m_a))
     return {term: torch.stack(pair) for term, pair in pairs.items()}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from munit_pl.hub.folder import CONFIG, WEIGHTS
 from munit_pl.hub.weights import read_safetensors
 from munit_pl.io.fitting import brief, build_on_meta, check_finite
-from munit_pl.layers.precision import widen
+from munit_pl.layers.precision import to_float32
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.munit.networks import AdaINGenerator
 
@@ -56,7 +56,7 @@ def read_munit(folder: Path) -> tuple[dict[str, Any], Any, dict[str, Tensor]]:
     if not path.is_file():
         raise FileNotFoundError(f"the folder {folder} has no {WEIGHTS}")
     _, stored = read_safetensors(path)
-    state = {name: widen(tensor) for name, tensor in stored.items()}
+    state = {name: to_float32(tensor) for name, tensor in stored.items()}
     try:
         left = set(state)
         for domain in "ab":

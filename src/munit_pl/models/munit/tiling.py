@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from munit_pl.layers.blocks import AdaINResBlock, ConvBlock, ResBlock, UpBlock
 from munit_pl.layers.convolution import upsample_conv
 from munit_pl.layers.normalization import LayerNorm
-from munit_pl.layers.precision import widen
+from munit_pl.layers.precision import to_float32
 from munit_pl.models.components.content_encoder import ContentEncoder
 from munit_pl.models.munit.networks import Decoder, StyleEncoder
 
@@ -170,7 +170,7 @@ class _Moments:
     def see(self, x: Tensor) -> Tensor:
         """Take a tile into account, and return it."""
         count = x.shape[2] * x.shape[3]
-        moments = torch.var_mean(widen(x), (2, 3), correction=0, keepdim=True)
+        moments = torch.var_mean(to_float32(x), (2, 3), correction=0, keepdim=True)
         # Merged on the host, because not every device has fp64.
         variance, mean = (moment.cpu().double() for moment in moments)
         total = self.count + count
@@ -232,7 +232,7 @@ def _normalised(
     mean, factor, shift = (t.to(wide).to(y.device) for t in (mean, factor, shift[..., None, None]))
 
     def pending(stored: Tensor) -> Tensor:
-        normal = (widen(stored) - mean).mul_(factor).add_(shift)
+        normal = (to_float32(stored) - mean).mul_(factor).add_(shift)
         return activation(normal.to(stored.dtype))
 
     return replace(y, pending=pending)

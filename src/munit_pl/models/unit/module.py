@@ -10,7 +10,7 @@ from torch import Tensor
 from munit_pl.checks import at_least_one
 from munit_pl.losses.adversarial import GanLoss, adversarial_loss
 from munit_pl.losses.terms import Terms
-from munit_pl.models.base.module import Part, plain
+from munit_pl.models.base.module import MicroBatch, plain
 from munit_pl.models.base.objective import Decodings, discriminator_terms
 from munit_pl.models.base.perceptual import PerceptualModule
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
@@ -139,33 +139,33 @@ class UNITModule(PerceptualModule):
         names = ("gen_a", "gen_b", "gen_ab", "gen_ba", "dis_a", "dis_b")
         return dict(zip(names, (*gen, *dis), strict=True))
 
-    def discriminator_terms(self, part: Part) -> Terms:
+    def discriminator_terms(self, part: MicroBatch) -> Terms:
         """Return `munit_pl.models.base.objective.discriminator_terms` of UNIT's translations.
 
         What the generators' update can use again is left in ``part``, unless there are other parts,
         whose graphs would be in memory at once.
         """
         noises = part.draws["dis_a"], part.draws["dis_b"]
-        with torch.set_grad_enabled(part.alone):
+        with torch.set_grad_enabled(part.is_whole_batch):
             codes = encode(self.gen_a, self.gen_b, part.x_a, part.x_b)
         decoded = None
-        if part.alone and self.hparams["shared_noise"]:
+        if part.is_whole_batch and self.hparams["shared_noise"]:
             decoded = decode(self.gen_a, self.gen_b, codes, *noises)
             x_ab, x_ba = decoded.x_ab, decoded.x_ba
         else:
             with torch.no_grad():
                 x_ab, x_ba = translate(self.gen_a, self.gen_b, codes, *noises)
-        part.memo = _Pass(codes, decoded) if part.alone else None
+        part.cached = _Pass(codes, decoded) if part.is_whole_batch else None
         return discriminator_terms(
             self.dis_a, self.dis_b, part.x_a, part.x_b, x_ab, x_ba, self.gan_loss
         )
 
-    def generator_terms(self, part: Part) -> Terms:
+    def generator_terms(self, part: MicroBatch) -> Terms:
         """Return `munit_pl.models.unit.objective.generator_terms`."""
         x_a, x_b, draws = part.x_a, part.x_b, part.draws
-        codes, decoded = part.memo or (encode(self.gen_a, self.gen_b, x_a, x_b), None)
+        codes, decoded = part.cached or (encode(self.gen_a, self.gen_b, x_a, x_b), None)
         decoded = decoded or decode(self.gen_a, self.gen_b, codes, draws["gen_a"], draws["gen_b"])
-        part.memo = None
+        part.cached = None
         return generator_terms(
             self.gen_a,
             self.gen_b,

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from munit_pl.layers.precision import widen
+from munit_pl.layers.precision import to_float32
 from munit_pl.losses.adversarial import AdversarialLoss
 from munit_pl.losses.terms import Discriminator, Terms, l1
 from munit_pl.models.base.generator import DomainGenerator
@@ -121,4 +121,4 @@ def kl(h: Tensor) -> Tensor:
 
     But for a factor of one half it is the divergence of N(h, I) from N(0, I), per number.
     """
-    return widen(h).square().mean()
+    return to_float32(h).square().mean()

@@ -69,9 +69,9 @@ def test_what_cannot_be_compiled_is_told_and_trained_on_without(tiny, monkeypatc
 
 
 def module_part(x_a, x_b, draws):
-    from munit_pl.models.base.module import Part
+    from munit_pl.models.base.module import MicroBatch
 
-    return Part(x_a, x_b, draws, share=1.0, alone=True)
+    return MicroBatch(x_a, x_b, draws, fraction=1.0, is_whole_batch=True)
 
 
 def gradients(module, optimizers, compiled, amp):

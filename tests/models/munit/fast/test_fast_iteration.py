@@ -205,7 +205,7 @@ def test_a_rehearsal_leaves_no_trace(tiny):
     optimizers, _ = fast.configure_optimizers()
     before = deepcopy(fast.state_dict())
     x_a, x_b = images(seed=0), images(seed=1)
-    Iteration(fast, optimizers).rehearse(x_a, x_b, fast.draw(x_a, x_b, 0))
+    Iteration(fast, optimizers).warm_up(x_a, x_b, fast.draw(x_a, x_b, 0))
     assert_equal(fast.state_dict(), before)
     assert all(p.grad is None for p in fast.parameters())
     assert all(p.requires_grad for p in fast.parameters())

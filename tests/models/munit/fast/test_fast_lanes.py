@@ -4,7 +4,7 @@ from training import images
 
 from munit_pl import FastMUNITModule, MUNITModule
 from munit_pl.losses.terms import total
-from munit_pl.models.base.module import Part
+from munit_pl.models.base.module import MicroBatch
 
 
 class OneAfterTheOther:
@@ -29,13 +29,13 @@ def test_side_by_side_the_terms_and_their_gradients_are_the_same(tiny, options):
     x_a, x_b = images(seed=0), images(seed=1)
     results = []
     for module in (plain, fast):
-        part = Part(x_a, x_b, module.draw(x_a, x_b, 0), share=1.0, alone=True)
+        part = MicroBatch(x_a, x_b, module.draw(x_a, x_b, 0), fraction=1.0, is_whole_batch=True)
         of_dis = module.discriminator_terms(part)
         total(of_dis, module.weights).backward()
         of_gen = module.generator_terms(part)
         total(of_gen, module.weights).backward()
         grads = {name: p.grad for name, p in module.named_parameters()}
-        results.append((of_dis, of_gen, grads, part.memo.codes))
+        results.append((of_dis, of_gen, grads, part.cached.codes))
     # But for the order in which a weight's gradients are added up.
     torch.testing.assert_close(results[1][:3], results[0][:3], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close([*results[1][3]], [*results[0][3]], rtol=0, atol=0)

@@ -103,7 +103,7 @@ def test_with_a_recipe_that_the_lanes_do_not_know_the_domains_take_turns(tiny):
         ({"weights": {"r1": 1.0}}, "model.weights.r1 makes iterations differ"),
         ({"weights": {"diversity": 1.0}}, "model.weights.diversity decodes a second time"),
         ({"diffaugment": ["cutout"]}, "model.diffaugment stands before the discriminators"),
-        ({"weights": {"consistency": 1.0}}, "model.weights.consistency judges real images a sec"),
+        ({"weights": {"consistency": 1.0}}, "model.weights.consistency passes real images a sec"),
         ({"discriminator_steps": 2}, "model.discriminator_steps is 2"),
     ):
         module = FastMUNITModule(**tiny, **options, bf16=False, compile=False, cuda_graph=False)

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from munit_pl.models.munit.fast.parts import PARTS, Circumstances, explain, obstacles
+from munit_pl.models.munit.fast.parts import PARTS, RunContext, explain, unsupported_features
 
-GPU = Circumstances(
+GPU = RunContext(
     device="cuda", threads=1, precision="32-true", processes=1, accumulate=1, fused=True
 )
 CPU = GPU._replace(device="cpu", threads=2)
@@ -15,7 +15,7 @@ def _bf16(monkeypatch):
 
 
 def test_on_a_gpu_all_parts_run():
-    assert obstacles(PARTS, GPU) == {}
+    assert unsupported_features(PARTS, GPU) == {}
 
 
 def test_what_remains_elsewhere():
@@ -34,7 +34,7 @@ def test_what_remains_elsewhere():
         ({"spectral_recomputed": True}, ["bf16", "cuda_graph", "streams"]),
         ({"consistency": 1.0}, ["bf16", "compile", "cuda_graph"]),
     ]:
-        reasons = obstacles(PARTS, GPU._replace(**difference))
+        reasons = unsupported_features(PARTS, GPU._replace(**difference))
         assert [part for part in PARTS if part not in reasons] == remaining
         assert all(reasons.values())
 
@@ -54,22 +54,22 @@ def test_what_remains_on_the_cpu():
         ({"processes": 2}, []),
         ({"accumulate": 2}, []),
     ]:
-        reasons = obstacles(PARTS, CPU._replace(**difference))
+        reasons = unsupported_features(PARTS, CPU._replace(**difference))
         assert [part for part in PARTS if part not in reasons] == remaining
 
 
 def test_on_the_cpu_the_domains_take_no_graph():
-    assert obstacles(["streams"], CPU) == {}
+    assert unsupported_features(["streams"], CPU) == {}
 
 
 def test_old_gpus_have_no_bf16(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
-    assert obstacles(PARTS, GPU) == {"bf16": "this device has no bf16 arithmetic"}
+    assert unsupported_features(PARTS, GPU) == {"bf16": "this device has no bf16 arithmetic"}
 
 
 def test_two_streams_take_the_graph_and_nothing_is_said_of_what_is_not_wanted():
-    assert obstacles(["streams"], GPU) == {"streams": "it takes cuda_graph"}
-    assert obstacles([], CPU) == {}
+    assert unsupported_features(["streams"], GPU) == {"streams": "it takes cuda_graph"}
+    assert unsupported_features([], CPU) == {}
 
 
 def test_one_line_for_each_reason():

@@ -9,7 +9,7 @@ from training import fit, images
 
 from munit_pl import FastMUNITModule, MUNITModule
 from munit_pl.losses.terms import total
-from munit_pl.models.base.module import Part
+from munit_pl.models.base.module import MicroBatch
 from munit_pl.models.munit.fast.lanes import Work
 from munit_pl.models.munit.fast.threads import ThreadLane
 
@@ -53,7 +53,7 @@ def test_terms_gradients_and_buffers_are_those_of_one_thread(tiny, options):
     x_a, x_b = images(seed=0).double(), images(seed=1).double()
     results = []
     for module in (plain, fast):
-        part = Part(x_a, x_b, module.draw(x_a, x_b, 0), share=1.0, alone=True)
+        part = MicroBatch(x_a, x_b, module.draw(x_a, x_b, 0), fraction=1.0, is_whole_batch=True)
         of_dis = module.discriminator_terms(part)
         total(of_dis, module.weights).backward()
         of_gen = module.generator_terms(part)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from munit_pl.layers.blocks import cast_at_use
+from munit_pl.layers.blocks import autocast_layers
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def cast_weights(networks: Iterable[nn.Module], dtype: torch.dtype | None) -> It
     The gradients of several uses are added up in ``dtype``, as with autocast's own cache.
 
     Args:
-        networks: Those whose layers are meant; but see `cast_at_use`.
+        networks: Those whose layers are meant; but see `autocast_layers`.
         dtype: A floating type; with None nothing happens.
     """
     places = [place for network in networks for place in _places(network)] if dtype else []
@@ -40,7 +40,7 @@ def cast_weights(networks: Iterable[nn.Module], dtype: torch.dtype | None) -> It
 
 def _places(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
     """Yield where the parameters lie that autocast would cast: a layer and a name."""
-    for layer in cast_at_use(network):
+    for layer in autocast_layers(network):
         for name, parameter in layer._parameters.items():
             if parameter is not None:
                 yield layer, name

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from munit_pl.losses.terms import Terms, total
-from munit_pl.models.base.module import Part
+from munit_pl.models.base.module import MicroBatch
 from munit_pl.models.munit.fast.casts import cast_weights
 from munit_pl.models.munit.fast.compiling import CompiledNetworks, restored
-from munit_pl.models.munit.fast.lanes import Lane
+from munit_pl.models.munit.fast.lanes import ParallelDomains
 from munit_pl.models.munit.fast.recording import Recorded, Recorder
 from munit_pl.models.munit.module import MUNITModule
 from munit_pl.optim.finite_updates import keep_finite
@@ -25,14 +25,14 @@ class Outcome(NamedTuple):
     Attributes:
         terms: For "dis" and "gen" the terms that were minimised.
         norms: For both the norm of the gradient.
-        memo: What `Part.memo` was.
-        measured: What `Part.measured` was.
+        memo: What `Part.cached` was.
+        measured: What `MicroBatch.statistics` was.
     """
 
     terms: dict[str, Terms]
     norms: dict[str, Tensor]
-    memo: Any
-    measured: dict[str, Tensor]
+    cached: Any
+    statistics: dict[str, Tensor]
 
 
 class Iteration:
@@ -40,7 +40,7 @@ class Iteration:
 
     Called with a batch and its random numbers it changes weights, optimisers and
     ``module.skipped`` as an iteration under a trainer does. It counts no iteration, logs nothing
-    and leaves the learning rates to others, and what is `measured`; callbacks' hooks around its
+    and leaves the learning rates to others, and what is `statistics`; callbacks' hooks around its
     backward passes and steps are not called.
 
     Args:
@@ -62,9 +62,9 @@ class Iteration:
         amp: torch.dtype | None = None,
         compiled: CompiledNetworks | None = None,
         recorder: Recorder | None = None,
-        lane: Lane | None = None,
+        lane: ParallelDomains | None = None,
         cast_once: bool = True,
-        gave_up: Callable[[str], None] = lambda reason: None,
+        on_fallback: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self.compiled = compiled
         self.lane = lane
@@ -72,7 +72,7 @@ class Iteration:
         self._optimizers = dict(zip(("dis", "gen"), optimizers, strict=True))
         self._amp = amp
         self._cast_to = amp if cast_once else None
-        self._told = gave_up
+        self._told = on_fallback
         device = next(module.parameters()).device
         self._counts = {
             player: torch.zeros(2, dtype=torch.int64, device=device) for player in self._optimizers
@@ -106,14 +106,14 @@ class Iteration:
         self._names = tuple(draws)
         return self._run(x_a, x_b, *draws.values())
 
-    def rehearse(self, x_a: Tensor, x_b: Tensor, draws: dict[str, Tensor]) -> None:
+    def warm_up(self, x_a: Tensor, x_b: Tensor, draws: dict[str, Tensor]) -> None:
         """Compute both gradients and throw them away, for all to be compiled that has to be."""
 
         def differentiate(player: str, loss: Tensor) -> None:
             weights = _parameters(self._optimizers[player])
             torch.autograd.grad(loss, weights, allow_unused=True)
 
-        part = Part(x_a, x_b, draws, share=1.0, alone=True)
+        part = MicroBatch(x_a, x_b, draws, fraction=1.0, is_whole_batch=True)
         with restored(self._module.buffers()):
             self._play(part, differentiate)
 
@@ -121,7 +121,9 @@ class Iteration:
         """Make both updates."""
         for optimizer in self._optimizers.values():
             optimizer.zero_grad()
-        part = Part(x_a, x_b, dict(zip(self._names, draws, strict=True)), share=1.0, alone=True)
+        part = MicroBatch(
+            x_a, x_b, dict(zip(self._names, draws, strict=True)), fraction=1.0, is_whole_batch=True
+        )
         norms = {}
 
         def update(player: str, loss: Tensor) -> None:
@@ -131,9 +133,9 @@ class Iteration:
             norms[player] = self._step(player)
 
         terms = self._play(part, update)
-        return Outcome(terms, norms, part.memo, part.measured)
+        return Outcome(terms, norms, part.cached, part.statistics)
 
-    def _play(self, part: Part, respond: Callable[[str, Tensor], None]) -> dict[str, Terms]:
+    def _play(self, part: MicroBatch, respond: Callable[[str, Tensor], None]) -> dict[str, Terms]:
         """Let ``respond`` act on what each player minimises, in turn; return the terms."""
         module, terms = self._module, {}
         gens, diss = (module.gen_a, module.gen_b), (module.dis_a, module.dis_b)

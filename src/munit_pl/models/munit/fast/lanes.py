@@ -30,7 +30,7 @@ class Work(NamedTuple):
         return self.function(*self.tensors)
 
 
-class Lane(Protocol):
+class ParallelDomains(Protocol):
     """What does two things side by side."""
 
     def both(self, of_a: Work, of_b: Work) -> tuple[Any, Any]:
@@ -78,7 +78,7 @@ class Networks(NamedTuple):
     dis_b: ScaleDiscriminators
 
 
-class Known:
+class Precomputed:
     """A network whose answer is there by now: what calls it again, gets that.
 
     Args:
@@ -100,7 +100,7 @@ class Known:
         """Return images."""
         return self._decoded
 
-    def judge(self, *batches: Tensor) -> list[list[Tensor]]:
+    def score_batches(self, *batches: Tensor) -> list[list[Tensor]]:
         """Return the logits of several batches."""
         return self._logits
 
@@ -109,7 +109,7 @@ class Known:
         return self._logits
 
 
-def encode(lane: Lane, nets: Networks, x_a: Tensor, x_b: Tensor) -> Codes:
+def encode(lane: ParallelDomains, nets: Networks, x_a: Tensor, x_b: Tensor) -> Codes:
     """Do what `objective.encode` does."""
     of_a, of_b = lane.both(
         Work(nets.gen_a.encode, (x_a,), (nets.gen_a,)),
@@ -118,7 +118,9 @@ def encode(lane: Lane, nets: Networks, x_a: Tensor, x_b: Tensor) -> Codes:
     return Codes(*of_a, *of_b)
 
 
-def translate(lane: Lane, nets: Networks, codes: Codes, z_a: Tensor, z_b: Tensor) -> Translations:
+def translate(
+    lane: ParallelDomains, nets: Networks, codes: Codes, z_a: Tensor, z_b: Tensor
+) -> Translations:
     """Do what `objective.translate` does."""
     x_ba, x_ab = lane.both(
         Work(nets.gen_a.decode, (codes.c_b, z_a), (nets.gen_a,)),
@@ -127,7 +129,9 @@ def translate(lane: Lane, nets: Networks, codes: Codes, z_a: Tensor, z_b: Tensor
     return Translations(x_ab=x_ab, x_ba=x_ba)
 
 
-def decode(lane: Lane, nets: Networks, codes: Codes, z_a: Tensor, z_b: Tensor) -> Decodings:
+def decode(
+    lane: ParallelDomains, nets: Networks, codes: Codes, z_a: Tensor, z_b: Tensor
+) -> Decodings:
     """Do what `objective.decode` does."""
     c_a, s_a, c_b, s_b = codes
     (x_aa, x_ba), (x_bb, x_ab) = lane.both(
@@ -137,20 +141,20 @@ def decode(lane: Lane, nets: Networks, codes: Codes, z_a: Tensor, z_b: Tensor) -
     return Decodings(x_aa=x_aa, x_bb=x_bb, x_ab=x_ab, x_ba=x_ba)
 
 
-def judge(
-    lane: Lane, nets: Networks, x_a: Tensor, x_b: Tensor, made: Translations
-) -> tuple[Known, Known]:
+def score_batches(
+    lane: ParallelDomains, nets: Networks, x_a: Tensor, x_b: Tensor, made: Translations
+) -> tuple[Precomputed, Precomputed]:
     """Return discriminators that know their logits of images and of translations."""
     of_a, of_b = lane.both(
-        Work(nets.dis_a.judge, (x_a, made.x_ba.detach()), (nets.dis_a,)),
-        Work(nets.dis_b.judge, (x_b, made.x_ab.detach()), (nets.dis_b,)),
+        Work(nets.dis_a.score_batches, (x_a, made.x_ba.detach()), (nets.dis_a,)),
+        Work(nets.dis_b.score_batches, (x_b, made.x_ab.detach()), (nets.dis_b,)),
     )
-    return Known(logits=of_a), Known(logits=of_b)
+    return Precomputed(logits=of_a), Precomputed(logits=of_b)
 
 
 def read_back(
-    lane: Lane, nets: Networks, codes: Codes, decoded: Decodings, cycle: bool
-) -> tuple[Known, Known, Known, Known]:
+    lane: ParallelDomains, nets: Networks, codes: Codes, decoded: Decodings, cycle: bool
+) -> tuple[Precomputed, Precomputed, Precomputed, Precomputed]:
     """Return networks that know what the generators' terms ask of the translations."""
     (code_a, logits_a), (code_b, logits_b) = lane.both(
         Work(
@@ -170,8 +174,11 @@ def read_back(
             Work(nets.gen_a.decode, (code_b[0], codes.s_a), (nets.gen_a,)),
             Work(nets.gen_b.decode, (code_a[0], codes.s_b), (nets.gen_b,)),
         )
-    known_a, known_b = Known(encoded=code_a, decoded=x_aba), Known(encoded=code_b, decoded=x_bab)
-    return known_a, known_b, Known(logits=logits_a), Known(logits=logits_b)
+    known_a, known_b = (
+        Precomputed(encoded=code_a, decoded=x_aba),
+        Precomputed(encoded=code_b, decoded=x_bab),
+    )
+    return known_a, known_b, Precomputed(logits=logits_a), Precomputed(logits=logits_b)
 
 
 def _decode_two(

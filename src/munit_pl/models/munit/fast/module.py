@@ -10,17 +10,17 @@ from torch import Tensor
 
 from munit_pl.losses.adversarial import GanLoss
 from munit_pl.losses.terms import Terms
-from munit_pl.models.base.module import Images, Part, plain
+from munit_pl.models.base.module import Images, MicroBatch, plain
 from munit_pl.models.base.objective import Decodings, Translations, discriminator_terms
 from munit_pl.models.munit.fast import lanes
 from munit_pl.models.munit.fast.compiling import CompiledNetworks
 from munit_pl.models.munit.fast.iteration import Iteration
 from munit_pl.models.munit.fast.parts import (
     PARTS,
-    Circumstances,
+    RunContext,
     explain,
     obstacle_to_one_function,
-    obstacles,
+    unsupported_features,
 )
 from munit_pl.models.munit.fast.recording import CudaGraphs
 from munit_pl.models.munit.fast.threads import ThreadLane
@@ -129,7 +129,7 @@ class FastMUNITModule(MUNITModule):
         )
         self.running: tuple[str, ...] = ()
         self._iteration: Iteration | None = None
-        self._lane: lanes.Lane | None = None
+        self._lane: lanes.ParallelDomains | None = None
         self._rehearsed = False
 
     def make_iteration(
@@ -158,12 +158,12 @@ class FastMUNITModule(MUNITModule):
             recorder=CudaGraphs() if "cuda_graph" in running else None,
             lane=self._lane,
             cast_once=self.device.type == "cuda",
-            gave_up=lambda reason: self._leave_out({"cuda_graph": reason, "streams": reason}),
+            on_fallback=lambda reason: self._leave_out({"cuda_graph": reason, "streams": reason}),
         )
 
     def on_train_start(self) -> None:
         """Find out what can run here, and say what cannot."""
-        there = Circumstances(
+        there = RunContext(
             device=self.device.type,
             threads=torch.get_num_threads(),
             precision=str(self.trainer.precision),
@@ -179,7 +179,7 @@ class FastMUNITModule(MUNITModule):
             consistency=self.weights.consistency,
         )
         wanted = [part for part in PARTS if self.hparams[part]]
-        reasons = obstacles(wanted, there)
+        reasons = unsupported_features(wanted, there)
         self.running = tuple(wanted)
         self._leave_out(reasons)
         running = {*self.running} | ({"bf16"} if there.precision == "bf16-mixed" else set())
@@ -192,7 +192,7 @@ class FastMUNITModule(MUNITModule):
         """Free what the iteration held."""
         self._iteration = self._lane = None
 
-    def iterate(self, batch: Images) -> tuple[dict[str, list[Terms]], list[Part]]:
+    def iterate(self, batch: Images) -> tuple[dict[str, list[Terms]], list[MicroBatch]]:
         """Make both updates, as one function of the batch where that is possible."""
         if self._iteration is None:
             with torch.autocast("cuda", torch.bfloat16, enabled="bf16" in self.running):
@@ -205,7 +205,7 @@ class FastMUNITModule(MUNITModule):
         counted = cast("list[LightningOptimizer]", self.optimizers())[1]
         counted._on_before_step()
         counted._on_after_step()
-        part.memo, part.measured = outcome.memo, outcome.measured
+        part.cached, part.statistics = outcome.cached, outcome.statistics
         self.adapt([part])
         if self._logging:
             self._norms = {player: norm.clone() for player, norm in outcome.norms.items()}
@@ -219,7 +219,7 @@ class FastMUNITModule(MUNITModule):
         drawn = self.draw_each(torch.randn, shape, n, *where).to(weight.dtype)
         return drawn.pin_memory().to(weight.device, non_blocking=True)
 
-    def discriminator_terms(self, part: Part) -> Terms:
+    def discriminator_terms(self, part: MicroBatch) -> Terms:
         """Return `objective.discriminator_terms`, the domains side by side where that is on."""
         lane = self._lane
         if lane is None:
@@ -234,32 +234,34 @@ class FastMUNITModule(MUNITModule):
         else:
             with torch.no_grad():
                 made = lanes.translate(lane, nets, codes, z_a, z_b)
-        part.memo = _Memo(codes, decoded)
-        dis_a, dis_b = lanes.judge(lane, nets, x_a, x_b, made)
+        part.cached = _Memo(codes, decoded)
+        dis_a, dis_b = lanes.score_batches(lane, nets, x_a, x_b, made)
         return discriminator_terms(dis_a, dis_b, x_a, x_b, made.x_ab, made.x_ba, self.gan_loss)
 
-    def generator_terms(self, part: Part) -> Terms:
+    def generator_terms(self, part: MicroBatch) -> Terms:
         """Return `objective.generator_terms`, likewise."""
-        lane, memo = self._lane, part.memo
-        if lane is None or memo is None:
+        lane, cached = self._lane, part.cached
+        if lane is None or cached is None:
             terms = super().generator_terms(part)
         else:
-            terms = self._generator_terms_side_by_side(lane, part, memo)
+            terms = self._generator_terms_side_by_side(lane, part, cached)
         # Without its graph, or that would be alive still when the next one is recorded.
-        part.memo = _Memo(Codes(*(code.detach() for code in part.memo.codes)))
+        part.cached = _Memo(Codes(*(code.detach() for code in part.cached.codes)))
         return terms
 
-    def _generator_terms_side_by_side(self, lane: lanes.Lane, part: Part, memo: Any) -> Terms:
+    def _generator_terms_side_by_side(
+        self, lane: lanes.ParallelDomains, part: MicroBatch, cached: Any
+    ) -> Terms:
         nets = lanes.Networks(self.gen_a, self.gen_b, self.dis_a, self.dis_b)
         x_a, x_b, z_a, z_b = part.x_a, part.x_b, part.draws["gen_a"], part.draws["gen_b"]
-        decoded = memo.decoded or lanes.decode(lane, nets, memo.codes, z_a, z_b)
+        decoded = cached.decoded or lanes.decode(lane, nets, cached.codes, z_a, z_b)
         cycle = self.weights.cycle > 0
-        known = lanes.read_back(lane, nets, memo.codes, decoded, cycle)
+        known = lanes.read_back(lane, nets, cached.codes, decoded, cycle)
         return generator_terms(
             *known,
             x_a,
             x_b,
-            memo.codes,
+            cached.codes,
             decoded,
             z_a,
             z_b,
@@ -269,11 +271,11 @@ class FastMUNITModule(MUNITModule):
             masks=self._masks(part),
         )
 
-    def _rehearse(self, iteration: Iteration, part: Part) -> None:
+    def _rehearse(self, iteration: Iteration, part: MicroBatch) -> None:
         """Compile all that training calls, before anything has changed, or leave it uncompiled."""
         self._rehearsed = True
         try:
-            iteration.rehearse(part.x_a, part.x_b, part.draws)
+            iteration.warm_up(part.x_a, part.x_b, part.draws)
         except Exception as error:  # a compiler may raise whatever it likes
             iteration.compiled = None
             self._leave_out({"compile": str(error).strip().partition("\n")[0]})

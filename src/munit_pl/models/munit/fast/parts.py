@@ -9,7 +9,7 @@ _TWICE = "model.checkpoint_activations computes model.generator.spectral's weigh
 PARTS = ("bf16", "compile", "cuda_graph", "streams")
 
 
-class Circumstances(NamedTuple):
+class RunContext(NamedTuple):
     """Where a run takes place.
 
     Attributes:
@@ -42,7 +42,7 @@ class Circumstances(NamedTuple):
     consistency: float = 0.0
 
 
-def obstacles(wanted: Iterable[str], there: Circumstances) -> dict[str, str]:
+def unsupported_features(wanted: Iterable[str], there: RunContext) -> dict[str, str]:
     """Return for each wanted part that cannot run the reason."""
     reasons = {part: _obstacle(part, there) for part in wanted}
     on_cuda = there.device == "cuda"
@@ -52,12 +52,12 @@ def obstacles(wanted: Iterable[str], there: Circumstances) -> dict[str, str]:
     return {part: reason for part, reason in reasons.items() if reason is not None}
 
 
-def _obstacle(part: str, there: Circumstances) -> str | None:
+def _obstacle(part: str, there: RunContext) -> str | None:
     if part == "bf16" and there.precision == "bf16-mixed":
         return None
     if part == "streams" and there.device == "cpu":
-        alone = "operations have one thread" if there.threads < 2 else None
-        return obstacle_to_one_function(there) or _obstacle_to_lanes(there) or alone
+        is_whole_batch = "operations have one thread" if there.threads < 2 else None
+        return obstacle_to_one_function(there) or _obstacle_to_lanes(there) or is_whole_batch
     if there.device != "cuda":
         return "it takes a CUDA device"
     if part == "bf16":
@@ -72,7 +72,7 @@ def _obstacle(part: str, there: Circumstances) -> str | None:
     return reason or (_obstacle_to_lanes(there) if part == "streams" else None)
 
 
-def obstacle_to_one_function(there: Circumstances) -> str | None:
+def obstacle_to_one_function(there: RunContext) -> str | None:
     """Return why the whole iteration cannot be one function of a batch, or None."""
     if there.processes > 1:
         return f"{there.processes} processes train together"
@@ -87,12 +87,12 @@ def obstacle_to_one_function(there: Circumstances) -> str | None:
     return None
 
 
-def _obstacle_to_lanes(there: Circumstances) -> str | None:
+def _obstacle_to_lanes(there: RunContext) -> str | None:
     """Return why the domains cannot run side by side, though all is one function."""
     if there.diversity > 0:
         return "model.weights.diversity decodes a second time"
     if there.consistency > 0:
-        return "model.weights.consistency judges real images a second time"
+        return "model.weights.consistency passes real images a second time"
     return "model.diffaugment stands before the discriminators" if there.diffaugment else None
 
 

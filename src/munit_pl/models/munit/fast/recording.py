@@ -74,11 +74,11 @@ class Recorded(Generic[T]):
         self,
         function: Callable[..., T],
         recorder: Recorder | None,
-        gave_up: Callable[[str], None],
+        on_fallback: Callable[[str], None],
     ) -> None:
         self._function = function
         self._recorder = recorder
-        self._gave_up = gave_up
+        self._gave_up = on_fallback
         self._calls = 0
         self._inputs: list[Tensor] = []
         self._replay: Callable[[], None] | None = None

@@ -12,7 +12,7 @@ from munit_pl.data.unpaired import Domain as Images
 from munit_pl.evaluation.report import Figure
 from munit_pl.inference.translator import Translator
 from munit_pl.models.base.pair import Domain
-from munit_pl.randomness import generator
+from munit_pl.randomness import rng_for
 
 
 class Direction(NamedTuple):
@@ -44,7 +44,7 @@ DIRECTIONS = (Direction("a", "b"), Direction("b", "a"))
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluationTask:
     """A model and its data, of which each process takes its share.
 
     Args:
@@ -110,6 +110,6 @@ class Subject:
 
     def choose(self, n: int, k: int, *where: int | str) -> list[int]:
         """Draw ``k`` of ``n`` indices at random, none again before all were drawn."""
-        rng = generator(self.seed, "choose", *where)
+        rng = rng_for(self.seed, "choose", *where)
         rounds = [torch.randperm(n, generator=rng) for _ in range(-(-k // n))]
         return torch.cat(rounds)[:k].tolist()

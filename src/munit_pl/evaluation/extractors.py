@@ -21,7 +21,7 @@ DistanceName = Literal["auto", "lpips", "lite0"]
 
 
 @dataclass(frozen=True)
-class Instruments:
+class FeatureExtractors:
     """The networks that images are seen with.
 
     Args:
@@ -48,7 +48,7 @@ class Instruments:
         return {"features": self.features.name, "distance": self.distance.name, **classifiers}
 
 
-def load_instruments(
+def load_feature_extractors(
     features: FeaturesName = "auto",
     distance: DistanceName = "auto",
     inception: str | Path | None = None,
@@ -58,7 +58,7 @@ def load_instruments(
     classifier_b: str | Path | None = None,
     download: bool = False,
     device: torch.device | None = None,
-) -> Instruments:
+) -> FeatureExtractors:
     """Read the networks' weights.
 
     Args:
@@ -102,7 +102,7 @@ def load_instruments(
     classifiers = {
         domain: load_classifier(path) for domain, path in paths.items() if path is not None
     }
-    return Instruments(network, looks, classifiers, device or torch.device("cpu"))
+    return FeatureExtractors(network, looks, classifiers, device or torch.device("cpu"))
 
 
 class Stages(nn.Module):

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from munit_pl.evaluation import instruments as instruments_file
-from munit_pl.evaluation.instruments import Instruments, load_instruments
+from munit_pl.evaluation import extractors as instruments_file
+from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.metrics.classifier import Classifier, save_classifier
 from munit_pl.metrics.inception import Inception
 from munit_pl.metrics.lite0 import Lite0, load_lite0
@@ -68,7 +68,7 @@ def heads(tmp_path):
 
 
 def test_without_weights_lite0_sees_and_the_names_say_so():
-    loaded = load_instruments()
+    loaded = load_feature_extractors()
     assert isinstance(loaded.features, Lite0)
     assert loaded.names() == WITHOUT_WEIGHTS
     assert loaded.classifiers == {}
@@ -79,7 +79,7 @@ def test_without_weights_lite0_sees_and_the_names_say_so():
 
 def test_lite0_is_taken_by_name_though_other_weights_are_there(cache, alexnet):
     (cache / INCEPTION).touch()
-    assert load_instruments("lite0", "lite0").names() == WITHOUT_WEIGHTS
+    assert load_feature_extractors("lite0", "lite0").names() == WITHOUT_WEIGHTS
 
 
 @pytest.mark.parametrize(
@@ -94,21 +94,21 @@ def test_lite0_is_taken_by_name_though_other_weights_are_there(cache, alexnet):
 )
 def test_what_is_asked_for_by_name_is_never_replaced(names, message):
     with pytest.raises(FileNotFoundError, match=message):
-        load_instruments(**names)
+        load_feature_extractors(**names)
 
 
 def test_heads_of_version_0_0_want_alexnet_too(heads, cache):
     with pytest.raises(FileNotFoundError, match=f"{ALEXNET}.*--download"):
-        load_instruments(lpips_v00=heads)
+        load_feature_extractors(lpips_v00=heads)
     with pytest.raises(FileNotFoundError, match=r"no file of LPIPS heads at none\.pth"):
-        load_instruments(alexnet=cache, lpips_v00="none.pth")
+        load_feature_extractors(alexnet=cache, lpips_v00="none.pth")
 
 
 @pytest.mark.parametrize("distance", ["auto", "lpips"])
 def test_the_name_of_lpips_has_its_version(alexnet, heads, distance):
     """Version 0.0 sees images as they are, 0.1 with ImageNet's means and deviations off."""
-    new = load_instruments(distance=distance)
-    old = load_instruments(distance=distance, lpips_v00=str(heads), alexnet=str(alexnet))
+    new = load_feature_extractors(distance=distance)
+    old = load_feature_extractors(distance=distance, lpips_v00=str(heads), alexnet=str(alexnet))
     assert new.names() == {"features": "lite0", "distance": "LPIPS (AlexNet, v0.1)"}
     assert old.names() == {"features": "lite0", "distance": "LPIPS (AlexNet, v0.0)"}
     assert new.distance.backbone.scaled
@@ -121,10 +121,10 @@ def test_inception_is_taken_where_its_weights_are(monkeypatch, cache):
     monkeypatch.setattr(
         instruments_file, "load_inception", lambda *args: asked.append(args) or network
     )
-    assert load_instruments("inception").features is network
+    assert load_feature_extractors("inception").features is network
     (cache / INCEPTION).touch()
-    assert load_instruments().names()["features"] == "inception-2015-12-05"
-    load_instruments(inception=str(cache / INCEPTION))
+    assert load_feature_extractors().names()["features"] == "inception-2015-12-05"
+    load_feature_extractors(inception=str(cache / INCEPTION))
     assert asked == [(None, False), (None, False), (cache / INCEPTION, False)]
 
 
@@ -139,15 +139,15 @@ def test_a_download_that_is_allowed_brings_what_papers_measure_with(monkeypatch)
     pytest.importorskip("torch_fidelity", reason="needs the extra evaluate")
     for names in ({"distance": "lite0"}, {"features": "lite0"}):
         with pytest.raises(OSError, match="no network"):
-            load_instruments(**names, download=True)
+            load_feature_extractors(**names, download=True)
     assert asked == [INCEPTION, ALEXNET]
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="'vgg', but must be one of auto, inception, lite0"):
-        load_instruments("vgg")
+        load_feature_extractors("vgg")
     with pytest.raises(ValueError, match="'mse', but must be one of auto, lpips, lite0"):
-        load_instruments("lite0", "mse")
+        load_feature_extractors("lite0", "mse")
 
 
 def test_classifiers_belong_to_their_domains(monkeypatch, lite0, tmp_path):
@@ -155,7 +155,7 @@ def test_classifiers_belong_to_their_domains(monkeypatch, lite0, tmp_path):
     classifier = Classifier(lite0, torch.zeros(2, 1280), torch.zeros(2), "xy", "lite0 linear")
     path = tmp_path / "b.safetensors"
     save_classifier(classifier, path)
-    loaded = load_instruments(classifier_b=str(path))  # as a configuration names files
+    loaded = load_feature_extractors(classifier_b=str(path))  # as a configuration names files
     assert list(loaded.classifiers) == ["b"]
     assert loaded.names() == {**WITHOUT_WEIGHTS, "classifier of b": "lite0 linear, 2 classes"}
 
@@ -163,7 +163,7 @@ def test_classifiers_belong_to_their_domains(monkeypatch, lite0, tmp_path):
 def test_networks_are_brought_to_the_device_and_do_not_learn():
     features, backbone, classifier = nn.Dropout(), nn.Dropout(), nn.Linear(2, 2)
     distance = FeatureDistance(backbone, [torch.ones(2)], "x")
-    Instruments(features.train(), distance.train(), {"a": classifier}, torch.device("meta"))
+    FeatureExtractors(features.train(), distance.train(), {"a": classifier}, torch.device("meta"))
     assert classifier.weight.is_meta
     assert distance.get_buffer("head0").is_meta
     assert not any(network.training for network in (features, backbone, classifier))
