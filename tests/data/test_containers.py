@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from munit_pl.data.containers import MAX_SCANS, read_orientation
+from munit_pl.data.containers import MAX_BYTES, MAX_SCANS, read_orientation
 from munit_pl.data.images import read_image, read_size
 
 GREY = Image.new("L", (16, 16), 100)
@@ -38,6 +38,22 @@ def png_with(*chunks):
         for kind, body in chunks
     )
     return data[:33] + added + data[33:]
+
+
+def exif_as_text():
+    """Return a PNG's chunk of 8 kB that is no EXIF after all, in 8 MB."""
+    return b"Raw profile type exif\0\0" + zlib.compress(b"exif 9 " + b"x" * (8 << 20) + b"!" * 99)
+
+
+def tiff_of_strips(count):
+    """Return a TIFF whose strips, each a row, lie in one place."""
+    tags = [(256, 4, 1, 16), (257, 4, 1, count), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
+    tags += [(277, 3, 1, 1), (278, 4, 1, 1)]
+    places = 8 + 2 + 12 * (len(tags) + 2) + 4
+    tags += [(273, 4, count, places), (279, 4, count, places + 4 * count)]
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags))
+    head += b"".join(struct.pack("<HHII", *tag) for tag in sorted(tags)) + bytes(4)
+    return head + struct.pack(f"<{2 * count}I", *[places] * count, *[16] * count)
 
 
 def jpeg_of_scans(count):
@@ -70,6 +86,7 @@ def test_what_the_pixels_do_not_need_costs_nothing(tmp_path):
         "a text": png_with((b"zTXt", b"prompt\0\0" + text)),
         "a text of Unicode": png_with((b"iTXt", b"prompt\0\1\0\0\0" + text)),
         "a profile": png_with((b"iCCP", b"printer\0\0" + zlib.compress(bytes(99 << 20)))),
+        "EXIF as texts": png_with(*[(b"zTXt", exif_as_text())] * 500),
         "a comment": gif_of_comment(8),
     }.items():
         (tmp_path / "x").write_bytes(data)
@@ -90,11 +107,18 @@ def test_what_decoding_itself_would_not_end_with_is_refused(tmp_path):
         "its tags come to more bytes than it has": tags_that_share(2000, 500),
         "more than 4096 tags": tags_that_share(5000, 1),
         f"more than {MAX_SCANS} scans": jpeg_of_scans(MAX_SCANS + 1),
+        "more than 100000 strips or tiles": tiff_of_strips(100_001),
+        "there is no marker where one should be": b"\xff\xd8" + b"\xff" * 10**6 + saved("JPEG"),
+        "its header is broken, or longer": b"P6\n#" + b"a" * 10**7 + b"\n1 1 255\n" + bytes(3),
         "more than 100000 markers": b"\xff\xd8" + b"\xff\xef\0\2" * 100_001 + saved("JPEG")[2:],
     }.items():
         (tmp_path / "x").write_bytes(data)
         with pytest.raises(OSError, match=refused):
             read_image(tmp_path / "x", 1)
+    with (tmp_path / "x").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(OSError, match=f"it has more than {MAX_BYTES} bytes"):
+        read_image(tmp_path / "x", 1)
 
 
 def test_as_many_scans_as_programs_write_are_read(tmp_path):

@@ -1,10 +1,13 @@
 import os
+import re
 import signal
+import sys
 import time
 
 import pytest
 
-from munit_pl.data.crashproof import run_all
+from munit_pl.data import crashproof
+from munit_pl.data.crashproof import BYTES, run_all, run_alone
 
 pytestmark = pytest.mark.process
 
@@ -19,6 +22,18 @@ def squared_unless_killed(number):
         time.sleep(0.05 * (number == 14))
         os.kill(os.getpid(), signal.SIGKILL)
     return number * number
+
+
+def matched(text):
+    """A library that hangs without giving Python a chance."""
+    return bool(re.match("(a+)+$", text))
+
+
+def allocated(gigabytes):
+    try:
+        return len(bytearray(gigabytes << 30))
+    except MemoryError:
+        return "MemoryError"
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
@@ -43,3 +58,15 @@ def test_who_stops_asking_does_not_wait_for_the_rest():
     start = time.perf_counter()
     results.close()
     assert time.perf_counter() - start < 10  # 20 seconds of work are left
+
+
+def test_what_takes_too_long_has_no_result(monkeypatch):
+    monkeypatch.setattr(crashproof, "SECONDS", 1)
+    texts = ["a", "a" * 50 + "b", "b"]
+    assert list(run_all(matched, texts, 1)) == [True, None, False]
+    assert run_alone(matched, texts[0]) is True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system holds such a limit")
+def test_what_takes_too_much_memory_is_told_so():
+    assert list(run_all(allocated, [1, (BYTES >> 30) + 1], 1)) == [1 << 30, "MemoryError"]

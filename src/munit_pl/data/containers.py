@@ -12,15 +12,19 @@ import zlib
 from io import BytesIO
 from typing import IO, NamedTuple
 
+from munit_pl.data.netpbm import as_decoded_in_c, is_pnm
+
 MAX_SCANS = 100  # of a JPEG; programs write 1 to 10, and each costs a pass over all of its blocks
-MAX_BLOCKS = 100_000  # markers, chunks or extensions
+MAX_BLOCKS = 100_000  # markers, chunks, extensions, strips or tiles
 MAX_TAGS = 4096  # of a directory of EXIF or TIFF
+MAX_BYTES = 1 << 30  # of a file; 64 million pixels, the most that is read, have half of it
 MAX_PROFILE = 8 << 20  # bytes of a color profile; the largest, of printers, have 2 or 3 MiB
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT")
 _JPEG_END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # others belong to the scan
 _OF_COLOR = 16  # bytes of JFIF's and Adobe's segments, which may have a thumbnail behind
+_PLACES = (273, 324)  # tags of where strips and tiles lie
 _DIRECTORIES = (34665, 34853, 40965)  # tags that point to EXIF's, GPS's and Interop's tags
 _ORIENTATION = 274
 
@@ -50,6 +54,9 @@ def strip(file: IO[bytes], header: bool = False) -> Stripped:
         ValueError: If it holds more of something than any image needs.
         struct.error, IndexError: If it ends before it should.
     """
+    if file.seek(0, 2) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES} bytes")
+    file.seek(0)
     start = file.read(8)
     file.seek(0)
     if start.startswith(b"\xff\xd8\xff"):
@@ -58,6 +65,8 @@ def strip(file: IO[bytes], header: bool = False) -> Stripped:
         return _strip_png(file, header)
     if start.startswith((b"GIF87a", b"GIF89a")):
         return Stripped(BytesIO(_strip_gif(file.read())))
+    if is_pnm(start):
+        return Stripped(as_decoded_in_c(file, header))
     if start.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         _check_tags(file)
         file.seek(0)
@@ -95,16 +104,14 @@ def _strip_jpeg(file: IO[bytes], header: bool) -> Stripped:
 
 def _next_marker(file: IO[bytes]) -> int:
     """Return the next marker's second byte, 0 at the end of the file; padding is passed over."""
-    byte = file.read(1)
+    before = b""
     for _ in range(MAX_BLOCKS):
-        if byte == b"\xff":
-            while byte == b"\xff":
-                byte = file.read(1)
-            if byte not in (b"\0", b""):
-                return byte[0]
+        byte = file.read(1)
         if byte == b"":
             return 0
-        byte = file.read(1)
+        if before == b"\xff" and byte not in (b"\0", b"\xff"):
+            return byte[0]
+        before = byte
     raise ValueError("there is no marker where one should be")
 
 
@@ -124,7 +131,7 @@ def _check_scans(data: bytes) -> None:
 
 
 def _strip_png(file: IO[bytes], header: bool) -> Stripped:
-    kept, exif, profile = [file.read(8)], b"", b""
+    kept, exif, profile, text = [file.read(8)], b"", b"", b""
     for _ in range(MAX_BLOCKS):
         head = file.read(8)
         if len(head) < 8:
@@ -139,14 +146,15 @@ def _strip_png(file: IO[bytes], header: bool) -> Stripped:
         elif kind == b"eXIf":
             exif = exif or body[:-4]
         elif kind == b"iCCP":
-            profile = profile or _inflate(body[:-4].partition(b"\0")[2][1:])
+            profile = profile or body[:-4].partition(b"\0")[2][1:]
         elif kind in (b"zTXt", b"tEXt") and body.startswith(b"Raw profile type exif\0"):
-            exif = exif or _exif_of_text(kind, body[:-4].partition(b"\0")[2])
+            text = text or kind + body[:-4].partition(b"\0")[2]
         if kind == b"IEND":
             break
     else:
         raise ValueError(f"it has more than {MAX_BLOCKS} chunks")
-    return Stripped(BytesIO(b"".join(kept)), exif, profile)
+    exif = exif or _exif_of_text(text[:4], text[4:])
+    return Stripped(BytesIO(b"".join(kept)), exif, _inflate(profile))
 
 
 def _inflate(data: bytes) -> bytes:
@@ -219,6 +227,8 @@ def _check_tags(file: IO[bytes]) -> None:
             raise ValueError(f"it has more than {MAX_TAGS} tags, or more than 16 lists of them")
         for _ in range(count):
             tag, kind, number, value = struct.unpack(entry, file.read(struct.calcsize(entry)))
+            if tag in _PLACES and number > MAX_BLOCKS:
+                raise ValueError(f"it has more than {MAX_BLOCKS} strips or tiles")
             held += number * _TAG_BYTES.get(kind, 0)
             if tag in _DIRECTORIES:
                 wide = kind in (16, 18)

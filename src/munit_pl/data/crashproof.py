@@ -1,14 +1,23 @@
-"""Work on many files in other processes, of which some may not survive."""
+"""Work on files in other processes, of which some may not survive, within limits."""
 
+import faulthandler
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from multiprocessing import get_context
+from pathlib import Path
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+SECONDS = 30  # for an item; the largest images that are read take 3
+BYTES = 2 << 30  # on Linux, beyond what a process has at its start; those take half
+TOO_MUCH = f"takes the process that reads it more than {SECONDS} s or {BYTES >> 30} GiB, or ends it"
 
 
 def run_all(
@@ -16,13 +25,14 @@ def run_all(
 ) -> Iterator[Result | None]:
     """Apply a function to items in other processes, in order.
 
-    Decoders have crashed before, and a system ends processes that take too much memory. Such an
-    item's result is None; the others get theirs.
+    Decoders have crashed before. The result of an item that ends its process, or takes longer than
+    ``SECONDS``, is None; the others get theirs. What asks for more than ``BYTES`` gets a
+    ``MemoryError``.
 
     Args:
         task: A function that can be pickled, and raises nothing.
         items: What it is applied to.
-        workers: How many processes; 0 is this one.
+        workers: How many processes; 0 is this one, which has no limits.
     """
     if workers == 0:
         yield from map(task, items)
@@ -30,7 +40,7 @@ def run_all(
     done = 0
     while done < len(items):
         with _processes(workers) as pool:
-            futures = [pool.submit(task, item) for item in items[done:]]
+            futures = [pool.submit(_timed, task, item) for item in items[done:]]
             try:
                 for future in futures:
                     yield future.result()
@@ -40,19 +50,46 @@ def run_all(
             finally:
                 pool.shutdown(cancel_futures=True)
         for item in items[done : done + 2 * workers]:
-            yield _run_alone(task, item)
+            yield run_alone(task, item)
             done += 1
 
 
-def _run_alone(task: Callable[[Item], Result], item: Item) -> Result | None:
-    with _processes(1) as pool, suppress(BrokenProcessPool):
-        return pool.submit(task, item).result()
+def run_alone(
+    task: Callable[[Item], Result], item: Item, method: str | None = None
+) -> Result | None:
+    """Apply a function to one item in a process of its own, as `run_all` does.
+
+    Args:
+        task: As of `run_all`.
+        item: What it is applied to.
+        method: How the process is started, such as "spawn", which programs with threads need.
+    """
+    with _processes(1, method) as pool, suppress(BrokenProcessPool):
+        return pool.submit(_timed, task, item).result()
     return None
 
 
-def _processes(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, initializer=_leave_interrupts_to_the_parent)
+def _processes(workers: int, method: str | None = None) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, get_context(method), _begin)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _begin() -> None:
+    """Leave interrupts to the parent, and take no more than so much memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":  # others have no such limit, or do not hold it
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[5])  # of data
+        limit = pages * resource.getpagesize() + BYTES
+        with suppress(ValueError, OSError):  # where there is a lower one
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def _timed(task: Callable[[Item], Result], item: Item) -> Result:
+    """End this process if the task takes too long, whatever code it is in."""
+    with open(os.devnull, "w") as nowhere:  # for where it was
+        faulthandler.dump_traceback_later(SECONDS, exit=True, file=nowhere)
+        try:
+            return task(item)
+        finally:
+            faulthandler.cancel_dump_traceback_later()

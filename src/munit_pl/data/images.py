@@ -4,17 +4,18 @@ An image is a tensor ``(C, H, W)`` in [-1, 1]: C is 1 for grey, 3 for RGB, 4 for
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image, JpegImagePlugin, TiffImagePlugin
-from torch import Tensor
 
 from munit_pl.data.color import to_srgb
 from munit_pl.data.opening import MAX_PIXELS, opened, orientation
 from munit_pl.data.sizes import Size, by, resized
 from munit_pl.data.value_range import FULL, grey_values
+
+if TYPE_CHECKING:  # it takes seconds, which a process that only reads images does without
+    from torch import Tensor
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by number of channels
 
@@ -223,38 +224,42 @@ def resize_image(image: Image.Image, size: Size | None) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def to_tensor(image: Image.Image) -> Tensor:
+def to_tensor(image: Image.Image) -> "Tensor":
     """Turn a grey, RGB or RGBA image into a float32 tensor ``(C, H, W)`` in [-1, 1]."""
     return from_uint8(to_pixels(image))
 
 
-def to_pixels(image: Image.Image) -> Tensor:
+def to_pixels(image: Image.Image) -> "Tensor":
     """Turn a grey, RGB or RGBA image into a uint8 tensor ``(C, H, W)`` in [0, 255]."""
     if image.mode not in MODES.values():
         raise ValueError(f"an image of mode {image.mode} is none of {', '.join(MODES.values())}")
+    import torch
+
     pixels = torch.from_numpy(np.array(image))
     channels_last = pixels if pixels.ndim == 3 else pixels[:, :, None]
     return channels_last.permute(2, 0, 1).contiguous()
 
 
-def from_uint8(x: Tensor) -> Tensor:
+def from_uint8(x: "Tensor") -> "Tensor":
     """Turn uint8 images ``(..., C, H, W)`` in [0, 255] into float32 in [-1, 1], on any device.
 
     All devices come to the same numbers.
     """
+    import torch
+
     # By a number CUDA would multiply with the inverse, which is rounded; by a tensor it divides.
     return x.float().div_(torch.full((), 127.5, dtype=torch.float32, device=x.device)).sub_(1)
 
 
-def to_uint8(x: Tensor) -> Tensor:
+def to_uint8(x: "Tensor") -> "Tensor":
     """Turn images ``(..., C, H, W)`` in [-1, 1] into uint8 in [0, 255], as they are saved.
 
     Values outside the range are cut off; nothing is stretched.
     """
-    return x.float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+    return x.float().clamp(-1, 1).add(1).mul(127.5).round().byte()
 
 
-def to_picture(x: Tensor) -> Image.Image:
+def to_picture(x: "Tensor") -> Image.Image:
     """Return an image ``(C, H, W)`` in [-1, 1] as a picture; 1, 3 or 4 channels."""
     pixels = to_uint8(x.float().cpu()).permute(1, 2, 0).numpy()
     return Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)

@@ -10,67 +10,15 @@ from PIL import Image
 from torch import Tensor
 
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images import read_reduced, read_size, to_picture, to_tensor
-from munit_pl.data.opening import FORMATS
-from munit_pl.data.sizes import MAX_ASPECT, by, is_too_long, resized
-from munit_pl.data.value_range import FULL
+from munit_pl.data.images import to_picture
 from munit_pl.inference.animation import animate, even_times
 from munit_pl.inference.styles import slerp
 from munit_pl.inference.translator import Translator
 from munit_pl.models.base.pair import Domain
 
-PIXELS = 24_000_000  # of an upload; decoded they take 72 MB for as long as it is read
 LARGEST = 4.0  # of a style's values, which are drawn from N(0, 1)
 
-_WHITE = (255, 255, 255)
-_REDUCED_TO = 2  # a JPEG is decoded at no less than so many times the size that it is shrunk to
 _AT_ONCE = 8  # images that are held before they are pictures
-
-
-def read_upload(path: Path, channels: int, size: int, max_value: int = FULL) -> Tensor:
-    """Read an image that somebody sent, resized as images for training are.
-
-    Args:
-        path: The file; it may be anything.
-        channels: 1, 3 or 4.
-        size: Pixels of the shortest side afterwards.
-        max_value: What is white in 16-bit grey files.
-
-    Returns:
-        The image, ``(1, channels, H, W)`` in [-1, 1].
-
-    Raises:
-        ValueError: What to tell the sender. It names no file or folder of this machine.
-    """
-    try:
-        height, width = read_size(path)
-    except OSError as error:
-        if isinstance(error.__cause__, Image.DecompressionBombError):
-            raise ValueError(_too_many_pixels("It")) from error
-        raise ValueError(
-            f"This is no image that can be read here: choose a file of {', '.join(FORMATS[:-1])} "
-            f"or {FORMATS[-1]}."
-        ) from error
-    if height * width > PIXELS:
-        raise ValueError(_too_many_pixels(f"It is {by((height, width))} pixels and"))
-    if is_too_long((height, width)):
-        raise ValueError(
-            f"It is {by((height, width))} pixels: one side may be {MAX_ASPECT} times the other "
-            "at most. Cut it."
-        )
-    try:
-        decoded = read_reduced(path, channels, _WHITE, _REDUCED_TO * size, max_value)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            "This image is damaged or of an unusual kind, and cannot be read to its end."
-        ) from error
-    height, width = resized(decoded.size, size)
-    picture = decoded.image.resize((width, height), Image.Resampling.BILINEAR, decoded.box)
-    return to_tensor(picture)[None]
-
-
-def _too_many_pixels(subject: str) -> str:
-    return f"{subject} has too many pixels: {PIXELS // 10**6} million are taken. Make it smaller."
 
 
 def show(translator: Translator, x: Tensor, styles: Tensor, to: Domain) -> list[Image.Image]:

@@ -13,6 +13,7 @@ from munit_pl.web import answers
 from munit_pl.web.controls import result, upload, when
 from munit_pl.web.serving import KEPT_SECONDS, UPLOAD_BYTES
 from munit_pl.web.studio import Studio
+from munit_pl.web.uploads import PIXELS
 
 LOOKS = {
     "theme": gr.themes.Soft(primary_hue="orange", neutral_hue="slate"),
@@ -94,7 +95,7 @@ class Page:
         styles = f"styles of {self.dimensions} numbers" if self.dimensions else "no styles"
         return (
             f"Model **{title}**, {styles}, computed on {self.translator.device}. Pictures of up to "
-            f"{UPLOAD_BYTES // 2**20} MB and {answers.PIXELS // 10**6} million pixels are "
+            f"{UPLOAD_BYTES // 2**20} MB and {PIXELS // 10**6} million pixels are "
             f"brought to a shortest side of {self.studio.size} pixels, and forgotten after an hour."
         )
 

@@ -9,11 +9,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from munit_pl.data.images import to_tensor
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
 from munit_pl.models.base.pair import Domain
 from munit_pl.web import answers
 from munit_pl.web.serving import visitors_folder
+from munit_pl.web.uploads import read_upload
 
 
 class Studio:
@@ -116,9 +118,10 @@ class Studio:
             if not path.is_relative_to(self.folder) or not path.is_file():
                 raise ValueError("This file has not been sent: choose it again.")
             translator = self.translator
-            x = answers.read_upload(
+            picture = read_upload(
                 path, translator.channels(domain), self.size, translator.max_value(domain)
             )
+            x = to_tensor(picture)[None]
             translator.check(x, domain)
         except ValueError as error:
             gr.Warning(str(error))

@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 
 from munit_pl.data.folder import BlankCrop, ImageFolder
+from munit_pl.data.tools import inspection
 from munit_pl.data.tools.inspection import Use, inspect_folder, inspect_image
+from munit_pl.data.tools.verdict import judge
 
 SMALL = Use(resize=8, crop=(8, 8))
 
@@ -234,3 +236,22 @@ def test_processes_find_what_one_finds(tmp_path, photo):
     alone = inspected(tmp_path)
     assert inspect_folder("train", "a", tmp_path, SMALL, workers=2) == alone
     assert names(alone.usable) == ["a.png", "c.png"]
+
+
+def test_what_takes_all_memory_stops_a_run(tmp_path, photo, monkeypatch):
+    for name in ("a.png", "b.png"):
+        photo.save(tmp_path / name)
+    read = inspection.read_image
+
+    def exhausted(path, *arguments, **options):
+        if path.name == "a.png":
+            raise OSError(f"cannot read image {path}: MemoryError") from MemoryError()
+        return read(path, *arguments, **options)
+
+    monkeypatch.setattr(inspection, "read_image", exhausted)
+    found = inspected(tmp_path)
+    assert names(found.bad) == names(found.fatal) == ["a.png"]
+    assert found.bad[tmp_path / "a.png"].startswith("takes the process that reads it more than ")
+    assert judge([found]).stops == [
+        "train_a: 1 image that may end the run that reads it: remove or repair it"
+    ]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from munit_pl.data.contrast import BLANK, levels
-from munit_pl.data.crashproof import run_all
+from munit_pl.data.crashproof import TOO_MUCH, run_all
 from munit_pl.data.images import read_image
 from munit_pl.data.listing import scan_folder
 from munit_pl.data.opening import opened, orientation
@@ -89,6 +89,8 @@ class Inspection:
         pictures: The images that could be decoded.
         bad: Those that cannot be used, each with what is wrong: path and reason make a sentence.
             Some could be decoded, but do not fit the settings.
+        fatal: Those of the bad ones that ended the process that read them, or took it too much
+            memory or time; a run's may go the same way.
         ignored: Other files, by ending.
         max_value: What was taken for white in 16-bit grey files.
     """
@@ -99,6 +101,7 @@ class Inspection:
     trouble: str | None = None
     pictures: dict[Path, Picture] = field(default_factory=dict)
     bad: dict[Path, str] = field(default_factory=dict)
+    fatal: list[Path] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
     max_value: int = FULL
 
@@ -203,7 +206,9 @@ def inspect_folder(
             if fault := use.fault(look.size):
                 found.bad[path] = fault
         else:
-            found.bad[path] = look or "ends the program that decodes it, or takes all its memory"
+            found.bad[path] = look or TOO_MUCH
+            if look is None:
+                found.fatal.append(path)
     return found
 
 
@@ -247,11 +252,13 @@ def _header(path: Path) -> tuple[str, bool, bool, bool]:
     return kind, rotated, transparent, frames
 
 
-def _look(path: Path, halves: bool, max_value: int) -> Picture | str:
-    """Return what is known of an image, or what is wrong with it."""
+def _look(path: Path, halves: bool, max_value: int) -> Picture | str | None:
+    """Return what is known of an image, or what is wrong with it; None if memory runs out."""
     try:
         return inspect_image(path, halves, max_value)
     except Exception as error:  # of any kind: a report on many files does not end at one
+        if isinstance(error.__cause__ or error, MemoryError):
+            return None
         cause = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, OSError) and error.strerror:
             cause = error.strerror

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from munit_pl.data.crashproof import run_all
+from munit_pl.data.crashproof import TOO_MUCH, run_all
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.images import UPRIGHT, resize_image
 from munit_pl.data.listing import scan_folder
@@ -104,7 +104,7 @@ def prepare(
     hidden = None if show else True
     bar = tqdm(outcomes, "prepare", len(jobs), unit="image", leave=False, disable=hidden)
     for (path, target), outcome in zip(jobs, bar, strict=True):
-        outcome = outcome or _Outcome("ends the program that decodes it, or takes all its memory")
+        outcome = outcome or _Outcome(TOO_MUCH)
         if outcome.failure:
             raise OSError(f"cannot write {str(target)!r}: {outcome.failure}")
         if outcome.fault:

@@ -80,6 +80,11 @@ def _judge_folder(found: Inspection, verdict: Verdict) -> None:
     if found.trouble is not None:
         verdict.stops.append(f"{found.name}: {found.trouble}")
         return
+    if found.fatal:
+        verdict.stops.append(
+            f"{found.name}: {_images(len(found.fatal))} that may end the run that reads it: remove "
+            "or repair it"
+        )
     # Only training images are drawn from until a crop shows something.
     blank = set(found.blank) - found.bad.keys() if found.split == "train" else set()
     if found.bad.keys() | blank == found.files:
