@@ -1,11 +1,13 @@
 import hashlib
 import json
+import os
 import sys
 
 import pytest
 import torch
 
 from munit_pl import Translator
+from munit_pl.inference import onnx as onnx_graphs
 from munit_pl.inference.loading import read_generators
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx has it")
@@ -14,14 +16,16 @@ pytest.importorskip("onnxruntime", reason="the extra onnx has it")
 from onnx import TensorProto, helper  # noqa: E402
 
 
-def graph_of(nodes, inputs):
-    """A graph of a few operations, whose output are images or contents."""
+def graph_of(nodes, inputs, typed=True):
+    """A graph of a few operations, whose output are images or contents; of any type if untyped."""
     shapes = {"images": 4, "content": 4, "style": 2}
     values = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * shapes[name])
         for name in inputs
     ]
     output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [None] * 4)
+    if not typed:
+        output.ClearField("type")
     graph = helper.make_graph(nodes, "graph", values, [output])
     opset = [helper.make_opsetid("", 17)]
     return helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString()
@@ -91,6 +95,50 @@ def test_what_a_graph_cannot_compute_is_told_in_one_line(tmp_path):
     with pytest.raises(ValueError, match="onnxruntime cannot compute it: ") as told:
         Translator.load(tmp_path).translate(torch.rand(1, 3, 4, 4), torch.rand(1, 5))
     assert "\n" not in str(told.value)
+
+
+def test_outputs_of_other_kinds_and_shapes_are_told(tmp_path):
+    x, styles = torch.rand(1, 3, 4, 4), torch.rand(1, 3)
+    nan = node("Constant", [], ["nan"], value_float=float("nan"))
+    for nodes, message in (
+        ([node("Cast", ["content"], ["output"], to=TensorProto.INT64)], "no float32 tensor"),
+        ([node("Cast", ["content"], ["output"], to=TensorProto.STRING)], "no float32 tensor"),
+        ([node("SequenceConstruct", ["content"], ["output"])], "no float32 tensor"),
+        ([nan, node("Add", ["content", "nan"], ["output"])], "NaN or Inf"),
+        ([node("ReduceSum", ["content"], ["output"], keepdims=0)], r"the shape \(\), not"),
+        ([node("Flatten", ["content"], ["output"])], r"the shape \(1, 48\), not"),
+        ([node("Concat", ["content"] * 2, ["output"], axis=0)], r"the shape \(2, 3, 4, 4\), not"),
+        ([node("Concat", ["content"] * 2, ["output"], axis=1)], r"the shape \(1, 6, 4, 4\), not"),
+        ([node("Concat", ["content"] * 2, ["output"], axis=2)], "are 8x4 pixels for inputs of 4x4"),
+    ):
+        write(tmp_path, {"decode": graph_of(nodes, ["content"], typed=False)})
+        with pytest.raises(ValueError, match=message):
+            Translator.load(tmp_path).translate(x, styles)
+
+
+def test_a_graph_takes_no_more_memory_than_there_is(tmp_path):
+    """An allocation beyond the bound is refused, not tried."""
+    side = 1 << 21
+    bomb = [
+        node("Constant", [], ["size"], value_ints=[side, side]),
+        node("ConstantOfShape", ["size"], ["huge"]),
+        node("ReduceSum", ["huge"], ["zero"], keepdims=0),
+        node("Add", ["content", "zero"], ["output"]),
+    ]
+    write(tmp_path, {"decode": graph_of(bomb, ["content"])})
+    with pytest.raises(ValueError, match=r"cannot compute it: .*Available memory of"):
+        Translator.load(tmp_path).translate(torch.rand(1, 3, 4, 4), torch.rand(1, 3))
+
+
+def test_files_that_are_too_large_or_no_files_are_refused(tmp_path, monkeypatch):
+    path = write(tmp_path, {"decode": SHOWN})
+    monkeypatch.setattr(onnx_graphs, "_MAX_GRAPH", len(SHOWN) - 1)
+    with pytest.raises(ValueError, match=r"decode\.onnx is larger than"):
+        read_generators(path)
+    (tmp_path / "decode.onnx").unlink()
+    os.mkfifo(tmp_path / "decode.onnx")
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_generators(path)
 
 
 def test_a_graph_that_is_not_the_one_that_was_written_is_refused(tmp_path):

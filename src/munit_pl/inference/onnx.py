@@ -3,6 +3,9 @@
 import hashlib
 import importlib.util
 import json
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from munit_pl.data.cache import free_memory
 from munit_pl.io.fitting import brief
+from munit_pl.io.regular import open_regular
 from munit_pl.models.base.description import recall_images
 from munit_pl.models.base.generator import DomainGenerator
 
 _MAX_JSON = 1 << 20  # bytes; what an export says of itself has a few thousand
+_MAX_GRAPH = 1 << 30  # bytes of a file; the published networks' have some 50 million
+_SHARE = 0.75  # of the memory that is free, for all graphs together
 _SIZES = ("in_channels", "style_dim", "multiple", "shortest")
 
 
@@ -28,28 +35,50 @@ def require_onnxruntime() -> None:
         raise ImportError("ONNX needs onnxruntime: pip install 'munit-pl[onnx]'")
 
 
+@cache
+def _bound_memory() -> None:
+    """Have all sessions of this process share memory, of which there is so much and no more."""
+    import onnxruntime
+
+    with suppress(OSError):  # not told by systems other than Linux
+        settings = onnxruntime.OrtArenaCfg({"max_mem": int(_SHARE * free_memory())})
+        kind, where = onnxruntime.OrtAllocatorType, onnxruntime.OrtMemType
+        place = onnxruntime.OrtMemoryInfo("Cpu", kind.ORT_ARENA_ALLOCATOR, 0, where.DEFAULT)
+        onnxruntime.create_and_register_allocator(place, settings)
+
+
 class OnnxGraph(nn.Module):
     """A graph as a network: tensors in, a tensor on the CPU out.
 
+    What its operators allocate is bounded; how long they take is not.
+
     Args:
         model: The graph's file, as bytes: so its data cannot lie in files elsewhere.
+        shape: Of its output, as far as it is known: None stands for any number.
 
     Raises:
         ImportError: If onnxruntime is not installed.
         ValueError: If it is no graph.
     """
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, shape: Sequence[int | None] | None = None) -> None:
         require_onnxruntime()
         import onnxruntime
 
         super().__init__()
+        self.shape = shape
+        _bound_memory()
         options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.use_env_allocators", "1")
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4  # errors are raised, and told here
         try:
+            # Constants that are folded beforehand are allocated elsewhere, without a bound.
             self.session = onnxruntime.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"]
+                model,
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=["ConstantFolding"],
             )
         except Exception as error:  # of many kinds, all of the library's own
             raise ValueError(f"onnxruntime cannot read it: {_one_line(error)}") from None
@@ -59,13 +88,23 @@ class OnnxGraph(nn.Module):
         """Return the graph's output for its inputs, of which a method may have one less.
 
         Raises:
-            ValueError: If the graph cannot be computed for these.
+            ValueError: If the graph cannot be computed for these, or its output is no float32, of
+                another shape, or holds NaN or Inf.
         """
         arrays: list[np.ndarray[Any, Any]] = [x.detach().cpu().float().numpy() for x in inputs]
         try:
             output, *_ = self.session.run(None, dict(zip(self.names, arrays, strict=False)))
         except Exception as error:  # of many kinds, all of the library's own
             raise ValueError(f"onnxruntime cannot compute it: {_one_line(error)}") from None
+        if not isinstance(output, np.ndarray) or output.dtype != np.float32:
+            raise ValueError("the graph's output is no float32 tensor")
+        expected = (len(inputs[0]), *self.shape[1:]) if self.shape else output.shape
+        if output.ndim != len(expected) or any(
+            want not in (None, size) for want, size in zip(expected, output.shape, strict=True)
+        ):
+            raise ValueError(f"the graph's output has the shape {output.shape}, not {expected}")
+        if not np.isfinite(output).all():
+            raise ValueError("the graph's output holds NaN or Inf")
         return torch.from_numpy(output)
 
 
@@ -100,14 +139,16 @@ def read_onnx(path: Path) -> tuple[DomainGenerator, DomainGenerator]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    return " ".join(str(error).split())[:400]
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > _MAX_JSON:
+    with open_regular(path) as file:
+        text = file.read(_MAX_JSON + 1)
+    if len(text) > _MAX_JSON:
         raise ValueError(f"{path} is no export's metadata: it has more than 1 MiB")
     try:
-        metadata = json.loads(path.read_bytes())
+        metadata = json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError(f"{path} is no export's metadata: it is broken JSON") from None
     if not isinstance(metadata, dict):
@@ -127,16 +168,16 @@ def _generator(said: dict[str, Any], path: Path) -> DomainGenerator:
     gen.in_channels, gen.style_dim, gen.multiple, gen.shortest = sizes  # type: ignore[assignment]
     graphs = said.get("graphs")
     graphs = graphs if isinstance(graphs, dict) else {}
-    gen.content_encoder = _graph(graphs.get("content"), path) or nn.Identity()
-    gen.style_encoder = _graph(graphs.get("style"), path)
-    decoder = _graph(graphs.get("decode"), path)
+    gen.content_encoder = _graph(graphs.get("content"), path, (None,) * 4) or nn.Identity()
+    gen.style_encoder = _graph(graphs.get("style"), path, (None, gen.style_dim))
+    decoder = _graph(graphs.get("decode"), path, (None, gen.in_channels, None, None))
     if decoder is None:
         raise ValueError(f"{path} names no graph to decode with")
     gen.decoder = decoder
     return gen
 
 
-def _graph(said: Any, path: Path) -> OnnxGraph | None:
+def _graph(said: Any, path: Path, shape: Sequence[int | None]) -> OnnxGraph | None:
     """Read a graph beside ``path``, if one is named."""
     if said is None:
         return None
@@ -144,12 +185,15 @@ def _graph(said: Any, path: Path) -> OnnxGraph | None:
     if not isinstance(name, str) or not name.endswith(".onnx") or Path(name).name != name:
         raise ValueError(f"{path} names the graph {brief(name)}, which is no file beside it")
     try:
-        model = (path.parent / name).read_bytes()
+        with open_regular(path.parent / name) as file:
+            model = file.read(_MAX_GRAPH + 1)
     except (OSError, ValueError):
         raise ValueError(f"{path} names the graph {brief(name)}, which cannot be read") from None
+    if len(model) > _MAX_GRAPH:
+        raise ValueError(f"{path.parent / name} is larger than {_MAX_GRAPH >> 30} GiB")
     if hashlib.sha256(model).hexdigest() != said.get("sha256"):
         raise ValueError(f"{path.parent / name} is not the graph that {path.name} names")
     try:
-        return OnnxGraph(model)
+        return OnnxGraph(model, shape)
     except ValueError as error:
         raise ValueError(f"{path.parent / name}: {error}") from None

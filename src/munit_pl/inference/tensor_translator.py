@@ -177,6 +177,9 @@ class TensorTranslator:
             images = slice(first, first + self.batch_size)
             content = self._inference.run(gen.content_encoder, padded[images])
             y = self.decode(content, styles[images], to)
+            if y.shape[-2:] != padded.shape[-2:]:  # of a graph of unknown origin
+                shown_in, given = ("x".join(map(str, z.shape[-2:])) for z in (y, padded))
+                raise ValueError(f"the model's outputs are {shown_in} pixels for inputs of {given}")
             shown.append(y[..., top : top + height, left : left + width])
         return torch.cat(shown)
 
