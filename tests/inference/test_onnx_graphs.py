@@ -1,7 +1,9 @@
 import hashlib
 import json
 import os
+import signal
 import sys
+import threading
 
 import pytest
 import torch
@@ -128,6 +130,25 @@ def test_a_graph_takes_no_more_memory_than_there_is(tmp_path):
     write(tmp_path, {"decode": graph_of(bomb, ["content"])})
     with pytest.raises(ValueError, match=r"cannot compute it: .*Available memory of"):
         Translator.load(tmp_path).translate(torch.rand(1, 3, 4, 4), torch.rand(1, 3))
+
+
+def test_ctrl_c_ends_a_graph_that_loops_for_ever(tmp_path):
+    info, kind = helper.make_tensor_value_info, TensorProto
+    number = info("number", kind.INT64, [])
+    on, still = (info(name, kind.BOOL, []) for name in ("on", "still"))
+    x, y = (info(name, kind.FLOAT, [None] * 4) for name in "xy")
+    passed = [node("Identity", ["on"], ["still"]), node("Identity", ["x"], ["y"])]
+    body = helper.make_graph(passed, "body", [number, on, x], [still, y])
+    loop = [
+        node("Constant", [], ["often"], value_int=1 << 62),
+        node("Cast", ["often"], ["always"], to=kind.BOOL),
+        node("Loop", ["often", "always", "content"], ["output"], body=body),
+    ]
+    write(tmp_path, {"decode": graph_of(loop, ["content"])})
+    translator = Translator.load(tmp_path)
+    threading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        translator.translate(torch.rand(1, 3, 4, 4), torch.rand(1, 3))
 
 
 def test_files_that_are_too_large_or_no_files_are_refused(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -93,7 +94,7 @@ class OnnxGraph(nn.Module):
         """
         arrays: list[np.ndarray[Any, Any]] = [x.detach().cpu().float().numpy() for x in inputs]
         try:
-            output, *_ = self.session.run(None, dict(zip(self.names, arrays, strict=False)))
+            output, *_ = self._run(dict(zip(self.names, arrays, strict=False)))
         except Exception as error:  # of many kinds, all of the library's own
             raise ValueError(f"onnxruntime cannot compute it: {_one_line(error)}") from None
         if not isinstance(output, np.ndarray) or output.dtype != np.float32:
@@ -106,6 +107,18 @@ class OnnxGraph(nn.Module):
         if not np.isfinite(output).all():
             raise ValueError("the graph's output holds NaN or Inf")
         return torch.from_numpy(output)
+
+    def _run(self, named: dict[str, np.ndarray[Any, Any]]) -> Any:
+        """Compute the graph in a thread, so that Ctrl-C ends even one that loops for ever."""
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                return pool.submit(self.session.run, None, named, options).result()
+            except BaseException:
+                options.terminate = True
+                raise
 
 
 def read_onnx(path: Path) -> tuple[DomainGenerator, DomainGenerator]:
