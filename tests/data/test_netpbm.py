@@ -49,6 +49,9 @@ def test_what_is_no_image_is_refused(tmp_path):
         b"P2 2 1 65536\n0 0",
         b"P3 0 0 255\n",
         b"P2 2 1",
+        b"P",
+        b"Pf 2 1 1.0\n" + bytes(8),
+        b"P7 #" + b"a" * 5000,
     ):
         (tmp_path / "x").write_bytes(data)
         with pytest.raises(OSError, match="cannot read image "):

@@ -21,8 +21,8 @@ _AT_ONCE = 1 << 20  # values
 
 
 def is_pnm(start: bytes) -> bool:
-    """Return whether a file is PBM, PGM or PPM, by its first bytes."""
-    return start[:1] == b"P" and start[1:2].isdigit()
+    """Return whether a file is PBM, PGM, PPM or one of their kin, by its first bytes."""
+    return re.match(rb"P[0-7fFy]", start) is not None
 
 
 def as_decoded_in_c(file: IO[bytes], header: bool) -> IO[bytes]:
@@ -36,6 +36,8 @@ def as_decoded_in_c(file: IO[bytes], header: bool) -> IO[bytes]:
         ValueError: Its header is broken or long, or it has not the values that it promises.
     """
     head = file.read(_HEADER)
+    if head[1:2] in (b"f", b"F"):
+        raise ValueError("its pixels are floating-point numbers, which have no fixed white")
     found = (_BITMAP if head[1:2] in b"14" else _PIXMAP).match(head)
     if found is None:
         raise ValueError(f"its header is broken, or longer than {_HEADER} bytes")

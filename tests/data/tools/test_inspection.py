@@ -252,6 +252,4 @@ def test_what_takes_all_memory_stops_a_run(tmp_path, photo, monkeypatch):
     found = inspected(tmp_path)
     assert names(found.bad) == names(found.fatal) == ["a.png"]
     assert found.bad[tmp_path / "a.png"].startswith("takes the process that reads it more than ")
-    assert judge([found]).stops == [
-        "train_a: 1 image that may end the run that reads it: remove or repair it"
-    ]
+    assert judge([found]).stops == ["train_a: 1 image that may end the run: repair or remove"]

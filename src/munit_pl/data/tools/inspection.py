@@ -246,9 +246,8 @@ def _header(path: Path) -> tuple[str, bool, bool, bool]:
         with opened(path) as image:
             kind, transparent = f"{image.format} {image.mode}", image.has_transparency_data
             rotated, frames = 2 <= orientation(image) <= 8, False
-            with suppress(Exception):  # of any kind, as the metadata's; EOFError for one frame
-                image.seek(1)
-                frames = True
+            with suppress(Exception):  # of any kind, as the metadata's
+                frames = getattr(image, "is_animated", False)  # without reading the second one
     return kind, rotated, transparent, frames
 
 

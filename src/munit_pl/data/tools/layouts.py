@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from munit_pl.data.crashproof import run_all
+from munit_pl.data.crashproof import TOO_MUCH, run_all
 from munit_pl.data.images import read_image
 from munit_pl.data.listing import list_images, scan_folder
 from munit_pl.data.tools.catalogue import Layout
@@ -184,7 +184,7 @@ def arrange(
             if fault == "":
                 done.counts[job.target.relative_to(fresh).parts[0]] += 1
             else:
-                done.bad[job.source] = fault or "ends the program that decodes it"
+                done.bad[job.source] = fault or TOO_MUCH
         _finish(fresh, out, done)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)

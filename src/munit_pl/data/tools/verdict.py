@@ -82,8 +82,7 @@ def _judge_folder(found: Inspection, verdict: Verdict) -> None:
         return
     if found.fatal:
         verdict.stops.append(
-            f"{found.name}: {_images(len(found.fatal))} that may end the run that reads it: remove "
-            "or repair it"
+            f"{found.name}: {_images(len(found.fatal))} that may end the run: repair or remove"
         )
     # Only training images are drawn from until a crop shows something.
     blank = set(found.blank) - found.bad.keys() if found.split == "train" else set()
