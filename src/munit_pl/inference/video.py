@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from munit_pl.data.opening import MAX_PIXELS
-
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi")
 
+MAX_PIXELS = 8192 * 4320  # 8K: fewer than an image's, since a decoder holds some twenty frames
 _MAX_PIXELS = {"max_pixels": str(MAX_PIXELS)}
 _OPTIONS = {  # a playlist would have other files read, or pages of the web
     "format_whitelist": "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg",
@@ -83,7 +82,7 @@ def read_frames(path: Path) -> Iterator[Frame]:
             # A telephone films in the sensor's orientation and notes how it was held.
             turns = round(frame.rotation / 90) % 4
             pixels = np.rot90(frame.to_ndarray(format="rgb24"), turns)
-            yield Frame(Image.fromarray(pixels.copy()), start, end)
+            yield Frame(Image.fromarray(np.ascontiguousarray(pixels)), start, end)
         if start is None:
             raise OSError(f"cannot read video {str(path)!r}: it holds no pictures")
         length = (stream.start_time or 0) + (stream.duration or 0)
@@ -124,9 +123,7 @@ def _pictures(container: Any, path: Path) -> Any:
         raise _unreadable(path, "FFmpeg has no decoder for its pictures")
     if codec.width * codec.height > MAX_PIXELS:
         size = f"height x width {codec.height}x{codec.width}"
-        raise _unreadable(
-            path, f"more than {MAX_PIXELS // 10**6} million pixels, resize it ({size})"
-        )
+        raise _unreadable(path, f"more pixels than 8K (8192x4320) has, resize it ({size})")
     codec.options = _MAX_PIXELS  # frames may grow within the stream
     return streams[0]
 
