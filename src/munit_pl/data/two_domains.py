@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from munit_pl.checks import at_least_one
@@ -119,8 +119,6 @@ class TwoDomains(LightningDataModule):
         value = self.max_values[domain]
         if value == "auto":
             value = self.max_values[domain] = find_max_value(files)
-            if value != FULL:
-                rank_zero_info(f"white is {value} in 16-bit files of domain {domain}")
         return value
 
     @property

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from munit_pl.data.images import read_image, to_tensor
 from munit_pl.data.listing import list_images
+from munit_pl.data.value_range import find_max_value
 from munit_pl.hub.weights import read_safetensors
 from munit_pl.io.pretrained_weights import read_weights
 from munit_pl.metrics.inception import Inception, TunedInception, load_inception
@@ -187,8 +188,9 @@ def _held_out(size: int, share: float, rng: torch.Generator) -> Tensor:
 def _features(network: nn.Module, files: list[Path]) -> Tensor:
     """Return the images' features, ``(N, D)`` on the CPU; one by one, as sizes may differ."""
     network.eval()
-    images = (to_tensor(read_image(file, 3))[None].to(_device(network)) for file in files)
-    return torch.cat([network(x).float().cpu() for x in images])
+    max_value = find_max_value(files)
+    images = (to_tensor(read_image(file, 3, max_value=max_value))[None] for file in files)
+    return torch.cat([network(x.to(_device(network))).float().cpu() for x in images])
 
 
 def _device(network: nn.Module) -> torch.device:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from munit_pl import AlignedDataModule, UnpairedDataModule
 from munit_pl.commands import train, translate
+from munit_pl.commands.runtime import telling
 from munit_pl.commands.runtime.telling import go_on_line, inputs_of, shown
 
 TINY = [
@@ -108,6 +109,15 @@ def test_a_run_that_goes_on_is_found_by_its_name_or_its_folder(tmp_path, monkeyp
     monkeypatch.setenv("WORLD_SIZE", "2")
     line = go_on_line(overrides, tmp_path / "outputs/n/x", "n")
     assert line == "start all processes as before, with run=x ckpt_path=last"
+
+
+def test_white_of_16_bits_is_told(tmp_path):
+    for folder, white in (("trainA", 4095), ("trainB", 65535)):
+        (tmp_path / folder).mkdir()
+        Image.new("I;16", (16, 16), white).save(tmp_path / folder / "0.png")
+    data = UnpairedDataModule(tmp_path, resize=16, crop=16)
+    data.setup()
+    assert telling._images(data) == "a 1, b 1; 16x16; white of 16-bit a is 4095"
 
 
 def test_inputs_are_the_users_images_of_domain_a_or_test_images_as_files(tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from munit_pl.commands.runtime.processes import find_place, is_first
 from munit_pl.data.datamodule import TwoDomains, UnpairedDataModule
 from munit_pl.data.images import to_picture
 from munit_pl.data.two_domains import files_of
+from munit_pl.data.value_range import FULL
 from munit_pl.models.base.pair import DomainPair
 from munit_pl.reports.grid import surviving
 
@@ -178,7 +179,9 @@ def _images(datamodule: TwoDomains) -> str:
         for name, own, other in zip("ab", train, test, strict=True)
     ]
     height, width = datamodule.size
-    return f"{', '.join(found)}; {height}x{width}"
+    whites = {"a": datamodule.max_value("a"), "b": datamodule.max_value("b")}
+    deep = [f"white of 16-bit {n} is {white}" for n, white in whites.items() if white != FULL]
+    return "; ".join([", ".join(found), f"{height}x{width}", *deep])
 
 
 def _last(trainer: Trainer) -> Path | None:
