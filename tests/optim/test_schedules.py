@@ -5,7 +5,7 @@ import torch
 from torch.optim import SGD
 from torch.optim.lr_scheduler import StepLR
 
-from munit_pl.optim.schedules import linear_decay, schedule
+from munit_pl.optim.schedules import ends_at, linear_decay, rates_at, schedule
 
 
 def rates(optimizer, scheduler, iterations):
@@ -98,8 +98,19 @@ def test_a_schedules_numbers_out_of_range_are_refused_by_name_though_not_in_use(
         schedule(SGD([torch.zeros(1)], lr=8.0), **arguments)
 
 
-def test_a_checkpoint_of_the_published_schedule_is_not_taken_for_another():
-    optimizer = SGD([torch.zeros(1)], lr=8.0)
-    saved = schedule(optimizer).state_dict()
-    with pytest.raises(ValueError, match="falls by steps, without warm-up: go on"):
-        schedule(optimizer, warmup=3).load_state_dict(saved)
+def test_the_rate_at_any_iteration_is_known_without_those_before_it():
+    for arguments in (
+        {"step_size": 2},
+        {"step_size": 2, "warmup": 4},
+        {"kind": "linear", "constant": 4, "decay": 2, "warmup": 2},
+    ):
+        scheduler = schedule(SGD([torch.zeros(1)], lr=8.0), **arguments)
+        found = [rates_at(scheduler, k) for k in range(8)]
+        assert found == [[rate] for rate in scheduled(8, **arguments)]
+
+
+def test_a_schedule_that_ends_before_its_run_is_found():
+    linear = fresh(constant=100, decay=50)[1]
+    for run, end in ((1_000_000, 150), (151, 150), (150, None), (0, None), (float("inf"), None)):
+        assert ends_at(linear, run) == end
+    assert ends_at(schedule(SGD([torch.zeros(1)], lr=8.0)), 1_000_000) is None

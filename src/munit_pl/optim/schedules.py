@@ -1,7 +1,8 @@
 """Learning rates as functions of the iteration."""
 
+import math
+from bisect import bisect_left
 from collections.abc import Callable
-from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, StepLR
@@ -70,19 +71,25 @@ def schedule(
             return rising * falling(iteration)
         return rising * gamma ** (iteration // step_size)
 
-    return _Factors(optimizer, factor)
+    return LambdaLR(optimizer, factor)
 
 
-class _Factors(LambdaLR):
-    """A `LambdaLR` that says so where a checkpoint holds another schedule."""
+def rates_at(scheduler: StepLR | LambdaLR, iteration: int) -> list[float]:
+    """Return the learning rates of an iteration, counted from 0, one for each group."""
+    if isinstance(scheduler, StepLR):
+        factors = [scheduler.gamma ** (iteration // scheduler.step_size)] * len(scheduler.base_lrs)
+    else:
+        factors = [factor(iteration) for factor in scheduler.lr_lambdas]
+    return [float(rate) * factor for rate, factor in zip(scheduler.base_lrs, factors, strict=True)]
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if "lr_lambdas" not in state_dict:
-            raise ValueError(
-                "the checkpoint's learning rate falls by steps, without warm-up: go on from it "
-                "with model.scheduler.kind=step model.scheduler.warmup=0"
-            )
-        super().load_state_dict(state_dict)
+
+def ends_at(scheduler: LRScheduler, iterations: float) -> int | None:
+    """Return the iteration from which on a schedule's rate is 0, if it is by a run's last one."""
+    if not isinstance(scheduler, StepLR | LambdaLR) or not 0 < iterations < math.inf:
+        return None
+    run = range(int(iterations))
+    first = bisect_left(run, True, key=lambda i: not any(rates_at(scheduler, i)))
+    return first if first in run else None
 
 
 def _falling(constant: int, decay: int) -> Callable[[int], float]:

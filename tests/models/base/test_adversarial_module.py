@@ -294,3 +294,25 @@ def test_trains_on_a_gpu(method, precision):
     module = method.make()
     fit(module, steps=5, accelerator="gpu", devices=1, precision=precision)
     assert all(p.isfinite().all() for p in module.parameters())
+
+
+def test_a_resumed_run_takes_the_settings_that_it_is_given_and_says_so(method, tmp_path):
+    path = tmp_path / "x.ckpt"
+    fit(method.make(), 2).save_checkpoint(path)
+    settings = {"lr": 5e-5, "betas": [0.6, 0.9]}
+    loop, data = make_trainer(max_steps=3), DataLoader(pairs_of(3), batch_size=None)
+    with pytest.warns(UserWarning, match=r"after iteration 2: .*optimizer.lr: \S+ -> 5e-05$"):
+        loop.fit(method.make(optimizer=settings), data, ckpt_path=path, weights_only=True)
+    for optimizer in loop.optimizers:
+        (group,) = optimizer.param_groups
+        assert (group["lr"], [*group["betas"]]) == (5e-5, [0.6, 0.9])
+        assert {int(state["step"]) for state in optimizer.state.values()} == {3}
+    loop.save_checkpoint(path)
+    assert torch.load(path, weights_only=True)["hyper_parameters"]["optimizer"] == settings
+
+
+@pytest.mark.parametrize("method", ["cyclegan"], indirect=True)
+def test_a_rate_that_ends_before_the_run_does_is_told_of_before_training(method):
+    module = method.make(scheduler={"constant": 1, "decay": 1})
+    with pytest.warns(UserWarning, match="rate is 0 after iteration 2 of 3.*trainer.max_steps=2"):
+        fit(module, 3)

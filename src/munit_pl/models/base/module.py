@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
@@ -21,6 +22,8 @@ from munit_pl.losses.terms import Terms, total
 from munit_pl.models.base.description import describe, method_of, recall_images
 from munit_pl.models.base.pair import DomainPair
 from munit_pl.optim.finite_updates import count_skipped, keep_finite, skip_unless_finite
+from munit_pl.optim.resuming import adopt_settings, describe_changes
+from munit_pl.optim.schedules import ends_at
 from munit_pl.randomness import rng_for
 
 Images = tuple[Tensor, ...]  # x_a and x_b; from data with masks also m_a and m_b
@@ -240,6 +243,16 @@ class AdversarialModule(DomainPair, LightningModule):
         if self._scaler is not None and self.hparams["optimizer"].get("fused"):
             raise ValueError("optimizer fused=True is not supported with precision 16-mixed")
 
+    def on_train_start(self) -> None:
+        """Say where the learning rate is 0 long before the run ends."""
+        run = self.trainer.estimated_stepping_batches
+        end = ends_at(self.trainer.lr_scheduler_configs[0].scheduler, run)
+        if end is not None:
+            rank_zero_warn(
+                f"the learning rate is 0 after iteration {end} of {run}, and nothing is learnt "
+                f"any more: set trainer.max_steps={end}, or a model.scheduler that lasts as long"
+            )
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the steps skipped, and what the generators are, to be used without this module.
 
@@ -250,10 +263,19 @@ class AdversarialModule(DomainPair, LightningModule):
         checkpoint["generators"] = describe({"gen_a": self.gen_a, "gen_b": self.gen_b})
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Count on from the steps that had been skipped, and know how images were read again."""
+        """Count on from the steps that had been skipped, and know how images were read again.
+
+        A run goes on with the settings that it is given, and says which have changed.
+        """
         recall_images({"gen_a": self.gen_a, "gen_b": self.gen_b}, checkpoint.get("generators"))
         for player, counts in checkpoint.get("skipped", {}).items():
             self.skipped[player] = torch.tensor(counts, device=self.device)
+        if self._trainer is not None and self.trainer.state.fn == "fit":
+            optimizers, schedulers = cast(Any, self.configure_optimizers())
+            changes = adopt_settings(checkpoint, optimizers, schedulers, self.hparams)
+            if changes and not self.trainer.global_step:  # else a guard loads within a run
+                done = checkpoint["global_step"]
+                rank_zero_warn(f"changed after iteration {done}: {describe_changes(changes)}")
 
     def draw_normal(self, shape: Iterable[int], n: int, *where: int | str) -> Tensor:
         """Draw N(0, 1) for ``n`` images, ``(n, *shape)``, as a function of the seed and ``where``.

@@ -163,6 +163,7 @@ class FastMUNITModule(MUNITModule):
 
     def on_train_start(self) -> None:
         """Find out what can run here, and say what cannot."""
+        super().on_train_start()
         there = RunContext(
             device=self.device.type,
             threads=torch.get_num_threads(),

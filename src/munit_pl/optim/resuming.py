@@ -1,0 +1,130 @@
+"""A run that goes on with other settings than it was started with."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, StepLR
+
+from munit_pl.optim.schedules import rates_at
+
+_FIXED = ("generator", "discriminator", "initialisation")  # what the networks are, or began as
+# Of a group: what is loaded, and how Adam is computed, which changes no result.
+_LOADED = {"params", "lr", "fused", "foreach", "capturable", "differentiable"}
+_SCHEDULE = ("step_size", "gamma")  # of `StepLR`, whose state tells them
+
+Changes = dict[str, tuple[Any, Any]]
+
+
+def adopt_settings(
+    checkpoint: dict[str, Any],
+    optimizers: Sequence[Optimizer],
+    schedulers: Sequence[LRScheduler],
+    settings: Mapping[str, Any],
+) -> Changes:
+    """Let a checkpoint that is about to be loaded say what a run's settings say now.
+
+    Loading replaces all that optimisers and schedulers were made with. The rate becomes that which
+    the new schedule has in this iteration. Where nothing has changed, no bit does.
+
+    Args:
+        checkpoint: Of a run with as many optimisers and schedulers; changed in place.
+        optimizers: The discriminators' and the generators', made with the new settings.
+        schedulers: Theirs. Of those that are neither `StepLR` nor `LambdaLR` the state stays.
+        settings: The module's hyper-parameters.
+
+    Returns:
+        By their names, the settings that have changed: what they were, and what they are.
+
+    Raises:
+        ValueError: If one has changed that is fixed once a run has started.
+    """
+    noted = checkpoint.get("hyper_parameters")
+    had: Mapping[str, Any] = noted if isinstance(noted, Mapping) else {}
+    changes = dict(_changes(had, settings))
+    groups = [state["param_groups"] for state in checkpoint["optimizer_states"]]
+    of_player = [
+        _adopt_groups(saved, optimizer.param_groups)
+        for saved, optimizer in zip(groups, optimizers, strict=True)
+    ]
+    if "optimizer.amsgrad" in of_player[-1]:
+        changes["optimizer.amsgrad"] = of_player[-1]["optimizer.amsgrad"]
+    for name, (before, now) in changes.items():
+        if name.split(".")[0] in _FIXED or name == "optimizer.amsgrad":
+            raise ValueError(
+                f"model.{name} was {_short(before)} and is {_short(now)} now, which cannot change "
+                "in a run that goes on: give what it was started with"
+            )
+    changes |= of_player[-1]
+    rate = "optimizer.lr"
+    if of_player[0].get(rate) != of_player[-1].get(rate) and rate in of_player[0]:
+        changes["lr_discriminator"] = of_player[0][rate]
+    for i, (saved, scheduler) in enumerate(
+        zip(checkpoint["lr_schedulers"], schedulers, strict=True)
+    ):
+        if isinstance(scheduler, StepLR | LambdaLR):
+            new, changed = _adopt_schedule(saved, scheduler, groups[i])
+            checkpoint["lr_schedulers"][i] = new
+            changes |= {name: change for name, change in changed.items() if name not in changes}
+    return changes
+
+
+def describe_changes(changes: Changes) -> str:
+    """Return changes as they are told, "optimizer.lr: 0.0001 -> 5e-05" and so on."""
+    told = (f"{name}: {_short(old)} -> {_short(new)}" for name, (old, new) in changes.items())
+    return ", ".join(told)
+
+
+def _changes(
+    had: Mapping[str, Any], has: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield hyper-parameters that differ, but those that an optimiser's state tells better."""
+    for name, now in has.items():
+        before, place = had.get(name), f"{prefix}{name}"
+        if name not in had or place in ("optimizer", "lr_discriminator"):
+            continue
+        if isinstance(before, Mapping) and isinstance(now, Mapping):
+            yield from _changes(before, now, f"{place}.")
+        elif _plain(before) != _plain(now):
+            yield place, (before, now)
+
+
+def _adopt_groups(saved: list[dict[str, Any]], own: list[dict[str, Any]]) -> Changes:
+    """Give saved groups the settings of an optimiser's own."""
+    changes: Changes = {}
+    for group, now in zip(saved, own, strict=True):
+        for name in now:
+            if name not in _LOADED and _plain(group.get(name)) != _plain(now[name]):
+                told = "lr" if name == "initial_lr" else name
+                changes[f"optimizer.{told}"] = group.get(name), now[name]
+                group[name] = now[name]
+    return changes
+
+
+def _adopt_schedule(
+    saved: dict[str, Any], scheduler: StepLR | LambdaLR, groups: list[dict[str, Any]]
+) -> tuple[dict[str, Any], Changes]:
+    """Return a scheduler's own state, in the iteration that was saved; set its groups' rates."""
+    own = scheduler.state_dict()
+    settings = {"base_lrs": own["base_lrs"]} | {k: own[k] for k in _SCHEDULE if k in own}
+    state = {name: saved.get(name, value) for name, value in own.items()} | settings
+    unchanged = all(saved.get(name) == value for name, value in settings.items())
+    if isinstance(scheduler, StepLR) and unchanged:
+        return state, {}  # its rate is a product of many, which rounds otherwise than a power
+    changes: Changes = {
+        f"scheduler.{name}": (saved[name], settings[name])
+        for name in _SCHEDULE
+        if name in saved and name in settings and saved[name] != settings[name]
+    }
+    state["_last_lr"] = rates_at(scheduler, saved["last_epoch"])
+    for group, rate in zip(groups, state["_last_lr"], strict=True):
+        group["lr"] = rate
+    return state, changes
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _short(value: Any) -> str:
+    return f"{value!r:.60}"

@@ -1,0 +1,93 @@
+import copy
+
+import pytest
+import torch
+from torch.optim import Adam
+
+from munit_pl.optim.resuming import adopt_settings, describe_changes
+from munit_pl.optim.schedules import schedule
+
+STEPS = {"kind": "step", "step_size": 2, "gamma": 0.3, "constant": 3, "decay": 4, "warmup": 0}
+SCHEDULES = [STEPS, STEPS | {"gamma": 0.7}, STEPS | {"step_size": 3}, STEPS | {"warmup": 3}]
+SCHEDULES += [STEPS | {"kind": "linear"}, STEPS | {"kind": "linear", "constant": 1, "decay": 8}]
+
+
+def pair(settings):
+    optimizer = Adam([torch.nn.Parameter(torch.ones(1))], **settings["optimizer"])
+    return optimizer, schedule(optimizer, **settings["scheduler"])
+
+
+def saved(settings, iterations):
+    """Return what a checkpoint holds of a player after so many iterations, and its rates."""
+    optimizer, scheduler = pair(settings)
+    rates = go(optimizer, scheduler, iterations)
+    return copy.deepcopy(
+        {
+            "optimizer_states": [optimizer.state_dict()],
+            "lr_schedulers": [scheduler.state_dict()],
+            "hyper_parameters": settings,
+        }
+    ), rates
+
+
+def go(optimizer, scheduler, iterations):
+    rates = []
+    for _ in range(iterations):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.param_groups[0]["params"][0].grad = torch.ones(1)
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+def resumed(checkpoint, settings):
+    optimizer, scheduler = pair(settings)
+    changes = adopt_settings(checkpoint, *map(list, zip(pair(settings))), settings)
+    optimizer.load_state_dict(checkpoint["optimizer_states"][0])
+    scheduler.load_state_dict(checkpoint["lr_schedulers"][0])
+    return optimizer, scheduler, changes
+
+
+def test_from_any_schedule_on_the_rates_are_those_of_the_settings_that_are_given():
+    for before in SCHEDULES:
+        for after in SCHEDULES:
+            given = {"optimizer": {"lr": 0.5, "betas": [0.9, 0.99]}, "scheduler": after}
+            checkpoint, _ = saved({"optimizer": {"lr": 0.1}, "scheduler": before}, 5)
+            optimizer, scheduler, changes = resumed(checkpoint, given)
+            assert changes["optimizer.lr"] == (0.1, 0.5)
+            assert tuple(optimizer.param_groups[0]["betas"]) == (0.9, 0.99)
+            assert optimizer.state[optimizer.param_groups[0]["params"][0]]["step"] == 5
+            whole = go(*pair(given), 12)
+            assert go(optimizer, scheduler, 7) == pytest.approx(whole[5:], rel=1e-12)
+
+
+def test_without_a_change_no_bit_of_the_state_changes():
+    for settings in SCHEDULES:
+        given = {"optimizer": {"lr": 0.1, "weight_decay": 0.01}, "scheduler": settings}
+        checkpoint, _ = saved(given, 5)
+        before = copy.deepcopy(checkpoint)
+        assert resumed(checkpoint, copy.deepcopy(given))[2] == {}
+        assert checkpoint == before
+
+
+def test_changes_are_told_by_the_names_of_the_settings():
+    had = {"optimizer": {"lr": 1e-4}, "scheduler": STEPS, "weights": {"image": 10.0, "gan": 1.0}}
+    has = {"optimizer": {"lr": 5e-5}, "scheduler": STEPS | {"gamma": 0.5}}
+    has["weights"] = {"image": 5.0, "gan": 1.0}
+    changes = resumed(saved(had, 1)[0], has)[2]
+    told = {*describe_changes(changes).split(", ")}
+    assert told == {
+        "optimizer.lr: 0.0001 -> 5e-05",
+        "scheduler.gamma: 0.3 -> 0.5",
+        "weights.image: 10.0 -> 5.0",
+    }
+
+
+def test_what_a_run_cannot_change_is_refused_by_its_name():
+    had = {"optimizer": {"lr": 1e-4}, "scheduler": STEPS, "generator": {"padding_mode": "reflect"}}
+    has = copy.deepcopy(had) | {"generator": {"padding_mode": "zeros"}}
+    with pytest.raises(ValueError, match=r"model.generator.padding_mode was 'reflect' and is 'ze"):
+        resumed(saved(had, 1)[0], has)
+    has = copy.deepcopy(had) | {"optimizer": {"lr": 1e-4, "amsgrad": True}}
+    with pytest.raises(ValueError, match=r"model.optimizer.amsgrad was False and is True now"):
+        resumed(saved(had, 1)[0], has)
