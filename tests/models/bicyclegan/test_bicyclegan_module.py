@@ -193,7 +193,7 @@ def test_bicyclegan_yaml_lists_every_setting_with_its_default():
         "discriminator": defaults(BranchDiscriminators),
         "initialisation": defaults(BicycleGANModule._initialise),
         "weights": LossWeights()._asdict(),
-        "scheduler": defaults(linear_decay),
+        "scheduler": dict.fromkeys(defaults(linear_decay), "${share:1/2,${trainer.max_steps}}"),
         "optimizer": {"lr": 2e-4, "betas": [0.5, 0.999], "fused": None},
     }
     for name, values in groups.items():

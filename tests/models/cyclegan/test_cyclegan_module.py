@@ -310,7 +310,8 @@ def test_configuration_lists_every_setting_with_its_default():
         name: list(value) if isinstance(value, tuple) else value
         for name, value in CycleGANModule.adam.items()
     }
-    assert conf["scheduler"] == {"constant": 100_000, "decay": 100_000}
+    half = "${share:1/2,${trainer.max_steps}}"
+    assert conf["scheduler"] == {"constant": half, "decay": half}
     assert conf["initialisation"] == {"generator": "normal", "discriminator": "normal"}
 
 

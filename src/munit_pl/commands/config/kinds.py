@@ -73,6 +73,8 @@ def kind_of(default: Any) -> Any:
     """Return the annotation that a default stands for; text may stand for anything."""
     if isinstance(default, bool | int | float):
         return type(default)
+    if str(default).startswith("${share:"):
+        return int  # of iterations
     if isinstance(default, list) and default:
         return list[kind_of(default[0])]  # type: ignore[misc]
     return Mapping if isinstance(default, Mapping) else Any
