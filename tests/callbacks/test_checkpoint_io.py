@@ -75,6 +75,9 @@ def test_a_state_that_is_not_finite_is_refused_and_leaves_the_former(tmp_path):
                 DurableCheckpointIO().save_checkpoint(poisoned, path)
             verify(path)
             assert path.read_bytes() == before
+            torch.save(poisoned, tmp_path / "other.ckpt")  # as other programs save
+            with pytest.raises(ValueError, match=rf"other\.ckpt: .* in {named}; go on from an ear"):
+                DurableCheckpointIO().load_checkpoint(tmp_path / "other.ckpt")
 
 
 def test_the_first_few_that_are_not_finite_are_named_and_the_others_counted(tmp_path):

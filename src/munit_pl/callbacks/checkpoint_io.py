@@ -4,17 +4,16 @@ import errno
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.plugins import CheckpointIO
-from torch import Tensor
 
 from munit_pl.io.checkpoint_files import remove_checkpoint, verify, write_durably
 from munit_pl.io.safe_reading import read_checkpoint
+from munit_pl.io.training_state import check_finite, tensors_of
 
 _MARGIN = 1 << 20  # bytes that a checkpoint has besides its tensors, generously
 
@@ -23,8 +22,8 @@ class DurableCheckpointIO(CheckpointIO):
     """Write checkpoints so that none is ever lost to a crash, and read only those that are whole.
 
     They are streamed to the disk, are there before they replace another, and are listed with their
-    hash; see `write_durably`. None with a value that is not finite is written. Nothing but tensors
-    and plain values is read. Give it to a trainer as one of its ``plugins``.
+    hash; see `write_durably`. None with a value that is not finite is written or read. Nothing but
+    tensors and plain values is read. Give it to a trainer as one of its ``plugins``.
     """
 
     def save_checkpoint(
@@ -38,15 +37,15 @@ class DurableCheckpointIO(CheckpointIO):
             storage_options: For other classes than this.
 
         Raises:
-            ValueError: If a tensor has a value that is not finite, of what training goes on from.
+            ValueError: If a value is not finite, of what training goes on from.
             OSError: If it cannot be written, or there is too little space. A file that was there
                 is as it was.
         """
         path = Path(path)
-        tensors = dict(_tensors(checkpoint))
-        _refuse_non_finite(tensors)
+        check_finite(checkpoint)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _refuse_too_little_space(path.parent, sum(t.nbytes for t in tensors.values()))
+        size = sum(tensor.nbytes for tensor in tensors_of(checkpoint).values())
+        _refuse_too_little_space(path.parent, size)
         write_durably(path, lambda file: torch.save(checkpoint, file))
 
     def load_checkpoint(
@@ -60,10 +59,17 @@ class DurableCheckpointIO(CheckpointIO):
             weights_only: Of no effect: never is more read than tensors and plain values.
 
         Raises:
-            ValueError: If it is damaged, or something else.
+            ValueError: If it is damaged, or something else, or could not be saved again: a value is
+                not finite.
         """
-        verify(Path(path))
-        return read_checkpoint(Path(path), mmap=False)
+        path = Path(path)
+        verify(path)
+        checkpoint: dict[str, Any] = read_checkpoint(path, mmap=False)
+        try:
+            check_finite(checkpoint)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}; go on from an earlier checkpoint") from None
+        return checkpoint
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint and its hash."""
@@ -141,37 +147,6 @@ class Best:
     def _is_better(self, value: float) -> bool:
         assert self.value is not None
         return value < self.value if self.mode == "min" else value > self.value
-
-
-def _tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    if isinstance(value, Tensor):
-        yield name, value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _tensors(item, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        for i, item in enumerate(value):
-            yield from _tensors(item, f"{name}.{i}")
-
-
-def _refuse_non_finite(tensors: Mapping[str, Tensor]) -> None:
-    checked = {
-        name: tensor.isfinite().all()
-        for name, tensor in tensors.items()
-        # Callbacks keep account there: the best value so far, say, which may be infinite.
-        if (tensor.is_floating_point() or tensor.is_complex()) and not name.startswith("callbacks.")
-    }
-    if not checked:
-        return
-    # One wait for the accelerator, not one for each tensor.
-    device = max(
-        (flag.device for flag in checked.values()), key=lambda device: device.type != "cpu"
-    )
-    finite = torch.stack([flag.to(device, non_blocking=True) for flag in checked.values()]).tolist()
-    bad = [name for name, fine in zip(checked, finite, strict=True) if not fine]
-    if bad:
-        more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-        raise ValueError(f"there are values that are not finite in {', '.join(bad[:3])}{more}")
 
 
 def _refuse_too_little_space(folder: Path, size: int) -> None:

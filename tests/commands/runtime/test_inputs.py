@@ -4,10 +4,12 @@ from collections import OrderedDict
 import pytest
 import torch
 from methods import METHODS
+from training import fit, fit_least
 
 from munit_pl import MUNITModule
+from munit_pl.callbacks.finite import FiniteGuard
 from munit_pl.commands.errors import InputError
-from munit_pl.commands.runtime.inputs import check_checkpoint, find_last
+from munit_pl.commands.runtime.inputs import check_checkpoint, explaining_restore, find_last
 from munit_pl.io.checkpoint_files import link_durably, write_durably
 from munit_pl.models.base.description import describe
 
@@ -84,8 +86,27 @@ def module(tiny):
     return MUNITModule(**tiny)
 
 
-def test_a_checkpoint_of_the_same_model_is_accepted(module, tmp_path):
-    check_checkpoint(save(tmp_path / "x.ckpt", state_dict=module.state_dict()), module)
+def test_a_checkpoint_of_training_of_the_same_model_is_accepted(module, tmp_path):
+    fit(module, 1).save_checkpoint(tmp_path / "x.ckpt")
+    check_checkpoint(tmp_path / "x.ckpt", module)
+    weights = save(tmp_path / "weights.ckpt", state_dict=module.state_dict())
+    with pytest.raises(InputError, match="nothing that training can go on from: its ") as error:
+        check_checkpoint(weights, module)
+    assert_one_line(error)
+
+
+def test_what_is_stumbled_over_while_states_are_restored_is_told_in_one_line(tmp_path):
+    path, callback = tmp_path / "x.ckpt", FiniteGuard()
+    loop = fit_least(1, callback)
+    for broken in ({"loops": {}}, {"callbacks": {"FiniteGuard": {"reloads": 0, "totals": 3}}}):
+        loop.save_checkpoint(path)
+        torch.save(torch.load(path, weights_only=True) | broken, path)
+        refused = pytest.raises(InputError, match=r"x\.ckpt is nothing that .*Error")
+        with refused as error, explaining_restore(path):
+            fit_least(2, callback, ckpt_path=path)
+        assert_one_line(error)
+    with pytest.raises(KeyError), explaining_restore(path):  # of something else
+        raise KeyError(path)
 
 
 def test_a_damaged_one_is_refused(module, tmp_path):

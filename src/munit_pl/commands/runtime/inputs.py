@@ -1,9 +1,12 @@
 """What a command is asked to read, checked before time is spent."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from traceback import extract_tb
+from typing import Any, cast
 
+import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
@@ -12,7 +15,9 @@ from munit_pl.commands.runtime.processes import tell
 from munit_pl.hub.finding import holds_checkpoints, newest_of_run
 from munit_pl.io.checkpoint_files import check_schema, verify
 from munit_pl.io.safe_reading import read_checkpoint
+from munit_pl.io.training_state import check_training_state
 from munit_pl.models.base.description import method_of
+from munit_pl.models.base.module import AdversarialModule
 
 
 def find_last(folder: Path) -> Path:
@@ -35,7 +40,7 @@ def find_last(folder: Path) -> Path:
 
 
 def check_checkpoint(path: Path, module: LightningModule) -> None:
-    """Make sure that ``path`` is a whole checkpoint of a model of ``module``'s sizes.
+    """Make sure that ``path`` is a whole checkpoint of training, of a model of ``module``'s sizes.
 
     It may come from a stranger: nothing of it is run, and sizes are compared before any is made.
 
@@ -69,6 +74,32 @@ def check_checkpoint(path: Path, module: LightningModule) -> None:
                 f"{path} is a checkpoint of another model: {str(name)[:100]!r} is "
                 f"{theirs.get(name)} there and {ours.get(name)} here; give the same model settings"
             )
+
+    if isinstance(module, AdversarialModule):
+        optimizers, _ = cast(Any, module.configure_optimizers())
+        try:
+            check_training_state(checkpoint, optimizers)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path} is nothing that training can go on from: {error}") from error
+
+
+@contextmanager
+def explaining_restore(path: Path | None) -> Iterator[None]:
+    """Tell in one line what Lightning and the callbacks stumble over in a checkpoint's state.
+
+    Raises:
+        InputError: If an error comes from where Lightning restores states.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (LookupError, AttributeError, TypeError, ArithmeticError, RuntimeError) as error:
+        frames = extract_tb(error.__traceback__)
+        if not any(Path(frame.filename).stem == "checkpoint_connector" for frame in frames):
+            raise
+        reason = " ".join(repr(error).split())[:200]
+        raise InputError(f"{path} is nothing that training can go on from: {reason}") from error
 
 
 def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...] | None]:
