@@ -29,7 +29,7 @@ from munit_pl.commands.config.validation import check_config
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.train import configured, parse
 from munit_pl.commands.runtime.full_memory import explain_full_memory
-from munit_pl.commands.runtime.inputs import check_checkpoint, find_last
+from munit_pl.commands.runtime.inputs import check_checkpoint, explaining_restore, find_last
 from munit_pl.commands.runtime.lock import locked
 from munit_pl.commands.runtime.loggers import finishing, make_loggers
 from munit_pl.commands.runtime.precision import (
@@ -38,6 +38,7 @@ from munit_pl.commands.runtime.precision import (
     keep_precision,
 )
 from munit_pl.commands.runtime.processes import is_first, tell
+from munit_pl.commands.runtime.record import write_record
 from munit_pl.commands.runtime.run_log import logged
 from munit_pl.commands.runtime.telling import StartTold, tell_end
 from munit_pl.data.bad_files import DataError
@@ -61,11 +62,18 @@ class RunFailed(Exception):
 
 
 class _Started(Callback):
-    """Know whether training began: errors before are mistakes in what was asked for."""
+    """Know whether training began: errors before are mistakes in what was asked for.
+
+    From then on the run's folder tells of ``cfg``, and no longer of a run before it.
+    """
 
     yes = False
 
+    def __init__(self, cfg: DictConfig) -> None:
+        self.cfg = cfg
+
     def on_train_start(self, *_: object) -> None:
+        write_record(self.cfg)
         self.yes = True
 
 
@@ -103,7 +111,7 @@ def _keep_apart(cfg: DictConfig, folder: Path) -> None:
 def _fit(cfg: DictConfig, folder: Path) -> Trainer:
     ckpt_path = _resolve_checkpoint(cfg, folder)
     seed_everything(cfg.seed, workers=True, verbose=False)
-    started = _Started()
+    started = _Started(cfg)
     with failing_as_input_error(cfg.get("data_hint")):
         datamodule: LightningDataModule = build(cfg.data)
         module: LightningModule = build(cfg.model)
@@ -118,7 +126,8 @@ def _fit(cfg: DictConfig, folder: Path) -> Trainer:
             told.why_precision = keep_precision(cfg, ckpt_path)
         trainer, loggers = _make_trainer(cfg, told, started)
     try:
-        with finishing(loggers), _explained(started, datamodule, module, trainer):
+        explained = _explained(started, datamodule, module, trainer)
+        with finishing(loggers), explained, explaining_restore(ckpt_path):
             trainer.fit(module, datamodule, ckpt_path=ckpt_path, weights_only=True)
     finally:
         if started.yes:

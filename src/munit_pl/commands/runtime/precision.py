@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from lightning.pytorch import Trainer
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from munit_pl.callbacks.precision import AutoPrecision
 from munit_pl.commands.runtime.processes import is_first, tell
@@ -47,8 +47,5 @@ def explain_slow_precision(trainer: Trainer) -> None:
 
 
 def _record(cfg: DictConfig, precision: str) -> None:
-    """Have the configuration, and its file among the run's, say what is trained in."""
+    """Have the configuration, which goes into the run's folder, say what is trained in."""
     cfg.trainer.precision = precision
-    file = Path(cfg.output_dir, ".hydra", "config.yaml")
-    if is_first() and file.exists():
-        file.write_text(OmegaConf.to_yaml(cfg), encoding="utf-8")
