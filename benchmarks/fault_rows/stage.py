@@ -207,7 +207,10 @@ class Stage:
 def fault(kind: str, step: int, rank: int = 0) -> list[str]:
     """Return the settings that let a fault happen inside a run."""
     chosen = {"kind": kind, "step": step, "rank": rank}
-    return ["callbacks=fault_injection", *(f"callbacks.fault.{k}={v}" for k, v in chosen.items())]
+    return [
+        "callbacks=[default,fault_injection]",
+        *(f"callbacks.fault.{k}={v}" for k, v in chosen.items()),
+    ]
 
 
 def _merged(settings: list[str]) -> list[str]:

@@ -34,7 +34,7 @@ TINY = [
     "~callbacks.bar",
 ]
 EVALUATED = [
-    "callbacks=evaluate",
+    "callbacks=[default,evaluate]",
     "callbacks.evaluate.every_n_steps=2",
     "callbacks.evaluate.limit=2",
 ]

@@ -159,7 +159,11 @@ def test_a_command_that_starts_its_processes_itself_leaves_with_the_signals_stat
 
     Processes learn after an iteration what was asked for before it, so it ends with the next one.
     """
-    faults = ["callbacks=fault_injection", "callbacks.fault.kind=sigterm", "callbacks.fault.step=2"]
+    faults = [
+        "callbacks=[default,fault_injection]",
+        "callbacks.fault.kind=sigterm",
+        "callbacks.fault.step=2",
+    ]
     given = settings(method, tmp_path / "run", *faults, f"callbacks.fault.rank={rank}", *DDP)
     command = [sys.executable, "-m", "munit_pl.commands.train", *given, "run=x"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
@@ -176,7 +180,7 @@ def test_a_command_that_starts_its_processes_itself_leaves_with_the_signals_stat
 @pytest.mark.process
 @pytest.mark.parametrize("method", ["munit"], indirect=True)
 def test_a_second_ctrl_c_ends_the_process_at_once_and_touches_no_file(method, tmp_path):
-    fault = ["callbacks=fault_injection", "callbacks.fault.kind=sigint_twice"]
+    fault = ["callbacks=[default,fault_injection]", "callbacks.fault.kind=sigint_twice"]
     run = Run(tmp_path, settings(method, tmp_path / "run", *fault, "callbacks.fault.step=3"))
     statuses, _ = run.wait()
     assert statuses == [130]

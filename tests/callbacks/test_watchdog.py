@@ -9,7 +9,7 @@ def hang(method, folder, *others):
         *SMALL,
         *method.overrides,
         f"output_dir={folder / 'run'}",
-        "callbacks=fault_injection",
+        "callbacks=[default,fault_injection]",
         "callbacks.fault.kind=hang",
         "callbacks.fault.step=2",
         "callbacks.watchdog.minutes=0.05",

@@ -36,7 +36,7 @@ def run(method, tmp_path_factory):
         *method.overrides,
         *DATA,
         "data.batch_size=2",
-        "callbacks=drawn",
+        "callbacks=[default,drawn_report]",
         "callbacks.grid.every_n_steps=2",
         "~callbacks.bar",
         "trainer.accelerator=cpu",

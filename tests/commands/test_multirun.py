@@ -113,7 +113,9 @@ OPTUNA = [
 def test_optuna_compares_runs_by_the_figure_of_the_evaluation(multirun, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="an extra, munit-pl[sweeps]")
     evaluate = "callbacks.evaluate.every_n_steps=1"
-    done = multirun(*OPTUNA, "callbacks=evaluate", FIGURE, "callbacks.evaluate.mode=max", evaluate)
+    done = multirun(
+        *OPTUNA, "callbacks=[default,evaluate]", FIGURE, "callbacks.evaluate.mode=max", evaluate
+    )
     assert done.returncode == 0, done.stderr
     results = OmegaConf.load(tmp_path / "outputs/munit/x/optimization_results.yaml")
     assert results.name == "optuna"
@@ -131,5 +133,7 @@ def test_optuna_without_a_figure_is_refused_before_training(multirun, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="an extra, munit-pl[sweeps]")
     done = multirun(*OPTUNA)
     assert done.returncode == 2
-    assert "choose callbacks=evaluate, or give callbacks.checkpoints.monitor" in done.stderr
+    assert (
+        "choose callbacks=[default,evaluate], or give callbacks.checkpoints.monitor" in done.stderr
+    )
     assert not (tmp_path / "outputs/munit/x/0/checkpoints").exists()

@@ -156,7 +156,7 @@ def test_a_checkpoint_loads_in_a_program_without_configurations(config, tmp_path
 def test_a_run_leaves_grids_curves_and_figures(config, tmp_path):
     train(
         config(
-            "callbacks=drawn",
+            "callbacks=[default,drawn_report]",
             "logger=tensorboard",
             "trainer.max_steps=4",
             "trainer.log_every_n_steps=1",

@@ -59,9 +59,9 @@ def start(folder, images, method, processes, *others):
         "trainer.val_check_interval=3",
         "callbacks.grid.every_n_steps=1000",
         "callbacks.checkpoints.every_n_steps=2",
-        "+callbacks.average._target_=munit_pl.callbacks.averaging.WeightAverage",
-        "+callbacks.average.decay=0.9",
-        "+callbacks.average.start=2",
+        "+callbacks.ema._target_=munit_pl.callbacks.averaging.WeightAverage",
+        "+callbacks.ema.decay=0.9",
+        "+callbacks.ema.start=2",
         "~callbacks.bar",
         f"output_dir={folder / 'run'}",
         "ckpt_path=auto",
@@ -76,7 +76,10 @@ def finish(run, expected):
 
 def fault(kind, step, rank=0):
     chosen = {"kind": kind, "step": step, "rank": rank}
-    return ["callbacks=fault_injection", *(f"callbacks.fault.{k}={v}" for k, v in chosen.items())]
+    return [
+        "callbacks=[default,fault_injection]",
+        *(f"callbacks.fault.{k}={v}" for k, v in chosen.items()),
+    ]
 
 
 def check(folder, images, left_alone, method, processes, workers, kind, step):

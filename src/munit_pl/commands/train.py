@@ -214,7 +214,7 @@ def _check_sweep(cfg: DictConfig) -> None:
         cfg, "callbacks.checkpoints.monitor"
     ):
         raise InputError(
-            "the sweeper compares runs by a figure: choose callbacks=evaluate, or give "
+            "the sweeper compares runs by a figure: choose callbacks=[default,evaluate], or give "
             "callbacks.checkpoints.monitor"
         )
 

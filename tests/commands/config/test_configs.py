@@ -6,8 +6,9 @@ import pytest
 import torch
 import yaml
 from composing import composed
+from training import LEAST, make_trainer
 
-from munit_pl import MUNITModule
+from munit_pl import DrawnDataModule, MUNITModule
 from munit_pl.commands.config.building import build
 from munit_pl.models.munit.objective import LossWeights
 from munit_pl.optim.schedules import schedule
@@ -176,3 +177,34 @@ def test_the_modern_preset_is_munit_but_for_what_was_measured_to_gain(config):
     small = config("model=munit_modern", "+experiment=demo").model
     assert small.generator.dim == 16
     assert small.lr_discriminator / small.optimizer.lr == pytest.approx(ratio)
+
+
+def test_callbacks_are_a_file_each_and_composed_by_lists(config):
+    usual = set(config().callbacks)
+    added = {path.stem for path in (CONF / "callbacks").glob("*.yaml")} - usual - {"default"}
+    assert added == {"ema", "evaluate", "drawn_report", "fault_injection"}
+    both = config("callbacks=[default,ema,evaluate]")
+    assert set(both.callbacks) == usual | {"ema", "evaluate"}
+
+
+def test_debugging_is_short_whatever_is_trained(config):
+    for name in ("fast", "overfit", "profile"):
+        cfg = config("+experiment=facades", f"+debug={name}")
+        assert cfg.name == "debug"
+        assert cfg.trainer.max_steps <= 500
+    assert "SimpleProfiler" in cfg.trainer.profiler._target_
+
+
+def test_overfitting_sees_the_same_batch_in_each_iteration(config):
+    seen = []
+    options = config("+debug=overfit").trainer
+    loop = make_trainer(max_steps=3, max_epochs=-1, overfit_batches=options.overfit_batches)
+    data = DrawnDataModule(size=(16, 16), length=8, batch_size=2, num_workers=0)
+    module = MUNITModule(**LEAST)
+    module.iterate = lambda batch: (
+        seen.append(batch[0].clone()),
+        type(module).iterate(module, batch),
+    )[1]
+    loop.fit(module, data)
+    assert len(seen) == 3
+    assert all(torch.equal(images, seen[0]) for images in seen)

@@ -25,7 +25,12 @@ SMALL = [
     "model.discriminator.num_layers=2",
 ]
 SETS = [
-    [*SMALL, "data.size=[32,32]", "callbacks=evaluate", "model.discriminator.num_scales=2"],
+    [
+        *SMALL,
+        "data.size=[32,32]",
+        "callbacks=[default,evaluate]",
+        "model.discriminator.num_scales=2",
+    ],
     [*SMALL, "model=unit", "data=aligned", "data.root=x"],
     [*SMALL, "model=cyclegan", "data=folder", "data.root=x", "logger=tensorboard"],
     [*SMALL, "model=bicyclegan", "data.size=[256,256]", "data.paired=true"],

@@ -39,6 +39,15 @@ def faults(*overrides, **options):
         ("modle=unit", "there is no setting modle: did you mean model?"),
         ("data=foldr", "there is no data foldr: did you mean folder?"),
         ("~callbacks.bat", "there is no setting callbacks.bat: did you mean callbacks.bar?"),
+        (
+            "callbacks=evaluate",
+            "callbacks=evaluate would leave out checkpoints and all else: write "
+            "callbacks=[default,evaluate]",
+        ),
+        (
+            "callbacks.ema.decay=0.9",
+            "callbacks.ema.decay is a setting of callbacks=[default,ema]: choose that as well",
+        ),
         ("nothing", "nothing is no setting, such as seed=1 or data.root=FOLDER"),
         ("last.ckpt", "last.ckpt is no setting: write ckpt_path=last.ckpt"),
     ],

@@ -125,7 +125,10 @@ def test_a_fault_is_told_in_one_line():
         (["+trainer.max_step=3"], "did you mean trainer.max_steps?"),
         (["+callbacks.grid.num_image=3"], "did you mean callbacks.grid.num_images?"),
         (["+logger.csv.safe_dir=x"], "did you mean logger.csv.save_dir?"),
-        (["callbacks=evaluate", "+callbacks.evaluate.networks.feature=x"], "networks.features?"),
+        (
+            ["callbacks=[default,evaluate]", "+callbacks.evaluate.networks.feature=x"],
+            "networks.features?",
+        ),
         (["logger=tensorboard", "+logger.tensorboard.nmae=x"], "mean logger.tensorboard.name?"),
         # Kinds.
         (["model.shared_styles=3"], "model.shared_styles is 3, but must be true or false"),
@@ -180,8 +183,14 @@ def test_a_fault_is_told_in_one_line():
             ["model.optimizer.fused=true", "trainer.precision=16-mixed"],
             "fused=true is not supported",
         ),
-        (["callbacks=evaluate", "callbacks.evaluate.monitor=loss"], "monitor is loss, but must"),
-        (["callbacks=evaluate", "callbacks.evaluate.mode=least"], "callbacks.evaluate.mode is"),
+        (
+            ["callbacks=[default,evaluate]", "callbacks.evaluate.monitor=loss"],
+            "monitor is loss, but must",
+        ),
+        (
+            ["callbacks=[default,evaluate]", "callbacks.evaluate.mode=least"],
+            "callbacks.evaluate.mode is",
+        ),
         # Text.
         (["data.seed=${oc.env:NO_SUCH_VARIABLE}"], "data.seed is ${oc.env:NO_SUCH_VARIABLE}: "),
         (["data.seed=${sead}"], "data.seed is ${sead}: Interpolation key 'sead' not found"),
@@ -208,8 +217,14 @@ def test_a_fault_of_images_is_told_before_any_is_looked_for():
         (["data.channels_b=2"], "data.channels_b: channels is 2, but must be 1, 3 or 4"),
         (["+data.lists.train_c=x"], "no setting data.lists.train_c: did you mean"),
         (["data.max_bad_fraction=1.5"], "max_bad_fraction"),
-        (["callbacks=drawn"], "callbacks.report: the drawn report measures runs on the drawn"),
-        (["callbacks=evaluate"], "callbacks.evaluate: protocol drawn measures models of the"),
+        (
+            ["callbacks=[default,drawn_report]"],
+            "callbacks.report: the drawn report measures runs on the drawn",
+        ),
+        (
+            ["callbacks=[default,evaluate]"],
+            "callbacks.evaluate: protocol drawn measures models of the",
+        ),
     ]:
         (told,) = faults(*FOLDER, *overrides)
         assert line in told

@@ -83,7 +83,7 @@ def test_a_prediction_that_cannot_be_made_costs_the_prediction_alone(explain):
 
 
 def test_a_run_ends_with_what_it_would_have_taken(config, tiny):
-    fault = ["callbacks=fault_injection", "callbacks.fault.kind=out_of_memory"]
+    fault = ["callbacks=[default,fault_injection]", "callbacks.fault.kind=out_of_memory"]
     with pytest.raises(RunFailed) as caught:
         train(config(*fault, "callbacks.fault.step=1"))
     need = predict_peak(MUNITModule(**tiny), 16, 16, 1)

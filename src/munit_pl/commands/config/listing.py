@@ -36,8 +36,13 @@ def listed_by_choices() -> dict[str, list[str]]:
         for file in (files("munit_pl.conf") / group).iterdir():
             choice, ending = file.name.split(".", 1)
             for key in keys(_read(file), f"{group}.") if ending == "yaml" else ():
-                found.setdefault(key, []).append(f"{group}={choice}")
+                found.setdefault(key, []).append(choosing(group, choice))
     return {key: sorted(choices) for key, choices in found.items()}
+
+
+def choosing(group: str, choice: str) -> str:
+    """Return how a file of a group is chosen: callbacks beside those that every run has."""
+    return f"{group}=[default,{choice}]" if group == "callbacks" else f"{group}={choice}"
 
 
 def keys(values: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:

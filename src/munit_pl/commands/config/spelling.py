@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from munit_pl.commands.config.listing import keys, listed_by_choices, names_of_groups
+from munit_pl.commands.config.listing import choosing, keys, listed_by_choices, names_of_groups
 from munit_pl.commands.config.own_folders import settings_for
 from munit_pl.commands.config.quoting import parse, quoted
 from munit_pl.commands.config.suggestions import meant, nearest
@@ -109,8 +109,11 @@ def _choose(
         if sweeping and choice.is_discrete_sweep():
             typed = f"{choice.get_key_element()}={next(choice.sweep_string_iterator())}"
         try:
-            compose(config, [*good, typed])
+            cfg = compose(config, [*good, typed])
             good.append(typed)
+            if typed.startswith("callbacks=") and "checkpoints" not in (cfg.callbacks or {}):
+                among = choosing("callbacks", str(choice.value()))
+                faults.append(f"{typed} would leave out checkpoints and all else: write {among}")
         except _NOT_COMPOSED as error:
             faults.append(_explain(error, choice, f"munit-{config}"))
     return good
