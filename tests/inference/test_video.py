@@ -92,7 +92,14 @@ def test_odd_sides_of_an_mp4_grow_by_the_pixels_at_the_edge(frames, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "codec"), [("mkv", "libx264"), ("webm", "libvpx"), ("avi", "mpeg4"), ("mov", "mpeg4")]
+    ("kind", "codec"),
+    [
+        ("mkv", "libx264"),
+        ("webm", "libvpx"),
+        ("avi", "libx264"),
+        ("avi", "mpeg4"),
+        ("mov", "mpeg4"),
+    ],
 )
 def test_other_containers_are_read(tmp_path, kind, codec):
     write(tmp_path / f"x.{kind}", codec)

@@ -74,9 +74,11 @@ def read_frames(path: Path) -> Iterator[Frame]:
         stream.thread_type = "AUTO"
         unit = stream.time_base
         usual = 1 / (stream.average_rate or stream.guessed_rate or _FALLBACK_RATE)
+        # AVI notes when frames are decoded; with B-frames that is another order.
+        untimed = container.format.name == "avi" and stream.codec_context.has_b_frames
         start, end = None, (stream.start_time or 0) * unit
         for frame in container.decode(stream):
-            noted = end if frame.pts is None else frame.pts * unit
+            noted = end if frame.pts is None or untimed else frame.pts * unit
             start = end if start is not None and noted < start else noted
             end = start + (frame.duration * unit if frame.duration > 0 else usual)
             # A telephone films in the sensor's orientation and notes how it was held.
