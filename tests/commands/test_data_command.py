@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from munit_pl.commands.data import main
+from munit_pl.commands.terminal import guard_terminal
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images import to_picture
 
@@ -188,7 +189,9 @@ def test_names_of_any_bytes_are_printed_to_any_terminal(data, monkeypatch):
     (data / "trainA" / os.fsdecode(b"\xff.jpg")).touch()
     (data / "trainA" / "\u65e5.jpg").touch()
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    monkeypatch.setattr(sys, "stdout", terminal)
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, terminal)
+    guard_terminal()
     assert main(["check", str(data), "--workers", "2"]) == 1
     terminal.seek(0)
     printed = terminal.read()

@@ -1,9 +1,11 @@
+import errno
 import io
 import sys
 
+import pytest
 from tqdm import tqdm
 
-from munit_pl.commands.terminal import guard_terminal, shown
+from munit_pl.commands.terminal import fail_if_lost, guard_terminal, shown
 
 
 def test_control_characters_are_shown_as_python_writes_them():
@@ -42,3 +44,41 @@ def test_messages_are_guarded_and_bars_are_as_ever(monkeypatch):
     drawn = screen.getvalue().split("\n", 2)[2]
     assert "name \\x07\n" in drawn
     assert {bar for bar in ("\r", "\x1b[A", "\\r", "\\x1b[A") if bar in drawn} == {"\r", "\x1b[A"}
+
+
+def test_what_cannot_be_written_is_lost_and_ends_nothing(monkeypatch):
+    class Stream(io.StringIO):
+        def __init__(self, number):
+            super().__init__()
+            self.number = number
+
+        def write(self, *_):
+            raise OSError(self.number, "it cannot be written")
+
+        flush = write
+
+    for number in (errno.EPIPE, errno.ENOSPC, errno.EIO):
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, Stream(number))
+        guard_terminal()
+        print("a line", flush=True)
+        with tqdm(total=1) as bar:
+            tqdm.write("a line")
+            bar.update()
+        if number == errno.EPIPE:  # the reader had seen enough
+            fail_if_lost("munit-data")
+        else:
+            with pytest.raises(SystemExit, match="munit-data: cannot write to stdout: it cannot"):
+                fail_if_lost("munit-data")
+
+
+def test_a_stream_that_is_closed_is_nowhere(monkeypatch):
+    for stream in (None, io.StringIO()):
+        if stream is not None:
+            stream.close()
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(sys, "stderr", stream)
+        guard_terminal()
+        print("a line", flush=True)
+        tqdm.write("a line", file=sys.stderr)
+        fail_if_lost("munit-data")

@@ -1,7 +1,6 @@
 """``munit-data``: get or draw images, look at them before a run, resize them, unpack archives."""
 
 import argparse
-import io
 import json
 import sys
 from collections import Counter
@@ -40,8 +39,6 @@ def run(options: argparse.Namespace) -> int:
         archive was not unpacked. 2 for wrong usage and folders that are not there, 130 if the user
         stopped it.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be of any bytes
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _COMMANDS[options.command](options)
     except InputError as error:

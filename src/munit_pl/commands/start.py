@@ -11,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from typing import NoReturn
 
-from munit_pl.commands.terminal import guard_terminal
+from munit_pl.commands.terminal import fail_if_lost, guard_terminal
 
 
 def start(name: str) -> NoReturn:
@@ -24,11 +24,17 @@ def start(name: str) -> NoReturn:
     if usual is signal.default_int_handler:  # it is not where Ctrl-C is to be ignored
         # Not an exception: modules that are half imported may catch it, or go on without numpy.
         signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
-    options = import_module(f"munit_pl.commands.options.{name}").parse()
     guard_terminal()
+    try:
+        options = import_module(f"munit_pl.commands.options.{name}").parse()
+    finally:  # --help and --cfg print and exit
+        fail_if_lost(f"munit-{name}")
     command = import_module(f"munit_pl.commands.{name}")
     signal.signal(signal.SIGINT, usual)
-    sys.exit(command.run(options))
+    status = command.run(options)
+    if name == "data":  # the others write files, and print beside it
+        fail_if_lost("munit-data")
+    sys.exit(status)
 
 
 benchmark, data, demo, evaluate, export, train, translate = (

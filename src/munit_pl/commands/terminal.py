@@ -1,7 +1,11 @@
-"""What reaches the terminal: text, the bars of tqdm, colours; no other control characters."""
+"""The streams of a command: what reaches them, and that neither ends it."""
 
+import io
+import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 _CURSOR_UP = re.compile(r"(?:\x1b\[A)+")  # written alone by bars below each other
@@ -15,11 +19,24 @@ _CONTROL = re.compile(
 
 
 def guard_terminal() -> None:
-    """Have stdout and stderr show control characters as escapes.
+    """Have stdout and stderr lose what cannot be written, and show control characters as escapes.
 
-    Names of files and answers of servers are untrusted, and any message may quote them.
+    A reader that has gone (``| head``, or ``| tee`` on Ctrl-C), a full disk and a stream that was
+    closed end no command. Names of files and answers of servers are untrusted, and any message may
+    quote them.
     """
     sys.stdout, sys.stderr = _Guarded(sys.stdout), _Guarded(sys.stderr)
+
+
+def fail_if_lost(command: str) -> None:
+    """End a command whose result is what it prints, if a full disk did not take it.
+
+    A reader that has gone wanted no more, as elsewhere.
+    """
+    sys.stdout.flush()
+    lost = sys.stdout.lost if isinstance(sys.stdout, _Guarded) else None
+    if lost is not None and not isinstance(lost, BrokenPipeError):
+        sys.exit(f"{command}: cannot write to stdout: {lost.strerror}")
 
 
 def shown(text: str) -> str:
@@ -30,18 +47,39 @@ def shown(text: str) -> str:
 
 
 class _Guarded:
-    """A stream that is written to as `shown` says.
+    """A stream that is written to as `shown` says, and raises no error of the system.
 
     Args:
-        stream: Where it goes.
+        stream: Where it goes; None, as Python has it for a descriptor that is closed, is nowhere.
+
+    Attributes:
+        lost: The first error.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream or open(os.devnull, "w")  # noqa: SIM115
+        self.lost: OSError | None = None
+        if isinstance(self._stream, io.TextIOWrapper):  # characters that its encoding has not
+            self._stream.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
-        self._stream.write(shown(text))
+        with self._surviving():
+            self._stream.write(shown(text))
         return len(text)
+
+    def flush(self) -> None:
+        with self._surviving():
+            self._stream.flush()
+
+    @contextmanager
+    def _surviving(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.lost = self.lost or error
+        except ValueError:
+            if not self._stream.closed:
+                raise
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
