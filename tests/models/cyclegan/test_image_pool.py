@@ -85,6 +85,13 @@ def test_only_what_was_put_in_comes_out_and_each_image_at_most_once():
     assert len(later) == len(set(later))
 
 
+def test_images_of_another_shape_are_forgotten():
+    pool = full(3)
+    larger = torch.zeros(1, 1, 2, 2)
+    assert torch.equal(pool.exchange(larger, torch.zeros(1)), larger)
+    assert [image.shape for image in pool.images] == [(1, 2, 2)]
+
+
 def test_size_0_is_no_pool():
     pool, images = ImagePool(0), numbered(1, 2)
     assert pool.exchange(images, torch.zeros(2)) is images

@@ -90,7 +90,9 @@ def tell_end(
                 rows["translate"] = translate_line(
                     checkpoint, inputs_of(datamodule, folder), folder
                 )
-        if _has_annealed(trainer):
+        # A schedule of the user's own does not follow trainer.max_steps, those of conf/ do.
+        own = overrides is None or any("scheduler" in word for word in overrides)
+        if own and _has_annealed(trainer):
             rows["go on"] = (
                 "the learning rate has fallen to 0: a longer run takes a longer schedule"
             )

@@ -245,13 +245,14 @@ class AdversarialModule(DomainPair, LightningModule):
 
     def on_train_start(self) -> None:
         """Say where the learning rate is 0 long before the run ends."""
-        run = self.trainer.estimated_stepping_batches
-        end = ends_at(self.trainer.lr_scheduler_configs[0].scheduler, run)
-        if end is not None:
-            rank_zero_warn(
-                f"the learning rate is 0 after iteration {end} of {run}, and nothing is learnt "
-                f"any more: set trainer.max_steps={end}, or a model.scheduler that lasts as long"
-            )
+        for config in self.trainer.lr_scheduler_configs[:1]:  # both players' fall alike
+            run = self.trainer.estimated_stepping_batches
+            end = ends_at(config.scheduler, run)
+            if end is not None:
+                rank_zero_warn(
+                    f"the learning rate is 0 after iteration {end} of {run}, and nothing is learnt "
+                    f"any more: set trainer.max_steps={end}, or a longer model.scheduler"
+                )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the steps skipped, and what the generators are, to be used without this module.

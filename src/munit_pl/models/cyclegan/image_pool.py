@@ -29,7 +29,8 @@ class ImagePool:
     def exchange(self, images: Tensor, chances: Tensor) -> Tensor:
         """Return each image or, half of the time, an earlier one in whose place it is stored.
 
-        Until the pool is full every image is stored and returned.
+        Until the pool is full every image is stored and returned. Images of another shape, those of
+        a run that goes on at another size, are forgotten.
 
         Args:
             images: New translations, ``(N, C, H, W)``, without a graph.
@@ -41,6 +42,8 @@ class ImagePool:
         """
         if not self.size:
             return images
+        if self.images and self.images[0].shape != images.shape[1:]:
+            self.images = []
         pairs = zip(images, chances.tolist(), strict=True)
         return torch.stack([self._exchange_one(image, chance) for image, chance in pairs])
 

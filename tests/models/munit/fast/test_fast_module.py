@@ -108,7 +108,9 @@ def test_with_a_recipe_that_the_lanes_do_not_know_the_domains_take_turns(tiny):
     ):
         module = FastMUNITModule(**tiny, **options, bf16=False, compile=False, cuda_graph=False)
         optimizers, _ = module.configure_optimizers()
-        module._trainer = SimpleNamespace(precision="32-true", world_size=1, optimizers=optimizers)
+        module._trainer = SimpleNamespace(
+            precision="32-true", world_size=1, optimizers=optimizers, lr_scheduler_configs=[]
+        )
         with pytest.warns(UserWarning, match=f"munit_fast goes on without streams: {reason}"):
             module.on_train_start()
         assert module.running == ()
