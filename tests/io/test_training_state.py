@@ -36,7 +36,7 @@ def changed(state, place, value):
 
 def test_what_a_run_saved_can_be_gone_on_from(state, optimizers):
     check_training_state(state, optimizers)
-    check_finite(state)
+    check_finite(state | {"none": torch.zeros(0), "complex": torch.ones(2, dtype=torch.cfloat)})
 
 
 def test_what_cannot_be_gone_on_from_is_refused_in_one_line(state, optimizers):
@@ -44,6 +44,7 @@ def test_what_cannot_be_gone_on_from_is_refused_in_one_line(state, optimizers):
     group = ("optimizer_states", 1, "param_groups", 0)
     for place, value in [
         (("pytorch-lightning_version",), None),
+        (("pytorch-lightning_version",), "abc"),
         (("global_step",), "2"),
         (("epoch",), -1),
         (("loops",), [3]),
@@ -78,6 +79,8 @@ def test_numbers_that_are_not_finite_are_refused_wherever_training_reads_them(st
         (("optimizer_states", 1, "state", 0, "exp_avg_sq"), torch.tensor([math.inf])),
         (("optimizer_states", 1, "param_groups", 0, "lr"), math.nan),
         (("lr_schedulers", 0, "base_lrs"), [math.inf]),
+        (("state_dict", weight), torch.tensor([1, complex(0, -math.inf)])),
+        (("state_dict", weight), torch.tensor([math.nan, 1], dtype=torch.bfloat16)),
     ]:
         with pytest.raises(ValueError, match=rf"not finite in {place[0]}\.{place[1]}"):
             check_finite(changed(state, place, value))

@@ -1,6 +1,7 @@
 """What a checkpoint must hold for training to go on from it."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -35,10 +36,15 @@ def check_finite(checkpoint: Mapping[str, Any]) -> None:
     """
     leaves = {k: leaf for k, leaf in _leaves(checkpoint) if not k.startswith(_OTHERS)}
     bad = [k for k, leaf in leaves.items() if isinstance(leaf, float) and not math.isfinite(leaf)]
-    checked = {
-        name: leaf.isfinite().all()
+    floats = {
+        name: torch.view_as_real(leaf) if leaf.is_complex() else leaf
         for name, leaf in leaves.items()
         if isinstance(leaf, Tensor) and (leaf.is_floating_point() or leaf.is_complex())
+    }
+    checked = {  # by the extremes, NaN among them, which takes a tenth of the time
+        name: torch.stack(values.aminmax()).isfinite().all()
+        for name, values in floats.items()
+        if values.numel()
     }
     if checked:
         # One wait for the accelerator, not one for each tensor.
@@ -65,6 +71,8 @@ def check_training_state(checkpoint: Mapping[str, Any], optimizers: Sequence[Opt
         part: Any = checkpoint.get(name)
         if type(part) is not kind or (type(part) is int and part < 0):
             raise ValueError(f"its {name!r} is missing, or of a wrong kind")
+    if not re.fullmatch(r"\d+(\.\d+)+\S*", checkpoint["pytorch-lightning_version"]):
+        raise ValueError("its 'pytorch-lightning_version' is none")
     loops = dict(_leaves(checkpoint["loops"]))
     if not all(isinstance(leaf, bool | int) and 0 <= leaf < 2**63 for leaf in loops.values()):
         raise ValueError("its 'loops' hold something else than counts")
