@@ -10,7 +10,7 @@ from munit_pl.evaluation.task import EvaluationTask
 
 
 class Run:
-    global_rank, world_size, is_global_zero = 0, 1, True
+    global_rank, world_size, is_global_zero, callbacks = 0, 1, True, ()
 
     def __init__(self, datamodule):
         self.datamodule = datamodule

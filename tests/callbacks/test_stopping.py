@@ -8,13 +8,14 @@ from contextlib import suppress
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from runs import DDP, SMALL, Run, load
 
 from munit_pl import DrawnDataModule
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.stop_request import RunStopped, request_stop
-from munit_pl.callbacks.stopping import GracefulStop
+from munit_pl.callbacks.stopping import GracefulStop, final_figures
 from munit_pl.data.bad_files import Trouble
 from munit_pl.testing.fault_injection import FaultInjection
 
@@ -69,6 +70,34 @@ def test_a_signal_during_the_first_validation_counts(make_trainer, method, tmp_p
     with pytest.raises(RunStopped):
         trainer.fit(method.make(), data())
     assert saved_steps(tmp_path) == [1]
+
+
+@pytest.mark.parametrize("method", ["munit"], indirect=True)
+def test_a_signal_ends_the_final_figures_at_once_with_the_run_saved(make_trainer, method, tmp_path):
+    class Computes(Callback):
+        figures = 0
+
+        def __init__(self, early):
+            self.early = early
+
+        def on_train_batch_start(self, trainer, *_):
+            if self.early and trainer.global_step == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        def on_train_end(self, trainer, *_):
+            with final_figures(trainer):
+                self.figures += 1
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.01)
+                self.figures += 1
+
+    for early, figures in ((False, 1), (True, 0)):
+        computes = Computes(early)
+        trainer = make_trainer(computes, limit_val_batches=0)
+        with pytest.raises(RunStopped, match="SIGTERM: all 4 iterations are saved, no fig") as end:
+            trainer.fit(method.make(), data())
+        assert (end.value.code, computes.figures) == (143, figures)
+        assert saved_steps(tmp_path) == [4]
 
 
 @pytest.mark.parametrize("method", ["munit"], indirect=True)

@@ -160,6 +160,17 @@ def test_dead_workers_are_named_with_what_to_do(message, told):
     assert explained.endswith("fewer workers (num_workers)")
 
 
+def test_full_shared_memory_is_told_with_what_to_do():
+    for said in (
+        "unable to allocate shared memory(shm) for file </torch_2_3_0>: No space left on device",
+        "unable to mmap 400 bytes from file </torch_2_3_0>: Cannot allocate memory (12)",
+        "unable to write to file </torch_2_3_0>: No space left on device (28)",
+    ):
+        caught = f"Caught RuntimeError in DataLoader worker process 0.\nRuntimeError: {said}"
+        assert explain(caught, []).startswith("/dev/shm is full: give a container more")
+    assert explain("unable to write to file 'x.png'", []) is None
+
+
 @pytest.fixture
 def shared_memory(monkeypatch):
     """64 MiB, as a container has by default."""

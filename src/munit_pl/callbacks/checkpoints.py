@@ -155,6 +155,10 @@ class Checkpoints(Checkpoint):
             self._tell(trainer, file, failure, at_end)
         return self._saved_step == trainer.global_step
 
+    def outdate(self) -> None:
+        """Have this iteration saved again, since what a checkpoint holds beside weights changed."""
+        self._saved_step = None
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know."""
         return {} if self.best is None else self.best.state_dict()

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image
 
 from munit_pl.callbacks.evaluate import subject_of
+from munit_pl.callbacks.stopping import final_figures
 from munit_pl.data.datamodule import DrawnDataModule
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.evaluation.drawn import Drawn
@@ -41,6 +42,10 @@ class DrawnReport(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure, log, draw and save."""
+        with final_figures(trainer):
+            self._report(trainer, pl_module)
+
+    def _report(self, trainer: Trainer, pl_module: LightningModule) -> None:
         datamodule = _datamodule(trainer)
         subject = subject_of(trainer, pl_module, self.seed)
         test = datamodule.make_domains("test")

@@ -9,6 +9,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from munit_pl.callbacks.checkpoint_io import Best, not_saved
+from munit_pl.callbacks.checkpoints import Checkpoints
+from munit_pl.callbacks.stopping import final_figures
 from munit_pl.checks import at_least_one
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.data.folder import ImageFolder
@@ -80,6 +82,16 @@ class Evaluate(Callback):
         """Evaluate every ``every_n_steps`` iterations."""
         if trainer.global_step % self.every_n_steps:
             return
+        if trainer.global_step != trainer.max_steps:
+            self._evaluate(trainer, pl_module)
+            return
+        with final_figures(trainer):
+            self._evaluate(trainer, pl_module)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Checkpoints):
+                callback.outdate()  # it knows the best of before
+
+    def _evaluate(self, trainer: Trainer, pl_module: LightningModule) -> None:
         report = evaluate(
             self.protocol,
             subject_of(trainer, pl_module, self.seed),

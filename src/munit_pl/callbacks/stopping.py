@@ -4,7 +4,10 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
+from typing import NoReturn
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -36,6 +39,7 @@ class GracefulStop(Checkpoint):
 
     def __init__(self) -> None:
         self._request: Trouble | None = None
+        self._at_once: Trainer | None = None
         self._interrupted: float | None = None
         self._agreement: Agreement | None = None
 
@@ -65,18 +69,40 @@ class GracefulStop(Checkpoint):
         if not code or trainer.global_step == trainer.max_steps:  # then nothing lies ahead
             return
         own = self._asked(trainer)
-        launcher = trainer.strategy.launcher
-        if isinstance(launcher, _SubprocessScriptLauncher):
-            # It would kill this process as soon as one that it started has left with a status.
-            launcher.procs.clear()
+        _forget_processes(trainer)
         why = own.message if own and own.code == code else "another process asked for the end"
-        savers = [c for c in trainer.callbacks if isinstance(c, Checkpoints)]  # type: ignore[attr-defined]
-        saved = [saver.save(trainer, at_end=True) for saver in savers]
-        outcome = "saved" if saved and all(saved) else "NOT saved"
+        outcome = "saved" if _save(trainer) else "NOT saved"
         message = f"{why}: stopped after iteration {trainer.global_step}, {outcome}"
         if trainer.is_global_zero or (own and own.code == code):
             _log.warning("%s", message)
         raise RunStopped(code, message)
+
+    @contextmanager
+    def ending_at_once(self, trainer: Trainer) -> Iterator[None]:
+        """Save the run's last iteration, and let a signal end what follows in mid-computation.
+
+        No other process need agree, for nothing is trained any more.
+
+        Raises:
+            RunStopped: If a signal comes within the block, or came before.
+        """
+        if _save(trainer):  # else a signal waits until it has been tried again
+            self._at_once = trainer
+            if self._request is not None:
+                self._end_at_once(trainer, self._request)
+        try:
+            yield
+        finally:
+            self._at_once = None
+
+    def _end_at_once(self, trainer: Trainer, request: Trouble) -> NoReturn:
+        self._at_once = None
+        if isinstance(launcher := trainer.strategy.launcher, _SubprocessScriptLauncher):
+            launcher.kill(signal.SIGTERM)  # those that it started have saved, too
+        _forget_processes(trainer)
+        message = f"{request.message}: all {trainer.global_step} iterations are saved, no figures"
+        _log.warning("%s", message)
+        raise RunStopped(request.code, message)
 
     def _asked(self, trainer: Trainer) -> Trouble | None:
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
@@ -98,6 +124,28 @@ class GracefulStop(Checkpoint):
                 os._exit(128 + number)
             self._interrupted = self._interrupted or now
         self.request(128 + number, signal.Signals(number).name)
+        if self._at_once is not None and self._request is not None:
+            self._end_at_once(self._at_once, self._request)
+
+
+def final_figures(trainer: Trainer) -> AbstractContextManager[None]:
+    """Return the block in which figures of a finished run are computed: a signal ends it."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    stops = [callback for callback in callbacks if isinstance(callback, GracefulStop)]
+    return stops[0].ending_at_once(trainer) if stops else nullcontext()
+
+
+def _save(trainer: Trainer) -> bool:
+    """Save this iteration, and tell whether there is a good checkpoint of it."""
+    savers = [c for c in trainer.callbacks if isinstance(c, Checkpoints)]  # type: ignore[attr-defined]
+    saved = [saver.save(trainer, at_end=True) for saver in savers]
+    return bool(saved) and all(saved)
+
+
+def _forget_processes(trainer: Trainer) -> None:
+    """Keep a launcher from killing this process once one that it started leaves with a status."""
+    if isinstance(launcher := trainer.strategy.launcher, _SubprocessScriptLauncher):
+        launcher.procs.clear()
 
 
 def _nothing() -> None:

@@ -37,7 +37,7 @@ from munit_pl.commands.runtime.precision import (
     explain_slow_precision,
     keep_precision,
 )
-from munit_pl.commands.runtime.processes import is_first, tell
+from munit_pl.commands.runtime.processes import explain_lost_process, is_first, tell
 from munit_pl.commands.runtime.record import write_record
 from munit_pl.commands.runtime.run_log import logged
 from munit_pl.commands.runtime.telling import StartTold, tell_end
@@ -159,6 +159,8 @@ def _explained(
         raise RunFailed(str(error), error.trouble.code) from error
     except RuntimeError as error:
         explanation = explain_loader_error(error, datamodule)
+        if explanation is None and trainer.world_size > 1:
+            explanation = explain_lost_process(error)
         if explanation is None:
             raise
         raise RunFailed(explanation) from error

@@ -114,16 +114,16 @@ def explain(message: str, watches: Sequence[Watch]) -> str | None:
             f"no images came for {late[1]} seconds: {who}; see whether its disk or network "
             "answers, or raise data.timeout"
         )
+    full = f"{_SHARED_MEMORY} is full: give a container more (--shm-size), or take"
+    if re.search(r"unable to (?:allocate|open|write|mmap|resize) .*(?:\(shm\)|</torch_)", message):
+        return f"{full} fewer workers (num_workers) or smaller batches"
     dead = re.match(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) ([^.]+)", message)
     if dead is None:
         return None
     pids = [int(pid) for pid in dead[1].split(",")]
     reading = [entry for watch in watches for pid in pids for entry in watch.reading(pid)]
     who = "; ".join(worker for _, worker in reading) or "a worker, which was reading no file"
-    if "Bus error" in dead[2]:
-        remedy = f"{_SHARED_MEMORY} is full: give a container more (--shm-size), or take"
-    else:
-        remedy = "if memory ran out, take"
+    remedy = full if "Bus error" in dead[2] else "if memory ran out, take"
     return f"{who}, {dead[2].strip()}: {remedy} fewer workers (num_workers)"
 
 

@@ -3,7 +3,7 @@ import torch
 from torch import distributed
 
 from munit_pl.commands.runtime.joining import gpu_of, join_processes
-from munit_pl.commands.runtime.processes import Place, find_place
+from munit_pl.commands.runtime.processes import Place, explain_lost_process, find_place
 
 TORCHRUN = {
     "RANK": "3",
@@ -110,3 +110,15 @@ def test_without_a_meeting_point_it_is_said_what_is_missing(environment):
     environment({"RANK": "0", "WORLD_SIZE": "2"})
     with pytest.raises(ValueError, match="MASTER_ADDR"), join_processes(find_place(), None):
         pass
+
+
+def test_a_process_that_is_gone_is_told_in_one_line():
+    for said in (
+        "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:545] Read error [127.0.0.1]:218: "
+        "Connection reset by peer. Check the logs of the remote worker.\n",
+        "NCCL error in: ProcessGroupNCCL.cpp:1, remote process exited",
+    ):
+        told = explain_lost_process(RuntimeError(said))
+        assert told.startswith("another process of the run is gone")
+        assert told.endswith("go on with ckpt_path=last")
+    assert explain_lost_process(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from typing import NamedTuple
 
@@ -47,3 +48,13 @@ def tell(message: str) -> None:
     if is_first():
         print(message, file=sys.stderr)
         TOLD.info("%s", message)
+
+
+def explain_lost_process(error: RuntimeError) -> str | None:
+    """Return in one line what an error of collectives means; None if it is of something else."""
+    if not re.search(r"gloo|NCCL|TCPStore|Connection (?:reset|closed) by peer", str(error)):
+        return None
+    return (
+        "another process of the run is gone, or cannot be reached: its own output, or the "
+        "system's log if memory ran out, says why; go on with ckpt_path=last"
+    )
