@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -113,3 +114,11 @@ def test_a_run_stopped_before_the_renaming_is_not_taken_for_done(tmp_path, monke
     monkeypatch.undo()
     assert files(tmp_path) == ["manifest.jsonl"]
     assert not is_done(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.timeout(20)  # it would wait for ever
+def test_a_manifest_that_is_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "manifest.jsonl")
+    with pytest.raises(OSError, match="is a pipe or a device, not a file"):
+        Outputs(tmp_path, "manifest.jsonl", overwrite=False)

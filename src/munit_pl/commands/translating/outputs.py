@@ -1,6 +1,7 @@
 """Where outputs go, what is known of those that are there, and how they appear: whole."""
 
 import hashlib
+import io
 import json
 import os
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from munit_pl.commands.errors import InputError
+from munit_pl.io.regular import open_regular
 
 Settings = Mapping[str, Any]  # what an output depends on, as JSON can say it
 
@@ -96,7 +98,7 @@ def _read_manifests(folder: Path) -> dict[str, str]:
     """Return the fingerprint in each output's newest line."""
     newest: dict[str, tuple[float, str]] = {}
     for manifest in sorted(folder.glob("manifest*.jsonl")):
-        with manifest.open(encoding="utf-8", errors="surrogateescape") as lines:
+        with io.TextIOWrapper(open_regular(manifest), "utf-8", "surrogateescape") as lines:
             for line in lines:
                 try:
                     entry = json.loads(line)
@@ -111,7 +113,10 @@ def _read_manifests(folder: Path) -> dict[str, str]:
 def _open_to_append(path: Path) -> IO[str]:
     """Open a text file to add lines to, even where its last line was broken off."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    broken_off = path.exists() and not path.read_bytes().endswith(b"\n")
+    broken_off = False
+    if path.exists():
+        with open_regular(path) as there:
+            broken_off = not there.read().endswith(b"\n")
     file = path.open("a", encoding="utf-8", errors="surrogateescape", newline="\n")
     if broken_off:
         file.write("\n")
