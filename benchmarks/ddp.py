@@ -4,8 +4,8 @@
     python benchmarks/ddp.py model --milliseconds 8 30 80
 
 The arms take turns in the same processes: `silent` (no averaging: what one process takes beside as
-many others), `ddp` (the default), `flat` (one message for each update) and `buckets` (several, sent
-while the backward pass goes on).
+many others), `ddp` (the default), `flat` (one all-reduce for each update) and `buckets` (several,
+sent while the backward pass goes on).
 """
 
 import argparse
@@ -25,7 +25,7 @@ from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_
 from torch.utils.data import DataLoader
 
 from munit_pl import MUNITModule
-from munit_pl.callbacks.agreement import Agreement
+from munit_pl.callbacks.consensus import ProcessConsensus
 from munit_pl.callbacks.flat_ddp import FlatDDPStrategy
 
 GENERATORS, DISCRIMINATORS = 4 * 30.06e6, 4 * 16.54e6  # bytes of the published sizes in fp32
@@ -215,12 +215,12 @@ def fit(arguments, strategy, steps):
 
 def exchange_seconds(world_size, times=200):
     """Return how long processes take to agree, over the same machine's loopback."""
-    agreement = Agreement(type("Stub", (), {"world_size": world_size})())
-    agreement.join("x", lambda: 0)
+    consensus = ProcessConsensus(type("Stub", (), {"world_size": world_size})())
+    consensus.join("x", lambda: 0)
     start = time.perf_counter()
     for _ in range(times):
-        agreement.begin()
-        agreement.finish()
+        consensus.begin()
+        consensus.finish()
     return (time.perf_counter() - start) / times
 
 

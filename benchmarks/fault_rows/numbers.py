@@ -9,7 +9,7 @@ from fault_rows.stage import DDP, Stage, fault
 def one_step(kind: str, settings: list[str], stage: Stage) -> None:
     """One iteration is skipped, all stays finite, and the run goes to its end."""
     stage.draw()
-    chosen = ["trainer.max_steps=6", "callbacks.finite.patience=2", *settings]
+    chosen = ["trainer.max_steps=6", "callbacks.divergence.patience=2", *settings]
     finished(stage, stage.train(*chosen, *fault(kind, step=3)), 6)
     skipped = {player: logged(stage, f"skipped/{player}")[-1] for player in ("dis", "gen")}
     expected = {
@@ -23,7 +23,7 @@ def for_good(stage: Stage) -> None:
     stage.draw()
     chosen = [
         "trainer.max_steps=1000",
-        "callbacks.finite.patience=3",
+        "callbacks.divergence.patience=3",
         *fault("nan_gradients", step=4),
     ]
     stopped(stage, stage.train(*chosen), 70, "learning rate|lr")
@@ -32,7 +32,11 @@ def for_good(stage: Stage) -> None:
 def weight(stage: Stage) -> None:
     """The last good checkpoint is loaded, and training goes on from its weights."""
     stage.draw()
-    chosen = ["trainer.max_steps=16", "callbacks.finite.patience=3", *fault("nan_weight", step=4)]
+    chosen = [
+        "trainer.max_steps=16",
+        "callbacks.divergence.patience=3",
+        *fault("nan_weight", step=4),
+    ]
     finished(stage, stage.train(*chosen), 16, r"0000000\d\.ckpt|last\.ckpt")
     ensure(logged(stage, "gen/total")[-1] < 1e6, "the losses are absurd")
 
@@ -40,7 +44,11 @@ def weight(stage: Stage) -> None:
 def absurd_rate(stage: Stage) -> None:
     """Steps so large that the networks' outputs overflow."""
     stage.draw()
-    chosen = ["trainer.max_steps=1000", "callbacks.finite.patience=3", "model.optimizer.lr=1e30"]
+    chosen = [
+        "trainer.max_steps=1000",
+        "callbacks.divergence.patience=3",
+        "model.optimizer.lr=1e30",
+    ]
     outcome = stage.train(*chosen)
     ended(outcome, 70, "learning rate|lr")
     checkpoint(stage)

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import distributed
 
-from munit_pl.callbacks.agreement import Agreement, agreement_of
+from munit_pl.callbacks.consensus import ProcessConsensus, consensus_of
 from munit_pl.data.bad_files import BadFile, BadFiles
 from munit_pl.data.two_domains import TwoDomains
 
@@ -38,7 +38,7 @@ class BadFilesLog(Callback):
         self._untold: list[BadFile] = []
         self._told_at: float | None = None
         self._news: News = [], 0
-        self._agreement: Agreement | None = None
+        self._consensus: ProcessConsensus | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the list is; refuse data that counts nothing before anything is trained."""
@@ -47,27 +47,27 @@ class BadFilesLog(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count on from what a checkpoint knew, and list what was found before training."""
         _ledger(trainer).restore(self._found)
-        self._agreement = agreement_of(trainer)
-        self._agreement.join("news", lambda: self._count_news(trainer))
+        self._consensus = consensus_of(trainer)
+        self._consensus.join("news", lambda: self._count_news(trainer))
         self._write(self._found, trainer.global_step + 1, trainer)
         self._share(trainer, trainer.global_step + 1)
 
     def on_train_batch_start(self, *_: object) -> None:
         """Let the other processes know whether there is news."""
-        assert self._agreement is not None
-        self._agreement.begin()
+        assert self._consensus is not None
+        self._consensus.begin()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Count and list what was passed over for this batch, before anything is saved after it.
 
         The counts are logged in the iterations that are written down.
         """
-        assert self._agreement is not None
-        if self._agreement.maximum("news"):
+        assert self._consensus is not None
+        if self._consensus.maximum("news"):
             self._share(trainer, trainer.global_step)
             # With this news it may be too many, and the run's end, which all must know by now.
-            self._agreement.begin()
-            self._agreement.finish()
+            self._consensus.begin()
+            self._consensus.finish()
         self._tell(_SECONDS_BETWEEN_WARNINGS)
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             pl_module.log("data/bad_files", float(_ledger(trainer).count))

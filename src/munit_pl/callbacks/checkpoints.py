@@ -12,8 +12,8 @@ from typing import Any, Literal
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from munit_pl.callbacks.agreement import Agreement, agreement_of
 from munit_pl.callbacks.checkpoint_io import Best, SaveError, not_saved, save_together
+from munit_pl.callbacks.consensus import ProcessConsensus, consensus_of
 from munit_pl.callbacks.rich_logs import log_checkpoint
 from munit_pl.callbacks.stop_request import request_stop
 from munit_pl.checks import at_least_one
@@ -75,7 +75,7 @@ class Checkpoints(Checkpoint):
         self.artifacts = artifacts
         best = Best(monitor or "", mode)
         self.best = best if monitor else None
-        self._agreement: Agreement | None = None
+        self._consensus: ProcessConsensus | None = None
         self._saved_step: int | None = None
         self._saved_at = 0.0
         self._failures = 0
@@ -99,17 +99,17 @@ class Checkpoints(Checkpoint):
         _validate_if_due(trainer)
         self._saved_at = time.monotonic()
         if self.every_n_minutes is not None:
-            self._agreement = agreement_of(trainer)
-            self._agreement.join("time", lambda: self._is_time(trainer))
+            self._consensus = consensus_of(trainer)
+            self._consensus.join("time", lambda: self._is_time(trainer))
 
     def on_train_batch_start(self, *_: object) -> None:
         """Let the other processes know whether it is time to save."""
-        if self._agreement is not None:
-            self._agreement.begin()
+        if self._consensus is not None:
+            self._consensus.begin()
 
     def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
         """Save every ``every_n_steps`` iterations and every ``every_n_minutes`` minutes."""
-        is_time = self._agreement is not None and self._agreement.maximum("time")
+        is_time = self._consensus is not None and self._consensus.maximum("time")
         if trainer.global_step % self.every_n_steps == 0 or is_time:
             self.save(trainer)
 

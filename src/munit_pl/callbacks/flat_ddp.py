@@ -1,4 +1,4 @@
-"""Distributed training with one message for each player's update."""
+"""Distributed training with one all-reduce for each player's update."""
 
 from lightning.pytorch.strategies import DDPStrategy
 from torch.optim import Optimizer
@@ -8,7 +8,7 @@ from munit_pl.optim.flat_gradients import FlatGradients, broadcast_together
 
 
 class FlatDDPStrategy(DDPStrategy):
-    """Average the gradients of each update in one message over all processes.
+    """Average the gradients of each update by one all-reduce.
 
     What it computes is what `DDPStrategy` with a search for unused parameters does, up to rounding;
     checkpoints are the same. There is no wrapper around the module, no search of the graph and no

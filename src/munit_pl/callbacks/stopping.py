@@ -13,8 +13,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
-from munit_pl.callbacks.agreement import Agreement, agreement_of
 from munit_pl.callbacks.checkpoints import Checkpoints
+from munit_pl.callbacks.consensus import ProcessConsensus, consensus_of
 from munit_pl.callbacks.stop_request import RunStopped
 from munit_pl.data.bad_files import Trouble
 
@@ -41,7 +41,7 @@ class GracefulStop(Checkpoint):
         self._request: Trouble | None = None
         self._at_once: Trainer | None = None
         self._interrupted: float | None = None
-        self._agreement: Agreement | None = None
+        self._consensus: ProcessConsensus | None = None
 
     def request(self, code: int, message: str) -> None:
         """Ask for the end after the current iteration; the first request counts."""
@@ -54,18 +54,18 @@ class GracefulStop(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the signals, and meet the other processes."""
         self._take_signals(trainer)
-        self._agreement = agreement_of(trainer)
-        self._agreement.join("stop", lambda: own.code if (own := self._asked(trainer)) else 0)
+        self._consensus = consensus_of(trainer)
+        self._consensus.join("stop", lambda: own.code if (own := self._asked(trainer)) else 0)
 
     def on_train_batch_start(self, *_: object) -> None:
         """Let the other processes know what was asked for."""
-        assert self._agreement is not None
-        self._agreement.begin()
+        assert self._consensus is not None
+        self._consensus.begin()
 
     def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
         """Agree whether to go on; if not, save and raise `RunStopped`."""
-        assert self._agreement is not None
-        code = self._agreement.maximum("stop")
+        assert self._consensus is not None
+        code = self._consensus.maximum("stop")
         if not code or trainer.global_step == trainer.max_steps:  # then nothing lies ahead
             return
         own = self._asked(trainer)

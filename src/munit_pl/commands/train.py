@@ -178,7 +178,7 @@ def _explained(
 
 
 def main() -> None:
-    """Train as the command line says; without a word, the demo on the drawn shoes."""
+    """Train as the command line says; without arguments, the demo on the drawn shoes."""
     parse()
     run()
 

@@ -179,7 +179,7 @@ def estimate(folder: ImageFolder) -> int:
 
 
 def free_memory() -> int:
-    """Return how many bytes of memory can be had: of the machine, or of the container."""
+    """Return how many bytes of memory are available: of the machine, or of the container."""
     meminfo = Path("/proc/meminfo").read_text()
     found = re.search(r"MemAvailable:\s+(\d+) kB", meminfo)
     free = 1024 * int(found[1]) if found else 0

@@ -1,4 +1,4 @@
-"""Opening image files, which may be a stranger's: their formats, their size, their errors."""
+"""Opening image files, which may be untrusted: their formats, their size, their errors."""
 
 import struct
 from collections.abc import Iterator

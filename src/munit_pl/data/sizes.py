@@ -27,7 +27,7 @@ class ImageSize(NamedTuple):
 
     @classmethod
     def from_plain(cls, said: Any) -> "ImageSize | None":
-        """Return what a file says, which may be a stranger's; None if it says nothing.
+        """Return what a file says, which may be untrusted; None if it says nothing.
 
         Raises:
             ValueError: If that is no size of images.

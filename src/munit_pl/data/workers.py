@@ -1,4 +1,4 @@
-"""The processes that load images: which signals they heed, what they read, how they come to grief.
+"""The processes that load images: their signals, their progress, their crashes.
 
 A scheduler signals all processes of a job at once. The main process then finishes its iteration and
 saves, for which it needs its workers, and PyTorch raises in mid-iteration when one of them dies.
@@ -81,7 +81,7 @@ def _outlive_signals(run: BaseProcess) -> None:
 
 
 def _await_sigterm(run: BaseProcess) -> None:
-    """Die of SIGTERM after a while; at once if it is the main process that is through with us.
+    """Die of SIGTERM after a while; at once if the main process has shut us down.
 
     A thread, since a handler is not told the sender, and waits for what reads a file to return.
     """

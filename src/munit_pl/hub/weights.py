@@ -70,7 +70,7 @@ def read_exported(path: Path) -> tuple[Any, dict[str, Tensor]]:
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Read a safetensors file, which may come from a stranger, onto the CPU.
+    """Read a safetensors file, which may come from an untrusted source, onto the CPU.
 
     Returns:
         Its metadata, and its tensors by name.

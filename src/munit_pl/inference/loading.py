@@ -26,7 +26,7 @@ def read_generators(path: str | Path, config_path: str | Path | None = None) -> 
     Where a run averaged its weights (`WeightAverage`), the averages are what is read. Weights in
     half precision become float32.
 
-    The file may be a stranger's: no code in it runs, and it takes no more memory than it is long.
+    The file may be untrusted: no code in it runs, and it takes no more memory than it is long.
     What the generators are is looked up by name among `DomainGenerator.kinds`, so one of another
     package must have been imported.
 

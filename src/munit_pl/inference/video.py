@@ -88,7 +88,7 @@ def read_frames(path: Path) -> Iterator[Frame]:
         if start is None:
             raise OSError(f"cannot read video {str(path)!r}: it holds no pictures")
         length = (stream.start_time or 0) + (stream.duration or 0)
-        # FFmpeg ends a file that was cut off without a word.
+        # FFmpeg reports nothing where a file was cut off.
         if length * unit - end > 1:
             raise OSError(f"cannot read video {str(path)!r}: its last seconds are missing")
 

@@ -61,7 +61,7 @@ def check_training_state(checkpoint: Mapping[str, Any], optimizers: Sequence[Opt
     """Refuse what Lightning, or the first iteration, would break off over.
 
     Args:
-        checkpoint: It may come from a stranger.
+        checkpoint: It may come from an untrusted source.
         optimizers: Those that are to go on, made anew.
 
     Raises:

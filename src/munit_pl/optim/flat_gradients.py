@@ -1,13 +1,12 @@
-"""Gradients averaged over all processes in one message."""
+"""Gradients averaged over all processes by one all-reduce."""
 
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, distributed, nn
 
-_ALIGNED = (
-    16  # elements at whose multiples gradients begin, so that kernels can read them in blocks
-)
+# Elements at whose multiples gradients begin, so that kernels can read them in blocks.
+_ALIGNED = 16
 
 
 class FlatGradients:
@@ -43,8 +42,8 @@ class FlatGradients:
         places = dict(zip(self._used, self._views, strict=True))
         if not places.keys() >= given.keys():
             raise RuntimeError(
-                "a parameter has its first gradient after the first iteration, which one message "
-                "for all has no place for: use trainer=ddp"
+                "a parameter has its first gradient after the first iteration, and has no place in "
+                "the one all-reduce for all: use trainer=ddp"
             )
         torch._foreach_copy_([places[p] for p in given], list(given.values()))
         for missing in places.keys() - given.keys():
@@ -75,7 +74,7 @@ class FlatGradients:
 
 @torch.no_grad()
 def broadcast_together(tensors: Sequence[Tensor]) -> None:
-    """Give tensors the first process's values, in one message for each dtype."""
+    """Give tensors the first process's values, by one broadcast for each dtype."""
     for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
         same = [tensor for tensor in tensors if tensor.dtype == dtype]
         flat = torch.cat([tensor.reshape(-1) for tensor in same])

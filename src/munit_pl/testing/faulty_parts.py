@@ -18,7 +18,7 @@ _BYTES_THAT_FIT = 5000  # into a checkpoint of any model
 
 
 class FaultyDomain:
-    """A domain one of whose images cannot be had.
+    """A domain one of whose images cannot be read.
 
     Args:
         domain: The domain.

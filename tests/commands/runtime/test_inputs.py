@@ -7,7 +7,7 @@ from methods import METHODS
 from training import fit, fit_least
 
 from munit_pl import MUNITModule
-from munit_pl.callbacks.finite import FiniteGuard
+from munit_pl.callbacks.divergence import DivergenceGuard
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.runtime.inputs import check_checkpoint, explaining_restore, find_last
 from munit_pl.io.checkpoint_files import link_durably, write_durably
@@ -96,7 +96,7 @@ def test_a_checkpoint_of_training_of_the_same_model_is_accepted(module, tmp_path
 
 
 def test_what_is_stumbled_over_while_states_are_restored_is_told_in_one_line(tmp_path):
-    path, callback = tmp_path / "x.ckpt", FiniteGuard()
+    path, callback = tmp_path / "x.ckpt", DivergenceGuard()
     loop = fit_least(1, callback)
     for broken in ({"loops": {}}, {"callbacks": {"FiniteGuard": {"reloads": 0, "totals": 3}}}):
         loop.save_checkpoint(path)

@@ -103,7 +103,7 @@ def _make_domains(datamodule: TwoDomains, arguments: Arguments) -> None:
 
 
 def names_instead(error: Exception) -> list[str]:
-    """Return the names that were to be had where a call failed for one that there is not."""
+    """Return the names there were where a call failed for one that there is not."""
     said = re.match(r"([\w.]+?)(\.__\w+__)?\(\) got an unexpected keyword", str(error))
     if not isinstance(error, TypeError) or said is None or error.__traceback__ is None:
         return []

@@ -71,7 +71,7 @@ def out_of_range(value: Any, path: Path) -> Iterator[str]:
         return
     name = join(path)
     if not math.isfinite(value):
-        yield f"{name} is {value}, but must be a number like any other"
+        yield f"{name} is {value}, but must be finite"
         return
     for names, holds, words in RANGES:
         if re.fullmatch(names, name) and not holds(value):

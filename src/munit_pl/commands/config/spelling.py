@@ -100,7 +100,7 @@ def _is_choice(override: Override) -> bool:
 def _choose(
     choices: Sequence[Override], config: str, sweeping: bool, faults: list[str]
 ) -> list[str]:
-    """Return the choices that can be had together; of a sweep the first."""
+    """Return the choices that compose together; of a sweep the first."""
     good: list[str] = []
     for choice in choices:
         typed = str(choice.input_line)

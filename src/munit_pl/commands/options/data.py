@@ -136,7 +136,7 @@ def _add_prepare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _add_unpack(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     unpack = commands.add_parser(
         "unpack",
-        help="unpack an archive from a stranger",
+        help="unpack an untrusted archive",
         description="Unpack a zip, tar, tar.gz, tar.bz2 or tar.xz: plain files only, none outside "
         "of FOLDER, and nothing at all if something is wrong.",
         epilog="Example: munit-data unpack archive.tar.gz my_data",

@@ -42,7 +42,7 @@ def find_last(folder: Path) -> Path:
 def check_checkpoint(path: Path, module: LightningModule) -> None:
     """Make sure that ``path`` is a whole checkpoint of training, of a model of ``module``'s sizes.
 
-    It may come from a stranger: nothing of it is run, and sizes are compared before any is made.
+    The file may be untrusted: nothing of it is run, and sizes are compared before any is made.
 
     Raises:
         InputError: If it is not.

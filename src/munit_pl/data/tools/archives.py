@@ -1,4 +1,4 @@
-"""Archives of images from strangers, unpacked so that they can do no harm."""
+"""Untrusted archives of images, unpacked so that they can do no harm."""
 
 import os
 import secrets

@@ -99,7 +99,7 @@ class AdversarialModule(DomainPair, LightningModule):
     def load_from_checkpoint(  # type: ignore[override]
         cls, checkpoint_path: str | Path, map_location: Any = None, **arguments: Any
     ) -> Any:
-        """Read a module from a checkpoint of its own class, which may come from a stranger.
+        """Read a module from a checkpoint of its own class, which may be untrusted.
 
         Args:
             checkpoint_path: A file, or a run's folder, whose newest whole checkpoint is meant.

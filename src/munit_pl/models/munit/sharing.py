@@ -40,7 +40,7 @@ def munit_arguments(
 
 
 def read_munit(folder: Path) -> tuple[dict[str, Any], Any, dict[str, Tensor]]:
-    """Read what `write_folder` wrote of a whole `MUNIT`; it may come from a stranger.
+    """Read what `write_folder` wrote of a whole `MUNIT`; it may come from an untrusted source.
 
     Returns:
         Arguments of `MUNIT`, what `describe` said of its generators, and all its tensors by name,

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from training import images, make_trainer, pairs_of
 
 from munit_pl import FastMUNITModule, MUNITModule
-from munit_pl.callbacks.finite import FiniteGuard
+from munit_pl.callbacks.divergence import DivergenceGuard
 from munit_pl.models.munit.fast.iteration import Iteration
 
 RATE = 2.0**-13
@@ -168,12 +168,12 @@ def test_after_loading_optimisers_back_it_is_recorded_anew(tiny, tmp_path):
             if trainer.global_step == 5:
                 trainer.save_checkpoint(tmp_path / f"{type(pl_module).__name__}.ckpt")
             if trainer.global_step == 7:
-                guard = FiniteGuard()
+                guard = DivergenceGuard()
                 pl_module.skipped["gen"] = torch.tensor([3, 2])
                 load_back(trainer, pl_module, tmp_path / f"{type(pl_module).__name__}.ckpt")
                 assert guard.reloads == 0
 
-    from munit_pl.callbacks.finite import _load_back as load_back
+    from munit_pl.callbacks.divergence import _load_back as load_back
 
     loops = [train(module, pairs_of(12), [LoadBack()])[0] for module in (plain, fast)]
     assert fast.tapes.recorded == 2

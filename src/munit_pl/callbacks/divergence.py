@@ -1,4 +1,4 @@
-"""What a run does when its updates fail one after the other."""
+"""What a run does when its losses become NaN/Inf."""
 
 from collections import deque
 from pathlib import Path
@@ -21,10 +21,10 @@ PLAYERS = {"dis": "discriminators", "gen": "generators"}
 WINDOW = 200  # iterations over which fp16's skipped steps are counted
 
 
-class FiniteGuard(Callback):
-    """Go back to a checkpoint when steps are skipped one after the other; the next time, stop.
+class DivergenceGuard(Callback):
+    """Roll back to a checkpoint when NaN/Inf persists; the second time, stop.
 
-    `AdversarialModule` skips a step whose gradient is not finite. One such step is an accident,
+    `AdversarialModule` skips a step whose gradient is NaN or Inf. One such step is an accident,
     ``patience`` in a row of either player are none. The first time weights, optimisers and all that
     a method keeps are loaded back from the newest checkpoint of before, while the iterations, the
     learning rates and the data go on. The second time, or where there is no such checkpoint, the
@@ -47,6 +47,11 @@ class FiniteGuard(Callback):
         self.reloads = 0
         self._totals: deque[list[int]] = deque(maxlen=-(-WINDOW // patience) + 1)
         self._warned = False
+
+    @property
+    def state_key(self) -> str:
+        """The name under which checkpoints hold the state, that of earlier ones."""
+        return "FiniteGuard"
 
     def state_dict(self) -> dict[str, Any]:
         """Return how often a checkpoint was loaded back, and what was seen of late."""

@@ -1,4 +1,4 @@
-"""What all processes of a run decide together."""
+"""Decisions that all ranks of a run take together, by an all-reduce."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,18 +7,18 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor, distributed
 
-_KEY = "munit_pl_agreement"
+_KEY = "munit_pl_consensus"
 
 
-class Agreement:
-    """Numbers that all processes come to agree on, in one exchange an iteration.
+class ProcessConsensus:
+    """Numbers whose maximum all ranks learn, in one all-reduce an iteration.
 
     It goes over the CPU in a group of its own, so that neither the accelerator is waited for nor
     its collectives are disturbed. It is begun before an iteration and looked at after it, when it
     is over in all likelihood: what a process says while it trains the others learn an iteration
     later. A process that is alone learns it at once.
 
-    All processes do the same with it at the same places. Callbacks share one: see `agreement_of`.
+    All processes do the same with it at the same places. Callbacks share one: see `consensus_of`.
 
     Args:
         trainer: The run's trainer, whose processes have met already.
@@ -66,10 +66,10 @@ class Agreement:
         return self._values[name]
 
 
-def agreement_of(trainer: Trainer) -> Agreement:
+def consensus_of(trainer: Trainer) -> ProcessConsensus:
     """Return the one agreement of a run; all processes ask for it first at the same place."""
     held = vars(trainer)  # a table of trainers would keep them alive
     if _KEY not in held:
-        held[_KEY] = Agreement(trainer)
-    agreement: Agreement = held[_KEY]
-    return agreement
+        held[_KEY] = ProcessConsensus(trainer)
+    consensus: ProcessConsensus = held[_KEY]
+    return consensus

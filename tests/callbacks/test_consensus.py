@@ -5,41 +5,41 @@ import pytest
 from ranks import in_two_processes
 from torch import distributed
 
-from munit_pl.callbacks.agreement import Agreement, agreement_of
+from munit_pl.callbacks.consensus import ProcessConsensus, consensus_of
 
 
 def test_who_is_alone_learns_at_once():
-    agreement, numbers = Agreement(SimpleNamespace(world_size=1)), [1]
-    agreement.join("x", lambda: numbers[0])
-    agreement.begin()
+    consensus, numbers = ProcessConsensus(SimpleNamespace(world_size=1)), [1]
+    consensus.join("x", lambda: numbers[0])
+    consensus.begin()
     numbers[0] = 5
-    assert agreement.maximum("x") == 5
+    assert consensus.maximum("x") == 5
 
 
 def test_callbacks_of_a_trainer_share_one():
     trainer, other = SimpleNamespace(world_size=1), SimpleNamespace(world_size=1)
-    assert agreement_of(trainer) is agreement_of(trainer)
-    assert agreement_of(trainer) is not agreement_of(other)
+    assert consensus_of(trainer) is consensus_of(trainer)
+    assert consensus_of(trainer) is not consensus_of(other)
 
 
 def exchanged(rank, folder):
     distributed.init_process_group("gloo")
-    agreement = Agreement(SimpleNamespace(world_size=2))
+    consensus = ProcessConsensus(SimpleNamespace(world_size=2))
     numbers = {"x": 10 + rank, "y": 7 - rank}
     for name in numbers:
-        agreement.join(name, lambda name=name: numbers[name])
+        consensus.join(name, lambda name=name: numbers[name])
     begun = folder / "begun"
     deadline = time.monotonic() + 30
     while rank and not begun.exists():  # it begins when the other has done so, and gone on
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    agreement.begin()
+    consensus.begin()
     begun.touch()
     numbers["x"] = 100  # of the next exchange
-    agreement.begin()
-    first = agreement.maximum("x"), agreement.maximum("y")
-    agreement.begin()
-    return first, agreement.maximum("x")
+    consensus.begin()
+    first = consensus.maximum("x"), consensus.maximum("y")
+    consensus.begin()
+    return first, consensus.maximum("x")
 
 
 @pytest.fixture(scope="module")

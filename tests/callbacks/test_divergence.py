@@ -5,9 +5,9 @@ from torch.utils.data import DataLoader
 from training import fit, fp16, make_trainer, moved, pairs_of, weights
 
 from munit_pl import CycleGANModule
-from munit_pl.callbacks import finite
+from munit_pl.callbacks import divergence
 from munit_pl.callbacks.checkpoints import Checkpoints
-from munit_pl.callbacks.finite import FiniteGuard
+from munit_pl.callbacks.divergence import DivergenceGuard
 from munit_pl.callbacks.stop_request import RunStopped
 from munit_pl.callbacks.stopping import GracefulStop
 from munit_pl.exits import ExitCode
@@ -37,7 +37,7 @@ class Poison(Callback):
 
 def run(method, folder, poison, steps, every=2, guard=None, module=None, **options):
     """Train with a guard that comes before ``poison`` looks, and a checkpoint now and then."""
-    guard = guard or FiniteGuard(PATIENCE)
+    guard = guard or DivergenceGuard(PATIENCE)
     callbacks = [guard, poison, Checkpoints(folder, every)]
     module = module or method.make(scheduler={"step_size": 3})
     return fit(module, steps, callbacks=callbacks, enable_checkpointing=True, **options)
@@ -47,7 +47,7 @@ def run(method, folder, poison, steps, every=2, guard=None, module=None, **optio
 def stops(monkeypatch):
     """What asks for the end of the run."""
     asked = []
-    monkeypatch.setattr(finite, "request_stop", lambda _, *request: asked.append(request))
+    monkeypatch.setattr(divergence, "request_stop", lambda _, *request: asked.append(request))
     return asked
 
 
@@ -137,7 +137,7 @@ def test_a_damaged_checkpoint_is_passed_over(method, tmp_path, stops):
 
 @munit
 def test_a_run_that_diverges_ends_with_its_own_status(method, tmp_path):
-    guards = [FiniteGuard(PATIENCE), Poison(range(1, 100))]
+    guards = [DivergenceGuard(PATIENCE), Poison(range(1, 100))]
     with pytest.raises(RuntimeError, match=r"since iteration 1 .*no checkpoint is older"):
         fit(method.make(), steps=4, callbacks=guards)
     guards.append(GracefulStop())
@@ -148,7 +148,7 @@ def test_a_run_that_diverges_ends_with_its_own_status(method, tmp_path):
 
 @munit
 def test_fewer_skipped_steps_in_a_row_are_let_be(method, tmp_path, stops, recwarn):
-    loop = run(method, tmp_path, Poison([2, 3, 5, 7, 8]), steps=9, guard=FiniteGuard(3))
+    loop = run(method, tmp_path, Poison([2, 3, 5, 7, 8]), steps=9, guard=DivergenceGuard(3))
     assert loop.lightning_module.skipped["gen"].tolist() == [5, 0]
     assert stops == []
     assert not [warning for warning in recwarn if "loaded" in str(warning.message)]
@@ -160,7 +160,7 @@ def test_reloads_are_remembered_over_a_resumption(method, tmp_path, stops):
         run(method, tmp_path, Poison([3, 4]), steps=4)
     loop = make_trainer(
         max_steps=6,
-        callbacks=[FiniteGuard(PATIENCE), Poison([5, 6]), Checkpoints(tmp_path, 2)],
+        callbacks=[DivergenceGuard(PATIENCE), Poison([5, 6]), Checkpoints(tmp_path, 2)],
         enable_checkpointing=True,
     )
     data = DataLoader(pairs_of(6), batch_size=None)
@@ -199,17 +199,19 @@ def test_fp16_without_a_scale_that_works_is_told_once_and_then_answered(method, 
 @munit
 def test_fp16_that_skips_most_steps_is_told_of(method, tmp_path, stops, monkeypatch):
     """Two of three, and never two in a row of the same four; the scale grows in between."""
-    monkeypatch.setattr(finite, "WINDOW", 6)
+    monkeypatch.setattr(divergence, "WINDOW", 6)
     _, plugins = fp16(init_scale=1024.0, growth_interval=1, backoff_factor=0.75)
     poison = Poison([k for k in range(1, 9) if k % 3])
     with pytest.warns(
         UserWarning, match="iteration 8: .*: 4 of the last 6 steps were skipped; use"
     ):
-        run(method, tmp_path, poison, steps=8, every=1000, plugins=plugins, guard=FiniteGuard(2))
+        run(
+            method, tmp_path, poison, steps=8, every=1000, plugins=plugins, guard=DivergenceGuard(2)
+        )
 
 
 def test_what_was_seen_of_fp16_is_remembered_over_a_resumption():
-    guard, resumed = FiniteGuard(PATIENCE), FiniteGuard(PATIENCE)
+    guard, resumed = DivergenceGuard(PATIENCE), DivergenceGuard(PATIENCE)
     guard.load_state_dict({"reloads": 1, "totals": [[k, 0] for k in range(150)]})
     resumed.load_state_dict(guard.state_dict())
     # As many as span 200 iterations.
@@ -218,4 +220,4 @@ def test_what_was_seen_of_fp16_is_remembered_over_a_resumption():
 
 def test_no_patience_is_refused():
     with pytest.raises(ValueError, match="patience is 0"):
-        FiniteGuard(0)
+        DivergenceGuard(0)
