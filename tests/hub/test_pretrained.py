@@ -3,7 +3,7 @@ import torch
 
 from munit_pl import DrawnDataModule, Translator, random_styles
 from munit_pl.evaluation.drawn import Drawn
-from munit_pl.evaluation.task import Subject
+from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.hub.finding import find_model
 from munit_pl.hub.pretrained import PRETRAINED, find_pretrained
 from munit_pl.inference.loading import read_generators
@@ -28,7 +28,7 @@ def test_its_weights_are_computed_with_in_full_precision():
 def test_it_keeps_shapes_and_follows_examples():
     datamodule = DrawnDataModule(size=(64, 64))
     domains = [datamodule.make_domains(split) for split in ("train", "test")]
-    subject = Subject(Translator.pretrained(device="cpu"), *domains)
+    subject = EvaluationTask(Translator.pretrained(device="cpu"), *domains)
     figures = {f.key: f.value for f in Drawn(inputs=16).measure(subject).figures}
     assert figures["a2b/silhouette_iou"] > 0.6
     assert figures["a2b/guided_error"] < 0.8 * figures["a2b/chance_error"]
