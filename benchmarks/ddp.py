@@ -1,4 +1,4 @@
-"""What averaging gradients costs: measured with gloo on CPUs, modelled for up to 512 GPUs.
+"""What averaging gradients costs: measured with gloo on CPUs, modeled for up to 512 GPUs.
 
     OMP_NUM_THREADS=1 python benchmarks/ddp.py measure --processes 2
     python benchmarks/ddp.py model --milliseconds 8 30 80
@@ -288,8 +288,8 @@ if __name__ == "__main__":
     measured.add_argument("--dim", type=int, default=16)
     measured.add_argument("--blocks", type=int, default=6)
     measured.add_argument("--iterations", type=int, default=8)
-    modelled = commands.add_parser("model")
-    modelled.add_argument("--milliseconds", type=float, nargs="+", default=[8.0, 30.0, 80.0])
+    modeled = commands.add_parser("model")
+    modeled.add_argument("--milliseconds", type=float, nargs="+", default=[8.0, 30.0, 80.0])
     given = parser.parse_args()
     if given.command == "measure":
         measure(given)

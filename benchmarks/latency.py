@@ -26,7 +26,7 @@ from torch import Tensor
 from ways import DTYPES, WAYS, make
 
 from munit_pl import Translator, random_styles
-from munit_pl.layers.initialization import initialise
+from munit_pl.layers.initialization import initialize
 from munit_pl.models.munit.networks import AdaINGenerator
 
 AT_ONCE = 32  # images that a GPU decodes at once; a CPU decodes one
@@ -158,7 +158,7 @@ def find_gens(options: argparse.Namespace) -> tuple:
     torch.manual_seed(0)
     gens = AdaINGenerator(dim=options.dim), AdaINGenerator(dim=options.dim)
     for gen in gens:
-        initialise(gen, "kaiming")
+        initialize(gen, "kaiming")
     return gens
 
 

@@ -2,7 +2,7 @@
 
 It stands in for the original code, which does not run on today's PyTorch. With no saving it spends
 what the published algorithm spends: images are encoded and translated for each update anew, with a
-graph even where nothing is trained through it; each decoding, each judgement is a call of its own.
+graph even where nothing is trained through it; each decoding, each judgment is a call of its own.
 """
 
 from collections.abc import Mapping
@@ -23,17 +23,17 @@ SAVINGS = {
     "one_pass": "a discriminator judges real and translated images in one call",
     "paired_decodes": "a decoder makes both its domain's own and the translated images in one call",
     "four_phase": "upsampling and 5x5 convolution as a 3x3 convolution before the upsampling",
-    "no_dead_biases": "no biases that a normalisation subtracts again",
+    "no_dead_biases": "no biases that a normalization subtracts again",
     "by_fours": "the last convolution, to three channels, four pixels at a time",
     "own_padding": "the package's padding",
-    "own_norms": "the package's AdaIN and layer normalisation",
+    "own_norms": "the package's AdaIN and layer normalization",
     "fused_adam": "fused Adam in the place of a loop over parameters",
     "channels_last": "weights and images with their channels innermost",
     "one_draw": "one pair of styles, and so one translation, for both updates",
     "bf16": "autocast to bfloat16",
 }
 # All that leave the update as it is. Not "channels_last": where a gradient comes back with its
-# channels innermost, PyTorch's instance normalisation of a single image makes a wrong one of it on
+# channels innermost, PyTorch's instance normalization of a single image makes a wrong one of it on
 # the CPU.
 EXACT = frozenset(SAVINGS) - {"one_draw", "bf16", "channels_last"}
 WEIGHTS = {"gan": 1.0, "image": 10.0, "style": 1.0, "content": 1.0, "cycle": 0.0}
@@ -79,7 +79,7 @@ class Plain:
         self.parameters = {name: Parameter(self._laid_out(w.clone())) for name, w in state.items()}
         self.networks = Networks(self.parameters, savings)
         # The original gives foreach no thought; here it is off, so that "fused_adam" is the whole
-        # of what an optimiser can save.
+        # of what an optimizer can save.
         fused = "fused_adam" in savings
         self.adams = {
             player: Adam(
@@ -214,7 +214,7 @@ class Plain:
         return terms
 
     def _total(self, terms: Terms) -> Tensor:
-        """Return the weighted sum of terms; "gan" weighs what the discriminators minimise too."""
+        """Return the weighted sum of terms; "gan" weighs what the discriminators minimize too."""
         return sum(self.weights[name.split("/")[1][:-2]] * term for name, term in terms.items())
 
     def _step(self, player: str, loss: Tensor) -> None:

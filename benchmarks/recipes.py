@@ -15,15 +15,15 @@ import sys
 import time
 from pathlib import Path
 
-from munit_pl.evaluation.comparison.table import summarise
+from munit_pl.evaluation.comparison.table import summarize
 
 MUNIT_TRAIN = Path(sys.executable).parent / "munit-train"
 BATCH = 2  # of experiment=demo
 COLUMNS = {  # keys of drawn.json, what each is called, its decimals
     "a2b/silhouette_iou": ("silhouette IoU ↑", 3),
-    "a2b/colour_energy": ("colours' energy distance ↓", 2),
-    "a2b/colour_spread": ("colours' spread, of the real set's", 2),
-    "a2b/guided_error": ("example's colour: error, of 255 ↓", 1),
+    "a2b/color_energy": ("colors' energy distance ↓", 2),
+    "a2b/color_spread": ("colors' spread, of the real set's", 2),
+    "a2b/guided_error": ("example's color: error, of 255 ↓", 1),
     "b2a/paired_error": ("b to a: from the true drawing, of 255 ↓", 1),
     "seconds": ("seconds, start and report included", 0),
 }
@@ -43,12 +43,12 @@ def recipes(steps: int) -> dict[str, list[str]]:
         "linear": [f"model.scheduler.{setting}" for setting in linear],
         "r1": ["model.weights.r1=1.0"],
         "r1_strong": ["model.weights.r1=10.0"],
-        "colour": ["model.diffaugment=[colour]"],
+        "color": ["model.diffaugment=[color]"],
         "translation": ["model.diffaugment=[translation]"],
         "cutout": ["model.diffaugment=[cutout]"],
-        "diffaugment": ["model.diffaugment=[colour,translation,cutout]"],
+        "diffaugment": ["model.diffaugment=[color,translation,cutout]"],
         "adaptive": [
-            "model.diffaugment=[colour,translation,cutout]",
+            "model.diffaugment=[color,translation,cutout]",
             "model.adaptive_augment=0.6",
             f"model.adaptive_images={max(1, BATCH * steps // 4)}",  # the paper's are too many
         ],
@@ -130,7 +130,7 @@ def table(found: dict[str, list[dict[str, float]]]) -> str:
     titles = ["recipe", *(title for title, _ in COLUMNS.values())]
     lines = [titles, ["---"] * len(titles)]
     for row, runs in found.items():
-        cells = [summarise([r.get(key) for r in runs], n) for key, (_, n) in COLUMNS.items()]
+        cells = [summarize([r.get(key) for r in runs], n) for key, (_, n) in COLUMNS.items()]
         lines.append([row, *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 
 from munit_pl import Translator, random_styles
-from munit_pl.layers.initialization import initialise
+from munit_pl.layers.initialization import initialize
 from munit_pl.models.munit.networks import AdaINGenerator
 
 
@@ -36,7 +36,7 @@ def main() -> None:
 
     gens = AdaINGenerator(dim=options.dim), AdaINGenerator(dim=options.dim)
     for gen in gens:
-        initialise(gen, "kaiming")
+        initialize(gen, "kaiming")
     translator = Translator(*gens, precision=options.precision, batch_size=options.batch_size)
     styles = random_styles(options.styles, translator.style_dim("b"), 0)
 

@@ -1,14 +1,19 @@
 """How `make docs` builds the site. What it builds loads nothing from other hosts."""
 
 import re
+import sys
 from collections.abc import Callable
 from importlib.metadata import version as version_of
 from os.path import dirname, join, normpath, relpath
+from pathlib import Path
 from typing import Any, NoReturn
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
+
+sys.path.insert(0, dirname(__file__))
+from settings_page import settings_page
 
 project = "munit_pl"
 author = copyright = "the authors of munit_pl"
@@ -77,6 +82,12 @@ def relink(text: str, source: str, page: str) -> str:
     return _LINK.sub(replaced, text)
 
 
+def _write_settings(app: Sphinx) -> None:
+    page = Path(app.srcdir, "reference", "generated", "settings.txt")
+    page.parent.mkdir(exist_ok=True)
+    page.write_text(settings_page(Path(app.srcdir).parent / "conf"), encoding="utf-8")
+
+
 def _relink_page(app: Sphinx, docname: str, text: list[str]) -> None:
     text[0] = relink(text[0], f"docs/{docname}.md", f"docs/{docname}.md")
 
@@ -115,6 +126,7 @@ def _math(block: bool) -> Callable[[Any, nodes.Element], NoReturn]:
 def setup(app: Sphinx) -> None:
     """Register what is above."""
     app.add_html_math_renderer("mathml", (_math(False), None), (_math(True), None))
+    app.connect("builder-inited", _write_settings)
     app.connect("source-read", _relink_page)
     app.connect("include-read", _relink_included)
     app.connect("autodoc-skip-member", _skip_fields)

@@ -1,6 +1,6 @@
 """Execute the notebooks and keep what their cells show: ``execute.py [NOTEBOOK ...]``, or all.
 
-Progress bars, logs and how long it took are left out; pictures have 256 colours.
+Progress bars, logs and how long it took are left out; pictures have 256 colors.
 """
 
 import base64
@@ -53,7 +53,7 @@ def tidied(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def small(picture: str) -> str:
-    """Return a PNG, in base64, with 256 colours."""
+    """Return a PNG, in base64, with 256 colors."""
     image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
     file = io.BytesIO()
     image.quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)

@@ -81,7 +81,7 @@ METHODS = {
             },
             "discriminator": {"dim": 2, "num_layers": 1},
             # The published weights are so small that few iterations would change little.
-            "initialisation": {"generator": "normal", "discriminator": "normal"},
+            "initialization": {"generator": "normal", "discriminator": "normal"},
         },
         {"styles", "examples"},
     ),

@@ -52,7 +52,7 @@ def recorded_weights(module, folder, styles):
     return renamed
 
 
-# A bias that an instance normalisation cancels has no gradient but rounding, which Adam turns into
+# A bias that an instance normalization cancels has no gradient but rounding, which Adam turns into
 # steps of up to the learning rate. It changes no output: see test_networks.
 CANCELLED = re.compile(r"gen_.\.(content_encoder|decoder\.res_blocks)\..*\.bias")
 

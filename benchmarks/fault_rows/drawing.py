@@ -10,7 +10,7 @@ Maker = Callable[[Path], None]  # writes a file
 
 
 def noise(seed: int, height: int = 32, width: int = 28) -> Image.Image:
-    """Return a picture of coloured noise."""
+    """Return a picture of colored noise."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 
@@ -92,7 +92,7 @@ def png(path: Path) -> None:
 
 
 def cmyk(path: Path) -> None:
-    """Write a JPEG in printing colours."""
+    """Write a JPEG in printing colors."""
     noise(11).convert("CMYK").save(path, "JPEG")
 
 
@@ -111,7 +111,7 @@ def tiff_16(path: Path) -> None:
 
 
 def palette(path: Path) -> None:
-    """Write a palette with a transparent colour."""
+    """Write a palette with a transparent color."""
     noise(12).quantize(16).save(path, "PNG", transparency=3)
 
 
@@ -122,8 +122,8 @@ def transparent(path: Path) -> None:
     image.save(path, "PNG")
 
 
-def grey_alpha(path: Path) -> None:
-    """Write grey with transparency."""
+def gray_alpha(path: Path) -> None:
+    """Write gray with transparency."""
     Image.merge("LA", [noise(seed).convert("L") for seed in (15, 16)]).save(path, "PNG")
 
 

@@ -163,7 +163,7 @@ def missing_in_list(stage: Stage) -> None:
     listed(stage, "gone.png")
 
 
-def grey(stage: Stage) -> None:
+def gray(stage: Stage) -> None:
     root = stage.draw()
     for file in [*(root / "trainA").iterdir(), *(root / "testA").iterdir()]:
         drawing.noise(3).convert("L").save(file)
@@ -238,7 +238,7 @@ ROWS = [
         "all skipped and listed",
         many_bad_allowed,
     ),
-    Row("folder: grey, one channel asked for", "trained to the end", grey),
+    Row("folder: gray, one channel asked for", "trained to the end", gray),
     Row("folder: other channels than the networks", _REFUSED, other_channels),
     Row("folder: one file of pairs is cut", "skipped in both domains, listed", aligned),
     Row("folder: an image removed before a resume", _TOLD, changed_since),

@@ -34,7 +34,7 @@ class _Calls(TorchDispatchMode):
 
 
 class Counted(NamedTuple):
-    """What an iteration takes but for its optimisers.
+    """What an iteration takes but for its optimizers.
 
     Attributes:
         flops: Floating-point operations in products, by PyTorch's count.
@@ -74,7 +74,7 @@ def _no_step(closure: Callable[[], Any] | None = None) -> None:
 
 
 def count_kernels(runner: Runner, case: Case, arm: Arm) -> int:
-    """Return how many kernels an iteration launches, optimisers included.
+    """Return how many kernels an iteration launches, optimizers included.
 
     On CUDA those of one profiled iteration. Elsewhere the calls of ATen that are no views, counted
     on a small case: they depend on no size.

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from iteration.arms import Arm, Case, Runner, arithmetic, build
 
-# A bias that a normalisation subtracts again has no gradient but rounding, of which Adam makes
+# A bias that a normalization subtracts again has no gradient but rounding, of which Adam makes
 # steps of the learning rate's size. No output depends on it, and no comparison counts it.
 CANCELLED = re.compile(r"gen_.\.(content_encoder|decoder\.res_blocks)\..*\.bias")
 BOUND = 1e-5  # relative, of outputs, terms and gradients

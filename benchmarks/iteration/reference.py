@@ -1,6 +1,6 @@
 """A user's own clone of the original code, at work on the same weights and images.
 
-Its licence keeps it out of this repository, and out of this file, which knows what is documented in
+Its license keeps it out of this repository, and out of this file, which knows what is documented in
 public: ``trainer.py`` has a class ``MUNIT_Trainer(config)`` with ``dis_update(x_a, x_b, config)``
 and ``gen_update(x_a, x_b, config)``, networks ``gen_a gen_b dis_a dis_b``, losses as attributes
 whose names begin with ``loss_``, and its checkpoints' names of weights.

@@ -26,7 +26,7 @@ def chunk(kind, content):
 
 
 def png(width, height, before=b"", bits=1):
-    """Return a grey PNG of zeros that says its size, with chunks ``before`` its pixels."""
+    """Return a gray PNG of zeros that says its size, with chunks ``before`` its pixels."""
     rows = min(height, 10_000) * (1 + -(-width * bits // 8)) if width < 10**6 else 0
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0))
     pixels = chunk(b"IDAT", zlib.compress(bytes(rows), 9))
@@ -57,18 +57,18 @@ def gif(frames):
     return head + frame * frames + b";"
 
 
-GREY = Image.new("L", (16, 16), 100)
+GRAY = Image.new("L", (16, 16), 100)
 BASE = [(256, 3, 1, 16), (257, 3, 1, 16), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
 TEXT = zlib.compress(bytes(1 << 28), 9)
 REFUSED = {
     "bomb.png": png(12_000, 10_000),
     "larger.png": png(20_000, 9_500),
     "largest.png": png(2**31 - 1, 2**31 - 1),
-    "bomb.bmp": with_size(encoded(GREY, "BMP"), 18, "<ii", 30_000, 30_000),
-    "bomb.gif": with_size(encoded(GREY, "GIF"), 6, "<HH", 65_535, 65_535),
+    "bomb.bmp": with_size(encoded(GRAY, "BMP"), 18, "<ii", 30_000, 30_000),
+    "bomb.gif": with_size(encoded(GRAY, "GIF"), 6, "<HH", 65_535, 65_535),
     "bomb.ppm": b"P5 99999 99999 255\n" + bytes(99),
-    "bomb.jpg": encoded(GREY, "JPEG").replace(b"\0\x10\0\x10\x01", b"\xff\0\xff\0\x01"),
-    "bomb.webp": with_size(encoded(GREY, "WEBP"), 26, "<HH", 16_383, 16_383),
+    "bomb.jpg": encoded(GRAY, "JPEG").replace(b"\0\x10\0\x10\x01", b"\xff\0\xff\0\x01"),
+    "bomb.webp": with_size(encoded(GRAY, "WEBP"), 26, "<HH", 16_383, 16_383),
     "bomb.tif": tiff([(256, 4, 1, 10**6), (257, 4, 1, 10**6), *BASE[2:], (273, 4, 1, 200)]),
     "strips.tif": tiff([*BASE, (273, 4, 2**31, 200), (279, 4, 2**31, 200)]),
     "tags.tif": tiff([*BASE, *((40_000 + i, 2, 2**32 - 1, 8) for i in range(10_000))]),
@@ -81,9 +81,9 @@ REFUSED = {
 READ = {
     "texts.png": png(16, 16, chunk(b"tEXt", b"a\0b") * 10**5),
     "frames.gif": gif(200_000),
-    "loop.tif": encoded(GREY, "TIFF"),
+    "loop.tif": encoded(GRAY, "TIFF"),
     "exif.jpg": encoded(
-        GREY, "JPEG", exif=b"Exif\0\0" + tiff([(40_000 + i, 2, 2**32 - 1, 8) for i in range(5000)])
+        GRAY, "JPEG", exif=b"Exif\0\0" + tiff([(40_000 + i, 2, 2**32 - 1, 8) for i in range(5000)])
     ),
 }
 # Or read: both will do.

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from munit_pl import Translator
-from munit_pl.layers.initialization import initialise
+from munit_pl.layers.initialization import initialize
 from munit_pl.models.munit.networks import AdaINGenerator
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -29,7 +29,7 @@ def gens():
     torch.manual_seed(0)
     gens = tuple(AdaINGenerator(dim=4, mlp_dim=8, num_res_blocks=1) for _ in "ab")
     for gen in gens:
-        initialise(gen, "kaiming")
+        initialize(gen, "kaiming")
     return gens
 
 

@@ -60,7 +60,7 @@ def test_plain_iterations_are_the_recorded_ones(case, styles):
 
 
 def test_a_saving_leaves_the_update_as_it_is():
-    # Batch 2: for a single image torch's instance normalisation has a wrong gradient on the CPU
+    # Batch 2: for a single image torch's instance normalization has a wrong gradient on the CPU
     # if what comes back has its channels innermost.
     case = arms.Case(64, 2, 2, True, "cpu")
 

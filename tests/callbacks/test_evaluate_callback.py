@@ -173,10 +173,10 @@ def test_the_best_by_another_figure_says_nothing(tmp_path):
         assert resumed.best.value == best
 
 
-class Colours(nn.Linear):
+class Colors(nn.Linear):
     """Has weights, which are no business of the model that is trained."""
 
-    name, classes = "colours", ("red", "green", "blue")
+    name, classes = "colors", ("red", "green", "blue")
 
     def __init__(self):
         super().__init__(3, 3)
@@ -194,7 +194,7 @@ def test_networks_that_see_are_not_trained_and_in_no_checkpoint(run, monkeypatch
     def extractors(**arguments):
         asked.append(arguments)
         distance = FeatureDistance(lambda x: [x], None, "pixels")
-        return FeatureExtractors(Colours(), distance, {}, arguments["device"])
+        return FeatureExtractors(Colors(), distance, {}, arguments["device"])
 
     monkeypatch.setattr(evaluate_file, "load_feature_extractors", extractors)
     monitor = "callbacks.evaluate.monitor=a2b/diversity"
@@ -205,7 +205,7 @@ def test_networks_that_see_are_not_trained_and_in_no_checkpoint(run, monkeypatch
     assert asked == [given | {"device": torch.device("cpu")}]
     report = json.loads((folder / "evaluation/00000004/metrics.json").read_text())
     assert report["protocol"] == "munit2018 v1"
-    assert report["networks"] == {"features": "colours", "distance": "pixels"}
+    assert report["networks"] == {"features": "colors", "distance": "pixels"}
 
     expected = MUNITModule(**trainer.model.hparams).state_dict().keys()
     assert trainer.model.state_dict().keys() == expected

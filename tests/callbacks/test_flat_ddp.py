@@ -43,7 +43,7 @@ CASES = {
         {
             "weights": {"diversity": 1.0, "r1": 1.0},
             "r1_every": 2,
-            "diffaugment": ["colour", "translation", "cutout"],
+            "diffaugment": ["color", "translation", "cutout"],
             "discriminator_steps": 2,
         },
     ),

@@ -79,8 +79,8 @@ def test_fixed_styles_stay_and_new_styles_change_with_the_iterations(tiny, tmp_p
     assert not torch.equal(first["new styles"], later["new styles"])
 
 
-def test_colours_are_true_to_the_pixel():
-    """No stretch: mid-grey stays mid-grey, and so do darker and lighter images beside it."""
+def test_colors_are_true_to_the_pixel():
+    """No stretch: mid-gray stays mid-gray, and so do darker and lighter images beside it."""
     values = torch.tensor([-1.0, -0.5, 0.0, 0.5, 1.0])
     images = values[:, None, None, None].expand(5, 3, 20, 20)
     grid = draw_grid([("", images)])

@@ -7,7 +7,7 @@ from composing import composed as compose_once
 from methods import METHODS
 
 from munit_pl.commands.translate import main as translate
-from munit_pl.layers.initialization import initialise
+from munit_pl.layers.initialization import initialize
 from munit_pl.models.base.description import export_generators
 from munit_pl.models.munit.networks import AdaINGenerator
 
@@ -59,7 +59,7 @@ def exported(tmp_path_factory):
         torch.manual_seed(1)
         gens = [AdaINGenerator(dim=4, mlp_dim=8, num_res_blocks=1) for _ in "ab"]
         for gen in gens:
-            initialise(gen, "kaiming")
+            initialize(gen, "kaiming")
     export_generators(path, *gens)
     return path
 

@@ -72,8 +72,8 @@ def test_a_run_leaves_figures_a_table_and_a_picture(finished):
     assert set(found["losses"]) == {"gan", "image", "kl", "cycle", "cycle_kl"}
     assert found["figures"].keys() == {
         "silhouette_iou",
-        "colour_energy",
-        "colour_spread",
+        "color_energy",
+        "color_spread",
         "kernel_distance",
         "pair_distance",
         "transfer_error",

@@ -86,7 +86,7 @@ def test_the_table_holds_each_kind_of_image(data, capsys):
     picture(rng, 20, 170).save(a / "long.png")
     Image.new("RGB", (300, 400), "white").save(a / "white.png")
     Image.linear_gradient("L").point(lambda level: level // 20).save(a / "dim.png")
-    Image.new("LA", (30, 30), (7, 0)).save(a / "clear.png")  # shown on white: of one colour
+    Image.new("LA", (30, 30), (7, 0)).save(a / "clear.png")  # shown on white: of one color
     picture(rng).save(a / "moving.gif", save_all=True, append_images=[picture(rng)])
     Image.open(a / "0.png").save(a / "again.bmp")
     check(data)
@@ -94,8 +94,8 @@ def test_the_table_holds_each_kind_of_image(data, capsys):
     rows = {
         "images": 10,
         "cannot be used": 1,  # the long one
-        "of one colour": 2,
-        "of nearly one colour": 1,
+        "of one color": 2,
+        "of nearly one color": 1,
         "copies of others": 1,
         "shortest side, least": 16,
         "median": 16,  # of 16 16 16 16 16 20 30 40 256 300 the fifth
@@ -107,8 +107,8 @@ def test_the_table_holds_each_kind_of_image(data, capsys):
         "of several frames": 1,
     }
     assert {row: cells(out, row)[0] for row in rows} == rows
-    assert f"  {str(a / 'white.png')!r} is of one colour\n" in out
-    assert "  train_a: 2 images of one colour\n" in out
+    assert f"  {str(a / 'white.png')!r} is of one color\n" in out
+    assert "  train_a: 2 images of one color\n" in out
 
 
 def test_domains_of_one_folder_stop_a_run(data, capsys):

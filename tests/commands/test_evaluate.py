@@ -26,7 +26,7 @@ from munit_pl.evaluation.extractors import FeatureExtractors
 from munit_pl.evaluation.munit2018 import Munit2018
 from munit_pl.evaluation.protocols import PROTOCOLS
 from munit_pl.evaluation.starganv2 import StarGANv2
-from munit_pl.layers.initialization import initialise
+from munit_pl.layers.initialization import initialize
 from munit_pl.metrics.lpips import FeatureDistance
 from munit_pl.metrics.network import to_rgb
 from munit_pl.models.base.description import describe, export_generators
@@ -37,10 +37,10 @@ TINY = ["data.size=[16,16]", "data.length=8", "data.test_length=4"]
 SMALL = ["data.resize=16", "data.crop=[16,16]"]
 
 
-class Colours(nn.Module):
-    """Sees the mean colour; as a classifier, which channel is the strongest."""
+class Colors(nn.Module):
+    """Sees the mean color; as a classifier, which channel is the strongest."""
 
-    name, classes = "colours", ("red", "green", "blue")
+    name, classes = "colors", ("red", "green", "blue")
 
     def forward(self, x):
         return 5 * to_rgb(x).mean((2, 3))
@@ -51,7 +51,7 @@ class Colours(nn.Module):
 
 def quick_instruments(*_):
     distance = FeatureDistance(lambda x: [x], None, "pixels")
-    return FeatureExtractors(Colours(), distance, {"b": Colours()}, torch.device("cpu"))
+    return FeatureExtractors(Colors(), distance, {"b": Colors()}, torch.device("cpu"))
 
 
 def quick():
@@ -124,8 +124,8 @@ def folder(tmp_path):
     for name in ("trainA", "trainB", "testA", "testB"):
         (tmp_path / "data" / name).mkdir(parents=True)
         for i in range(2):
-            colour = (60, 100 * i, 200)
-            Image.new("RGB", (20, 16), colour).save(tmp_path / "data" / name / f"{i}.png")
+            color = (60, 100 * i, 200)
+            Image.new("RGB", (20, 16), color).save(tmp_path / "data" / name / f"{i}.png")
     return tmp_path / "data"
 
 
@@ -173,9 +173,9 @@ def test_settings_and_options_come_in_any_order(evaluated, exported, drawn_folde
     x, y, z = ({**read(tmp_path / name), "seconds": 0} for name in "xyz")
     assert x == y == z
     assert x["networks"] == {
-        "features": "colours",
+        "features": "colors",
         "distance": "pixels",
-        "classifier of b": "colours",
+        "classifier of b": "colors",
     }
     text = f"{drawn_folder.name}, 16x16; training images 7 and 7, test images 6 and 6"
     assert x["data"] == {"data": text}
@@ -184,7 +184,7 @@ def test_settings_and_options_come_in_any_order(evaluated, exported, drawn_folde
 def _checkpoint(folder, channels):
     gens = [AdaINGenerator(channels, dim=4, mlp_dim=8, num_res_blocks=1) for _ in "ab"]
     for gen in gens:
-        initialise(gen, "kaiming")
+        initialize(gen, "kaiming")
     path = folder / f"{channels}.safetensors"
     export_generators(path, *gens)
     return path
@@ -217,7 +217,7 @@ def sized(tmp_path):
     """A run's folder with a checkpoint of a model that was trained on 24-pixel images."""
     gens = [AdaINGenerator(dim=4, mlp_dim=8, num_res_blocks=1) for _ in "ab"]
     for gen in gens:
-        initialise(gen, "kaiming")
+        initialize(gen, "kaiming")
         gen.image_size = ImageSize(24, (20, 16))
     networks = {"gen_a": gens[0], "gen_b": gens[1]}
     state = {
@@ -289,7 +289,7 @@ def test_a_size_that_the_networks_do_not_halve_evenly_is_padded(evaluated, tmp_p
 
 
 @pytest.mark.usefixtures("_quick")
-def test_a_checkpoint_of_grey_images_reads_its_folders_as_grey(evaluated, drawn_folder, tmp_path):
+def test_a_checkpoint_of_gray_images_reads_its_folders_as_gray(evaluated, drawn_folder, tmp_path):
     evaluated(*of_folder(drawn_folder), checkpoint=_checkpoint(tmp_path, 1))
     assert (tmp_path / "evaluation" / "starganv2" / "metrics.md").exists()
 
@@ -411,11 +411,11 @@ def test_an_interruption_is_no_error_of_the_program(evaluated, monkeypatch):
 
 @pytest.fixture
 def patches(tmp_path):
-    """Three patches each of two colours."""
-    for name, colour in {"blue": (40, 60, 200), "red": (200, 50, 40)}.items():
+    """Three patches each of two colors."""
+    for name, color in {"blue": (40, 60, 200), "red": (200, 50, 40)}.items():
         (tmp_path / "patches" / name).mkdir(parents=True)
         for i in range(3):
-            shade = tuple(c + 15 * i for c in colour)
+            shade = tuple(c + 15 * i for c in color)
             Image.new("RGB", (9, 9 + i), shade).save(tmp_path / "patches" / name / f"{i}.png")
     return tmp_path / "patches"
 

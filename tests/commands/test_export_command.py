@@ -40,7 +40,7 @@ def left(folder):
 
 
 def test_a_folder_is_what_munit_translate_takes(exported, here, capsys):
-    run(exported, "shared", "--data", "cats and dogs", "--licence", "mit")
+    run(exported, "shared", "--data", "cats and dogs", "--license", "mit")
     assert capsys.readouterr().out == "written to shared\n"
     assert left(here) == ["shared"]
     assert left(here / "shared") == ["README.md", "config.json", "model.safetensors"]
@@ -95,7 +95,7 @@ def test_without_the_extra_it_is_named(exported, here, monkeypatch, package):
     "arguments",
     [
         ["x", "--format", "onnx", "--half"],
-        ["x", "--format", "torch", "--licence", "mit"],
+        ["x", "--format", "torch", "--license", "mit"],
         ["x.safetensors", "--format", "torch"],
         ["x.safetensors", "--data", "cats"],
         ["x", "--format", "tflite"],

@@ -130,20 +130,20 @@ def test_the_report_has_the_protocols_figures_and_a_page_of_what_the_method_has(
     assert ("encoded and decoded, error" in page) == codes
 
 
-class Colours(nn.Module):
-    """Sees the mean colour; as a classifier, which channel is the strongest."""
+class Colors(nn.Module):
+    """Sees the mean color; as a classifier, which channel is the strongest."""
 
-    name, classes = "colours", ("red", "green", "blue")
+    name, classes = "colors", ("red", "green", "blue")
 
     def features_and_logits(self, x):
-        colours = x.mean((2, 3))
-        return colours, colours
+        colors = x.mean((2, 3))
+        return colors, colors
 
 
 @pytest.mark.parametrize("method", ["cyclegan", "bicyclegan"], indirect=True)
 def test_starganv2_follows_examples_or_says_why_not(method, evaluated, monkeypatch):
     distance = FeatureDistance(lambda x: [x], None, "pixels")
-    extractors = FeatureExtractors(Colours(), distance, {}, torch.device("cpu"))
+    extractors = FeatureExtractors(Colors(), distance, {}, torch.device("cpu"))
     monkeypatch.setattr(evaluate_file, "load_feature_extractors", lambda *_: extractors)
     monkeypatch.setitem(PROTOCOLS, "starganv2", StarGANv2(outputs=3, kernel_subset=3))
     report, _ = evaluated("--protocol", "starganv2", "data.test_length=6")

@@ -101,7 +101,7 @@ def test_reversed_the_right_half_is_domain_a(make):
 
 
 @pytest.mark.parametrize("paired", [True, False])
-def test_test_pairs_are_read_in_order_from_the_centre(make, paired):
+def test_test_pairs_are_read_in_order_from_the_center(make, paired):
     datamodule = make(batch_size=2, paired=paired)
     read = [tuple(map(from_uint8, batch)) for batch in datamodule.val_dataloader()]
     assert [places(x_a)[1] for x_a, _ in read] == [[100, 102], [104]]
@@ -170,7 +170,7 @@ def test_channels_are_those_of_each_domain_and_crops_stay_equal(make):
         assert (x_a.shape, x_b.shape) == ((9, 1, 8, 8), (9, 4, 8, 8))
         y, x, blue = to_uint8(x_b[:, :3]).double().unbind(1)
         blue = blue + (1 if reverse else -1)  # what the other half has
-        luma = (299 * y + 587 * x + 114 * blue) / 1000  # ITU-R 601, as Pillow turns RGB to grey
+        luma = (299 * y + 587 * x + 114 * blue) / 1000  # ITU-R 601, as Pillow turns RGB to gray
         assert (to_uint8(x_a)[:, 0] - luma).abs().max() <= 1
 
 

@@ -183,11 +183,11 @@ def test_each_file_is_decoded_once_and_loaded_the_same(tmp_path):
 
 def test_folders_of_the_same_files_share_what_is_kept(tmp_path):
     files = save(tmp_path / "x", 2)
-    train, test, grey = (ImageFolder(files, n, resize=10, crop=None) for n in (3, 3, 1))
-    keep_in_memory([train, grey, test])
+    train, test, gray = (ImageFolder(files, n, resize=10, crop=None) for n in (3, 3, 1))
+    keep_in_memory([train, gray, test])
     train.load(1, None)
     assert test.cache.get(1) is not None
-    assert grey.cache.get(1) is None
+    assert gray.cache.get(1) is None
 
 
 def test_a_bad_file_is_never_kept_and_fails_each_time(tmp_path):

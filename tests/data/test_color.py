@@ -90,10 +90,10 @@ def test_transparency_and_orientation_stay(tmp_path, colors):
     assert np.array_equal(read[..., 3], alpha)
 
 
-def test_grey_is_brought_to_the_curve_of_srgb(tmp_path):
-    grey = np.arange(256, dtype=np.uint8)[None].repeat(4, 0)
-    Image.fromarray(grey).save(tmp_path / "x.png", icc_profile=profile_of("GRAY"))
-    linear = (grey / 255) ** GAMMA
+def test_gray_is_brought_to_the_curve_of_srgb(tmp_path):
+    gray = np.arange(256, dtype=np.uint8)[None].repeat(4, 0)
+    Image.fromarray(gray).save(tmp_path / "x.png", icc_profile=profile_of("GRAY"))
+    linear = (gray / 255) ** GAMMA
     wanted = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     assert np.abs(np.asarray(read_image(tmp_path / "x.png", 1)) - 255 * wanted).max() < 2
 

@@ -14,7 +14,7 @@ from PIL import Image
 from munit_pl.data.containers import MAX_BYTES, MAX_SCANS, read_orientation
 from munit_pl.data.images import read_image, read_size
 
-GREY = Image.new("L", (16, 16), 100)
+GRAY = Image.new("L", (16, 16), 100)
 
 
 def tags_that_share(count, kilobytes):
@@ -25,7 +25,7 @@ def tags_that_share(count, kilobytes):
     return head + random.Random(0).randbytes(kilobytes << 10)
 
 
-def saved(kind, image=GREY, **options):
+def saved(kind, image=GRAY, **options):
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
@@ -82,7 +82,7 @@ def test_what_the_pixels_do_not_need_costs_nothing(tmp_path):
     text = zlib.compress(bytes(5 << 20))
     for name, data in {
         "EXIF in a PNG": png_with((b"eXIf", tags_that_share(2000, 500))),
-        "EXIF in a WebP": saved("WEBP", GREY.convert("RGB"), exif=tags_that_share(2000, 500)),
+        "EXIF in a WebP": saved("WEBP", GRAY.convert("RGB"), exif=tags_that_share(2000, 500)),
         "a text": png_with((b"zTXt", b"prompt\0\0" + text)),
         "a text of Unicode": png_with((b"iTXt", b"prompt\0\1\0\0\0" + text)),
         "a profile": png_with((b"iCCP", b"printer\0\0" + zlib.compress(bytes(99 << 20)))),

@@ -106,7 +106,7 @@ def test_a_long_image_that_is_not_resized_is_cropped(tmp_path):
     assert ImageFolder([tmp_path / "x.png"], **CROP).load(0, None).shape == (3, 8, 8)
 
 
-# Crops of one colour
+# Crops of one color
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_after_ten_blank_crops_the_image_is_given_up(mostly_white):
         )
 
 
-def test_fewer_than_two_grey_levels_apart_is_blank_in_any_channels(tmp_path):
+def test_fewer_than_two_gray_levels_apart_is_blank_in_any_channels(tmp_path):
     for mode in ["L", "RGB", "RGBA"]:
         for levels, blank in [((9, 9), True), ((9, 10), True), ((9, 11), False)]:
             image = Image.new(mode, (8, 8), (levels[0],) * len(mode) if mode != "L" else levels[0])
@@ -219,15 +219,15 @@ def test_a_crop_blank_in_one_half_is_drawn_again_for_both(torn, channels, monkey
 
 
 def test_halves_read_in_other_channels_are_judged_alike(tmp_path):
-    """In grey the left half is blank and in colour it is not; alone it would be drawn again."""
+    """In gray the left half is blank and in color it is not; alone it would be drawn again."""
     left = np.full((24, 24, 3), (100, 50, 0), np.uint8)
     left[::2] = (0, 101, 0)  # 0.299 R + 0.587 G is 59.25 for the one and 59.29 for the other
     path = save(tmp_path / "x.png", np.concatenate([left, noise(24, 24)], axis=1))
-    grey, colour = halves(path, channels=1)[0], halves(path)[1]
+    gray, color = halves(path, channels=1)[0], halves(path)[1]
     for seed in range(5):
         top, along = corners(rng_for(seed), n=1)[0]
-        assert (to_uint8(grey.load(0, rng_for(seed))) == 59).all()
-        x = to_uint8(colour.load(0, rng_for(seed))).permute(1, 2, 0).numpy()
+        assert (to_uint8(gray.load(0, rng_for(seed))) == 59).all()
+        x = to_uint8(color.load(0, rng_for(seed))).permute(1, 2, 0).numpy()
         assert (x == noise(24, 24)[top : top + 8, along : along + 8]).all()
 
 

@@ -143,7 +143,7 @@ def mapped(tmp_path):
     return make
 
 
-def test_validation_takes_the_centre_and_never_mirrors(mapped):
+def test_validation_takes_the_center_and_never_mirrors(mapped):
     for _ in range(20):
         assert corner(mapped().load(0, None)) == (2, 1)
 

@@ -42,10 +42,10 @@ def test_what_is_open_already_is_turned_and_laid_on_white_as_the_reader_does(tmp
         assert as_picture(other, 3).mode == "RGB"
 
 
-def test_grey_arrays_have_two_or_three_dimensions():
-    grey = PIXELS[:, :, :1]
-    for array in (grey, grey[:, :, 0], grey / 255):
-        assert np.array_equal(as_picture(array, 1), grey[:, :, 0])
+def test_gray_arrays_have_two_or_three_dimensions():
+    gray = PIXELS[:, :, :1]
+    for array in (gray, gray[:, :, 0], gray / 255):
+        assert np.array_equal(as_picture(array, 1), gray[:, :, 0])
 
 
 def test_tensors_become_batches_of_floats():

@@ -95,7 +95,7 @@ def test_opaque_images_get_alpha_255(tmp_path, photo):
     assert alpha.getextrema() == (255, 255)
 
 
-def test_cmyk_keeps_its_colours(tmp_path):
+def test_cmyk_keeps_its_colors(tmp_path):
     image = Image.new("RGB", (16, 16), (250, 40, 10)).convert("CMYK")
     image.save(tmp_path / "x.jpg", quality=100)
     image.save(tmp_path / "x.tif")
@@ -116,7 +116,7 @@ def test_inks_are_mixed_and_not_inverted(tmp_path):
     assert distance(read_image(tmp_path / "x.jpg", 3), expected) <= 4
 
 
-def test_inks_stored_as_brightness_and_colour_are_read(tmp_path):
+def test_inks_stored_as_brightness_and_color_are_read(tmp_path):
     """Stored: Y 200, Cb 128, Cr 128, K 255. So 255 - 200 of "no ink" in C, M, Y, and no black."""
     Image.new("CMYK", (16, 16), (55, 127, 127, 0)).save(tmp_path / "x.jpg", quality=100)
     data = bytearray((tmp_path / "x.jpg").read_bytes())
@@ -125,7 +125,7 @@ def test_inks_stored_as_brightness_and_colour_are_read(tmp_path):
     assert distance(read_image(tmp_path / "x.jpg", 3), np.array((55, 55, 55))) <= 2
 
 
-def test_16_bit_colour_is_scaled_and_not_saturated(tmp_path):
+def test_16_bit_color_is_scaled_and_not_saturated(tmp_path):
     for kind, bands in [(2, 3), (4, 2), (6, 4)]:
         ramp = np.arange(0, 65536, 37, dtype=np.uint16)[:1764].reshape(42, 42, 1)
         values = np.repeat(ramp, bands, axis=2)
@@ -137,7 +137,7 @@ def test_16_bit_colour_is_scaled_and_not_saturated(tmp_path):
         assert np.abs(read - ramp / 257).max() <= 1
 
 
-def test_16_bit_grey_is_scaled_and_not_saturated(tmp_path):
+def test_16_bit_gray_is_scaled_and_not_saturated(tmp_path):
     for name in ["x.png", "x.tif", "x.pgm", "big-endian.tif"]:
         for channels in [1, 3, 4]:
             ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
@@ -153,7 +153,7 @@ def test_16_bit_grey_is_scaled_and_not_saturated(tmp_path):
             assert (read[:, :, : min(channels, 3)] == read[:, :, :1]).all()
 
 
-def test_16_bit_grey_with_a_transparent_value_shows_the_background_there(tmp_path):
+def test_16_bit_gray_with_a_transparent_value_shows_the_background_there(tmp_path):
     values = np.full((4, 4), 40000, np.uint16)
     values[0, 0] = 7
     Image.fromarray(values).save(tmp_path / "x.png")
@@ -175,14 +175,14 @@ def test_a_palettes_transparency_shows_the_background(tmp_path, transparency):
     assert read_image(tmp_path / "x.png", 4).getpixel((0, 0)) == (*RED, 0)
 
 
-def test_a_transparent_colour_shows_the_background(tmp_path):
+def test_a_transparent_color_shows_the_background(tmp_path):
     Image.new("RGB", (4, 4), RED).save(tmp_path / "rgb.png", transparency=RED)
-    Image.new("L", (4, 4), 9).save(tmp_path / "grey.png", transparency=9)
-    for name in ["rgb.png", "grey.png"]:
+    Image.new("L", (4, 4), 9).save(tmp_path / "gray.png", transparency=9)
+    for name in ["rgb.png", "gray.png"]:
         assert read_image(tmp_path / name, 3, background=BLUE).getpixel((0, 0)) == BLUE
 
 
-def test_half_transparent_grey_is_mixed_with_the_background(tmp_path):
+def test_half_transparent_gray_is_mixed_with_the_background(tmp_path):
     Image.new("LA", (4, 4), (100, 128)).save(tmp_path / "x.png")
     assert distance(read_image(tmp_path / "x.png", 1), np.array(177)) <= 1
     assert distance(read_image(tmp_path / "x.png", 3, (0, 0, 0)), np.array((50, 50, 50))) <= 1
@@ -229,7 +229,7 @@ def test_a_photograph_with_broken_exif_is_shown_as_it_lies(tmp_path, photo):
 
 def test_the_first_frame_is_read(tmp_path):
     for kind in ["GIF", "WEBP", "TIFF", "PNG"]:
-        frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, GREEN, BLUE)]
+        frames = [Image.new("RGB", (8, 8), color) for color in (RED, GREEN, BLUE)]
         frames[0].save(tmp_path / "x", kind, save_all=True, append_images=frames[1:])
         assert distance(read_image(tmp_path / "x", 3), np.array(RED)) <= 3
 
@@ -395,7 +395,7 @@ def test_channels_come_first():
     assert x[:, 1, 2].tolist() == [1, -1, 1, -1]
 
 
-def test_palette_indices_are_never_taken_for_colours():
+def test_palette_indices_are_never_taken_for_colors():
     with pytest.raises(ValueError, match="an image of mode P is none of L, RGB, RGBA"):
         to_tensor(Image.new("P", (2, 2)))
 
@@ -409,7 +409,7 @@ def test_all_256_levels_survive_saving_and_reading(tmp_path, mode):
     assert distance(read_image(tmp_path / "x.png", len(mode)), image) == 0
 
 
-def test_a_grey_image_keeps_its_level():
+def test_a_gray_image_keeps_its_level():
     """No stretching to the image's own minimum and maximum."""
     assert (to_uint8(torch.full((2, 3, 4, 4), 100 / 127.5 - 1)) == 100).all()
 

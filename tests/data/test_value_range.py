@@ -1,4 +1,4 @@
-"""That 9- to 15-bit grey in 16-bit files is seen, and everything else stays as it is."""
+"""That 9- to 15-bit gray in 16-bit files is seen, and everything else stays as it is."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def save(path, values):
     return path
 
 
-def grey(bits, seed=0, size=(20, 24)):
+def gray(bits, seed=0, size=(20, 24)):
     values = np.random.default_rng(seed).integers(0, 2**bits, size)
     values[0, :2] = 0, 2**bits - 1
     return values.astype(np.uint16 if bits > 8 else np.uint8)
@@ -29,8 +29,8 @@ def grey(bits, seed=0, size=(20, 24)):
 @pytest.fixture
 def root(tmp_path):
     for folder, bits in BITS.items():
-        save(tmp_path / folder / "0.png", grey(bits))
-        save(tmp_path / folder / "1.tif", grey(8, 1))  # 8 bits: no part of it
+        save(tmp_path / folder / "0.png", gray(bits))
+        save(tmp_path / folder / "1.tif", gray(8, 1))  # 8 bits: no part of it
     return tmp_path
 
 
@@ -53,8 +53,8 @@ def test_full_16_bits_and_8_bits_stay_as_they_are(tmp_path):
     every = np.arange(65536).reshape(256, 256).astype(np.uint16)
     path = save(tmp_path / "x.png", every)
     assert np.array_equal(levels(read_image(path, 1)), (every.astype(int) + 128) // 257)
-    path = save(tmp_path / "8.png", grey(8))
-    assert np.array_equal(levels(read_image(path, 1, max_value=4095)), grey(8))
+    path = save(tmp_path / "8.png", gray(8))
+    assert np.array_equal(levels(read_image(path, 1, max_value=4095)), gray(8))
     clipped = from_pillow(Image.fromarray(np.array([[0, 2048, 4095, 9000]], np.uint16)), 1, 4095)
     assert levels(clipped).tolist() == [[0, 128, 255, 255]]
 
@@ -69,7 +69,7 @@ def test_a_domain_is_read_in_the_range_of_its_training_images(root):
         data.setup()
         for split in ("train", "test"):
             for domain, name, white in zip(data.domains[split], "AB", whites, strict=True):
-                values = grey(BITS[f"{split}{name}"]).clip(max=white)
+                values = gray(BITS[f"{split}{name}"]).clip(max=white)
                 seen = (domain.load(0, None)[0].numpy() + 1) / 2
                 assert np.abs(seen - values / white).max() <= 0.5 / 255 + 1e-6
         assert (data.max_value("a"), data.max_value("b")) == whites
@@ -79,11 +79,11 @@ def test_a_domain_is_read_in_the_range_of_its_training_images(root):
 
 
 def test_both_halves_of_a_file_are_read_in_its_range(tmp_path):
-    save(tmp_path / "train" / "0.png", grey(12, size=(16, 32)))
+    save(tmp_path / "train" / "0.png", gray(12, size=(16, 32)))
     data = AlignedDataModule(tmp_path, resize=None, crop=16, channels_a=1, max_value_b=8190)
     data.setup()
     a, b = (domain.load(0, None) for domain in data.domains["train"])
-    left, right = np.split(torch.from_numpy(grey(12, size=(16, 32)).astype(np.float32)), 2, 1)
+    left, right = np.split(torch.from_numpy(gray(12, size=(16, 32)).astype(np.float32)), 2, 1)
     assert (a[0] - (left / 2047.5 - 1)).abs().max() < 1.01 / 255
     assert (b[0] - (right / 4095 - 1)).abs().max() < 1.01 / 255
 
@@ -96,7 +96,7 @@ def test_a_check_tells_bits_and_white_and_what_lies_above(root):
     test = inspect_folder("test", "a", root / "testB", use, max_value=train.max_value)
     notes = "\n".join(judge([train, test]).notes)
     assert (
-        "train_a: 1 image of 16-bit grey, with values up to 4095, of 12 bits: a run takes 4095 "
+        "train_a: 1 image of 16-bit gray, with values up to 4095, of 12 bits: a run takes 4095 "
         "for white, as data.max_value_a=4095 does"
     ) in notes
     assert (

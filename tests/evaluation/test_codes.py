@@ -54,7 +54,7 @@ def known(task, domain, what):
     return lambda image: codes[image.numpy().tobytes()]
 
 
-def colours(truth):
+def colors(truth):
     return torch.tensor([*truth.shoe.body, *truth.shoe.sole])
 
 
@@ -69,9 +69,9 @@ def shape(truth):
 
 @pytest.fixture(scope="module")
 def ideal():
-    """Readings of codes that are the truth: colours in the style, shape in the content."""
+    """Readings of codes that are the truth: colors in the style, shape in the content."""
     task = make_subject(Stub())
-    task.translator.style = known(task, "b", colours)
+    task.translator.style = known(task, "b", colors)
     task.translator.content = known(task, "b", shape)
     return drawn_independence(task, "b")
 
@@ -88,7 +88,7 @@ def test_codes_made_of_the_truth_tell_all_of_their_own_part(ideal):
 
 
 def test_codes_made_of_the_truth_tell_nothing_of_the_other_part(ideal):
-    """Colours are drawn apart from shapes: with 40 test shoes four deviations of R are 0.63."""
+    """Colors are drawn apart from shapes: with 40 test shoes four deviations of R are 0.63."""
     for reading in ideal:
         other = reading.content if reading.part == "style" else reading.style
         assert other < reading.chance + 0.63**2, reading.truth
@@ -108,7 +108,7 @@ def test_parts_that_are_exchanged_are_told_so():
     task = make_subject(Stub())
     task.translator.style = known(task, "b", lambda truth: shape(truth)[:, 0, 0])
     task.translator.content = known(
-        task, "b", lambda truth: colours(truth)[:, None, None].expand(-1, 4, 4)
+        task, "b", lambda truth: colors(truth)[:, None, None].expand(-1, 4, 4)
     )
     for reading in drawn_independence(task, "b"):
         told, other = reading.style, reading.content

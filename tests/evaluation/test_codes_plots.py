@@ -17,11 +17,11 @@ def opened(png):
         return np.asarray(picture.convert("RGB")).astype(int)
 
 
-def width(content, style, colour):
-    """The columns of the wider mark of a colour below the legend: a bar's, or at 0 none."""
+def width(content, style, color):
+    """The columns of the wider mark of a color below the legend: a bar's, or at 0 none."""
     readings = [Reading("truth", "content", "R²", content, style, 0.0)]
     picture = opened(plot_readings(readings))
-    marks = (np.abs(picture - colour).max(2) < 8)[len(picture) // 3 :]
+    marks = (np.abs(picture - color).max(2) < 8)[len(picture) // 3 :]
     return marks.sum(1).max()
 
 

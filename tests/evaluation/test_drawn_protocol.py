@@ -7,7 +7,7 @@ from munit_pl.data.drawn.dataset import DrawnShoes, draw
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.translator import Translator
-from munit_pl.layers.initialization import initialise
+from munit_pl.layers.initialization import initialize
 from munit_pl.models.munit.networks import AdaINGenerator
 
 PROTOCOL = Drawn(inputs=10, styles=4)
@@ -21,7 +21,7 @@ def domains(size=(64, 64)):
 
 
 class Perfect:
-    """Knows every shoe by its picture; a style is the number of a shoe whose colours it stands for.
+    """Knows every shoe by its picture; a style is the number of a shoe whose colors it stands for.
 
     Random styles, which are no such numbers, stand for one training shoe after the other.
     """
@@ -61,8 +61,8 @@ class Perfect:
             like = self.examples[int(style[1])]
         else:
             self.painted_so_far += 1
-        colours = {"body": like.shoe.body, "sole": like.shoe.sole}
-        picture = draw(replace(drawing.shoe, **colours), (64, 64)).x_b
+        colors = {"body": like.shoe.body, "sole": like.shoe.sole}
+        picture = draw(replace(drawing.shoe, **colors), (64, 64)).x_b
         self.drawing_of[self.key(picture)] = drawing.x_a
         return picture
 
@@ -106,25 +106,25 @@ def test_a_perfect_model_has_the_figures_of_real_images(perfect):
     assert perfect["b2a/edge_f1"].value == perfect["b2a/edge_f1"].real == 1
     assert perfect["b2a/paired_error"].value == perfect["b2a/paired_error"].real == 0
     assert perfect["a2b/cycle_error"].value == perfect["a2b/cycle_error"].real == 0
-    # Both colour drawing i as shoe i, and under random styles as training shoes 4i to 4i + 3.
+    # Both color drawing i as shoe i, and under random styles as training shoes 4i to 4i + 3.
     for key, figure in perfect.items():
         assert figure.value == figure.real, key
 
 
 def test_examples_are_other_shoes_than_the_drawings(perfect):
-    """So an error of the example's colour is far from that of the drawing's own."""
+    """So an error of the example's color is far from that of the drawing's own."""
     assert perfect["a2b/guided_error"].value < 2
     assert perfect["a2b/chance_error"].value > 40
     assert perfect["a2b/chance_error"].better == ""
-    assert 0.5 < perfect["a2b/colour_spread"].value < 1.5
+    assert 0.5 < perfect["a2b/color_spread"].value < 1.5
 
 
 def test_white_pictures_have_the_worst_figures(perfect):
     figures = figures_of(Same(torch.ones_like))
     assert figures["a2b/silhouette_iou"].value == 0
     assert figures["b2a/edge_f1"].value == 0
-    assert figures["a2b/colour_spread"].value == 0
-    assert figures["a2b/colour_energy"].value > 100
+    assert figures["a2b/color_spread"].value == 0
+    assert figures["a2b/color_energy"].value > 100
     white, chance = figures["a2b/guided_error"].value, figures["a2b/chance_error"].value
     assert white == pytest.approx(chance, rel=1e-5)  # white is as far from any other example
     _, (drawings, shoes) = domains()
@@ -141,7 +141,7 @@ def test_copied_images_are_no_translations():
     assert figures["a2b/cycle_error"].value == 0  # which alone says nothing
     assert figures["a2b/silhouette_iou"].value < 0.5
     assert figures["a2b/guided_error"].value > 60
-    assert figures["a2b/colour_spread"].value == 0
+    assert figures["a2b/color_spread"].value == 0
     assert figures["b2a/edge_f1"].value < 0.6
     truths = [domains()[1][1].truth(i) for i in range(10)]
     error = torch.stack([(t.x_a - t.x_b).abs().mean() * 127.5 for t in truths]).mean().item()
@@ -151,7 +151,7 @@ def test_copied_images_are_no_translations():
 def test_figures_depend_on_seed_and_not_on_batch_size():
     gens = [AdaINGenerator(dim=4, mlp_dim=8, num_res_blocks=1) for _ in "ab"]
     for gen in gens:
-        initialise(gen, "kaiming")
+        initialize(gen, "kaiming")
 
     def values(seed, batch_size):
         translator = Translator(*gens, device="cpu", batch_size=batch_size)

@@ -63,8 +63,8 @@ def test_the_penalty_has_the_least_error_when_samples_are_left_out():
         errors[penalty] = 0
         for i in range(12):
             kept = np.arange(12) != i
-            centred = x[kept] - x[kept].mean(0)
-            _, weights = fit(centred, y[kept], penalty)
+            centered = x[kept] - x[kept].mean(0)
+            _, weights = fit(centered, y[kept], penalty)
             read = y[kept].mean() + (x[i] - x[kept].mean(0)) @ weights
             errors[penalty] += (y[i] - read) ** 2
     shift, weights = fit(x, y, min(errors, key=errors.get))
@@ -90,7 +90,7 @@ def test_each_target_has_a_penalty_of_its_own():
 
 
 def test_a_code_that_is_always_the_same_tells_nothing():
-    """Rounding of float32 is no news, however far standardising would blow it up."""
+    """Rounding of float32 is no news, however far standardizing would blow it up."""
     targets, test_targets = torch.randn(50, 1), torch.randn(50, 1)
     codes = 3 + 1e-7 * torch.sign(targets)
     found = linear_probe(codes, targets, 3 + 1e-7 * torch.sign(test_targets), test_targets)
@@ -213,7 +213,7 @@ def test_columns_are_correlated_each_with_its_own():
 
 
 def test_change_is_the_mean_over_pairs_of_frames():
-    """Grey levels -1, 0 and 1 differ by 1, 1 and 2, halves of the range of 255."""
+    """Gray levels -1, 0 and 1 differ by 1, 1 and 2, halves of the range of 255."""
     frames = torch.tensor([-1.0, 0, 1])[:, None, None, None].expand(3, 3, 4, 5)
     assert traversal_change(frames) == pytest.approx(4 / 3 * 127.5)
     half = frames.clone()

@@ -15,12 +15,12 @@ MODES = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
 
 
 def plain(red, green, blue=0.0):
-    """An image of one colour."""
+    """An image of one color."""
     return torch.tensor([red, green, blue])[:, None, None].expand(3, 4, 4)
 
 
 def at(angle):
-    """A colour of length 1. Two of them are ``distance_of`` their angle apart."""
+    """A color of length 1. Two of them are ``distance_of`` their angle apart."""
     x = torch.tensor(angle, dtype=torch.float64)
     return plain(x.cos().item(), x.sin().item())
 
@@ -31,7 +31,7 @@ def distance_of(angle):
 
 
 class Plain:
-    """Images of one colour, each another; counts which are loaded."""
+    """Images of one color, each another; counts which are loaded."""
 
     def __init__(self, images):
         self.images = images
@@ -46,13 +46,13 @@ class Plain:
         return self.images[index]
 
 
-class Colouring:
-    """Answers input ``i``, told by its blue, with ``colours(i, K)``."""
+class Coloring:
+    """Answers input ``i``, told by its blue, with ``colors(i, K)``."""
 
     device = CPU
 
-    def __init__(self, colours):
-        self.colours = colours
+    def __init__(self, colors):
+        self.colors = colors
         self.asked = []
 
     def style_dim(self, domain):
@@ -62,7 +62,7 @@ class Colouring:
         assert styles.shape[1] == self.style_dim(to)
         i = round(x[0, 2, 0, 0].item() * 100)
         self.asked.append((to, i, styles))
-        return torch.stack(self.colours(i, len(styles)))[None]
+        return torch.stack(self.colors(i, len(styles)))[None]
 
 
 class FourModes(nn.Module):
@@ -80,10 +80,10 @@ def extractors():
     return FeatureExtractors(features, distance, {}, CPU)
 
 
-def subject_of(colours, n=4, **settings):
+def subject_of(colors, n=4, **settings):
     inputs = [plain(0.0, 0.0, i / 100) for i in range(n)]
     train = Plain(inputs), Plain(inputs)
-    return EvaluationTask(Colouring(colours), train, (Plain(inputs), Plain(inputs)), **settings)
+    return EvaluationTask(Coloring(colors), train, (Plain(inputs), Plain(inputs)), **settings)
 
 
 def figures_of(measured):
@@ -91,11 +91,11 @@ def figures_of(measured):
 
 
 def growing(i, k):
-    """Colours whose angle grows by more and more, and by more for a later input."""
+    """Colors whose angle grows by more and more, and by more for a later input."""
     return [at((i + 1) * 0.002 * j * j) for j in range(k)]
 
 
-def test_diversity_is_the_mean_of_nineteen_neighbours_of_each_input(extractors):
+def test_diversity_is_the_mean_of_nineteen_neighbors_of_each_input(extractors):
     measured = Munit2018(inputs=4).measure(subject_of(growing), extractors)
     steps = [[(i + 1) * 0.002 * (2 * j + 1) for j in range(19)] for i in range(4)]
     expected = [sum(map(distance_of, row)) / 19 for row in steps]
@@ -115,7 +115,7 @@ def test_a_single_input_has_a_distribution_too(extractors):
 
 @pytest.mark.parametrize("n", [2, 3])
 def test_a_real_image_is_never_compared_with_itself(extractors, n):
-    """All pairs of two or three colours evenly around the circle are the same distance apart."""
+    """All pairs of two or three colors evenly around the circle are the same distance apart."""
     real = [at(2 * pi * j / n) for j in range(n)]
     task = subject_of(growing, n)
     task = replace(task, test=(task.test[0], Plain(real)))
@@ -161,7 +161,7 @@ def test_scores_take_their_samples_from_the_domain_that_has_a_classifier(extract
     assert list(figures) == Munit2018().keys(with_one)
     assert [key for key in figures if key.startswith("b2a")] == ["b2a/diversity"]
     assert figures["a2b/cis"].label.endswith("(four modes)")
-    # Of the first 20, neighbours are at right angles and opposite in turn: ten and nine pairs.
+    # Of the first 20, neighbors are at right angles and opposite in turn: ten and nine pairs.
     expected = (10 * distance_of(pi / 2) + 9 * distance_of(pi)) / 19
     assert figures["a2b/diversity"].value == pytest.approx(expected, rel=1e-5)
 

@@ -19,7 +19,7 @@ from munit_pl.evaluation.plots import plot_curves
 from munit_pl.evaluation.report import Figure, Report
 from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.translator import Translator
-from munit_pl.layers.initialization import initialise
+from munit_pl.layers.initialization import initialize
 from munit_pl.models.munit.networks import AdaINGenerator
 
 IMAGES, STYLES, DIMENSIONS = 2, 3, 2
@@ -83,13 +83,13 @@ def make_subject(channels=(3, 3), size=(16, 16), length=3):
         for c in channels
     ]
     for gen in gens:
-        initialise(gen, "kaiming")
+        initialize(gen, "kaiming")
     domains = [DrawnShoes(domain, "test", length, size) for domain in ("a", "b")]
-    test = tuple(map(Recoloured, domains, channels))
+    test = tuple(map(Recolored, domains, channels))
     return EvaluationTask(Translator(*gens, device="cpu"), test, test)
 
 
-class Recoloured:
+class Recolored:
     """Drawn shoes of 1, 3 or 4 channels."""
 
     def __init__(self, shoes, channels):
@@ -305,7 +305,7 @@ def test_no_more_is_shown_than_asked_for_or_than_there_is(tmp_path, task):
     assert "input 1 of domain a in style 2" not in page.pictures()
 
 
-def test_large_grey_and_transparent_images_are_shown(tmp_path):
+def test_large_gray_and_transparent_images_are_shown(tmp_path):
     task = make_subject((1, 4), (24, 288))
     numbers = {"num_images": 1, "num_styles": 1}
     page = written(tmp_path / "page.html", task, make_report(), **numbers)
@@ -315,8 +315,8 @@ def test_large_grey_and_transparent_images_are_shown(tmp_path):
         assert opened(image).mode == "RGBA"
         assert opened(image).size == (256, 21)
         assert (image["width"], image["height"]) == ("128", "10")
-    grey = page.pixels("input 1 of domain a")
-    assert np.ptp(grey, axis=2).max() <= 4  # lossy
+    gray = page.pixels("input 1 of domain a")
+    assert np.ptp(gray, axis=2).max() <= 4  # lossy
 
 
 def test_numbers_below_one_are_refused(tmp_path, task):

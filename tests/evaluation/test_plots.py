@@ -73,10 +73,10 @@ def test_every_figure_with_a_real_value_has_a_row():
 MODEL, REAL = (0x25, 0x63, 0xA8), (0xD9, 0x77, 0x06)
 
 
-def left(value, real, colour):
-    """The first column of a colour: where the mark begins, since its number is on the right."""
+def left(value, real, color):
+    """The first column of a color: where the mark begins, since its number is on the right."""
     picture = opened(plot_figures([figure(value, real)]))
-    return np.flatnonzero((np.abs(picture - colour).max(2) < 8).any(0)).min()
+    return np.flatnonzero((np.abs(picture - color).max(2) < 8).any(0)).min()
 
 
 def test_a_row_is_scaled_by_its_greater_value():
@@ -201,14 +201,14 @@ def test_a_moving_average_takes_fewer_values_at_the_ends():
     assert moving_average(values, 1).tolist() == values.tolist()
 
 
-def style_map(colour="red", mean=0.0, points=((0.0, 0.0), (1.0, 2.0), (2.0, 0.0))):
+def style_map(color="red", mean=0.0, points=((0.0, 0.0), (1.0, 2.0), (2.0, 0.0))):
     places = torch.tensor(points).double()
-    layer = Layer(places, {1: Image.new("RGB", (8, 4), colour)})
+    layer = Layer(places, {1: Image.new("RGB", (8, 4), color)})
     found = Moments(torch.full((3,), mean).double(), torch.ones(3).double())
     return StyleMap(Direction("a", "b"), layer, layer, 0.2, (0.6, 0.2), found)
 
 
-def test_a_map_shows_pictures_in_true_colours_and_proportion():
+def test_a_map_shows_pictures_in_true_colors_and_proportion():
     picture = opened(plot_style_map(style_map()))
     assert picture.shape == (round(7.6 * DPI), 11 * DPI, 3)
     half = (picture[:, : 11 * DPI // 2] == (255, 0, 0)).all(2)

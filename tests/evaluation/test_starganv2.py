@@ -25,12 +25,12 @@ def distance_of(angle):
 
 
 class Images:
-    """Images of one colour each: red and green at an angle, blue tells the set."""
+    """Images of one color each: red and green at an angle, blue tells the set."""
 
     def __init__(self, n, blue):
         angles = 0.1 * torch.arange(n)
-        colours = torch.stack([angles.cos(), angles.sin(), torch.full((n,), blue)], 1)
-        self.images = list(colours[:, :, None, None].expand(n, 3, 2, 2))
+        colors = torch.stack([angles.cos(), angles.sin(), torch.full((n,), blue)], 1)
+        self.images = list(colors[:, :, None, None].expand(n, 3, 2, 2))
         self.loaded = Counter()
 
     def __len__(self):
@@ -42,7 +42,7 @@ class Images:
 
 
 class Turning:
-    """Colours at the angle of the style: that of an example, or a random one."""
+    """Colors at the angle of the style: that of an example, or a random one."""
 
     device = CPU
     reads_styles = True
@@ -62,12 +62,12 @@ class Turning:
         assert len(x) == 1
         self.asked.append((to, x, styles[:, 0]))
         angles = styles[:, :1]
-        colours = torch.cat([angles.cos(), angles.sin(), torch.zeros_like(angles)], 1)
-        return colours[None, :, :, None, None].expand(1, -1, 3, 2, 2)
+        colors = torch.cat([angles.cos(), angles.sin(), torch.zeros_like(angles)], 1)
+        return colors[None, :, :, None, None].expand(1, -1, 3, 2, 2)
 
 
-class Colours(nn.Module):
-    """Sees the colour, and three classes."""
+class Colors(nn.Module):
+    """Sees the color, and three classes."""
 
     name = "lite0"
     num_features = 3
@@ -115,7 +115,7 @@ def figures_of(measured):
 
 
 def test_each_input_has_ten_translations_by_random_styles_and_ten_by_examples(task):
-    measured = StarGANv2().measure(task, instruments_of(Colours()))
+    measured = StarGANv2().measure(task, instruments_of(Colors()))
     asked = task.translator.asked
     assert [(to, len(styles)) for to, _, styles in asked] == [("b", 10)] * 12 + [("a", 10)] * 14
     for first, domain in ((0, 0), (12, 1)):
@@ -133,7 +133,7 @@ def test_each_input_has_ten_translations_by_random_styles_and_ten_by_examples(ta
 
 
 def test_diversity_is_the_mean_of_all_45_pairs_of_each_input(task):
-    measured = StarGANv2().measure(task, instruments_of(Colours()))
+    measured = StarGANv2().measure(task, instruments_of(Colors()))
     figures, asked = figures_of(measured), iter(task.translator.asked)
     labels = iter(measured.distributions.values())
     for there, n in (("a2b", 6), ("b2a", 7)):
@@ -148,7 +148,7 @@ def test_diversity_is_the_mean_of_all_45_pairs_of_each_input(task):
 
 
 def test_examples_are_test_images_of_the_target_domain(task):
-    StarGANv2().measure(task, instruments_of(Colours()))
+    StarGANv2().measure(task, instruments_of(Colors()))
     examples = task.translator.examples
     assert [domain for domain, _ in examples] == ["b"] * 6 + ["a"] * 7
     for domain, x in examples:
@@ -174,7 +174,7 @@ def test_each_real_image_enters_a_comparison_once(task, monkeypatch):
     monkeypatch.setattr(
         SetComparison, "__init__", lambda self, *args: (kept.append(self), made(self, *args))[1]
     )
-    network = Colours()
+    network = Colors()
     StarGANv2().measure(task, instruments_of(network))
     # Training images of a and b have blue 0.1 and 0.2, test images 0.3 and 0.4, outputs none.
     expected = []
@@ -191,7 +191,7 @@ def test_each_real_image_enters_a_comparison_once(task, monkeypatch):
 
 
 def test_keys_are_those_of_the_figures(task):
-    extractors = instruments_of(Colours())
+    extractors = instruments_of(Colors())
     measured = StarGANv2().measure(task, extractors)
     keys = [
         f"{there}/{how}/{measure}"
@@ -204,7 +204,7 @@ def test_keys_are_those_of_the_figures(task):
 
 
 def test_means_are_over_both_directions(task):
-    figures = figures_of(StarGANv2().measure(task, instruments_of(Colours())))
+    figures = figures_of(StarGANv2().measure(task, instruments_of(Colors())))
     for how in ("latent", "reference"):
         for name in ("diversity", "fd"):
             both = [figures[f"{there}/{how}/{name}"].value for there in ("a2b", "b2a")]
@@ -212,7 +212,7 @@ def test_means_are_over_both_directions(task):
 
 
 def test_fid_is_called_so_only_if_inception_saw_it(task):
-    by_lite0 = StarGANv2().measure(task, instruments_of(Colours()))
+    by_lite0 = StarGANv2().measure(task, instruments_of(Colors()))
     by_inception = StarGANv2().measure(task, instruments_of(Original()))
     labels = [[figure.label for figure in m.figures[:4]] for m in (by_lite0, by_inception)]
     diversity = "random styles: diversity, pixels"
@@ -224,7 +224,7 @@ def test_fid_is_called_so_only_if_inception_saw_it(task):
 
 
 def test_real_values_are_those_of_test_images_of_the_target(task):
-    extractors = instruments_of(Colours())
+    extractors = instruments_of(Colors())
     figures = figures_of(StarGANv2().measure(task, extractors))
     frechet = FrechetInceptionDistance(feature=Given())
     for images, real in ((task.train[1], True), (task.test[1], False)):
@@ -236,17 +236,17 @@ def test_real_values_are_those_of_test_images_of_the_target(task):
 
 
 def test_smaller_subsets_for_want_of_images_are_a_deviation(task):
-    measured = StarGANv2().measure(task, instruments_of(Colours()))
+    measured = StarGANv2().measure(task, instruments_of(Colors()))
     assert measured.deviations == [
         "a2b: kernel_subset 7 instead of 100, for want of images",
         "b2a: kernel_subset 6 instead of 100, for want of images",
     ]
-    enough = StarGANv2(kernel_subset=6).measure(task, instruments_of(Colours()))
+    enough = StarGANv2(kernel_subset=6).measure(task, instruments_of(Colors()))
     assert enough.deviations == []
 
 
 def test_a_limit_is_of_inputs_and_leaves_the_sets_whole(task):
-    network = Colours()
+    network = Colors()
     StarGANv2(inputs=2).measure(task, instruments_of(network))
     assert len(task.translator.asked) == 2 * 2 * 2
     assert network.seen == {0.1: 8, 0.2: 9, 0.3: 6, 0.4: 7, 0: 80}

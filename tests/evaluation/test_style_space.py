@@ -10,7 +10,7 @@ from munit_pl.evaluation.style_space import map_styles, moments, project, thin_o
 from munit_pl.evaluation.task import Direction, EvaluationTask
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
-from munit_pl.layers.initialization import initialise
+from munit_pl.layers.initialization import initialize
 from munit_pl.models.munit.networks import AdaINGenerator
 
 
@@ -97,7 +97,7 @@ def test_thinning_leaves_out_only_what_has_no_room():
 def make_subject(channels=3, length=12):
     gens = [AdaINGenerator(channels, dim=4, mlp_dim=8, num_res_blocks=1) for _ in "ab"]
     for gen in gens:
-        initialise(gen, "kaiming")
+        initialize(gen, "kaiming")
     domains = tuple(DrawnShoes(domain, "test", length, (16, 16)) for domain in ("a", "b"))
     return EvaluationTask(Translator(*gens, device="cpu"), domains, domains)
 

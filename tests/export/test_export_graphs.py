@@ -9,7 +9,7 @@ from munit_pl import Translator, random_styles
 from munit_pl.export.graphs import content_factor, graphs_of, shortest
 from munit_pl.export.programs import TOLERANCE, ExportError, check, export_graphs
 from munit_pl.inference.onnx import OnnxGraph
-from munit_pl.layers.initialization import initialise
+from munit_pl.layers.initialization import initialize
 from munit_pl.models.munit.networks import AdaINGenerator
 
 
@@ -19,7 +19,7 @@ def gens():
         AdaINGenerator(channels, dim=4, mlp_dim=8, num_res_blocks=1).eval() for channels in (3, 1)
     )
     for gen in made:
-        initialise(gen, "kaiming")
+        initialize(gen, "kaiming")
     return made
 
 

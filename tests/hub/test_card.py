@@ -38,7 +38,7 @@ def test_a_run_on_drawn_shoes_tells_data_and_figures(checkpoint):
     (checkpoint.parents[1] / "drawn.json").write_text('{"a2b/silhouette_iou": 0.9613}')
     facts = facts_beside(checkpoint)
     assert facts.data == DRAWN
-    assert facts.licence is None
+    assert facts.license is None
     card = model_card(NETWORKS, facts, whole=False)
     assert "| a2b/silhouette_iou | 0.9613 |" in card
     assert "drawn.json" in card
@@ -86,17 +86,17 @@ def test_the_package_says_what_it_knows_of_its_own_model():
 
 
 def test_nothing_of_a_report_means_anything_to_markdown_or_html(checkpoint):
-    hostile = "x |\n\n## Licence\n\n<script>`[a](b)*\x1b[2J"
+    hostile = "x |\n\n## License\n\n<script>`[a](b)*\x1b[2J"
     said = json.loads(report(hashlib.sha256(b"weights").hexdigest()))
     said |= {"protocol": hostile, "figures": {hostile: {"value": 1.5}}}
     (checkpoint.parent / "metrics.json").write_text(json.dumps(said))
-    facts = facts_beside(checkpoint)._replace(data=hostile, licence=hostile)
+    facts = facts_beside(checkpoint)._replace(data=hostile, license=hostile)
     networks = {"gen_a": {"kind": hostile, "arguments": {hostile: hostile}}}
     card = model_card(networks, facts, whole=False)
-    shown = r"x \| \#\# Licence \<script\>\`\[a\](b)\* \[2J"
+    shown = r"x \| \#\# License \<script\>\`\[a\](b)\* \[2J"
     assert card.count(shown) == 7
     body = card.split("---\n", 2)[2].replace(shown, "")
-    assert body.count("\n## Licence\n") == 1
+    assert body.count("\n## License\n") == 1
     assert "<" not in body
     front = yaml.safe_load(card.split("---\n")[1])
     assert front["license"] == hostile

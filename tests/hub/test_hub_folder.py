@@ -115,7 +115,7 @@ def test_a_configuration_that_the_tensors_belie_is_refused(networks, tmp_path):
         ({"input_channels_a": "3"}, "describes no MUNIT"),
         ({"generator": None}, "describes no MUNIT"),
         ({"generator__in_channels": 3}, "describes no MUNIT"),
-        ({"initialisation": {}}, "describes no MUNIT"),
+        ({"initialization": {}}, "describes no MUNIT"),
     ]:
         networks.save_pretrained(tmp_path)
         edit(tmp_path, **changes)

@@ -89,7 +89,7 @@ def test_exports_carry_the_size_along(tmp_path):
     assert MUNITModule.from_pretrained(tmp_path / "folder").gen_a.image_size == SIZE
     card = (tmp_path / "folder" / "README.md").read_text()
     size = "images of a shortest side of 286 pixels, cropped to 256x192"
-    assert f"{size}; white is 4095 in 16-bit grey files for gen_b." in card
+    assert f"{size}; white is 4095 in 16-bit gray files for gen_b." in card
 
 
 def test_so_do_graphs(tmp_path):

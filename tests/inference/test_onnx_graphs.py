@@ -132,7 +132,15 @@ def test_a_graph_takes_no_more_memory_than_there_is(tmp_path):
         Translator.load(tmp_path).translate(torch.rand(1, 3, 4, 4), torch.rand(1, 3))
 
 
-def test_ctrl_c_ends_a_graph_that_loops_for_ever(tmp_path):
+@pytest.fixture
+def interruptible():
+    """SIGINT is ignored in what a shell runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_a_graph_that_loops_for_ever(tmp_path, interruptible):
     info, kind = helper.make_tensor_value_info, TensorProto
     number = info("number", kind.INT64, [])
     on, still = (info(name, kind.BOOL, []) for name in ("on", "still"))

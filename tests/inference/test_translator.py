@@ -10,7 +10,7 @@ from munit_pl.inference.precision import Choice
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.tensor_translator import TranslatorOptions
 from munit_pl.inference.translator import Translator
-from munit_pl.layers.initialization import initialise
+from munit_pl.layers.initialization import initialize
 from munit_pl.models.munit.networks import AdaINGenerator
 
 SMALL = {"dim": 4, "mlp_dim": 8, "num_res_blocks": 1}
@@ -20,7 +20,7 @@ SMALL = {"dim": 4, "mlp_dim": 8, "num_res_blocks": 1}
 def gens():
     gens = AdaINGenerator(3, **SMALL), AdaINGenerator(3, **SMALL)
     for gen in gens:
-        initialise(gen, "kaiming")
+        initialize(gen, "kaiming")
     return gens
 
 
@@ -76,7 +76,7 @@ def test_any_size_comes_back(translator, size):
 
 
 def test_what_is_padded_is_cut_off_again_in_place(translator):
-    """A picture and its mirror image in both axes are translated alike only if it is centred."""
+    """A picture and its mirror image in both axes are translated alike only if it is centered."""
     x, z = images(18, 22, n=1), torch.randn(1, 8)
     padded = torch.nn.functional.pad(x, (1, 1, 1, 1), mode="reflect")
     whole = translator.translate(padded, z)[..., 1:-1, 1:-1]
@@ -191,8 +191,8 @@ def test_compiled_networks_are_those_of_the_translator(gens, monkeypatch):
 
 
 def test_domains_may_differ_in_channels():
-    grey, colour = AdaINGenerator(1, **SMALL), AdaINGenerator(3, **SMALL)
-    translator = Translator(grey, colour, device="cpu")
+    gray, color = AdaINGenerator(1, **SMALL), AdaINGenerator(3, **SMALL)
+    translator = Translator(gray, color, device="cpu")
     assert translator.translate(torch.zeros(1, 1, 16, 16), torch.randn(1, 8), "b").shape[2] == 3
     assert translator.translate(torch.zeros(1, 3, 16, 16), torch.randn(1, 8), "a").shape[2] == 1
     with pytest.raises(ValueError, match=r"domain a are \(N, 1, H, W\).*\(1, 3, 16, 16\)"):

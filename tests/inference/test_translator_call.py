@@ -8,7 +8,7 @@ from PIL import Image
 from munit_pl import random_styles
 from munit_pl.data.images import to_picture
 from munit_pl.inference.translator import Translator
-from munit_pl.layers.initialization import initialise
+from munit_pl.layers.initialization import initialize
 from munit_pl.models.cyclegan.networks import CycleGANGenerator
 from munit_pl.models.munit.networks import AdaINGenerator
 
@@ -17,7 +17,7 @@ from munit_pl.models.munit.networks import AdaINGenerator
 def translator():
     gens = [AdaINGenerator(3, dim=4, mlp_dim=8, num_res_blocks=1) for _ in "ab"]
     for gen in gens:
-        initialise(gen, "kaiming")
+        initialize(gen, "kaiming")
     return Translator(*gens, device="cpu")
 
 

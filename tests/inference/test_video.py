@@ -11,33 +11,33 @@ from munit_pl.inference import video
 from munit_pl.inference.animation import animate, even_times, lacking_sound
 from munit_pl.inference.video import count_frames, read_frames, require_av
 
-COLOURS = [(255, 0, 0), (0, 160, 0), (0, 0, 255), (128, 128, 128), (200, 100, 50), (255, 255, 255)]
+COLORS = [(255, 0, 0), (0, 160, 0), (0, 0, 255), (128, 128, 128), (200, 100, 50), (255, 255, 255)]
 
 
 @pytest.fixture
 def frames(tmp_path):
-    """Files of one colour each, 17 high and 23 wide."""
-    files = [tmp_path / f"{i}.png" for i in range(len(COLOURS))]
-    for file, colour in zip(files, COLOURS, strict=True):
-        Image.new("RGB", (23, 17), colour).save(file)
+    """Files of one color each, 17 high and 23 wide."""
+    files = [tmp_path / f"{i}.png" for i in range(len(COLORS))]
+    for file, color in zip(files, COLORS, strict=True):
+        Image.new("RGB", (23, 17), color).save(file)
     return files
 
 
-def centre(picture):
+def center(picture):
     return np.asarray(picture.convert("RGB"))[8, 11].astype(int)
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
-def test_every_frame_is_there_in_its_colours_and_time(frames, tmp_path, kind):
+def test_every_frame_is_there_in_its_colors_and_time(frames, tmp_path, kind):
     path = tmp_path / f"x.{kind}"
     animate(frames, even_times(len(frames), Fraction(12)), path)
     lasted = []
     with Image.open(path) as animation:
         assert (animation.n_frames, animation.size) == (6, (23, 17))
         assert animation.info["loop"] == 0  # for ever
-        for i, colour in enumerate(COLOURS):
+        for i, color in enumerate(COLORS):
             animation.seek(i)
-            assert tuple(centre(animation)) == colour
+            assert tuple(center(animation)) == color
             lasted.append(animation.info["duration"])
     assert sum(lasted) == 500  # six twelfths of a second, though a GIF counts hundredths
     assert max(lasted) - min(lasted) <= 10
@@ -55,7 +55,7 @@ def test_a_webp_holds_the_very_pixels(tmp_path):
             assert np.array_equal(np.asarray(animation.convert("RGB")), pixels)
 
 
-def test_transparent_pixels_are_white_and_grey_is_grey(tmp_path):
+def test_transparent_pixels_are_white_and_gray_is_gray(tmp_path):
     pytest.importorskip("av")
     Image.new("RGBA", (16, 16), (255, 0, 0, 0)).save(tmp_path / "0.png")
     Image.new("L", (16, 16), 128).save(tmp_path / "1.png")
@@ -66,12 +66,12 @@ def test_transparent_pixels_are_white_and_grey_is_grey(tmp_path):
         assert animation.convert("RGB").getpixel((8, 8)) == (255, 255, 255)
         animation.seek(1)
         assert animation.convert("RGB").getpixel((8, 8)) == (128, 128, 128)
-    white, grey = (frame.picture for frame in read_frames(tmp_path / "x.mp4"))
+    white, gray = (frame.picture for frame in read_frames(tmp_path / "x.mp4"))
     assert min(white.getpixel((8, 8))) >= 254
-    assert max(abs(v - 128) for v in grey.getpixel((8, 8))) <= 1
+    assert max(abs(v - 128) for v in gray.getpixel((8, 8))) <= 1
 
 
-def test_an_mp4_gives_back_every_frame_in_its_colours(frames, tmp_path):
+def test_an_mp4_gives_back_every_frame_in_its_colors(frames, tmp_path):
     pytest.importorskip("av")
     path = tmp_path / "x.mp4"
     animate(frames, even_times(len(frames), Fraction(30000, 1001)), path)
@@ -79,8 +79,8 @@ def test_an_mp4_gives_back_every_frame_in_its_colours(frames, tmp_path):
     read = [frame.picture for frame in read_frames(path)]
     assert [frame.start for frame in read_frames(path)] == even_times(5, Fraction(30000, 1001))
     assert [picture.mode for picture in read] == ["RGB"] * 6
-    for picture, colour in zip(read, COLOURS, strict=True):
-        assert abs(centre(picture) - colour).max() <= 3  # another matrix turns red by 23
+    for picture, color in zip(read, COLORS, strict=True):
+        assert abs(center(picture) - color).max() <= 3  # another matrix turns red by 23
 
 
 def test_odd_sides_of_an_mp4_grow_by_the_pixels_at_the_edge(frames, tmp_path):
@@ -88,7 +88,7 @@ def test_odd_sides_of_an_mp4_grow_by_the_pixels_at_the_edge(frames, tmp_path):
     animate(frames, even_times(len(frames), Fraction(5)), tmp_path / "x.mp4")
     read = np.asarray(next(read_frames(tmp_path / "x.mp4")).picture).astype(int)
     assert read.shape == (18, 24, 3)
-    assert abs(read - COLOURS[0]).max() <= 3  # black, not red, if it were filled with nothing
+    assert abs(read - COLORS[0]).max() <= 3  # black, not red, if it were filled with nothing
 
 
 @pytest.mark.parametrize(

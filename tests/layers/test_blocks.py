@@ -42,7 +42,7 @@ def test_activation_is_the_one_of_its_name(name, expected):
     torch.testing.assert_close(y, torch.tensor(expected))
 
 
-def standardise(x, axes, eps=1e-5):
+def standardize(x, axes, eps=1e-5):
     mean, variance = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
     return (x - mean) / np.sqrt(variance + eps)
 
@@ -52,9 +52,9 @@ def standardise(x, axes, eps=1e-5):
     [
         ("none", lambda x: x),
         ("spectral", lambda x: x),
-        ("batch", lambda x: standardise(x, (0, 2, 3))),
-        ("instance", lambda x: standardise(x, (2, 3))),
-        ("layer", lambda x: standardise(x, (1, 2, 3), eps=0) * (59 / 60) ** 0.5),
+        ("batch", lambda x: standardize(x, (0, 2, 3))),
+        ("instance", lambda x: standardize(x, (2, 3))),
+        ("layer", lambda x: standardize(x, (1, 2, 3), eps=0) * (59 / 60) ** 0.5),
     ],
 )
 def test_norm_is_the_one_of_its_name(name, expected):
@@ -117,7 +117,7 @@ def test_conv_block_has_a_bias_whatever_follows(norm):
     assert ConvBlock(2, 3, 3, norm=norm).conv.bias.shape == (3,)
 
 
-def test_conv_block_normalises_before_it_activates():
+def test_conv_block_normalizes_before_it_activates():
     block = ConvBlock(1, 1, 1, norm="instance", activation="relu")
     set_kernel(block.conv, 1.0)
     y = block(torch.tensor([-3.0, -1.0]).view(1, 1, 1, 2))
@@ -155,7 +155,7 @@ def test_adain_res_block_hands_each_channel_its_own_numbers():
 
 
 @pytest.mark.parametrize(("norm", "learns"), [("none", True), ("instance", False), ("layer", True)])
-def test_a_bias_learns_unless_a_normalisation_cancels_it(norm, learns):
+def test_a_bias_learns_unless_a_normalization_cancels_it(norm, learns):
     block = ConvBlock(2, 3, 3, padding=1, norm=norm)
     block(torch.randn(1, 2, 5, 4)).square().sum().backward()
     assert (block.conv.bias.grad is not None) == learns
@@ -171,7 +171,7 @@ def test_an_adain_res_block_has_no_use_for_its_biases():
 
 
 @pytest.mark.parametrize("norm", ["none", "layer"])
-def test_an_up_block_doubles_the_side_then_convolves_normalises_and_activates(norm):
+def test_an_up_block_doubles_the_side_then_convolves_normalizes_and_activates(norm):
     block = UpBlock(2, 3, norm=norm, activation="relu", padding_mode="reflect")
     x = torch.randn(2, 2, 4, 3)
     doubled = x.repeat_interleave(2, 2).repeat_interleave(2, 3)

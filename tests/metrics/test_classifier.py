@@ -18,13 +18,13 @@ from munit_pl.metrics.classifier import (
     train_classifier,
 )
 
-COLOURS = {"blue": (40, 60, 220), "green": (50, 200, 60), "red": (230, 50, 40)}
+COLORS = {"blue": (40, 60, 220), "green": (50, 200, 60), "red": (230, 50, 40)}
 
 
-class MeanColour(nn.Module):
+class MeanColor(nn.Module):
     """Wrong in training mode."""
 
-    name = "mean colour"
+    name = "mean color"
 
     def __init__(self):
         super().__init__()
@@ -43,13 +43,13 @@ class Pixels(nn.Module):
 
 @pytest.fixture
 def patches(tmp_path):
-    """Ten patches of each colour, of uneven sizes and brightness."""
+    """Ten patches of each color, of uneven sizes and brightness."""
     folder = tmp_path / "patches"
     (folder / ".hidden").mkdir(parents=True)
-    for name, colour in COLOURS.items():
+    for name, color in COLORS.items():
         (folder / name).mkdir()
         for i in range(10):
-            shade = tuple(min(round(c * (0.85 + 0.03 * i)), 255) for c in colour)
+            shade = tuple(min(round(c * (0.85 + 0.03 * i)), 255) for c in color)
             Image.new("RGB", (6 + i, 9), shade).save(folder / name / f"{i}.png")
     return folder
 
@@ -61,11 +61,11 @@ def tuned():
     return inception_v3(num_classes=4, aux_logits=True, init_weights=False).eval()
 
 
-def test_three_colours_are_told_apart_without_an_error(patches):
-    classifier, figures = train_classifier(patches, MeanColour())
+def test_three_colors_are_told_apart_without_an_error(patches):
+    classifier, figures = train_classifier(patches, MeanColor())
     assert figures == (1.0, 24, 6)
     assert classifier.classes == ("blue", "green", "red")
-    assert classifier.name == "mean colour linear, 3 classes"
+    assert classifier.name == "mean color linear, 3 classes"
     for label, name in enumerate(classifier.classes):
         for file in (patches / name).iterdir():
             logits = classifier(to_tensor(read_image(file, 3))[None])
@@ -74,7 +74,7 @@ def test_three_colours_are_told_apart_without_an_error(patches):
 
 
 def test_a_classifier_is_frozen_and_stays_in_evaluation_mode(patches):
-    classifier, _ = train_classifier(patches, MeanColour().train())
+    classifier, _ = train_classifier(patches, MeanColor().train())
     classifier.train()
     assert not any(module.training for module in classifier.modules())
     assert not any(p.requires_grad for p in classifier.parameters())
@@ -94,7 +94,7 @@ def test_accuracy_is_that_on_images_held_out(tmp_path):
 
 def test_the_seed_alone_decides_what_is_held_out(patches):
     weights = [
-        train_classifier(patches, MeanColour(), seed=seed)[0].linear.weight for seed in (0, 0, 1)
+        train_classifier(patches, MeanColor(), seed=seed)[0].linear.weight for seed in (0, 0, 1)
     ]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
@@ -103,7 +103,7 @@ def test_the_seed_alone_decides_what_is_held_out(patches):
 @pytest.mark.parametrize(("share", "held_out"), [(0.01, 3), (0.25, 6), (0.99, 27)])
 def test_each_class_keeps_one_image_to_train_on_and_one_to_test_with(patches, share, held_out):
     """Of ten a class: one at least, nine at most; and half to even, two of ten at a quarter."""
-    _, figures = train_classifier(patches, MeanColour(), test_share=share)
+    _, figures = train_classifier(patches, MeanColor(), test_share=share)
     assert figures.test_images == held_out
     assert figures.train_images == 30 - held_out
 
@@ -137,35 +137,35 @@ def test_the_unit_and_the_zero_of_features_do_not_matter():
 
 
 def test_a_saved_classifier_gives_the_same_logits(patches, tmp_path):
-    classifier, _ = train_classifier(patches, MeanColour())
-    path = tmp_path / "colours.safetensors"
+    classifier, _ = train_classifier(patches, MeanColor())
+    path = tmp_path / "colors.safetensors"
     save_classifier(classifier, path)
     with safe_open(path, "pt") as file:
         assert sorted(file.keys()) == ["bias", "weight"]
         assert json.loads(file.metadata()["classes"]) == ["blue", "green", "red"]
-        assert file.metadata()["network"] == "mean colour"
-    other = load_classifier(path, MeanColour())
+        assert file.metadata()["network"] == "mean color"
+    other = load_classifier(path, MeanColor())
     assert (other.classes, other.name) == (classifier.classes, classifier.name)
     x = torch.rand(5, 3, 8, 8) * 2 - 1
     assert torch.equal(other(x), classifier(x))
 
 
 def test_a_known_network_is_loaded_by_the_name_in_the_file(patches, tmp_path, monkeypatch):
-    class Stand(MeanColour):
+    class Stand(MeanColor):
         name = "lite0"
 
-    path = tmp_path / "colours.safetensors"
+    path = tmp_path / "colors.safetensors"
     save_classifier(train_classifier(patches, Stand())[0], path)
     monkeypatch.setattr(classifiers, "load_lite0", Stand)
     assert isinstance(load_classifier(path).network, Stand)
 
 
 def test_a_network_that_is_another_or_unknown_is_refused(patches, tmp_path):
-    path = tmp_path / "colours.safetensors"
-    save_classifier(train_classifier(patches, MeanColour())[0], path)
-    with pytest.raises(ValueError, match=f"{path} stands on .*'mean colour', not of 'pixels'"):
+    path = tmp_path / "colors.safetensors"
+    save_classifier(train_classifier(patches, MeanColor())[0], path)
+    with pytest.raises(ValueError, match=f"{path} stands on .*'mean color', not of 'pixels'"):
         load_classifier(path, Pixels())
-    with pytest.raises(ValueError, match=f"{path} stands on .*'mean colour': pass that network"):
+    with pytest.raises(ValueError, match=f"{path} stands on .*'mean color': pass that network"):
         load_classifier(path)
 
 
@@ -215,9 +215,9 @@ def test_safetensors_of_something_else_are_refused(tmp_path):
 
 
 def test_a_classifier_is_saved_under_the_ending_it_is_read_by(patches, tmp_path):
-    classifier, _ = train_classifier(patches, MeanColour())
-    with pytest.raises(ValueError, match=r"saved as \.safetensors, not as 'colours\.pth'"):
-        save_classifier(classifier, tmp_path / "colours.pth")
+    classifier, _ = train_classifier(patches, MeanColor())
+    with pytest.raises(ValueError, match=r"saved as \.safetensors, not as 'colors\.pth'"):
+        save_classifier(classifier, tmp_path / "colors.pth")
 
 
 def test_fewer_than_two_classes_are_refused(tmp_path):
@@ -232,17 +232,17 @@ def test_a_class_of_one_image_or_none_is_named(patches):
     for file in sorted((patches / "red").iterdir())[1:]:
         file.unlink()
     with pytest.raises(ValueError, match=r"class 'red' .* has one image"):
-        train_classifier(patches, MeanColour())
+        train_classifier(patches, MeanColor())
     next((patches / "red").iterdir()).unlink()
     with pytest.raises(ValueError, match=f"no image in '{patches}/red'"):
-        train_classifier(patches, MeanColour())
+        train_classifier(patches, MeanColor())
 
 
 def test_an_image_that_cannot_be_read_is_named(patches):
     broken = patches / "green" / "3.png"
     broken.write_bytes(broken.read_bytes()[:40])
     with pytest.raises(OSError, match=f"cannot read image '{broken}'"):
-        train_classifier(patches, MeanColour())
+        train_classifier(patches, MeanColor())
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1])

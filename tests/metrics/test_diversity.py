@@ -5,7 +5,7 @@ from torch import nn
 from munit_pl.metrics.diversity import Diversity, PairDistance, output_distances
 from munit_pl.metrics.lpips import FeatureDistance
 
-APART = 2 / 3  # of two colours, by the mean square of three channels
+APART = 2 / 3  # of two colors, by the mean square of three channels
 
 
 class Eye(nn.Module):
@@ -23,10 +23,10 @@ class Eye(nn.Module):
 
 @pytest.fixture
 def distance():
-    return FeatureDistance(Eye(), None, "colours")
+    return FeatureDistance(Eye(), None, "colors")
 
 
-def colours(*names):
+def colors(*names):
     """Pictures of one pixel, red, green or blue: any two different ones are 2/3 apart."""
     return torch.stack([torch.eye(3)["rgb".index(name)] for name in names])[:, :, None, None]
 
@@ -35,12 +35,12 @@ def colours(*names):
 def test_diversity_of_three_outputs(distance, pairs, mean):
     """Red and red are alike, red and green differ; all pairs have red and green twice of thrice."""
     metric = Diversity(distance, pairs)
-    metric.update(colours("r", "r", "g")[None])
+    metric.update(colors("r", "r", "g")[None])
     assert metric.compute().item() == pytest.approx(mean * APART)
 
 
 def test_pairs_are_all_or_each_with_the_next(distance):
-    outputs = colours("r", "r", "g", "g")
+    outputs = colors("r", "r", "g", "g")
     consecutive = output_distances(outputs, distance, "consecutive")
     assert consecutive.tolist() == pytest.approx([0, APART, 0])
     assert len(output_distances(outputs, distance, "all")) == 4 * 3 / 2
@@ -63,36 +63,36 @@ def test_all_pairs_are_those_of_two_loops(distance):
 
 def test_other_inputs_do_not_count_as_diversity(distance):
     metric = Diversity(distance, "all")
-    metric.update(torch.stack([colours("r", "r"), colours("g", "g")]))
+    metric.update(torch.stack([colors("r", "r"), colors("g", "g")]))
     assert metric.compute().item() == 0
 
 
 def test_every_input_counts_the_same_however_many_outputs_it_has(distance):
     metric = Diversity(distance, "all")
-    metric.update(colours("r", "g")[None])
-    metric.update(colours("b", "b", "b", "b")[None])
+    metric.update(colors("r", "g")[None])
+    metric.update(colors("b", "b", "b", "b")[None])
     assert metric.compute().item() == pytest.approx(APART / 2)
 
 
 def test_distance_of_given_pairs(distance):
     metric = PairDistance(distance)
-    metric.update(colours("r", "r", "b"), colours("r", "g", "g"))
-    metric.update(colours("g"), colours("g"))
+    metric.update(colors("r", "r", "b"), colors("r", "g", "g"))
+    metric.update(colors("g"), colors("g"))
     assert metric.compute().item() == pytest.approx(2 * APART / 4)
 
 
 def test_a_step_returns_its_own_mean_and_adds_to_the_whole(distance):
     metric = PairDistance(distance)
-    assert metric(colours("r"), colours("g")).item() == pytest.approx(APART)
-    assert metric(colours("r"), colours("r")).item() == 0
+    assert metric(colors("r"), colors("g")).item() == pytest.approx(APART)
+    assert metric(colors("r"), colors("r")).item() == 0
     assert metric.compute().item() == pytest.approx(APART / 2)
     metric.reset()
-    metric.update(colours("r"), colours("r"))
+    metric.update(colors("r"), colors("r"))
     assert metric.compute().item() == 0
 
 
 def test_no_graph_is_kept_of_a_step(distance):
-    x = colours("r", "g")
+    x = colors("r", "g")
     assert not PairDistance(distance)(x, x).requires_grad
     assert not Diversity(distance, "all")(x[None]).requires_grad
 
@@ -105,7 +105,7 @@ class Model(nn.Module):
 
 def test_the_network_is_no_part_of_the_model_that_holds_the_metric(distance):
     model = Model(Diversity(distance, "all"))
-    model.metric.update(colours("r", "g")[None])
+    model.metric.update(colors("r", "g")[None])
     assert model.state_dict() == model.metric.state_dict() == {}
     assert list(model.parameters()) == []
     model.load_state_dict({})
@@ -127,7 +127,7 @@ def test_the_network_follows_the_metric_to_its_device_and_keeps_its_precision(di
 def test_states_hold_float64_also_in_a_model_of_low_precision(distance):
     model = Model(PairDistance(distance)).to(torch.bfloat16)
     for _ in range(1000):  # in bfloat16 1 + 1 + ... ends at 256
-        model.metric.update(colours("r").bfloat16(), colours("g").bfloat16())
+        model.metric.update(colors("r").bfloat16(), colors("g").bfloat16())
     assert model.metric.compute().item() == pytest.approx(APART)
 
 

@@ -6,9 +6,9 @@ import torch
 from munit_pl.data.drawn.dataset import DrawnShoes, draw
 from munit_pl.metrics.drawn import (
     DrawnMetric,
-    body_colour,
-    colour_error,
-    colour_spread,
+    body_color,
+    color_error,
+    color_spread,
     drawn_a2b,
     drawn_b2a,
     mean_absolute_error,
@@ -18,9 +18,9 @@ from munit_pl.metrics.drawn import (
 
 
 def painted(mask, rgb):
-    """White pictures with one colour, given in [0, 255], where the mask is."""
-    colour = torch.tensor(rgb)[:, None, None] / 127.5 - 1
-    return torch.where(mask[:, None], colour, 1.0)
+    """White pictures with one color, given in [0, 255], where the mask is."""
+    color = torch.tensor(rgb)[:, None, None] / 127.5 - 1
+    return torch.where(mask[:, None], color, 1.0)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def stacked(truths, field):
 
 
 def repainted(truth, other):
-    """What a perfect translator gives: the one's shape in the other's colours."""
+    """What a perfect translator gives: the one's shape in the other's colors."""
     return draw(replace(truth.shoe, body=other.shoe.body, sole=other.shoe.sole), (64, 64)).x_b
 
 
@@ -73,7 +73,7 @@ def test_silhouette_can_be_read_off_real_pictures(size):
 
 
 @pytest.mark.parametrize("rgb", [(255.0, 255.0, 0.0), (0.0, 0.0, 0.0), (130.0, 255.0, 255.0)])
-def test_silhouette_takes_any_colour_with_a_dark_channel(square, rgb):
+def test_silhouette_takes_any_color_with_a_dark_channel(square, rgb):
     assert torch.equal(silhouette(painted(square, rgb)), square)
 
 
@@ -87,40 +87,40 @@ def test_iou_of_a_shifted_square(square, shift, iou):
     assert silhouette_iou(x, square).tolist() == pytest.approx([iou])
 
 
-def test_body_colour_is_the_mean_over_the_mask_only(square):
+def test_body_color_is_the_mean_over_the_mask_only(square):
     x = painted(square, (200.0, 40.0, 0.0))
     x[:, :, 2:4] = -1  # half of the square, and ground beside it
-    torch.testing.assert_close(body_colour(x, square), torch.tensor([[100.0, 20.0, 0.0]]))
+    torch.testing.assert_close(body_color(x, square), torch.tensor([[100.0, 20.0, 0.0]]))
 
 
-def test_real_body_colour_is_the_true_one_times_the_light():
+def test_real_body_color_is_the_true_one_times_the_light():
     truth = DrawnShoes("b", "test", 1).truth(0)
-    light = body_colour(truth.x_b[None], truth.upper[None])[0] / torch.tensor(truth.shoe.body) / 255
+    light = body_color(truth.x_b[None], truth.upper[None])[0] / torch.tensor(truth.shoe.body) / 255
     torch.testing.assert_close(light, light[:1].expand(3), atol=1e-3, rtol=0)
     assert 0.75 < light[0] < 1.05
 
 
-def test_colour_error_averages_over_channels():
-    colour = torch.tensor([[0.0, 10.0, 20.0], [5.0, 5.0, 5.0]])
+def test_color_error_averages_over_channels():
+    color = torch.tensor([[0.0, 10.0, 20.0], [5.0, 5.0, 5.0]])
     target = torch.tensor([[3.0, 4.0, 20.0], [5.0, 5.0, 5.0]])
-    assert colour_error(colour, target).tolist() == [3.0, 0.0]
+    assert color_error(color, target).tolist() == [3.0, 0.0]
 
 
-def test_spread_of_two_colours():
-    colours = torch.tensor([[0.0, 0.0, 0.0], [2.0, 4.0, 4.0]])  # variances 2, 8, 8
-    assert colour_spread(colours).item() == pytest.approx(18**0.5)
+def test_spread_of_two_colors():
+    colors = torch.tensor([[0.0, 0.0, 0.0], [2.0, 4.0, 4.0]])  # variances 2, 8, 8
+    assert color_spread(colors).item() == pytest.approx(18**0.5)
 
 
 def test_spread_per_shape_does_not_see_how_shapes_differ():
-    colours = torch.tensor([[0.0, 0.0, 0.0], [2.0, 4.0, 4.0]])
-    shapes = torch.stack([colours, colours + 100])
-    assert colour_spread(shapes).item() == pytest.approx(18**0.5)
+    colors = torch.tensor([[0.0, 0.0, 0.0], [2.0, 4.0, 4.0]])
+    shapes = torch.stack([colors, colors + 100])
+    assert color_spread(shapes).item() == pytest.approx(18**0.5)
 
 
 def test_spread_averages_variances_over_shapes():
     still = torch.zeros(2, 3)
     moving = torch.tensor([[0.0, 0.0, 0.0], [2.0, 4.0, 4.0]])
-    assert colour_spread(torch.stack([still, moving])).item() == pytest.approx(3.0)
+    assert color_spread(torch.stack([still, moving])).item() == pytest.approx(3.0)
 
 
 def test_absolute_error_averages_over_each_picture():
@@ -140,17 +140,17 @@ def test_perfect_translations_to_b_have_perfect_figures():
     assert figures.silhouette_iou > 0.985
     assert figures.guided_error < 2  # shading and seams differ a little from shape to shape
     assert figures.chance_error > 40
-    assert figures.colour_spread == pytest.approx(1, abs=0.15)  # by 8 colours of 24
-    assert figures.colour_energy < 0.5
+    assert figures.color_spread == pytest.approx(1, abs=0.15)  # by 8 colors of 24
+    assert figures.color_energy < 0.5
     assert figures.cycle_error == 0
 
 
-def test_ignoring_the_style_shows_in_all_figures_of_colour():
+def test_ignoring_the_style_shows_in_all_figures_of_color():
     figures = figures_of(lambda truth, _: truth.x_b)
     assert figures.guided_error == pytest.approx(figures.chance_error, rel=0.25)
     assert figures.guided_error > 40
-    assert figures.colour_spread == 0
-    assert figures.colour_energy > 2
+    assert figures.color_spread == 0
+    assert figures.color_energy > 2
 
 
 def test_losing_the_shape_shows_in_the_silhouette():
@@ -158,7 +158,7 @@ def test_losing_the_shape_shows_in_the_silhouette():
 
 
 # 2 |X - Y| between two point masses, here white and red.
-def test_colour_energy_is_that_of_the_body_colours(square):
+def test_color_energy_is_that_of_the_body_colors(square):
     two = torch.cat([square, square])
     red = painted(two, (200.0, 0.0, 0.0))
     figures = drawn_a2b(
@@ -172,7 +172,7 @@ def test_colour_energy_is_that_of_the_body_colours(square):
         example_uppers=two,
     )
     distance = ((255 - 200) ** 2 + 255**2 + 255**2) ** 0.5
-    assert figures.colour_energy == pytest.approx(2 * distance, rel=1e-6)
+    assert figures.color_energy == pytest.approx(2 * distance, rel=1e-6)
 
 
 def test_cycle_error_is_the_mean_difference_from_the_drawings():

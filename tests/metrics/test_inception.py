@@ -131,7 +131,7 @@ def test_without_torch_fidelity_the_extra_is_named(own_file, monkeypatch):
 
 
 def test_a_fine_tuned_network_sees_what_torchvisions_own_input_transform_makes():
-    """Of images normalised by ImageNet's means and deviations."""
+    """Of images normalized by ImageNet's means and deviations."""
     from torchvision.models import inception_v3
     from torchvision.transforms.functional import normalize
 

@@ -28,10 +28,10 @@ def bags():
     return torch.stack([to_tensor(read_image(file, 3)) for file in list_images(BAGS)])
 
 
-def test_grey_is_repeated_and_colour_is_kept():
-    grey, colour = torch.rand(2, 1, 4, 5), torch.rand(2, 3, 4, 5)
-    assert torch.equal(to_rgb(grey), torch.cat([grey] * 3, 1))
-    assert torch.equal(to_rgb(colour), colour)
+def test_gray_is_repeated_and_color_is_kept():
+    gray, color = torch.rand(2, 1, 4, 5), torch.rand(2, 3, 4, 5)
+    assert torch.equal(to_rgb(gray), torch.cat([gray] * 3, 1))
+    assert torch.equal(to_rgb(color), color)
 
 
 def test_alpha_lays_an_image_over_white():
@@ -55,7 +55,7 @@ def test_bytes_127_and_255_become_0_and_1():
 
 
 def test_preparing_averages_what_is_larger():
-    """Stripes of which every fourth column and its neighbour are white; halfway is grey."""
+    """Stripes of which every fourth column and its neighbor are white; halfway is gray."""
     stripes = torch.tensor([-1.0, 1.0, 1.0, -1.0]).repeat(224).expand(1, 1, 224, 896)
     inner = prepare(stripes)[:, :, :, 4:-4]
     torch.testing.assert_close(inner, torch.full_like(inner, 0.5 / 128), atol=1e-4, rtol=0)
@@ -93,7 +93,7 @@ def test_a_gradient_passes_through_to_the_images(lite0):
 
 
 def test_images_are_scaled_as_in_training(lite0, bags):
-    """The first convolution's outputs vary as its batch normalisation has recorded.
+    """The first convolution's outputs vary as its batch normalization has recorded.
 
     Under ImageNet's means and deviations they vary 5 times as much, in [0, 1] a third as much.
     """
@@ -103,7 +103,7 @@ def test_images_are_scaled_as_in_training(lite0, bags):
     assert 0.5 < (outputs / recorded)[alive].median() < 2
 
 
-def test_handbags_are_recognised(lite0, bags):
+def test_handbags_are_recognized(lite0, bags):
     mailbag, purse = 636, 748
     best = lite0.logits(bags).topk(3).indices
     found = ((best == mailbag) | (best == purse)).any(1)

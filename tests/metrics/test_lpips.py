@@ -139,7 +139,7 @@ def test_31_pixels_are_enough_for_alexnet_and_30_are_refused(weights):
         distance(x, x)
 
 
-def test_grey_images_are_seen_as_colour_images_without_colour(weights):
+def test_gray_images_are_seen_as_color_images_without_color(weights):
     distance = lpips_alexnet(weights, read_heads_v01(), "0.1")
     x, y = torch.rand(2, 1, 1, 40, 40) * 2 - 1
     expected = distance(x.repeat(1, 3, 1, 1), y.repeat(1, 3, 1, 1))

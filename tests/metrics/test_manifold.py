@@ -28,7 +28,7 @@ def test_figures_on_a_line():
 def test_figures_in_the_plane():
     """Around each corner of a square two others lie at 1, so with k = 2 the balls have radius 1.
 
-    The centre lies in all four, (1.9, 0) in that of (1, 0), (9, 9) in none.
+    The center lies in all four, (1.9, 0) in that of (1, 0), (9, 9) in none.
     """
     real = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     fake = torch.tensor([[0.5, 0.5], [1.9, 0.0], [9.0, 9.0]])
@@ -71,11 +71,11 @@ def test_figures_are_those_of_loops_over_points(monkeypatch, chunk, k):
     monkeypatch.setattr(manifold, "_CHUNK", chunk)
     real, fake = torch.randn(40, 6), 1.2 * torch.randn(30, 6) + 0.3
 
-    def inside(points, centres):
-        """Whether point i lies in the ball around centre j."""
-        radii = [sorted((c - other).norm() for other in centres)[k] for c in centres]
+    def inside(points, centers):
+        """Whether point i lies in the ball around center j."""
+        radii = [sorted((c - other).norm() for other in centers)[k] for c in centers]
         return torch.tensor(
-            [[(p - c).norm() <= r for c, r in zip(centres, radii, strict=True)] for p in points]
+            [[(p - c).norm() <= r for c, r in zip(centers, radii, strict=True)] for p in points]
         )
 
     in_real, in_fake = inside(fake, real), inside(real, fake)
@@ -87,7 +87,7 @@ def test_figures_are_those_of_loops_over_points(monkeypatch, chunk, k):
     )
 
 
-def test_the_metric_has_the_papers_neighbours_and_gathers_batches():
+def test_the_metric_has_the_papers_neighbors_and_gathers_batches():
     real, fake = torch.randn(20, 3), torch.randn(15, 3)
     metric = ManifoldMetrics(nn.Flatten())
     for features, is_real in ((real[:7], True), (fake, False), (real[7:], True)):

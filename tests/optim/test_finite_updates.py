@@ -25,7 +25,7 @@ def step(optimizer, parameters, *gradients):
 
 
 def test_a_step_is_skipped_where_the_gradient_is_not_finite_or_too_large():
-    """Compared with an optimiser that never met that gradient."""
+    """Compared with an optimizer that never met that gradient."""
     for fused in [False, True]:
         for gradient, skipped in [
             (torch.nan, True),
@@ -194,7 +194,7 @@ def test_a_pool_keeps_no_picture_that_is_not_finite(method):
 
 
 def test_white_images_have_no_gradient_that_munit_could_learn_from(tiny):
-    """Each instance normalisation of a constant multiplies gradients by 1 / sqrt(1e-5)."""
+    """Each instance normalization of a constant multiplies gradients by 1 / sqrt(1e-5)."""
     module = MUNITModule(**tiny | {"generator": tiny["generator"] | {"num_res_blocks": 4}})
     white, faults = torch.ones(2, 3, 16, 16), Faults({})
     pairs = pairs_of(3)

@@ -84,14 +84,14 @@ def run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_first_lines_run_in_order_in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    section = (ROOT / "README.md").read_text().partition("## Without training")[2]
+    section = (ROOT / "README.md").read_text().partition("\nWithout training, ")[2]
     (lines,) = re.findall(r"^```\n(.*?)^```", section.partition("\n## ")[0], re.M | re.S)
     for line in lines.splitlines():
         run(shlex.split(line, comments=True), monkeypatch)
     made = {path.name for path in (tmp_path / "translations").glob("*.png")}
     assert len(made) == 10 + 8 + 1
     assert {"drawing_s09.png", "drawing_like-shoe-8.png", "sheet_0001.png"} < made
-    (program,) = re.findall(r"^```python\n(.*?)^```", section.partition("\n## ")[0], re.M | re.S)
+    program = re.findall(r"^```python\n(.*?)^```", section, re.M | re.S)[0]
     exec(program, {})
     for i in range(5):  # the command's, since the seeds are the same
         ours, theirs = Image.open(f"shoe_{i}.png"), Image.open(f"translations/drawing_s0{i}.png")
@@ -112,14 +112,7 @@ def test_commands_and_programs_run_as_written(folder, monkeypatch):
     assert len(list((folder / "translations").rglob("*_s00.png"))) >= 2
     assert list((folder / CKPT).parents[1].rglob("metrics.json"))
 
-    translating, training = (
-        text
-        for text in fences(ROOT / "README.md", "python")
-        if "from_nvlabs" not in text and "pretrained" not in text
-    )
-    names = {}
-    exec(translating, names)
-    assert names["images"].shape[:2] == (1, 10)
+    (training,) = (text for text in fences(ROOT / "README.md", "python") if "Trainer" in text)
     training = training.replace("100_000", "1").replace("batch_size=4", "num_workers=0")
     small = "MUNITModule(generator={'dim': 4}, discriminator={'dim': 4}, weights="
     assert "MUNITModule(weights=" in training

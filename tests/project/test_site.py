@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytest.importorskip("sphinx", reason="the site needs the extra docs")
 pytest.importorskip("myst_parser", reason="the site needs the extra docs")
@@ -67,7 +68,7 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_other_hosts(tm
     names = {page.relative_to(site).as_posix() for page in pages}
     sources = ROOT.glob("docs/**/*.md")
     assert names >= {s.relative_to(ROOT / "docs").with_suffix(".html").as_posix() for s in sources}
-    assert "reference/generated/munit_pl.objective.html" in names
+    assert "reference/generated/munit_pl.models.munit.objective.html" in names
     away = re.compile(r"(https?:)?//")
     assert [url for page in pages for url in Loaded(page).urls if away.match(url)] == []
     styles = "".join(path.read_text() for path in site.rglob("*.css"))
@@ -75,3 +76,25 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_other_hosts(tm
     start = (site / "index.html").read_text()
     assert start.index("demo.png") < start.index('id="install"')
     assert (site / "reference" / "equations.html").read_text().count("<math") > 20
+
+
+def test_every_setting_of_every_file_has_a_row():
+    sys.path.insert(0, str(ROOT / "docs"))
+    from settings_page import _GROUPS, settings_page
+
+    page = settings_page(ROOT / "conf")
+    for group in _GROUPS:
+        for file in (ROOT / "conf" / group).glob("*.yaml"):
+            settings = yaml.safe_load(file.read_text()) or {}
+            for name in leaves({k: v for k, v in settings.items() if k != "defaults"}, group):
+                assert f"| `{name}` |" in page, (file, name)
+
+
+def leaves(settings, prefix):
+    for key, value in settings.items():
+        if str(key).startswith("_"):
+            continue
+        if isinstance(value, dict) and not any(str(k).startswith("_") for k in value):
+            yield from leaves(value, f"{prefix}.{key}")
+        elif not isinstance(value, dict | list):
+            yield f"{prefix}.{key}"

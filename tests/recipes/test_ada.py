@@ -17,7 +17,7 @@ from munit_pl.recipes.ada import AdaptiveAugment, overfitting_heuristic
 
 pytestmark = pytest.mark.slow  # a recipe that few turn on
 
-OPTIONS = {"diffaugment": ["colour", "cutout"], "adaptive_augment": 0.6, "adaptive_images": 64}
+OPTIONS = {"diffaugment": ["color", "cutout"], "adaptive_augment": 0.6, "adaptive_images": 64}
 HALF = {"probability": [0.5, 0.5], "seen": [0.0, 0.0, 0.0]}
 STILL = {"optimizer": {"lr": 0.0}}  # nobody learns
 

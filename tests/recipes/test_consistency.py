@@ -161,7 +161,7 @@ def test_with_the_term_alone_discriminators_learn_to_care_less(tiny):
 
     no_terms = dict.fromkeys(("gan", "image", "style", "content"), 0.0)
     adam = {"weight_decay": 0.0, "lr": 0.0}
-    tiny["initialisation"] = {"discriminator": "kaiming"}
+    tiny["initialization"] = {"discriminator": "kaiming"}
     module = MUNITModule(
         **tiny, weights={**no_terms, "consistency": 1.0}, optimizer=adam, lr_discriminator=1e-3
     )

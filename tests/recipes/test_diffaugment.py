@@ -7,7 +7,7 @@ from munit_pl.recipes.diffaugment import (
     Augmented,
     augment,
     check_augmentations,
-    colour,
+    color,
     cutout,
     translation,
 )
@@ -19,23 +19,23 @@ def images(size=16, n=2, channels=3):
     return torch.rand(n, channels, size, size) * 2 - 1
 
 
-def test_colours_in_the_middle_of_their_ranges_are_left_as_they_are():
+def test_colors_in_the_middle_of_their_ranges_are_left_as_they_are():
     x = images()
-    torch.testing.assert_close(colour(x, HALF, HALF, HALF), x)
+    torch.testing.assert_close(color(x, HALF, HALF, HALF), x)
 
 
 @pytest.mark.parametrize(("u", "added"), [(0.0, -0.5), (0.75, 0.25)])
 def test_brightness_is_added(u, added):
     x = images()
-    torch.testing.assert_close(colour(x, torch.full((2,), u), HALF, HALF), x + added)
+    torch.testing.assert_close(color(x, torch.full((2,), u), HALF, HALF), x + added)
 
 
 @pytest.mark.parametrize(("u", "factor"), [(0.0, 0.0), (0.75, 1.5)])
 def test_saturation_multiplies_what_a_pixel_differs_from_its_mean_by(u, factor):
     x = images()
-    grey = x.sum(1, keepdim=True) / 3
-    expected = grey + factor * (x - grey)
-    torch.testing.assert_close(colour(x, HALF, torch.full((2,), u), HALF), expected)
+    gray = x.sum(1, keepdim=True) / 3
+    expected = gray + factor * (x - gray)
+    torch.testing.assert_close(color(x, HALF, torch.full((2,), u), HALF), expected)
 
 
 @pytest.mark.parametrize(("u", "factor"), [(0.0, 0.5), (0.75, 1.25)])
@@ -43,7 +43,7 @@ def test_contrast_multiplies_what_an_image_differs_from_its_mean_by(u, factor):
     x = images()
     mean = torch.stack([image.mean() for image in x]).view(2, 1, 1, 1)
     expected = mean + factor * (x - mean)
-    torch.testing.assert_close(colour(x, HALF, HALF, torch.full((2,), u)), expected)
+    torch.testing.assert_close(color(x, HALF, HALF, torch.full((2,), u)), expected)
 
 
 def test_a_shift_is_by_whole_pixels_and_brings_in_zeros():
@@ -65,7 +65,7 @@ def test_every_shift_is_as_likely_as_any_other():
     assert torch.bincount(places)[6:].tolist() == [200] * 5
 
 
-def test_a_hole_is_half_the_sides_long_around_its_centre_and_cut_off_by_the_border():
+def test_a_hole_is_half_the_sides_long_around_its_center_and_cut_off_by_the_border():
     x = torch.ones(2, 3, 8, 12)
     holes = cutout(x, torch.tensor([0.5, 0.0]), torch.tensor([0.5, 0.99]))
     expected = torch.ones(2, 3, 8, 12)
@@ -78,7 +78,7 @@ def test_augmentations_have_numbers_of_their_own():
     x, drawn = images(), torch.rand(2, NUM_RANDOM)
     torch.testing.assert_close(
         augment(x, AUGMENTATIONS, drawn),
-        augment(augment(augment(x, ["colour"], drawn), ["translation"], drawn), ["cutout"], drawn),
+        augment(augment(augment(x, ["color"], drawn), ["translation"], drawn), ["cutout"], drawn),
     )
 
 
@@ -103,7 +103,7 @@ def test_each_augmentation_is_made_of_those_images_that_it_is_to_be_made_of():
     made = torch.tensor([[True, False, True], [False, False, False], [True, True, True]])
     seen = augment(x, AUGMENTATIONS, drawn, made)
     expected = [
-        augment(x[:1], ["colour", "cutout"], drawn[:1]),
+        augment(x[:1], ["color", "cutout"], drawn[:1]),
         x[1:2],
         augment(x[2:], AUGMENTATIONS, drawn[2:]),
     ]
@@ -146,6 +146,6 @@ def test_whether_they_are_made_is_decided_for_each_use():
 
 
 def test_names_are_checked_and_put_into_order():
-    assert check_augmentations(["cutout", "colour"]) == ("colour", "cutout")
-    with pytest.raises(ValueError, match="but must be a list of some of colour, translation, cut"):
-        check_augmentations(["color"])
+    assert check_augmentations(["cutout", "color"]) == ("color", "cutout")
+    with pytest.raises(ValueError, match="but must be a list of some of color, translation, cut"):
+        check_augmentations(["colour"])

@@ -76,7 +76,7 @@ def test_with_the_penalty_alone_discriminators_learn_in_its_iterations_alone(tin
 
 
 def test_augmentations_and_other_styles_are_functions_of_seed_domain_and_iteration(tiny):
-    options = {"diffaugment": ["colour"], "weights": {"diversity": 1.0}}
+    options = {"diffaugment": ["color"], "weights": {"diversity": 1.0}}
     module, x = MUNITModule(**tiny, **options, seed=3), images()
     drawn = module.draw(x, x, 5)
     torch.manual_seed(7)
@@ -155,7 +155,7 @@ def test_all_recipes_together_train_and_log_their_terms(tiny, options, precision
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance", "layer", "spectral"])
-def test_every_normalisation_can_be_penalised(tiny, norm):
+def test_every_normalization_can_be_penalized(tiny, norm):
     tiny["discriminator"]["norm"] = norm
     module = MUNITModule(**tiny, weights={"r1": 1.0}, r1_every=1)
     assert fit(module, steps=1).callback_metrics["dis/r1_a"] > 0
@@ -217,7 +217,10 @@ def test_a_resumed_run_with_all_recipes_is_the_uninterrupted_one(tiny, tmp_path)
             "adaptive_augment is 0.6, but diffaugment names no augmentation",
         ),
         ({"adaptive_augment": 6, "diffaugment": ["cutout"]}, "adaptive_augment is 6, but must be"),
-        ({"diffaugment": ["color"]}, r"diffaugment is \['color'\], but must be a list of some of"),
+        (
+            {"diffaugment": ["colour"]},
+            r"diffaugment is \['colour'\], but must be a list of some of",
+        ),
     ],
 )
 def test_wrong_settings_are_named(arguments, message):

@@ -9,7 +9,7 @@ from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images import read_image, to_picture, to_tensor
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
-from munit_pl.layers.initialization import initialise
+from munit_pl.layers.initialization import initialize
 from munit_pl.models.munit.networks import AdaINGenerator
 from munit_pl.web import answers
 
@@ -20,7 +20,7 @@ RED = (200, 40, 60)
 def translator():
     gens = [AdaINGenerator(3, dim=4, mlp_dim=8, num_res_blocks=1) for _ in "ab"]
     for gen in gens:
-        initialise(gen, "kaiming")
+        initialize(gen, "kaiming")
     return Translator(*gens, device="cpu")
 
 
@@ -59,14 +59,14 @@ def test_a_tour_passes_its_styles_on_arcs_and_ends_before_its_start():
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
 def test_an_animation_holds_its_pictures_and_repeats(kind, tmp_path):
-    colours = [RED, (0, 90, 180), (250, 250, 250)]
+    colors = [RED, (0, 90, 180), (250, 250, 250)]
     path = tmp_path / f"styles.{kind}"
-    answers.write_animation([Image.new("RGB", (20, 12), c) for c in colours], path, 10)
+    answers.write_animation([Image.new("RGB", (20, 12), c) for c in colors], path, 10)
     with Image.open(path) as animation:
         assert (animation.n_frames, animation.info["loop"]) == (3, 0)
-        for i, colour in enumerate(colours):
+        for i, color in enumerate(colors):
             animation.seek(i)
-            assert animation.convert("RGB").getcolors() == [(20 * 12, colour)]
+            assert animation.convert("RGB").getcolors() == [(20 * 12, color)]
             assert animation.info["duration"] == 100
 
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from munit_pl.inference.translator import Translator
-from munit_pl.layers.initialization import initialise
+from munit_pl.layers.initialization import initialize
 from munit_pl.models.munit.networks import AdaINGenerator
 
 pytestmark = pytest.mark.slow
@@ -37,7 +37,7 @@ def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("web")
     gens = [AdaINGenerator(3, dim=4, mlp_dim=8, num_res_blocks=1) for _ in "ab"]
     for gen in gens:
-        initialise(gen, "kaiming")
+        initialize(gen, "kaiming")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", "")  # put back afterwards
         keep_files_in(folder / "visitors")

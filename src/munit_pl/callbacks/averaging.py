@@ -25,7 +25,7 @@ class WeightAverage(Callback):
 
     A checkpoint holds it under "averaged": a state of ``gen_a`` and of ``gen_b`` each, whose
     parameters are the average, in fp32, and whose buffers are those of the moment; but spectral
-    normalisation's are found for the average, whose norm is another.
+    normalization's are found for the average, whose norm is another.
 
     Args:
         decay: The average's share in the next one.
@@ -110,11 +110,11 @@ def _state(generator: nn.Module, values: Iterator[Tensor]) -> dict[str, Tensor]:
     state = {key: value.detach().cpu() for key, value in generator.state_dict().items()}
     parameters = [key for key, _ in generator.named_parameters()]
     state |= {key: next(values).cpu() for key in parameters}
-    normalised = [name for name, m in generator.named_modules() if is_parametrized(m, "weight")]
-    if normalised:
+    normalized = [name for name, m in generator.named_modules() if is_parametrized(m, "weight")]
+    if normalized:
         twin = deepcopy(generator).cpu().float()
         twin.load_state_dict(state)
-        for name in normalised:
+        for name in normalized:
             converge_spectral_norm(twin.get_submodule(name))
         state = {key: value.detach() for key, value in twin.state_dict().items()}
     return state

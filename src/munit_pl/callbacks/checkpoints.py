@@ -36,7 +36,7 @@ class Checkpoints(Checkpoint):
 
     ``00010000.ckpt`` and its like are named after the iterations done; ``last.ckpt`` is always the
     newest. A save that fails is told of, and training goes on. Lightning's own callback warns at
-    each save under manual optimisation, and saves nothing at the end if it comes between two saves.
+    each save under manual optimization, and saves nothing at the end if it comes between two saves.
 
     Args:
         folder: Where checkpoints go.

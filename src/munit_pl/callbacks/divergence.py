@@ -25,7 +25,7 @@ class DivergenceGuard(Callback):
     """Roll back to a checkpoint when NaN/Inf persists; the second time, stop.
 
     `AdversarialModule` skips a step whose gradient is NaN or Inf. One such step is an accident,
-    ``patience`` in a row of either player are none. The first time weights, optimisers and all that
+    ``patience`` in a row of either player are none. The first time weights, optimizers and all that
     a method keeps are loaded back from the newest checkpoint of before, while the iterations, the
     learning rates and the data go on. The second time, or where there is no such checkpoint, the
     run is asked to stop.

@@ -101,10 +101,10 @@ def _sentences(figures: dict[str, float], translator: Translator, inputs: int) -
     ]
     if translator.reads_styles:
         lines.append(
-            f"  the example is followed: body colour off by {a2b['guided_error']:.1f} of 255, "
+            f"  the example is followed: body color off by {a2b['guided_error']:.1f} of 255, "
             f"by {a2b['chance_error']:.1f} if it were ignored"
         )
     if styled:
-        spread = f"{a2b['colour_spread']:.2f} of the real shoes' spread"
-        lines.append(f"  one drawing gets many colours: {spread}")
+        spread = f"{a2b['color_spread']:.2f} of the real shoes' spread"
+        lines.append(f"  one drawing gets many colors: {spread}")
     return lines

@@ -118,8 +118,8 @@ def _table(inspections: Sequence[Inspection], use: Use) -> str:
     rows: dict[str, Callable[[Inspection], object]] = {
         "images": lambda found: len(found.files),
         "cannot be used": lambda found: len(found.bad),
-        "of one colour": lambda found: len(found.blank),
-        "of nearly one colour": lambda found: len(found.nearly_blank),
+        "of one color": lambda found: len(found.blank),
+        "of nearly one color": lambda found: len(found.nearly_blank),
         "copies of others": lambda found: sum(len(group) - 1 for group in found.duplicates),
         "shortest side, least": lambda found: _quantile(found, 0),
         "median": lambda found: _quantile(found, 0.5),
@@ -128,7 +128,7 @@ def _table(inspections: Sequence[Inspection], use: Use) -> str:
         f"longer than {MAX_ASPECT}:1": lambda found: len(found.long),
         "turned by EXIF": lambda found: len(found.having(lambda picture: picture.rotated)),
         "transparent": lambda found: len(found.having(lambda picture: picture.transparent)),
-        "16-bit grey": lambda found: len(found.sixteen_bit),
+        "16-bit gray": lambda found: len(found.sixteen_bit),
         "of several frames": lambda found: len(found.having(lambda picture: picture.frames)),
     }
     cells = [["", *(found.name for found in inspections)]]
@@ -158,7 +158,7 @@ def _details(found: Inspection) -> str:
     if found.ignored:
         endings = Counter({ending or "without": n for ending, n in found.ignored.items()})
         lines.append(f"  ignored, by ending: {_counts(endings)}")
-    faults = dict.fromkeys(found.blank, "is of one colour") | found.bad
+    faults = dict.fromkeys(found.blank, "is of one color") | found.bad
     for path, reason in sorted(faults.items())[:_NAMED]:
         lines.append(f"  {str(path)!r} {_printable(reason)}")
     if len(faults) > _NAMED:

@@ -51,7 +51,7 @@ def _export(options: argparse.Namespace) -> None:
             export_generators(unfinished, *gens, half=options.half)
         else:
             facts = facts_beside(options.checkpoint)
-            facts = facts._replace(data=options.data or facts.data, licence=options.licence)
+            facts = facts._replace(data=options.data or facts.data, license=options.license)
             networks = dict(zip(("gen_a", "gen_b"), gens, strict=True))
             write_folder(unfinished, networks, describe(networks), facts, options.half)
 

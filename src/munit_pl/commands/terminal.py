@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 _CURSOR_UP = re.compile(r"(?:\x1b\[A)+")  # written alone by bars below each other
 _CONTROL = re.compile(
-    r"\x1b(?!\[[\d;]*m)"  # colours are those of W&B and Optuna
+    r"\x1b(?!\[[\d;]*m)"  # colors are those of W&B and Optuna
     r"|(?<!\A)\r(?!\n|\Z)"  # bars start with a return, or end with one
     r"|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]"
     r"|[\u202a-\u202e\u2066-\u2069]"  # the order of letters, in which endings can be hidden

@@ -165,7 +165,7 @@ def _recipe(options: argparse.Namespace, looks: LooksOf, precision: Precision) -
     other: Domain = "b" if options.to == "a" else "a"
     saving = {
         "png": {"compress_level": 1},  # in a third of the time of 6, a fifth larger
-        "jpg": {"quality": options.quality, "subsampling": 0},  # colours as sharp as the rest
+        "jpg": {"quality": options.quality, "subsampling": 0},  # colors as sharp as the rest
         "webp": {"quality": options.quality},
     }[options.format]
     return Recipe(

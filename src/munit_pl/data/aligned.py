@@ -5,7 +5,7 @@ from pathlib import Path
 
 from munit_pl.data.datamodule import DomainName, Split, TwoDomains
 from munit_pl.data.folder import Half, ImageFolder
-from munit_pl.data.images import Colour
+from munit_pl.data.images import Color
 from munit_pl.data.listing import scan_folder
 from munit_pl.data.sizes import height_and_width
 from munit_pl.data.value_range import MaxValue
@@ -27,9 +27,9 @@ class AlignedDataModule(TwoDomains):
             domain has its own order, crops and flips, as in two folders of unpaired images.
         resize: Pixels of the shortest side of a half after resizing; None keeps the size.
         crop: Height and width that are cut out of each half, or one number for both: at random for
-            training, from the centre otherwise.
+            training, from the center otherwise.
         flip: Mirror half of the training images.
-        channels_a: Channels of domain a: 1 (grey), 3 (RGB) or 4 (with alpha).
+        channels_a: Channels of domain a: 1 (gray), 3 (RGB) or 4 (with alpha).
         channels_b: Channels of domain b.
         background: What shows through transparent pixels, RGB in [0, 255].
         max_images: Use the first so many files.
@@ -38,7 +38,7 @@ class AlignedDataModule(TwoDomains):
         seed: What order, crops and flips depend on.
         max_bad_fraction: Share of the files that may be unusable.
         timeout: Seconds to wait for a batch of stuck workers; 0 waits for ever.
-        max_value_a: What is white in 16-bit grey files of domain a, 1 to 65535; "auto" is 2^n - 1
+        max_value_a: What is white in 16-bit gray files of domain a, 1 to 65535; "auto" is 2^n - 1
             of the fewest bits, 8 to 16, that hold the values of up to 64 of its training images.
         max_value_b: Of domain b.
 
@@ -80,7 +80,7 @@ class AlignedDataModule(TwoDomains):
         self.channels = {"a": channels_a, "b": channels_b}
         self.set_max_values(max_value_a, max_value_b)
         red, green, blue = background
-        self.background: Colour = (red, green, blue)
+        self.background: Color = (red, green, blue)
         self.max_images = max_images
 
     def make_domains(self, split: Split) -> tuple[ImageFolder, ImageFolder]:

@@ -42,7 +42,7 @@ class BadFile(NamedTuple):
         reason: What is wrong with it, in one line.
         position: Where in the stream, or among the test images, it was to be read; None if it was
             found when the folder was listed.
-        blank: The file is sound, but every crop tried was of one colour. Another crop may do, so
+        blank: The file is sound, but every crop tried was of one color. Another crop may do, so
             such files never are too many.
     """
 

@@ -113,7 +113,7 @@ class ImageCache:
         return Image.frombytes(MODES[channels], (width, height), pixels)
 
     def put(self, index: int, image: Image.Image) -> None:
-        """Keep an image, grey, RGB or RGBA, unless that would take more memory than there may be.
+        """Keep an image, gray, RGB or RGBA, unless that would take more memory than there may be.
 
         Two processes may do so at once: they write the same.
         """

@@ -1,4 +1,4 @@
-"""Colours of an image as sRGB, whatever profile its numbers are meant in."""
+"""Colors of an image as sRGB, whatever profile its numbers are meant in."""
 
 from functools import lru_cache
 from io import BytesIO
@@ -7,19 +7,19 @@ import numpy as np
 from PIL import Image, ImageCms
 
 _MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # Pillow's, by a profile's own names
-_NEAR = 1  # levels: a profile that moves no colour by more is sRGB, written with other roundings
+_NEAR = 1  # levels: a profile that moves no color by more is sRGB, written with other roundings
 
 
 def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     """Convert an 8-bit image to sRGB; transparency stays as it is.
 
     Args:
-        image: Grey, RGB or CMYK, with or without alpha, or with a palette.
+        image: Gray, RGB or CMYK, with or without alpha, or with a palette.
         profile: Its ICC profile. An empty or broken one, or one of another kind of image, counts as
             sRGB.
 
     Returns:
-        The image itself, if nothing changes; else a grey or RGB one.
+        The image itself, if nothing changes; else a gray or RGB one.
     """
     plain = {"LA": "L", "RGBA": "RGB", "P": "RGB", "PA": "RGB"}.get(image.mode, image.mode)
     transform = _transform(profile, plain) if profile else None
@@ -37,7 +37,7 @@ def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 
 @lru_cache(maxsize=8)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return how a profile's colours become sRGB's; None if they are that already."""
+    """Return how a profile's colors become sRGB's; None if they are that already."""
     try:
         source = ImageCms.getOpenProfile(BytesIO(profile))
         if _MODES.get(source.profile.xcolor_space) != mode:
@@ -62,7 +62,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _probe(mode: str) -> Image.Image:
-    """Return an image of colours from everywhere in a cube, or of all greys."""
+    """Return an image of colors from everywhere in a cube, or of all grays."""
     if mode == "L":
         return Image.fromarray(np.arange(256, dtype=np.uint8)[None])
     levels = np.arange(0, 256, 17, dtype=np.uint8)

@@ -5,11 +5,11 @@ from PIL import Image
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
-BLANK = 2  # grey levels: with fewer in each channel an image is of one colour
+BLANK = 2  # gray levels: with fewer in each channel an image is of one color
 
 
 def shows(picture: Image.Image, box: Box) -> bool:
-    """Return whether a part of a picture is more than one colour."""
+    """Return whether a part of a picture is more than one color."""
     left, top, right, bottom = box
     middle = (top + bottom) // 2
     # One row that shows something spares a look at all of them.
@@ -21,6 +21,6 @@ def levels(picture: Image.Image) -> int:
     """Return how far the darkest and the brightest pixel lie apart, where a channel has most.
 
     Returns:
-        Grey levels, 0 to 255, of an image of 8 bits a channel.
+        Gray levels, 0 to 255, of an image of 8 bits a channel.
     """
     return int(np.ptp(np.reshape(picture.getextrema(), (-1, 2)), axis=1).max())

@@ -8,7 +8,7 @@ from munit_pl.data.cache import keep_in_memory
 from munit_pl.data.drawn.dataset import DrawnShoes, MaskedShoes
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.identity import compare_files
-from munit_pl.data.images import Colour
+from munit_pl.data.images import Color
 from munit_pl.data.listing import scan_folder, scan_list
 from munit_pl.data.masks import find_masks
 from munit_pl.data.sizes import height_and_width
@@ -35,9 +35,9 @@ class UnpairedDataModule(TwoDomains):
             relative to that folder.
         resize: Pixels of the shortest side after resizing; None keeps the size.
         crop: Height and width that are cut out, or one number for both: at random for training,
-            from the centre otherwise.
+            from the center otherwise.
         flip: Mirror half of the training images.
-        channels_a: Channels of domain a: 1 (grey), 3 (RGB) or 4 (with alpha).
+        channels_a: Channels of domain a: 1 (gray), 3 (RGB) or 4 (with alpha).
         channels_b: Channels of domain b.
         background: What shows through transparent pixels, RGB in [0, 255].
         max_images: Use the first so many files of each domain.
@@ -50,7 +50,7 @@ class UnpairedDataModule(TwoDomains):
         cache: "memory" keeps resized images, as far as there is room, for all processes of a run on
             a machine; a file is decoded once and not looked at again. None decodes it each time.
         masks: Batches hold masks as well, of the folders beside: see `find_masks`.
-        max_value_a: What is white in 16-bit grey files of domain a, 1 to 65535; "auto" is 2^n - 1
+        max_value_a: What is white in 16-bit gray files of domain a, 1 to 65535; "auto" is 2^n - 1
             of the fewest bits, 8 to 16, that hold the values of up to 64 of its training images.
         max_value_b: Of domain b.
 
@@ -108,7 +108,7 @@ class UnpairedDataModule(TwoDomains):
         self.channels = {"a": channels_a, "b": channels_b}
         self.set_max_values(max_value_a, max_value_b)
         red, green, blue = background
-        self.background: Colour = (red, green, blue)
+        self.background: Color = (red, green, blue)
         self.max_images = max_images
         self.allow_same_domain = allow_same_domain
         if cache not in ("memory", None):
@@ -166,7 +166,7 @@ class UnpairedDataModule(TwoDomains):
 
 
 class DrawnDataModule(TwoDomains):
-    """The embedded data set: line drawings of shoes (a) and coloured shoes (b).
+    """The embedded data set: line drawings of shoes (a) and colored shoes (b).
 
     Equal indices of ``domains`` show different shoes always, as the evaluation asks for.
 

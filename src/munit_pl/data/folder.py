@@ -11,7 +11,7 @@ from torch import Tensor
 from munit_pl.data.contrast import Box, shows
 from munit_pl.data.images import (
     MODES,
-    Colour,
+    Color,
     from_uint8,
     read_image,
     read_reduced,
@@ -33,7 +33,7 @@ _REDUCED_TO = 2
 
 
 class BlankCrop(ValueError):
-    """Every crop that was drawn from an image is nearly of one colour.
+    """Every crop that was drawn from an image is nearly of one color.
 
     A discriminator's gradient of such an image may be beyond any number.
     """
@@ -57,7 +57,7 @@ class ImageFolder:
 
     Args:
         files: The images' paths.
-        channels: 1 for grey, 3 for RGB, 4 for RGB and alpha.
+        channels: 1 for gray, 3 for RGB, 4 for RGB and alpha.
         resize: Pixels of the shortest side after resizing; ``None`` keeps the size.
         crop: Height and width cut out after resizing, in pixels; ``None`` keeps the whole image,
             so that images may differ in size.
@@ -68,7 +68,7 @@ class ImageFolder:
             file. Both halves resize, crop and mirror alike under equal generators.
         bad: Files that were passed over when the images were looked for, with what is wrong with
             each.
-        max_value: What is white in 16-bit grey files, in [1, 65535].
+        max_value: What is white in 16-bit gray files, in [1, 65535].
 
     Attributes:
         files: The files in use.
@@ -90,7 +90,7 @@ class ImageFolder:
         resize: int | None = 256,
         crop: tuple[int, int] | None = (256, 256),
         flip: bool = True,
-        background: Colour = (255, 255, 255),
+        background: Color = (255, 255, 255),
         max_images: int | None = None,
         half: Half | None = None,
         bad: Mapping[Path, str] | None = None,
@@ -132,15 +132,15 @@ class ImageFolder:
         Args:
             index: Which of the files.
             rng: Draws where the crop lies and whether the image is mirrored, for training: three
-                numbers for a crop. A crop that is nearly of one colour is drawn again. ``None``
-                crops the centre and never mirrors.
+                numbers for a crop. A crop that is nearly of one color is drawn again. ``None``
+                crops the center and never mirrors.
 
         Returns:
             ``(channels, height, width)`` in [-1, 1].
 
         Raises:
             OSError: The file cannot be read or decoded.
-            BlankCrop: ``MAX_CROPS`` crops were drawn, each of nearly one colour.
+            BlankCrop: ``MAX_CROPS`` crops were drawn, each of nearly one color.
             ValueError: The image is smaller than the crop, too long to be resized, has no halves
                 of equal width, or its pixels are of a kind without a known range.
         """
@@ -165,7 +165,7 @@ class ImageFolder:
         else:
             used, judged = self._halved(index, rng)
         size = used.height, used.width
-        box, mirrored = self._centre(size), False
+        box, mirrored = self._center(size), False
         if rng is not None:
             box, mirrored = self._draw(self.files[index], size, judged, rng)
         if self.masks is None:
@@ -198,7 +198,7 @@ class ImageFolder:
     def _halved(
         self, index: int, rng: torch.Generator | None
     ) -> tuple[Image.Image, list[Image.Image]]:
-        """Return a half, resized, and what judges its crops: both halves, in colour.
+        """Return a half, resized, and what judges its crops: both halves, in color.
 
         Whatever the half's channels: a crop drawn again for one half alone would tear a pair apart.
         """
@@ -282,7 +282,7 @@ class ImageFolder:
             )
         return fitted
 
-    def _centre(self, size: tuple[int, int]) -> Box:
+    def _center(self, size: tuple[int, int]) -> Box:
         height, width = self.crop or size
         top, left = round((size[0] - height) / 2), round((size[1] - width) / 2)
         return left, top, left + width, top + height
@@ -300,7 +300,7 @@ class ImageFolder:
             if all(shows(picture, box) for picture in judged):
                 return box, self.flip and side < 0.5
         raise BlankCrop(
-            f"cannot use image {str(path)!r}: each of {MAX_CROPS} crops drawn is of one colour"
+            f"cannot use image {str(path)!r}: each of {MAX_CROPS} crops drawn is of one color"
         )
 
 
@@ -308,7 +308,7 @@ class Pixels:
     """An image folder's images as uint8 tensors ``(channels, height, width)`` in [0, 255].
 
     They are cropped and mirrored where they are decoded: what is cut off then need not be sent, and
-    a crop of one colour has to be known there, for another image to stand in. Where the folder has
+    a crop of one color has to be known there, for another image to stand in. Where the folder has
     masks they come along, as one more channel.
 
     Args:

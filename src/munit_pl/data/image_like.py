@@ -25,7 +25,7 @@ def as_picture(image: PictureLike, channels: int, max_value: int = FULL) -> Imag
         image: A path; an image of Pillow's, of any mode; or an array ``(H, W)``, ``(H, W, 1)``,
             ``(H, W, 3)`` (RGB) or ``(H, W, 4)``, of uint8 or of floats in [0, 1].
         channels: 1, 3 or 4; transparent pixels are laid over white, unless it is 4.
-        max_value: What is white in 16-bit grey, in [1, 65535].
+        max_value: What is white in 16-bit gray, in [1, 65535].
 
     Raises:
         OSError: A file cannot be read or decoded.

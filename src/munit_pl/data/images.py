@@ -1,6 +1,6 @@
 """Reading image files right, and turning them into tensors and back.
 
-An image is a tensor ``(C, H, W)`` in [-1, 1]: C is 1 for grey, 3 for RGB, 4 for RGB and alpha.
+An image is a tensor ``(C, H, W)`` in [-1, 1]: C is 1 for gray, 3 for RGB, 4 for RGB and alpha.
 """
 
 from pathlib import Path
@@ -12,14 +12,14 @@ from PIL import Image, JpegImagePlugin, TiffImagePlugin
 from munit_pl.data.color import to_srgb
 from munit_pl.data.opening import MAX_PIXELS, opened, orientation
 from munit_pl.data.sizes import Size, by, resized
-from munit_pl.data.value_range import FULL, grey_values
+from munit_pl.data.value_range import FULL, gray_values
 
 if TYPE_CHECKING:  # it takes seconds, which a process that only reads images does without
     from torch import Tensor
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by number of channels
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 class Decoded(NamedTuple):
@@ -50,17 +50,17 @@ _ROWS = 64  # of an image, converted at a time
 
 
 def read_image(
-    path: Path, channels: int, background: Colour = (255, 255, 255), max_value: int = FULL
+    path: Path, channels: int, background: Color = (255, 255, 255), max_value: int = FULL
 ) -> Image.Image:
-    """Read the first frame of an image file, upright, as 8-bit grey, RGB or RGBA, in sRGB.
+    """Read the first frame of an image file, upright, as 8-bit gray, RGB or RGBA, in sRGB.
 
     Args:
         path: A file of one of ``FORMATS``, whatever its ending, or HEIC where pillow-heif is
-            installed. A colour profile that it carries is applied.
+            installed. A color profile that it carries is applied.
         channels: 1, 3 or 4; ``MODES`` says the image's mode.
         background: What shows through transparent pixels, red, green and blue in [0, 255]. Not
             used with 4 channels, which keep the transparency.
-        max_value: What is white in 16-bit grey files, in [1, 65535].
+        max_value: What is white in 16-bit gray files, in [1, 65535].
 
     Raises:
         OSError: The file cannot be read or decoded, or declares more than ``MAX_PIXELS``.
@@ -72,7 +72,7 @@ def read_image(
 def read_reduced(
     path: Path,
     channels: int,
-    background: Colour,
+    background: Color,
     shortest: int | None,
     max_value: int = FULL,
 ) -> Decoded:
@@ -161,7 +161,7 @@ def _reduce(image: Image.Image, shortest: int | None) -> int:
     return 1 if drafted is None else scale
 
 
-def _converted(image: Image.Image, mode: str, background: Colour, max_value: int) -> Image.Image:
+def _converted(image: Image.Image, mode: str, background: Color, max_value: int) -> Image.Image:
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers, which have no fixed white")
     if image.mode.startswith("I"):
@@ -173,8 +173,8 @@ def _converted(image: Image.Image, mode: str, background: Colour, max_value: int
     return _over(image, mode, background)
 
 
-def _over(image: Image.Image, mode: str, background: Colour) -> Image.Image:
-    """Lay a transparent image over a colour.
+def _over(image: Image.Image, mode: str, background: Color) -> Image.Image:
+    """Lay a transparent image over a color.
 
     Dropping the alpha channel would show the noise that lies under transparent pixels. Some rows at
     a time: each step has four bytes for a pixel, and a file of 78 bytes can hold 50 megapixels.
@@ -189,17 +189,17 @@ def _over(image: Image.Image, mode: str, background: Colour) -> Image.Image:
 
 
 def _from_16_bit(image: Image.Image, max_value: int) -> Image.Image:
-    """Scale 16-bit grey to 8 bits, which Pillow's own conversion would cut off at 255."""
-    values = grey_values(image)
+    """Scale 16-bit gray to 8 bits, which Pillow's own conversion would cut off at 255."""
+    values = gray_values(image)
     levels = np.empty(values.shape, np.uint8)
     for top in range(0, len(values), _ROWS):  # in 32 bits a large image would take much memory
         rows = values[top : top + _ROWS].astype(np.uint32).clip(max=max_value)
         levels[top : top + _ROWS] = (255 * rows + max_value // 2) // max_value
-    grey = Image.fromarray(levels)
+    gray = Image.fromarray(levels)
     if (hidden := image.info.get("transparency")) is None:
-        return grey
+        return gray
     alpha = Image.fromarray((values != hidden) * np.uint8(255))
-    return Image.merge("LA", (grey, alpha))
+    return Image.merge("LA", (gray, alpha))
 
 
 def resize_image(image: Image.Image, size: Size | None) -> Image.Image:
@@ -225,12 +225,12 @@ def resize_image(image: Image.Image, size: Size | None) -> Image.Image:
 
 
 def to_tensor(image: Image.Image) -> "Tensor":
-    """Turn a grey, RGB or RGBA image into a float32 tensor ``(C, H, W)`` in [-1, 1]."""
+    """Turn a gray, RGB or RGBA image into a float32 tensor ``(C, H, W)`` in [-1, 1]."""
     return from_uint8(to_pixels(image))
 
 
 def to_pixels(image: Image.Image) -> "Tensor":
-    """Turn a grey, RGB or RGBA image into a uint8 tensor ``(C, H, W)`` in [0, 255]."""
+    """Turn a gray, RGB or RGBA image into a uint8 tensor ``(C, H, W)`` in [0, 255]."""
     if image.mode not in MODES.values():
         raise ValueError(f"an image of mode {image.mode} is none of {', '.join(MODES.values())}")
     import torch

@@ -67,7 +67,7 @@ def find_masks(images: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def mask_of(masks: Whole, index: int, image: Path, size: tuple[int, int]) -> Image.Image:
-    """Return an image's mask, grey.
+    """Return an image's mask, gray.
 
     Args:
         masks: All masks.

@@ -26,7 +26,7 @@ def is_pnm(start: bytes) -> bool:
 
 
 def as_decoded_in_c(file: IO[bytes], header: bool) -> IO[bytes]:
-    """Return a file's like, of bytes or of 16-bit grey, scaled to a white of 255 or 65535.
+    """Return a file's like, of bytes or of 16-bit gray, scaled to a white of 255 or 65535.
 
     Args:
         file: A PBM, PGM or PPM, at its beginning.

@@ -99,7 +99,7 @@ class TwoDomains(LightningDataModule):
         return ImageSize(self.resize, self.size)
 
     def set_max_values(self, a: MaxValue, b: MaxValue) -> None:
-        """Take what is asked for as white in each domain's 16-bit grey files.
+        """Take what is asked for as white in each domain's 16-bit gray files.
 
         Raises:
             ValueError: It is neither "auto" nor within 1 to 65535.
@@ -109,7 +109,7 @@ class TwoDomains(LightningDataModule):
             check_max_value(f"max_value_{domain}", value)
 
     def max_value(self, domain: DomainName, files: Sequence[Path] = ()) -> int:
-        """Return what is white in a domain's 16-bit grey files.
+        """Return what is white in a domain's 16-bit gray files.
 
         Args:
             domain: Which domain.

@@ -1,4 +1,4 @@
-"""What white is in 16-bit grey files, many of which hold the 9 to 15 bits of a detector."""
+"""What white is in 16-bit gray files, many of which hold the 9 to 15 bits of a detector."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def check_max_value(name: str, value: MaxValue) -> None:
         raise ValueError(f"{name} is {value!r}, but must be auto, or within 1 to {FULL}")
 
 
-def grey_values(image: Image.Image) -> npt.NDArray[np.integer]:
+def gray_values(image: Image.Image) -> npt.NDArray[np.integer]:
     """Return the values of an image of Pillow's modes of more than 8 bits, ``(H, W)``.
 
     Raises:
@@ -43,13 +43,13 @@ def grey_values(image: Image.Image) -> npt.NDArray[np.integer]:
 
 
 def largest_value(path: Path) -> int | None:
-    """Return the largest value in a 16-bit grey file; None if it is another kind, or unreadable."""
+    """Return the largest value in a 16-bit gray file; None if it is another kind, or unreadable."""
     try:
         with opened(path, header=True) as image:
             if not image.mode.startswith("I"):
                 return None
         with opened(path) as image:
-            return int(grey_values(image).max())
+            return int(gray_values(image).max())
     except (OSError, ValueError):  # told of when it is read as an image
         return None
 
@@ -60,7 +60,7 @@ def white_above(largest: int) -> int:
 
 
 def find_max_value(files: Sequence[Path], workers: int = 0) -> int:
-    """Return what white is in a domain's 16-bit grey files, as some of its files tell.
+    """Return what white is in a domain's 16-bit gray files, as some of its files tell.
 
     Args:
         files: All of the domain's files; up to 64 of them are looked at.

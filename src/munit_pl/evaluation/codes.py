@@ -64,9 +64,9 @@ def drawn_independence(task: EvaluationTask, domain: Domain) -> list[Reading]:
 
     Linear probes, see `linear_probe`, fitted to the first 200 training images and tried on the
     first 200 test images. A content map is averaged to 4 x 4 places, and of these numbers the first
-    64 principal components of the training images remain. Ideally, of coloured shoes (domain b),
-    style tells colours and not the shape, content the shape and no colours; line drawings (domain
-    a) have no colours to tell.
+    64 principal components of the training images remain. Ideally, of colored shoes (domain b),
+    style tells colors and not the shape, content the shape and no colors; line drawings (domain
+    a) have no colors to tell.
 
     The height of a shoe's silhouette is read, but not its width: nearly all fill the picture's.
     Neither are laces, which a heel does not show. Height of collar, toe, sole and opening are
@@ -85,7 +85,7 @@ def drawn_independence(task: EvaluationTask, domain: Domain) -> list[Reading]:
         for codes in (contents, styles)
     )
     readings = [
-        Reading(name, "style" if name in _COLOURS else "content", "R²", content, style, 0.0)
+        Reading(name, "style" if name in _COLORS else "content", "R²", content, style, 0.0)
         for name, content, style in zip(_NUMBERS, by_content, by_style, strict=True)
     ]
     for name, one in _CLASSES.items():
@@ -187,7 +187,7 @@ def _other(domain: Domain) -> Domain:
     return "b" if domain == "a" else "a"
 
 
-_COLOURS: Mapping[str, Callable[[Truth], float]] = {
+_COLORS: Mapping[str, Callable[[Truth], float]] = {
     "body, red": lambda truth: truth.shoe.body[0],
     "body, green": lambda truth: truth.shoe.body[1],
     "body, blue": lambda truth: truth.shoe.body[2],
@@ -203,7 +203,7 @@ _SHAPES: Mapping[str, Callable[[Truth], float]] = {
     "thickness of the sole": lambda truth: truth.shoe.sole_height,
     "width of the opening": lambda truth: truth.shoe.opening,
 }
-_NUMBERS = {**_COLOURS, **_SHAPES}
+_NUMBERS = {**_COLORS, **_SHAPES}
 _CLASSES: Mapping[str, Callable[[Truth], float]] = {
     "kind of shoe": lambda truth: KINDS.index(truth.shoe.kind),
     "way it faces": lambda truth: truth.shoe.faces_left,

@@ -20,9 +20,9 @@ def plot_readings(readings: Sequence[Reading]) -> bytes:
     sheet = Sheet(figsize=(9.5, 0.9 + 0.36 * len(readings)), dpi=110, layout="constrained")
     axes = sheet.subplots()
     places = np.arange(len(readings))
-    for shift, part, colour in ((-0.2, "content", BLUE), (0.2, "style", ORANGE)):
+    for shift, part, color in ((-0.2, "content", BLUE), (0.2, "style", ORANGE)):
         values = [max(_LOWEST, getattr(reading, part)) for reading in readings]
-        axes.barh(places + shift, values, 0.36, color=colour, label=f"read off the {part} code")
+        axes.barh(places + shift, values, 0.36, color=color, label=f"read off the {part} code")
     chances = [reading.chance for reading in readings]
     axes.vlines(chances, places - 0.42, places + 0.42, color="black", linewidth=1, label="chance")
     names = [f"{reading.part}: {reading.truth} ({reading.measure})" for reading in readings]

@@ -72,7 +72,7 @@ def _is_known(task: EvaluationTask, domain: Domain) -> bool:
 
 def _independence(task: EvaluationTask, domain: Domain) -> Block:
     readings = drawn_independence(task, domain)
-    lacking = " Line drawings have no colours to read off either." if domain == "a" else ""
+    lacking = " Line drawings have no colors to read off either." if domain == "a" else ""
     return Block(
         f"What the codes of domain {domain} tell",
         "How well the truth about images that were not trained on can be read off their codes by a "

@@ -19,12 +19,12 @@ class Drawn:
     """Exact measures on the drawn shoes, see `DrawnA2B` and `DrawnB2A`.
 
     Input ``i`` of a domain is translated under random styles, and drawing ``i`` in the style of
-    coloured shoe ``i`` too, which is another shoe. What a perfect model would get is measured on
-    the same drawings, coloured by their maker: in random colours, and in the examples'.
+    colored shoe ``i`` too, which is another shoe. What a perfect model would get is measured on
+    the same drawings, colored by the ground-truth renderer: in random colors, and in the examples'.
 
     Args:
         inputs: Test images of each domain, the first ones.
-        styles: Random styles for each drawing. Coloured shoes are translated under one.
+        styles: Random styles for each drawing. Colored shoes are translated under one.
     """
 
     name: ClassVar[str] = "drawn"
@@ -87,12 +87,12 @@ class Drawn:
     def _paint(
         self, task: EvaluationTask, drawing: Truth, shoe: Truth, i: int
     ) -> dict[str, Tensor]:
-        """Colour a drawing as a perfect model would."""
-        colours = task.train_images("b")
-        assert isinstance(colours, DrawnShoes)
-        others = (colours.truth((i * self.styles + j) % len(colours)) for j in range(self.styles))
-        translations = torch.stack([_coloured_as(drawing, other) for other in others])
-        guided = _coloured_as(drawing, shoe)
+        """Color a drawing as a perfect model would."""
+        colors = task.train_images("b")
+        assert isinstance(colors, DrawnShoes)
+        others = (colors.truth((i * self.styles + j) % len(colors)) for j in range(self.styles))
+        translations = torch.stack([_colored_as(drawing, other) for other in others])
+        guided = _colored_as(drawing, shoe)
         return {
             "translations": translations[None],
             "guided": guided[None],
@@ -100,7 +100,7 @@ class Drawn:
         }
 
     def _draw(self, task: EvaluationTask, shoe: Truth, i: int) -> Tensor:
-        """Translate a coloured shoe to a line drawing."""
+        """Translate a colored shoe to a line drawing."""
         dim = task.translator.style_dim("a")
         style = random_styles(1, dim, task.seed, self.name, "b2a", i)
         return task.translator.translate(shoe.x_b[None], style, "a")[:, 0]
@@ -114,7 +114,7 @@ def _shoes(task: EvaluationTask, domain: Domain, n: int) -> DrawnShoes:
     return images
 
 
-def _coloured_as(drawing: Truth, other: Truth) -> Tensor:
+def _colored_as(drawing: Truth, other: Truth) -> Tensor:
     shoe = replace(drawing.shoe, body=other.shoe.body, sole=other.shoe.sole)
     height, width = drawing.silhouette.shape
     return draw(shoe, (height, width)).x_b
@@ -135,10 +135,10 @@ def _figures(a2b: DrawnA2B, perfect: DrawnA2B, b2a: DrawnB2A) -> list[Figure]:
 _Rows = tuple[tuple[str, str, Literal["higher", "lower", ""]], ...]
 _A2B: _Rows = (
     ("silhouette_iou", "shape kept: silhouette IoU", "higher"),
-    ("guided_error", "example followed: colour error, of 255", "lower"),
+    ("guided_error", "example followed: color error, of 255", "lower"),
     ("chance_error", "the same, were the example ignored", ""),
-    ("colour_spread", "variety: colours' spread for one shape, of the real set's", "higher"),
-    ("colour_energy", "colours as the real set's: energy distance", "lower"),
+    ("color_spread", "variety: colors' spread for one shape, of the real set's", "higher"),
+    ("color_energy", "colors as the real set's: energy distance", "lower"),
     ("cycle_error", "there and back: error, of 255", "lower"),
 )
 _B2A: tuple[tuple[str, str, Literal["higher", "lower"], float], ...] = (

@@ -15,7 +15,7 @@ def linear_probe(
 ) -> Tensor:
     """Return how well each target can be read off codes by a linear map (Alain & Bengio, 2016).
 
-    Ridge regression on standardised codes, for each target with the penalty, among
+    Ridge regression on standardized codes, for each target with the penalty, among
     10^-6 to 10^4 per sample, whose leave-one-out error on the training samples is the least
     (Allen, 1974); the test samples take no part in any choice.
 
@@ -112,7 +112,7 @@ def largest_correlation(styles: Tensor) -> float:
 
     A dimension that does not vary counts as uncorrelated.
     """
-    standard = _standardise(styles.double(), styles.double())
+    standard = _standardize(styles.double(), styles.double())
     correlation = standard.T @ standard / len(styles)
     return correlation.fill_diagonal_(0).abs().max().item()
 
@@ -140,7 +140,7 @@ def correlations(x: Tensor, y: Tensor) -> Tensor:
     Float64 ``(S,)``; 0 where one of them does not vary.
     """
     x, y = x.double(), y.double()
-    return (_standardise(x, x) * _standardise(y, y)).mean(0)
+    return (_standardize(x, x) * _standardize(y, y)).mean(0)
 
 
 def traversal_change(frames: Tensor) -> float:
@@ -164,7 +164,7 @@ def _ridge(codes: Tensor, targets: Tensor, test_codes: Tensor) -> Tensor:
 
     All columns share one penalty.
     """
-    x, x_test = (_standardise(part.double(), codes.double()) for part in (codes, test_codes))
+    x, x_test = (_standardize(part.double(), codes.double()) for part in (codes, test_codes))
     mean = targets.mean(0)
     u, s, vh = torch.linalg.svd(x, full_matrices=False)
     along = u.T @ (targets - mean)
@@ -179,7 +179,7 @@ def _ridge(codes: Tensor, targets: Tensor, test_codes: Tensor) -> Tensor:
     return mean + x_test @ weights[int(torch.stack(errors).argmin())]
 
 
-def _standardise(x: Tensor, like: Tensor) -> Tensor:
+def _standardize(x: Tensor, like: Tensor) -> Tensor:
     """Give each column mean 0 and variance 1 as ``like`` has them; 0 where ``like`` is constant."""
     spread = like.std(0, correction=0)
     varies = spread > _ROUNDING * like.abs().amax(0)

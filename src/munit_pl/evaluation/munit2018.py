@@ -19,7 +19,7 @@ from munit_pl.metrics.diversity import Diversity, PairDistance
 class Munit2018:
     """Sections 5.1 and 5.2 of Huang et al., 2018: LPIPS between translations, CIS and IS.
 
-    Under random styles only. Where the paper leaves it open: the pairs are neighbours in the list
+    Under random styles only. Where the paper leaves it open: the pairs are neighbors in the list
     of an input's translations, and real images are compared in as many random pairs.
 
     Args:

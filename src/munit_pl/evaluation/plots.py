@@ -19,7 +19,7 @@ from munit_pl.reports.logs import by_domain, read_logs
 
 _DPI = 110
 BLUE, ORANGE = "#2563a8", "#d97706"
-_GREY, _PALE = "#6f757d", "#e3e6ea"
+_GRAY, _PALE = "#6f757d", "#e3e6ea"
 SMALL = 8  # points
 
 Curve = npt.NDArray[np.float64]  # (2, points): iterations, values
@@ -93,9 +93,9 @@ def _write_beside(axes: Axes, y: float, value: str, real: str, better: str) -> N
     columns = (
         (50, value, "right", BLUE),
         (95, real, "right", ORANGE),
-        (105, better, "left", _GREY),
+        (105, better, "left", _GRAY),
     )
-    for points, text, side, colour in columns:
+    for points, text, side, color in columns:
         axes.annotate(
             text,
             (1, y),
@@ -103,7 +103,7 @@ def _write_beside(axes: Axes, y: float, value: str, real: str, better: str) -> N
             textcoords="offset points",
             ha=side,
             va="center",
-            color=colour,
+            color=color,
             fontsize=SMALL,
             annotation_clip=False,
         )
@@ -129,10 +129,10 @@ def plot_curves(logs: Sequence[Path], evaluations: Sequence[Path]) -> bytes | No
         return None
     sheet, panels = make_panels(len(losses) + len(figures), 3, (3.2, 1.9))
     for panel, (title, curves) in zip(panels, losses.items(), strict=False):
-        for (name, (steps, values)), colour in zip(curves.items(), (BLUE, ORANGE), strict=False):
-            panel.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+        for (name, (steps, values)), color in zip(curves.items(), (BLUE, ORANGE), strict=False):
+            panel.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
             smooth = moving_average(values, max(1, len(values) // 25))
-            panel.plot(steps, smooth, color=colour, linewidth=1.5, label=name)
+            panel.plot(steps, smooth, color=color, linewidth=1.5, label=name)
         panel.set_title(title, fontsize=SMALL)
         if len(curves) > 1:
             panel.legend(fontsize=SMALL - 1, frameon=False)
@@ -198,7 +198,7 @@ def plot_style_map(styles: StyleMap) -> bytes:
     for column, (title, layer) in enumerate(zip(titles, layers, strict=True)):
         axes = sheet.add_subplot(grid[0, column])
         x, y = layer.points.T.numpy()
-        axes.scatter(x, y, s=9, color=_GREY, alpha=0.7, linewidths=0)
+        axes.scatter(x, y, s=9, color=_GRAY, alpha=0.7, linewidths=0)
         for i, picture in layer.pictures.items():
             _place(axes, picture, layer.points[i].tolist(), styles.side)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
@@ -218,9 +218,9 @@ def _square(points: npt.NDArray[np.float64], side: float) -> npt.NDArray[np.floa
     return (low + high) / 2 + half * np.array([[-1], [1]])
 
 
-def _place(axes: Axes, picture: Image.Image, centre: Sequence[float], side: float) -> None:
+def _place(axes: Axes, picture: Image.Image, center: Sequence[float], side: float) -> None:
     width, height = (side * length / max(picture.size) / 2 for length in picture.size)
-    x, y = centre
+    x, y = center
     axes.imshow(picture, extent=(x - width, x + width, y - height, y + height))
 
 

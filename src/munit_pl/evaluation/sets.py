@@ -71,7 +71,7 @@ class SetComparison:
     """
 
     keys = ("fd", "kd", "is", *ManifoldFigures._fields)
-    smallest = 6  # images of either set: density asks for a fifth neighbour
+    smallest = 6  # images of either set: density asks for a fifth neighbor
 
     def __init__(
         self, network: Inception | Lite0, kernel_subset: int, seed: int, device: torch.device

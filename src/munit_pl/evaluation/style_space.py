@@ -125,12 +125,12 @@ def project(encoded: Tensor, sampled: Tensor) -> tuple[Tensor, Tensor, tuple[flo
     styles = torch.cat([encoded, sampled]).double()
     if not styles.numel():
         raise ValueError("there are no styles to show")
-    centred = styles - styles.mean(0)
-    _, lengths, axes = torch.linalg.svd(centred, full_matrices=False)
+    centered = styles - styles.mean(0)
+    _, lengths, axes = torch.linalg.svd(centered, full_matrices=False)
     largest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
-    points = centred.new_zeros(len(styles), 2)
+    points = centered.new_zeros(len(styles), 2)
     shown = min(2, len(axes))
-    points[:, :shown] = centred @ (axes * largest.sign())[:shown].T
+    points[:, :shown] = centered @ (axes * largest.sign())[:shown].T
     variances = points.square().sum(0)
     total = lengths.square().sum().clamp_min(torch.finfo(torch.float64).tiny)
     first, second = (variances / total).tolist()

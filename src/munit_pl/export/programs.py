@@ -191,7 +191,7 @@ def _metadata(
             "type": "float32",
             "range": [-1.0, 1.0],
             "from_bytes": "x / 127.5 - 1",
-            "colours": "RGB",
+            "colors": "RGB",
         },
         "styles": "drawn from N(0, 1) in each dimension, or read from an image",
         "domains": {

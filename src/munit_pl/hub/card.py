@@ -23,13 +23,13 @@ class Facts(NamedTuple):
         data: What it was trained on, in words.
         figures: What was measured, by name.
         measured: How the figures came about, in words.
-        licence: Under which licence it may be used, by SPDX's name: "apache-2.0".
+        license: Under which license it may be used, by SPDX's name: "apache-2.0".
     """
 
     data: str | None = None
     figures: Mapping[str, float] | None = None
     measured: str | None = None
-    licence: str | None = None
+    license: str | None = None
 
 
 def facts_beside(checkpoint: Path) -> Facts:
@@ -70,24 +70,24 @@ def model_card(networks: Mapping[str, Any], facts: Facts, whole: bool) -> str:
         facts: What else is known.
         whole: Whether the discriminators are there, too.
     """
-    licence = f"license: {json.dumps(facts.licence)}\n" if facts.licence else ""
+    license = f"license: {json.dumps(facts.license)}\n" if facts.license else ""
     rows = [
         f"| {name} | {plain(network['kind'])} | {plain(_listed(network['arguments']))} |"
         for name, network in networks.items()
     ]
     sizes = {ImageSize.from_plain(n["image_size"]) for n in networks.values() if "image_size" in n}
     whites = [
-        f"white is {network['max_value']} in 16-bit grey files for {name}"
+        f"white is {network['max_value']} in 16-bit gray files for {name}"
         for name, network in networks.items()
         if "max_value" in network
     ]
     return _PAGE.format(
-        front=licence,
+        front=license,
         whole=_WHOLE if whole else "",
         networks="\n".join(rows),
         data="; ".join([plain(facts.data or "not told"), *map(str, sizes), *whites]),
         figures=_table(facts),
-        licence=plain(facts.licence or "") or "Not told: ask whoever trained it before you use it.",
+        license=plain(facts.license or "") or "Not told: ask whoever trained it before you use it.",
     )
 
 
@@ -121,9 +121,9 @@ Trained on: {data}.
 
 {figures}
 
-## Licence
+## License
 
-{licence}
+{license}
 """
 
 _WHOLE = """

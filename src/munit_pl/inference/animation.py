@@ -45,7 +45,7 @@ def animate(
         times: When each frame appears, and when the last one goes, in seconds. A GIF counts in
             hundredths, a WebP in thousandths of a second, and a frame lasts at least one.
         path: What to write; its ending is that of one of ``ANIMATIONS``. A WebP holds the very
-            pixels, a GIF the 256 colours that suit each frame, an MP4 is H.264 of high quality.
+            pixels, a GIF the 256 colors that suit each frame, an MP4 is H.264 of high quality.
         sound: A video whose sound is copied into an MP4, as far as it can be; ``times`` are on
             that video's clock.
 
@@ -158,7 +158,7 @@ def _encoded(stream: Any, files: Sequence[Path], ticks: Sequence[int]) -> Iterat
     stream.pix_fmt = "yuv420p"  # the one that every player shows
     context = stream.codec_context
     context.time_base = Fraction(1, _CLOCK)
-    # Untagged, players guess from the height which matrix gives the colours back.
+    # Untagged, players guess from the height which matrix gives the colors back.
     context.color_primaries = context.color_trc = context.colorspace = _BT709
     context.color_range = _LIMITED
     for i, picture in enumerate(_read(files)):

@@ -60,7 +60,7 @@ class TensorTranslator:
         return self._generator(domain).in_channels
 
     def max_value(self, domain: Domain) -> int:
-        """Return what was white in a domain's 16-bit grey files in training."""
+        """Return what was white in a domain's 16-bit gray files in training."""
         return self._generator(domain).max_value
 
     def style_dim(self, domain: Domain) -> int:

@@ -12,7 +12,7 @@ from zipfile import ZIP_STORED, ZipFile
 
 import torch
 
-MAX_PICKLE = 4 << 20  # bytes; that of a published model and its optimisers has about 0.1 MiB
+MAX_PICKLE = 4 << 20  # bytes; that of a published model and its optimizers has about 0.1 MiB
 
 _END = struct.Struct("<4s4xHHIIH")  # of an archive: signature, counts, table's size and place
 _END_64 = struct.Struct("<4s20xQQQQ")

@@ -49,12 +49,12 @@ def make_activation(name: Activation) -> nn.Module:
 
 
 def make_norm(name: Norm, dim: int) -> nn.Module:
-    """Return the normalisation of ``dim`` channels called ``name``.
+    """Return the normalization of ``dim`` channels called ``name``.
 
-    "spectral" normalises a convolution's weight, not its output, so it gives the identity here.
+    "spectral" normalizes a convolution's weight, not its output, so it gives the identity here.
 
     Raises:
-        ValueError: If there is no such normalisation.
+        ValueError: If there is no such normalization.
     """
     match name:
         case "none" | "spectral":
@@ -69,9 +69,9 @@ def make_norm(name: Norm, dim: int) -> nn.Module:
 
 
 class ConvBlock(nn.Module):
-    """A padded convolution with a bias, then a normalisation, then an activation.
+    """A padded convolution with a bias, then a normalization, then an activation.
 
-    The bias is there whatever follows, as in the original's checkpoints. An instance normalisation
+    The bias is there whatever follows, as in the original's checkpoints. An instance normalization
     subtracts it again, so it is then not added, and never learns.
 
     Args:
@@ -80,8 +80,8 @@ class ConvBlock(nn.Module):
         kernel_size: Side of the kernel.
         stride: Step of the kernel.
         padding: Pixels added on each side.
-        norm: Normalisation after the convolution, or "spectral" for that of its weight.
-        activation: What follows the normalisation.
+        norm: Normalization after the convolution, or "spectral" for that of its weight.
+        activation: What follows the normalization.
         padding_mode: What the added pixels hold.
     """
 
@@ -108,10 +108,10 @@ class ConvBlock(nn.Module):
         """Transform ``x``, ``(N, in_dim, H, W)``, to ``(N, out_dim, H', W')``."""
         return self.activation(self.norm(self.convolve(x)))
 
-    def convolve(self, x: Tensor, normalised: bool = False) -> Tensor:
-        """Return the convolution alone; without its bias if ``normalised`` by channel hereafter."""
-        normalised = normalised or isinstance(self.norm, nn.InstanceNorm2d)
-        return convolve(self.conv, x, None if normalised else self.conv.bias)
+    def convolve(self, x: Tensor, normalized: bool = False) -> Tensor:
+        """Return the convolution alone; without its bias if ``normalized`` by channel hereafter."""
+        normalized = normalized or isinstance(self.norm, nn.InstanceNorm2d)
+        return convolve(self.conv, x, None if normalized else self.conv.bias)
 
 
 class UpBlock(ConvBlock):
@@ -145,7 +145,7 @@ class UpBlock(ConvBlock):
         )
         self.padding_mode = padding_mode
 
-    def convolve(self, x: Tensor, normalised: bool = False) -> Tensor:
+    def convolve(self, x: Tensor, normalized: bool = False) -> Tensor:
         """Return the convolution alone, ``(N, out_dim, 2 * H, 2 * W)``."""
         return upsample_conv(x, self.conv.weight, self.conv.bias, self.padding_mode)
 
@@ -155,8 +155,8 @@ class ResBlock(nn.Module):
 
     Args:
         dim: Channels in and out.
-        norm: Normalisation after each convolution.
-        activation: What follows the first normalisation.
+        norm: Normalization after each convolution.
+        activation: What follows the first normalization.
         padding_mode: What the convolutions' added pixels hold.
     """
 
@@ -177,11 +177,11 @@ class ResBlock(nn.Module):
 
 
 class AdaINResBlock(nn.Module):
-    """A residual block whose two normalisations take their affine maps from a style.
+    """A residual block whose two normalizations take their affine maps from a style.
 
     Args:
         dim: Channels in and out.
-        activation: What follows the first normalisation.
+        activation: What follows the first normalization.
         padding_mode: What the convolutions' added pixels hold.
     """
 
@@ -196,22 +196,22 @@ class AdaINResBlock(nn.Module):
 
         Args:
             x: Features, ``(N, dim, H, W)``.
-            affine: Shift and scale of the first normalisation, then those of the second,
+            affine: Shift and scale of the first normalization, then those of the second,
                 ``(N, 4 * dim)``.
 
         Returns:
             Features, ``(N, dim, H, W)``.
         """
         shift1, scale1, shift2, scale2 = affine.chunk(4, dim=1)
-        h = adain(self.conv1.convolve(x, normalised=True), shift1, scale1)
-        h = self.conv2.convolve(self.activation(h), normalised=True)
+        h = adain(self.conv1.convolve(x, normalized=True), shift1, scale1)
+        h = self.conv2.convolve(self.activation(h), normalized=True)
         return x + adain(h, shift2, scale2)
 
 
-def normalise_convolutions(network: nn.Module) -> None:
+def normalize_convolutions(network: nn.Module) -> None:
     """Have every convolution divide its weight by its largest singular value from now on.
 
-    Spectral normalisation, see Miyato et al., "Spectral Normalization for Generative Adversarial
+    Spectral normalization, see Miyato et al., "Spectral Normalization for Generative Adversarial
     Networks", ICLR 2018: as a matrix, a weight has a row for each channel out. In training each use
     of a weight brings the estimate of that value one step of the power method nearer.
     """
@@ -238,7 +238,7 @@ def autocast_layers(network: nn.Module) -> Iterator[nn.Module]:
     """Yield the layers whose weights autocast casts each time that they are applied.
 
     Not those that compute with their weights first, which wants all digits: `UpBlock` adds kernels
-    up, and a parametrised layer (spectral normalisation) normalises.
+    up, and a parametrized layer (spectral normalization) normalizes.
     """
     summed = {module.conv for module in network.modules() if isinstance(module, UpBlock)}
     for layer in network.modules():

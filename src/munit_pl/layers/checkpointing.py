@@ -51,13 +51,13 @@ def _passes(block: nn.Module) -> tuple[Any, Any]:
 class _SecondPass:
     """The context in which a block is computed again, though its weights have moved on.
 
-    Spectral normalisation moves its vectors on at each use, and a block has other uses between the
+    Spectral normalization moves its vectors on at each use, and a block has other uses between the
     two passes. So they are those of the first pass, and stay.
     """
 
     def __init__(self, block: nn.Module) -> None:
         lists = [module for module in block.modules() if isinstance(module, ParametrizationList)]
-        self._normalisations = [module for of_layer in lists for module in of_layer]
+        self._normalizations = [module for of_layer in lists for module in of_layer]
         self._first: list[dict[str, Tensor]] = []
         self._before: list[tuple[bool, dict[str, Tensor | None]]] = []
 
@@ -67,14 +67,14 @@ class _SecondPass:
         yield
         self._first = [
             {name: buffer.clone() for name, buffer in module.named_buffers()}
-            for module in self._normalisations
+            for module in self._normalizations
         ]
 
     def __enter__(self) -> None:
-        self._before = [(module.training, module._buffers) for module in self._normalisations]
-        for module, buffers in zip(self._normalisations, self._first, strict=True):
+        self._before = [(module.training, module._buffers) for module in self._normalizations]
+        for module, buffers in zip(self._normalizations, self._first, strict=True):
             module.training, module._buffers = False, {**buffers}
 
     def __exit__(self, *_: object) -> None:
-        for module, (training, buffers) in zip(self._normalisations, self._before, strict=True):
+        for module, (training, buffers) in zip(self._normalizations, self._before, strict=True):
             module.training, module._buffers = training, buffers

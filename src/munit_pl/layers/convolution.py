@@ -32,7 +32,7 @@ def _fits_fours(conv: nn.Conv2d, x: Tensor) -> bool:
 
 
 def conv_by_fours(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return ``F.conv2d(x, weight, bias)``, computing four neighbouring pixels as four channels.
+    """Return ``F.conv2d(x, weight, bias)``, computing four neighboring pixels as four channels.
 
     The kernel is laid into one a pixel larger, once for each pixel of a square of four, and moves
     in steps of two. That takes a little more arithmetic, but fills vectors of output channels.

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 
 from munit_pl.checks import one_of
 
-Initialisation = Literal["normal", "xavier", "kaiming", "orthogonal", "default"]
+Initialization = Literal["normal", "xavier", "kaiming", "orthogonal", "default"]
 
 _FILL: dict[str, Callable[[Tensor], Tensor]] = {
     "normal": partial(nn.init.normal_, std=0.02),
@@ -22,23 +22,23 @@ _FILL: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @torch.no_grad()
-def initialise(network: nn.Module, how: Initialisation, *, skip_spectral: bool = False) -> None:
+def initialize(network: nn.Module, how: Initialization, *, skip_spectral: bool = False) -> None:
     """Draw every convolution's and linear layer's weight anew and set their biases to 0.
 
-    Transposed convolutions count as convolutions. Normalisations keep what they have.
+    Transposed convolutions count as convolutions. Normalizations keep what they have.
 
     Args:
-        network: What to initialise, in place.
+        network: What to initialize, in place.
         how: "normal" with deviation 0.02; "xavier" and "orthogonal" with a gain of the root of 2;
             "kaiming", normal with the gain of a rectifier over the inputs; or "default", which
             leaves all as PyTorch made it.
-        skip_spectral: Leave spectrally normalised convolutions as PyTorch made them, biases too.
+        skip_spectral: Leave spectrally normalized convolutions as PyTorch made them, biases too.
             The original code does so, by accident.
 
     Raises:
-        ValueError: If there is no such initialisation.
+        ValueError: If there is no such initialization.
     """
-    one_of("initialisation", how, Initialisation)
+    one_of("initialization", how, Initialization)
     if how == "default":
         return
     for layer in network.modules():
@@ -58,7 +58,7 @@ def initialise(network: nn.Module, how: Initialisation, *, skip_spectral: bool =
 
 @torch.no_grad()
 def converge_spectral_norm(layer: nn.Module) -> None:
-    """Let a spectral normalisation find its new weight's norm: it iterates at each access."""
+    """Let a spectral normalization find its new weight's norm: it iterates at each access."""
     training = layer.training
     layer.train()
     for _ in range(15):  # as many as it takes when it is made

@@ -1,4 +1,4 @@
-"""Normalisations of feature maps, whose statistics are in fp32 whatever the type of the maps."""
+"""Normalizations of feature maps, whose statistics are in fp32 whatever the type of the maps."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from munit_pl.layers.precision import to_float32
 
 
 def adain(x: Tensor, shift: Tensor, scale: Tensor, eps: float = 1e-5) -> Tensor:
-    """Normalise every channel map of ``x``, then scale and shift it.
+    """Normalize every channel map of ``x``, then scale and shift it.
 
-    Adaptive instance normalisation (Huang & Belongie, 2017). The statistics are those of each
+    Adaptive instance normalization (Huang & Belongie, 2017). The statistics are those of each
     map alone, in training and in evaluation, with the biased variance.
 
     Args:
@@ -41,9 +41,9 @@ def adain(x: Tensor, shift: Tensor, scale: Tensor, eps: float = 1e-5) -> Tensor:
 
 
 def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5) -> Tensor:
-    """Normalise each sample over channels and pixels together, then scale and shift channels.
+    """Normalize each sample over channels and pixels together, then scale and shift channels.
 
-    MUNIT's own layer normalisation. It is neither ``nn.LayerNorm`` nor ``nn.GroupNorm(1)``: the
+    MUNIT's own layer normalization. It is neither ``nn.LayerNorm`` nor ``nn.GroupNorm(1)``: the
     deviation is unbiased (n - 1), and ``eps`` is added to the deviation, outside the root.
 
     Args:
@@ -64,7 +64,7 @@ def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5) -> Ten
 
 
 class _LayerNorm(torch.autograd.Function):
-    """`layer_norm` by the CPU's kernels for batch normalisation, each a single pass over memory.
+    """`layer_norm` by the CPU's kernels for batch normalization, each a single pass over memory.
 
     The batch is folded into the channels, whose moments are merged into those of each sample. Of
     the maps, nothing but ``x`` is kept for the gradient.
@@ -113,14 +113,14 @@ def _layer_norm_gradients(
     """Return `layer_norm`'s gradients by ``x``, ``gamma`` and ``beta``, in plain operations."""
     each, wide, upstream = (1, 2, 3), to_float32(x), to_float32(grad)
     std, mean = torch.std_mean(wide, dim=each, keepdim=True)
-    centred, inverse = wide - mean, 1 / (std + eps)
+    centered, inverse = wide - mean, 1 / (std + eps)
     along = gamma[:, None, None] * upstream * inverse
     smallest = torch.finfo(std.dtype).tiny
-    by_std = (along * centred).sum(each, keepdim=True) * inverse
+    by_std = (along * centered).sum(each, keepdim=True) * inverse
     by_std = by_std / ((x[0].numel() - 1) * std.clamp_min(smallest))
-    by_x = along - along.mean(each, keepdim=True) - by_std * centred
+    by_x = along - along.mean(each, keepdim=True) - by_std * centered
     of_channels = (0, 2, 3)
-    by_gamma = (upstream * centred * inverse).sum(of_channels)
+    by_gamma = (upstream * centered * inverse).sum(of_channels)
     return by_x.to(x.dtype), by_gamma.to(gamma.dtype), upstream.sum(of_channels).to(gamma.dtype)
 
 
@@ -153,5 +153,5 @@ class LayerNorm(nn.Module):
         self.beta = nn.Parameter(torch.zeros(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x``, ``(N, dim, H, W)``."""
+        """Normalize ``x``, ``(N, dim, H, W)``."""
         return layer_norm(x, self.gamma, self.beta)

@@ -79,8 +79,8 @@ class TrainingFigures(NamedTuple):
 def fit_linear(features: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     """Fit a multinomial logistic regression.
 
-    The features are standardised first, and that is folded into the result, which takes them as
-    they are. The weights' squares are penalised, the biases' not.
+    The features are standardized first, and that is folded into the result, which takes them as
+    they are. The weights' squares are penalized, the biases' not.
 
     Args:
         features: ``(N, D)``.
@@ -96,19 +96,19 @@ def fit_linear(features: Tensor, labels: Tensor, num_classes: int) -> tuple[Tens
     x = (x - mean) / std
     weight = x.new_zeros(num_classes, x.shape[1], requires_grad=True)
     bias = x.new_zeros(num_classes, requires_grad=True)
-    optimiser: torch.optim.Optimizer = torch.optim.LBFGS(
+    optimizer: torch.optim.Optimizer = torch.optim.LBFGS(
         [weight, bias], max_iter=500, tolerance_grad=1e-6, line_search_fn="strong_wolfe"
     )
 
     def closure() -> float:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         penalty = _L2 / 2 * weight.square().sum()
         loss = F.cross_entropy(F.linear(x, weight, bias), labels) + penalty
         torch.autograd.backward(loss)
         return loss.item()
 
     with torch.enable_grad():
-        optimiser.step(closure)
+        optimizer.step(closure)
     folded = weight.detach() / std
     return folded.float(), (bias.detach() - folded @ mean).float()
 

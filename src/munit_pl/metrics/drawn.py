@@ -1,7 +1,7 @@
-"""How good translations between line drawings and coloured shoes are, by the known truth.
+"""How good translations between line drawings and colored shoes are, by the known truth.
 
 No network takes part: the shape is read off a picture because no part of a drawn shoe is as light
-as its white ground, the colour because the truth says which pixels carry it. What a coloured shoe's
+as its white ground, the color because the truth says which pixels carry it. What a colored shoe's
 line drawing should be is known outright.
 """
 
@@ -24,7 +24,7 @@ _GROUND = 0.3
 
 
 def silhouette(x: Tensor) -> Tensor:
-    """Read the shoe's shape off coloured pictures.
+    """Read the shoe's shape off colored pictures.
 
     A pixel belongs to the shoe if its smallest channel is below 0.3. The ground's is 1, that of
     bodies and soles at most 0.05. On real pictures of 64 by 64 the masks so read and the true ones
@@ -53,11 +53,11 @@ def silhouette_iou(x: Tensor, mask: Tensor) -> Tensor:
     return (read & mask).sum((1, 2)) / (read | mask).sum((1, 2))
 
 
-def body_colour(x: Tensor, upper_mask: Tensor) -> Tensor:
-    """Return the mean colour over each picture's upper.
+def body_color(x: Tensor, upper_mask: Tensor) -> Tensor:
+    """Return the mean color over each picture's upper.
 
     Shading and seams are part of the mean, so a translation's target is this same measure of the
-    picture whose style it was given, not that shoe's body colour.
+    picture whose style it was given, not that shoe's body color.
 
     Args:
         x: Pictures, ``(N, 3, H, W)`` in [-1, 1].
@@ -71,31 +71,31 @@ def body_colour(x: Tensor, upper_mask: Tensor) -> Tensor:
     return (mean + 1) * 127.5
 
 
-def colour_error(colour: Tensor, target: Tensor) -> Tensor:
+def color_error(color: Tensor, target: Tensor) -> Tensor:
     """Return the mean absolute difference of the channels, ``(N,)`` in [0, 255].
 
     Args:
-        colour: RGB, ``(N, 3)`` in [0, 255].
+        color: RGB, ``(N, 3)`` in [0, 255].
         target: What it should be, the same shape and range.
     """
-    return (colour - target).abs().mean(1)
+    return (color - target).abs().mean(1)
 
 
-def colour_spread(colours: Tensor) -> Tensor:
-    """Return how far colours lie apart: the root of the channels' summed variances.
+def color_spread(colors: Tensor) -> Tensor:
+    """Return how far colors lie apart: the root of the channels' summed variances.
 
     Translations of one shape under many styles should spread as far as the real set does, so the
     ratio of the two spreads measures variety.
 
     Args:
-        colours: RGB in [0, 255]; one set ``(M, 3)``, or ``K`` colours of each of ``N`` shapes,
+        colors: RGB in [0, 255]; one set ``(M, 3)``, or ``K`` colors of each of ``N`` shapes,
             ``(N, K, 3)``. The variance is unbiased, over ``M`` or ``K``, at least 2.
 
     Returns:
-        A scalar, in the colours' unit. The summed variance is averaged over the ``N`` shapes
+        A scalar, in the colors' unit. The summed variance is averaged over the ``N`` shapes
         before the root, so equally varied shapes give the same spread alone and together.
     """
-    return colours.var(-2).sum(-1).mean().sqrt()
+    return colors.var(-2).sum(-1).mean().sqrt()
 
 
 def mean_absolute_error(x: Tensor, truth: Tensor) -> Tensor:
@@ -109,23 +109,23 @@ def mean_absolute_error(x: Tensor, truth: Tensor) -> Tensor:
 
 
 class DrawnA2B(NamedTuple):
-    """How good translations from line drawings to coloured shoes are.
+    """How good translations from line drawings to colored shoes are.
 
-    64 test shoes of 64 by 64, painted by their maker in the colours of others, come to 0.99, 0.8,
-    71, 0.97, 3.0 and 0; all white translations to 0, 157, 157, 0, 438 and 22; copied drawings to
-    0.33, 118, 118, 0, 310 and 0.
+    64 test shoes of 64 by 64, painted by the ground-truth renderer in the colors of others, come to
+    0.99, 0.8, 71, 0.97, 3.0 and 0; all white translations to 0, 157, 157, 0, 438 and 22; copied
+    drawings to 0.33, 118, 118, 0, 310 and 0.
 
     Attributes:
         silhouette_iou: Mean intersection over union of the translations' silhouettes with the
             drawn shapes, in [0, 1].
-        guided_error: Mean body colour error of example-guided translations, in [0, 255].
-        chance_error: The same against the colours of the other examples: what ignoring the
+        guided_error: Mean body color error of example-guided translations, in [0, 255].
+        chance_error: The same against the colors of the other examples: what ignoring the
             example gives.
-        colour_spread: Spread of body colours over random styles for the same shape, as a share of
+        color_spread: Spread of body colors over random styles for the same shape, as a share of
             the real set's.
-        colour_energy: Energy distance of the translations' body colours under random styles to
+        color_energy: Energy distance of the translations' body colors under random styles to
             the examples' real ones, in [0, 255] units: the distance itself, not its root. It is
-            blind to whether each shape has all colours or each its own, which the spread shows.
+            blind to whether each shape has all colors or each its own, which the spread shows.
         cycle_error: Mean absolute difference of the drawings and their translations to b and
             back, in [0, 255]. A translator that changes nothing has none either.
     """
@@ -133,8 +133,8 @@ class DrawnA2B(NamedTuple):
     silhouette_iou: float
     guided_error: float
     chance_error: float
-    colour_spread: float
-    colour_energy: float
+    color_spread: float
+    color_energy: float
     cycle_error: float
 
 
@@ -158,27 +158,27 @@ def drawn_a2b(
         drawings: The line drawings, ``(N, 3, H, W)``.
         silhouettes: Their shoes' true silhouettes, bool ``(N, H, W)``.
         uppers: Where their shoes' uppers lie, bool ``(N, H, W)``.
-        examples: Coloured shoes, ``(N, 3, H, W)``, at least 2.
+        examples: Colored shoes, ``(N, 3, H, W)``, at least 2.
         example_uppers: Where the examples' uppers lie, bool ``(N, H, W)``.
     """
     k = translations.shape[1]
     flat = translations.flatten(0, 1)
     iou = silhouette_iou(flat, silhouettes.repeat_interleave(k, 0))
-    colours = body_colour(flat, uppers.repeat_interleave(k, 0))
-    real, followed = body_colour(examples, example_uppers), body_colour(guided, uppers)
-    others = [colour_error(followed, real.roll(i, 0)).mean() for i in range(1, len(real))]
+    colors = body_color(flat, uppers.repeat_interleave(k, 0))
+    real, followed = body_color(examples, example_uppers), body_color(guided, uppers)
+    others = [color_error(followed, real.roll(i, 0)).mean() for i in range(1, len(real))]
     return DrawnA2B(
         silhouette_iou=iou.mean().item(),
-        guided_error=colour_error(followed, real).mean().item(),
+        guided_error=color_error(followed, real).mean().item(),
         chance_error=torch.stack(others).mean().item(),
-        colour_spread=(colour_spread(colours.view(-1, k, 3)) / colour_spread(real)).item(),
-        colour_energy=energy_distance(colours, real).item(),
+        color_spread=(color_spread(colors.view(-1, k, 3)) / color_spread(real)).item(),
+        color_energy=energy_distance(colors, real).item(),
         cycle_error=mean_absolute_error(cycled, drawings).mean().item(),
     )
 
 
 class DrawnB2A(NamedTuple):
-    """How good translations from coloured shoes to line drawings are.
+    """How good translations from colored shoes to line drawings are.
 
     On 64 test shoes of 64 by 64, the true drawings have 1 and 0, all white translations 0 and 21,
     copied pictures 0.47 and 37, the drawings of other shoes 0.19 and 34.
@@ -195,7 +195,7 @@ class DrawnB2A(NamedTuple):
 
 
 def drawn_b2a(translations: Tensor, truths: Tensor) -> DrawnB2A:
-    """Measure translations of ``N`` coloured shoes.
+    """Measure translations of ``N`` colored shoes.
 
     Args:
         translations: Line drawings made of them, ``(N, 3, H, W)`` in [-1, 1].

@@ -3,9 +3,9 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-# The mean channel, in [-1, 1]. Edges of lines are grey, and half coverage is their commonest grey:
-# mid-grey would cut right through it, and the least error of a translation would turn such pixels
-# over. 0.18 lies halfway between the next two greys, those of 7 and 6 sixteenths, which are rare.
+# The mean channel, in [-1, 1]. Edges of lines are gray, and half coverage is their commonest gray:
+# mid-gray would cut right through it, and the least error of a translation would turn such pixels
+# over. 0.18 lies halfway between the next two grays, those of 7 and 6 sixteenths, which are rare.
 _INK = 0.18
 
 

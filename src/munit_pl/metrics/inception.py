@@ -29,7 +29,7 @@ class Inception(nn.Module):
     """Inception-v3 (Szegedy et al., 2016) as FID uses it (Heusel et al., 2017), frozen.
 
     Images become bytes, as they would be saved, and are resized to 299 by 299 as TensorFlow 1 did
-    it: bilinearly, without half-pixel centres and without antialiasing. (torchmetrics' own FID
+    it: bilinearly, without half-pixel centers and without antialiasing. (torchmetrics' own FID
     resizes with both, so its figures differ a little.) It stays in evaluation mode.
 
     Args:
@@ -79,7 +79,7 @@ class TunedInception(nn.Module):
 
     It takes images in [-1, 1] as they are, resized to 299 by 299. That is what torchvision's
     ``transform_input``, which comes with its ImageNet weights, makes of images that were
-    normalised by ImageNet's means and deviations.
+    normalized by ImageNet's means and deviations.
 
     Args:
         state: The fine-tuned network's tensors without those of ``fc``. The auxiliary head's may

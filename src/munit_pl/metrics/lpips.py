@@ -41,7 +41,7 @@ def unit_features(h: Tensor) -> Tensor:
 
 
 def feature_distance(f: Sequence[Tensor], g: Sequence[Tensor], heads: Sequence[Tensor]) -> Tensor:
-    """Compare two stacks of normalised features.
+    """Compare two stacks of normalized features.
 
     Equation 1 of Zhang et al., 2018: squared differences, weighted by channel, averaged over
     pixels and summed over layers. The weights are outside the square, as in their program.
@@ -65,7 +65,7 @@ class FeatureDistance(nn.Module):
         backbone: Takes images ``(N, 3, H, W)`` in [-1, 1] to features ``(N, C_l, H_l, W_l)``, one
             of each layer that is compared. A module is put into evaluation mode.
         heads: Weights of the channels, one ``(C_l,)`` per layer, none below 0. Without them all
-            channels of a layer weigh ``1 / C_l``: nothing is learnt from people's judgements, and
+            channels of a layer weigh ``1 / C_l``: nothing is learnt from people's judgments, and
             the distance is not LPIPS.
         name: What a report calls the distance. It says which network and whose weights, for
             numbers of two distances cannot be compared.

@@ -1,8 +1,8 @@
-"""Are outputs where real images are, and the other way round? By nearest neighbours of features.
+"""Are outputs where real images are, and the other way round? By nearest neighbors of features.
 
 Improved precision and recall (Kynkäänniemi et al., 2019); density and coverage (Naeem et al.,
 2020). All four put a closed ball around each point of a set, that reaches to the point's ``k``-th
-nearest neighbour in its set, itself not counted, and ask which points of the other set lie in it.
+nearest neighbor in its set, itself not counted, and ask which points of the other set lie in it.
 """
 
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[Tensor, Te
     Args:
         real: Features of real images, ``(N, d)``.
         fake: Features of outputs, ``(M, d)``.
-        k: Which neighbour a ball reaches to; the paper has 3.
+        k: Which neighbor a ball reaches to; the paper has 3.
 
     Returns:
         Two float64 scalars in [0, 1].
@@ -68,7 +68,7 @@ def density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> tuple[Tensor, Te
     Args:
         real: Features of real images, ``(N, d)``.
         fake: Features of outputs, ``(M, d)``.
-        k: Which neighbour a ball reaches to; the paper has 5.
+        k: Which neighbor a ball reaches to; the paper has 5.
 
     Returns:
         Two float64 scalars: density of at least 0, coverage in [0, 1].
@@ -84,7 +84,7 @@ def density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> tuple[Tensor, Te
 
 
 class ManifoldMetrics(NetworkMetric[nn.Module]):
-    """`precision_recall` and `density_coverage` with the papers' neighbours, 3 and 5.
+    """`precision_recall` and `density_coverage` with the papers' neighbors, 3 and 5.
 
     Features of all images are kept, as the network made them.
 
@@ -154,13 +154,13 @@ def _squared_distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
 
 
 def _radii(x: Tensor, k: int) -> Tensor:
-    """Return each point's squared distance to its ``k``-th nearest neighbour, ``(N,)``."""
-    # Each point is among its own nearest, so the neighbour is one further.
+    """Return each point's squared distance to its ``k``-th nearest neighbor, ``(N,)``."""
+    # Each point is among its own nearest, so the neighbor is one further.
     return torch.cat([rows.kthvalue(k + 1, dim=1).values for rows in _squared_distances(x, x)])
 
 
-def _inside(points: Tensor, centres: Tensor, radii: Tensor) -> Iterator[Tensor]:
-    """Yield which balls each point lies in, a few points at a time, bool ``(rows, centres)``."""
-    largest = torch.cat([points, centres]).square().sum(1).max()
-    for rows in _squared_distances(points, centres):
+def _inside(points: Tensor, centers: Tensor, radii: Tensor) -> Iterator[Tensor]:
+    """Yield which balls each point lies in, a few points at a time, bool ``(rows, centers)``."""
+    largest = torch.cat([points, centers]).square().sum(1).max()
+    for rows in _squared_distances(points, centers):
         yield rows <= radii + _ROUNDING * largest

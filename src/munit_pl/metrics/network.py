@@ -14,7 +14,7 @@ def to_rgb(x: Tensor) -> Tensor:
     """Return images with three channels, as a network trained on photographs takes them.
 
     Args:
-        x: Images, ``(N, C, H, W)`` in [-1, 1]. Grey is repeated; a fourth channel is opacity, -1
+        x: Images, ``(N, C, H, W)`` in [-1, 1]. Gray is repeated; a fourth channel is opacity, -1
             to 1, over white: dropping it would show the noise that lies under transparent pixels.
 
     Returns:

@@ -12,12 +12,12 @@ MAX_NORM = 1e18  # Adam's second moment holds squares, and in fp32 nothing above
 
 
 def skip_unless_finite(optimizer: Optimizer, norm: Tensor) -> Tensor:
-    """Make the optimiser's next step change nothing if its gradient is not finite, or too large.
+    """Make the optimizer's next step change nothing if its gradient is not finite, or too large.
 
     The step is still to be taken: weights, moments and the count of steps then stay as they are.
 
     Args:
-        optimizer: The optimiser, its gradient complete.
+        optimizer: The optimizer, its gradient complete.
         norm: The norm of that gradient, a scalar.
 
     Returns:
@@ -51,7 +51,7 @@ def count_skipped(counts: Tensor, bad: Tensor) -> Tensor:
 def keep_finite(buffers: Iterable[Tensor]) -> Iterator[None]:
     """Give those elements of buffers their earlier values that are not finite afterwards.
 
-    A forward pass updates the statistics of a batch normalisation long before anyone knows whether
+    A forward pass updates the statistics of a batch normalization long before anyone knows whether
     its numbers are any good; one NaN would stay in an average for ever.
     """
     watched = [buffer for buffer in buffers if buffer.is_floating_point()]

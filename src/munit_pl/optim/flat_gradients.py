@@ -20,7 +20,7 @@ class FlatGradients:
     process keep none. All processes make it and call it at the same places.
 
     Args:
-        parameters: Those of one optimiser, all of one dtype and on one device.
+        parameters: Those of one optimizer, all of one dtype and on one device.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -64,7 +64,7 @@ class FlatGradients:
         for parameter in self._used:
             starts.append(starts[-1] + -(-parameter.numel() // _ALIGNED) * _ALIGNED)
         flat = torch.zeros(starts[-1], dtype=first.dtype, device=first.device)
-        # In the weights' own memory format, which the optimiser's kernels want of both.
+        # In the weights' own memory format, which the optimizer's kernels want of both.
         self._views = [
             flat.as_strided(p.size(), p.stride(), start)
             for p, start in zip(self._used, starts[:-1], strict=True)

@@ -8,7 +8,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, StepLR
 
 from munit_pl.optim.schedules import rates_at
 
-_FIXED = ("generator", "discriminator", "initialisation")  # what the networks are, or began as
+_FIXED = ("generator", "discriminator", "initialization")  # what the networks are, or began as
 # Of a group: what is loaded, and how Adam is computed, which changes no result.
 _LOADED = {"params", "lr", "fused", "foreach", "capturable", "differentiable"}
 _SCHEDULE = ("step_size", "gamma")  # of `StepLR`, whose state tells them
@@ -24,11 +24,11 @@ def adopt_settings(
 ) -> Changes:
     """Let a checkpoint that is about to be loaded say what a run's settings say now.
 
-    Loading replaces all that optimisers and schedulers were made with. The rate becomes that which
+    Loading replaces all that optimizers and schedulers were made with. The rate becomes that which
     the new schedule has in this iteration. Where nothing has changed, no bit does.
 
     Args:
-        checkpoint: Of a run with as many optimisers and schedulers; changed in place.
+        checkpoint: Of a run with as many optimizers and schedulers; changed in place.
         optimizers: The discriminators' and the generators', made with the new settings.
         schedulers: Theirs. Of those that are neither `StepLR` nor `LambdaLR` the state stays.
         settings: The module's hyper-parameters.
@@ -78,7 +78,7 @@ def describe_changes(changes: Changes) -> str:
 def _changes(
     had: Mapping[str, Any], has: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """Yield hyper-parameters that differ, but those that an optimiser's state tells better."""
+    """Yield hyper-parameters that differ, but those that an optimizer's state tells better."""
     for name, now in has.items():
         before, place = had.get(name), f"{prefix}{name}"
         if name not in had or place in ("optimizer", "lr_discriminator"):
@@ -90,7 +90,7 @@ def _changes(
 
 
 def _adopt_groups(saved: list[dict[str, Any]], own: list[dict[str, Any]]) -> Changes:
-    """Give saved groups the settings of an optimiser's own."""
+    """Give saved groups the settings of an optimizer's own."""
     changes: Changes = {}
     for group, now in zip(saved, own, strict=True):
         for name in now:

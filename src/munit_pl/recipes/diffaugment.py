@@ -13,8 +13,8 @@ from torch import Tensor
 from munit_pl.layers.precision import to_float32, without_autocast
 from munit_pl.losses.terms import Discriminator
 
-AUGMENTATIONS = ("colour", "translation", "cutout")
-NUM_RANDOM = 7  # drawn for each image: three for colour, two for a shift, two for a place
+AUGMENTATIONS = ("color", "translation", "cutout")
+NUM_RANDOM = 7  # drawn for each image: three for color, two for a shift, two for a place
 VIEWS = ("real", "fake", "generated")  # of each update's own: the discriminators' two, and one
 
 SHIFT_RATIO = 8  # at most this part of a side
@@ -49,8 +49,8 @@ def augment(x: Tensor, names: Sequence[str], drawn: Tensor, made: Tensor | None 
     """
     with without_autocast(x):
         y = to_float32(x)
-        if "colour" in names:
-            y = _where(made, 0, colour(y, *drawn[:, :3].unbind(1)), y)
+        if "color" in names:
+            y = _where(made, 0, color(y, *drawn[:, :3].unbind(1)), y)
         if "translation" in names:
             y = _where(made, 1, translation(y, *drawn[:, 3:5].unbind(1)), y)
         if "cutout" in names:
@@ -58,7 +58,7 @@ def augment(x: Tensor, names: Sequence[str], drawn: Tensor, made: Tensor | None 
         return y.to(x.dtype)
 
 
-def colour(x: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
+def color(x: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
     """Change brightness, then saturation, then contrast.
 
     Args:
@@ -71,8 +71,8 @@ def colour(x: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) 
         u.view(-1, 1, 1, 1) for u in (brightness, saturation, contrast)
     )
     x = x + (brightness - 0.5)
-    grey = x.mean(1, keepdim=True)
-    x = (x - grey) * (2 * saturation) + grey
+    gray = x.mean(1, keepdim=True)
+    x = (x - gray) * (2 * saturation) + gray
     mean = x.mean((1, 2, 3), keepdim=True)
     return (x - mean) * (contrast + 0.5) + mean
 
@@ -95,11 +95,11 @@ def translation(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 
 def cutout(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Make a rectangle 0, half the sides long; its centre may be any pixel, so it may be cut off.
+    """Make a rectangle 0, half the sides long; its center may be any pixel, so it may be cut off.
 
     Args:
         x: Images, ``(N, C, H, W)``.
-        down: ``(N,)`` in [0, 1): where its centre is.
+        down: ``(N,)`` in [0, 1): where its center is.
         right: Likewise.
     """
     rows, columns = _hole(down, x.shape[2]), _hole(right, x.shape[3])

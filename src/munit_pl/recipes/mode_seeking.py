@@ -8,9 +8,9 @@ from munit_pl.layers.precision import to_float32
 def mode_seeking(x: Tensor, y: Tensor, z: Tensor, w: Tensor) -> Tensor:
     """Return how little two translations of an image differ for how much their styles do.
 
-    The regularisation of Mao et al., "Mode Seeking Generative Adversarial Networks for Diverse
+    The regularization of Mao et al., "Mode Seeking Generative Adversarial Networks for Diverse
     Image Synthesis", CVPR 2019, section 3.2: the ratio of the images' mean absolute difference to
-    the styles', which they maximise and this negates.
+    the styles', which they maximize and this negates.
 
     Args:
         x: Translations, ``(N, C, H, W)``.

@@ -34,7 +34,7 @@ def r1_term(
     """Return the penalty of domain a's and of domain b's discriminator, ``(2,)``.
 
     Computed in one of ``k`` iterations and counted ``k`` times, it pulls as strongly as in each:
-    the lazy regularisation of Karras et al., "Analyzing and Improving the Image Quality of
+    the lazy regularization of Karras et al., "Analyzing and Improving the Image Quality of
     StyleGAN", CVPR 2020, appendix B.
 
     Args:

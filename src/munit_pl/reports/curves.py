@@ -55,7 +55,7 @@ def draw_panel(title: str, curves: Mapping[str, Points]) -> str:
 
 
 def thin(line: Line) -> Line:
-    """Return at most `_POINTS` points, means of neighbours."""
+    """Return at most `_POINTS` points, means of neighbors."""
     share = math.ceil(len(line) / _POINTS)
     parts = [line[i : i + share] for i in range(0, len(line), share)]
     return [(_mean([x for x, _ in part]), _mean([y for _, y in part])) for part in parts]

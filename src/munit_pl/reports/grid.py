@@ -24,7 +24,7 @@ def surviving(what: str) -> Iterator[None]:
 
 
 def draw_grid(rows: Sequence[Row]) -> Image.Image:
-    """Lay rows of images below each other, labelled on the left, in their true colours.
+    """Lay rows of images below each other, labeled on the left, in their true colors.
 
     Args:
         rows: A label and images ``(N, C, H, W)`` in [-1, 1] each, all of one height and width.

@@ -27,7 +27,7 @@ def read_upload(path: Path, channels: int, size: int, max_value: int) -> Image.I
         path: The file; it may be anything.
         channels: 1, 3 or 4.
         size: Pixels of the shortest side afterwards.
-        max_value: What is white in 16-bit grey files.
+        max_value: What is white in 16-bit gray files.
 
     Raises:
         ValueError: What to tell the sender. It names no file or folder of this machine.

@@ -44,7 +44,7 @@ def test_a_setting_is_meant_by_its_last_part_or_by_all_its_letters_but_one():
         "lr": ["model.optimizer.lr"],
         "trainer.lr": ["model.optimizer.lr"],
         "lrr": ["model.optimizer.lr"],
-        "model.optimiser.lr": ["model.optimizer.lr"],
+        "model.optimizer.lr": ["model.optimizer.lr"],
         "dim": ["model.generator.dim", "model.discriminator.dim"],
         "sede": ["seed"],
         "model.lrr": [],

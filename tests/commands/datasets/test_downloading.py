@@ -106,7 +106,7 @@ def test_a_set_is_fetched_and_made_ready_for_its_experiment(
         f"next: munit-data check datasets/{folder}; munit-train +experiment={experiment}\n"
     )
     one = CATALOGUE[arguments[0]]
-    assert f"licence: {one.licence}; checksum: " in out
+    assert f"license: {one.license}; checksum: " in out
     archive = site.url and one.url.rpartition("/")[2].removesuffix("?dl=1")
     assert {path.name for path in made.parent.iterdir()} == {folder, archive}
     assert main(["check", str(made), "--workers", "0"]) == 0

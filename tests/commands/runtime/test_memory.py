@@ -41,7 +41,7 @@ def test_views_and_what_is_gone_weigh_nothing():
     ],
 )
 def test_a_prediction_is_what_training_takes(tiny, options, precision):
-    """Seen: 0.6 to 1.1 % below, by what the optimisers have at work in so small a network."""
+    """Seen: 0.6 to 1.1 % below, by what the optimizers have at work in so small a network."""
     predicted = predict_peak(MUNITModule(**tiny), 16, 16, 2, precision, **options)
     with LiveBytes() as counted:
         fit(MUNITModule(**tiny, **options), steps=2, batch=2, precision=precision)

@@ -19,7 +19,7 @@ def model(exported):
 
 @pytest.fixture
 def shoes(tmp_path):
-    """An input and two examples, of random colours."""
+    """An input and two examples, of random colors."""
     rng = np.random.default_rng(0)
     (tmp_path / "shoes").mkdir()
     for name in ("x.png", "shoes/red.png", "shoes/blue.png"):

@@ -17,8 +17,8 @@ def clip(tmp_path):
     rng = np.random.default_rng(0)
     files = [tmp_path / f".{i}.png" for i in range(5)]
     for file in files:
-        colour = tuple(rng.integers(0, 256, 3).tolist())
-        Image.new("RGB", (22, 18), colour).save(file)
+        color = tuple(rng.integers(0, 256, 3).tolist())
+        Image.new("RGB", (22, 18), color).save(file)
     path = tmp_path / "in/u/clip.mp4"
     path.parent.mkdir(parents=True)
     animate(files, even_times(5, Fraction(7)), path)

@@ -5,8 +5,8 @@ from munit_pl.commands.errors import InputError
 from munit_pl.commands.translating.sheets import Sheets, draw_sheet, spread, thumbnail
 
 
-def plain(size, colour="red"):
-    return Image.new("RGB", size, colour)
+def plain(size, color="red"):
+    return Image.new("RGB", size, color)
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,9 @@ def test_thumbnails_keep_the_aspect_and_never_grow(size, small):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-def test_thumbnails_show_mid_grey_as_mid_grey(mode):
-    grey = Image.new("L", (300, 300), 128).convert(mode)
-    assert thumbnail(grey).getpixel((80, 80)) == (128, 128, 128)
+def test_thumbnails_show_mid_gray_as_mid_gray(mode):
+    gray = Image.new("L", (300, 300), 128).convert(mode)
+    assert thumbnail(gray).getpixel((80, 80)) == (128, 128, 128)
 
 
 def test_transparent_pixels_are_white():

@@ -33,7 +33,7 @@ class Mirror:
 
 @pytest.fixture
 def photo(tmp_path):
-    """Save a picture of random colours below ``tmp_path``."""
+    """Save a picture of random colors below ``tmp_path``."""
     rng = np.random.default_rng(0)
 
     def save(name, height=16, width=20, mode="RGB"):
@@ -98,15 +98,15 @@ def test_outputs_are_the_translators_in_the_styles_that_the_manifest_tells(
         assert len(told[name]["checkpoint"]) == 64
 
 
-def test_sizes_and_colours_come_out_as_they_went_in(translated, photo, tmp_path, monkeypatch):
+def test_sizes_and_colors_come_out_as_they_went_in(translated, photo, tmp_path, monkeypatch):
     monkeypatch.setattr(Translator, "load", lambda *_, **__: Mirror())
     path = photo("x.png", 250, 333)
-    Image.new("RGB", (20, 20), (128, 127, 129)).save(tmp_path / "grey.png")
+    Image.new("RGB", (20, 20), (128, 127, 129)).save(tmp_path / "gray.png")
     Image.new("I;16", (20, 20), 2048).save(tmp_path / "deep.png")
-    translated("x.png", "grey.png", "deep.png", "--styles", 1)
+    translated("x.png", "gray.png", "deep.png", "--styles", 1)
     assert Image.open(tmp_path / "translations/deep_s00.png").getpixel((9, 9)) == (128, 128, 128)
     assert np.array_equal(pixels(tmp_path / "translations/x_s00.png"), pixels(path))
-    assert Image.open(tmp_path / "translations/grey_s00.png").getpixel((9, 9)) == (128, 127, 129)
+    assert Image.open(tmp_path / "translations/gray_s00.png").getpixel((9, 9)) == (128, 127, 129)
 
 
 @pytest.mark.parametrize(("kind", "name"), [("jpg", "JPEG"), ("webp", "WEBP")])
@@ -210,7 +210,7 @@ def test_an_unreadable_input_is_told_and_the_rest_is_done(translated, photo, tmp
         assert sum(name in told and cause in told for told in causes) == 1
 
 
-def test_a_grey_image_and_one_with_alpha_pass_an_rgb_model(translated, photo, tmp_path):
+def test_a_gray_image_and_one_with_alpha_pass_an_rgb_model(translated, photo, tmp_path):
     photo("x.png", mode="L")
     photo("y.png", mode="RGBA")
     assert translated("x.png", "y.png", "--styles", 1) == 0

@@ -58,7 +58,7 @@ def test_kinds_and_directions_occur_about_equally_often():
     assert 530 < sum(shoe.faces_left for shoe in shoes) < 670
 
 
-def test_colours_are_independent_of_the_shape():
+def test_colors_are_independent_of_the_shape():
     shoes = [sample_shoe(torch.Generator().manual_seed(i)) for i in range(1200)]
     numbers = [
         (*s.body, *s.sole, *(s.kind == kind for kind in KINDS), s.faces_left, s.height, s.opening)
@@ -84,7 +84,7 @@ def test_pictures_are_in_range_and_share_one_shape(size):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_shoe_fills_the_tighter_side_and_is_centred(size):
+def test_shoe_fills_the_tighter_side_and_is_centered(size):
     for index in range(6):
         mask = DrawnShoes("a", "train", 6, size).truth(index).silhouette
         extents = [mask.any(1).nonzero(), mask.any(0).nonzero()]
@@ -112,7 +112,7 @@ def test_ink_lies_inside_the_silhouette_and_along_its_whole_edge(size):
         assert (edge & ~grown(truth.x_a[0] < 0.5, 1)).sum() == 0
 
 
-def test_drawing_tells_nothing_of_the_colours():
+def test_drawing_tells_nothing_of_the_colors():
     shoe = sample_shoe(torch.Generator().manual_seed(0))
     other = type(shoe)(**{**vars(shoe), "body": (0.9, 0.1, 0.1), "sole": (0.1, 0.1, 0.4)})
     one, two = draw(shoe, (64, 64)), draw(other, (64, 64))
@@ -131,7 +131,7 @@ def test_every_part_stands_out_from_the_white_ground(size):
         assert (truth.x_b[:, outside] == 1).all()
 
 
-def test_upper_carries_the_body_colour_shaded():
+def test_upper_carries_the_body_color_shaded():
     truth = DrawnShoes("b", "train", 1).truth(0)
     body = torch.tensor(truth.shoe.body)[:, None]
     light = (truth.x_b[:, truth.upper] + 1) / 2 / body

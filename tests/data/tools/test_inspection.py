@@ -24,8 +24,8 @@ def photo():
     return Image.fromarray(np.stack([x * 20, y * 25, x + y], axis=2).astype(np.uint8))
 
 
-def plain(*colour, size=(12, 10)):
-    return Image.new("RGB", size, colour)
+def plain(*color, size=(12, 10)):
+    return Image.new("RGB", size, color)
 
 
 def inspected(folder, use=SMALL):
@@ -104,7 +104,7 @@ def test_levels_are_the_range_of_the_channel_that_has_most(tmp_path, levels):
 
 
 @pytest.mark.parametrize("levels", [0, 1, 2])
-def test_images_of_one_colour_are_those_that_training_refuses(tmp_path, levels):
+def test_images_of_one_color_are_those_that_training_refuses(tmp_path, levels):
     image = plain(100, 200, 30)
     image.paste((100, 200 + levels, 30), (0, 0, 6, 10))
     image.save(tmp_path / "a.png")

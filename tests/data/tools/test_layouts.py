@@ -6,9 +6,9 @@ from munit_pl.data.listing import list_images
 from munit_pl.data.tools.layouts import arrange, plan
 
 
-def picture(path, colour, size=(4, 4)):
+def picture(path, color, size=(4, 4)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).save(path)
+    Image.new("RGB", size, color).save(path)
 
 
 def pair(path, left, right):
@@ -19,8 +19,8 @@ def pair(path, left, right):
     both.save(path)
 
 
-def colours(folder):
-    """The colour of each image of a folder, by its path there."""
+def colors(folder):
+    """The color of each image of a folder, by its path there."""
     found = {}
     for path in list_images(folder):
         pixels = np.asarray(Image.open(path))
@@ -47,13 +47,13 @@ def pairs(tmp_path):
 
 def test_no_pair_is_trained_on_from_both_sides(pairs, tmp_path):
     out, done = made(pairs, tmp_path, "pairs")
-    a, b = colours(out / "trainA"), colours(out / "trainB")
+    a, b = colors(out / "trainA"), colors(out / "trainB")
     assert (len(a), len(b)) == (4, 5)
     assert not a.keys() & b.keys()
     assert {f"{n}_AB.png": (n, 0, 0) for n in range(1, 10)}.items() >= a.items()
     assert {f"{n}_AB.png": (0, 0, n) for n in range(1, 10)}.items() >= b.items()
-    assert colours(out / "testA") == {"10_AB.png": (10, 0, 0), "11_AB.png": (11, 0, 0)}
-    assert colours(out / "testB") == {"10_AB.png": (0, 0, 10), "11_AB.png": (0, 0, 11)}
+    assert colors(out / "testA") == {"10_AB.png": (10, 0, 0), "11_AB.png": (11, 0, 0)}
+    assert colors(out / "testB") == {"10_AB.png": (0, 0, 10), "11_AB.png": (0, 0, 11)}
     assert done.counts == {"trainA": 4, "trainB": 5, "testA": 2, "testB": 2}
 
 
@@ -100,20 +100,20 @@ def test_cyclegans_folders_are_taken_as_they_are(tmp_path):
     (source / "horse2zebra" / "trainA" / "torn.jpg").write_bytes(b"hello")
     out, done = made(source, tmp_path, "folders", move=True)
     for n, folder in enumerate(["trainA", "trainB", "testA", "testB"], start=1):
-        assert colours(out / folder) == {"0.png": (n, n, n)}
+        assert colors(out / folder) == {"0.png": (n, n, n)}
     assert (out / "trainA" / "torn.jpg").exists()  # of which the check tells, and a run
     assert done.counts["trainA"] == 2
 
 
 def test_two_of_afhqs_kinds_are_the_domains_in_the_order_asked_for(tmp_path):
-    colour = {"cat": (1, 1, 1), "dog": (2, 2, 2), "wild": (3, 3, 3)}
+    color = {"cat": (1, 1, 1), "dog": (2, 2, 2), "wild": (3, 3, 3)}
     for split in ("train", "val"):
-        for kind in colour:
-            picture(tmp_path / "source" / "afhq" / split / kind / f"{kind}.png", colour[kind])
+        for kind in color:
+            picture(tmp_path / "source" / "afhq" / split / kind / f"{kind}.png", color[kind])
     out, _ = made(tmp_path / "source", tmp_path, "classes", ["wild", "cat"], move=True)
     for split in ("train", "test"):
-        assert colours(out / f"{split}A") == {"wild.png": (3, 3, 3)}
-        assert colours(out / f"{split}B") == {"cat.png": (1, 1, 1)}
+        assert colors(out / f"{split}A") == {"wild.png": (3, 3, 3)}
+        assert colors(out / f"{split}B") == {"cat.png": (1, 1, 1)}
 
 
 def cityscapes(folder):
@@ -124,13 +124,13 @@ def cityscapes(folder):
     (folder / "gtFine" / "train" / "ulm" / "1_gtFine_polygons.json").write_text("{}")
 
 
-def test_cityscapes_photos_meet_their_coloured_labels(tmp_path):
+def test_cityscapes_photos_meet_their_colored_labels(tmp_path):
     cityscapes(tmp_path / "source")
     out, _ = made(tmp_path / "source", tmp_path, "cityscapes")
-    assert colours(out / "trainA") == {"ulm/1_leftImg8bit.png": (1, 0, 0)}
-    assert colours(out / "trainB") == {"ulm/1_gtFine_color.png": (0, 1, 0)}
-    assert colours(out / "testA") == {"ulm/2_leftImg8bit.png": (2, 0, 0)}
-    assert colours(out / "testB") == {"ulm/2_gtFine_color.png": (0, 2, 0)}
+    assert colors(out / "trainA") == {"ulm/1_leftImg8bit.png": (1, 0, 0)}
+    assert colors(out / "trainB") == {"ulm/1_gtFine_color.png": (0, 1, 0)}
+    assert colors(out / "testA") == {"ulm/2_leftImg8bit.png": (2, 0, 0)}
+    assert colors(out / "testB") == {"ulm/2_gtFine_color.png": (0, 2, 0)}
 
 
 def test_synthias_last_twentieth_is_for_the_test(tmp_path):
@@ -139,12 +139,12 @@ def test_synthias_last_twentieth_is_for_the_test(tmp_path):
         picture(tmp_path / "source" / "RAND_CITYSCAPES" / "RGB" / f"{n:07}.png", (n, n, n))
     picture(tmp_path / "source" / "RAND_CITYSCAPES" / "GT" / "LABELS" / "0000000.png", "red")
     out, _ = made(tmp_path / "source", tmp_path, "synthia2cityscape")
-    train, test = colours(out / "trainA"), colours(out / "testA")
+    train, test = colors(out / "trainA"), colors(out / "testA")
     names = [f"RAND_CITYSCAPES/RGB/{n:07}.png" for n in range(40)]
     assert [*train, *test] == names
     assert len(test) == 2
-    assert colours(out / "trainB") == {"ulm/1_leftImg8bit.png": (1, 0, 0)}
-    assert colours(out / "testB") == {"ulm/2_leftImg8bit.png": (2, 0, 0)}
+    assert colors(out / "trainB") == {"ulm/1_leftImg8bit.png": (1, 0, 0)}
+    assert colors(out / "testB") == {"ulm/2_leftImg8bit.png": (2, 0, 0)}
 
 
 def test_a_users_own_files_stay_and_take_no_room_twice(tmp_path):

@@ -66,11 +66,11 @@ def test_training_on_a_png_copy_is_training_on_the_original(root, out):
     exif[0x0112] = 6
     picture(3, 90, 130).save(a / "turned.jpg", exif=exif)  # decoded at a fraction of its size
     picture(4, 9, 12).save(a / "small.bmp")  # and not enlarged
-    picture(5, channels=1).save(a / "grey.png")
+    picture(5, channels=1).save(a / "gray.png")
     picture(6, channels=4).save(a / "clear.png")
     Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30) * 100).save(a / "deep.png")
     prepare(root, out, PNG)
-    own = {"clear": (4,), "grey": (1, 3), "deep": (1, 3)}
+    own = {"clear": (4,), "gray": (1, 3), "deep": (1, 3)}
     for file in sorted(a.iterdir()):
         copy = out / "trainA" / f"{file.stem}.png"
         for channels in (1, 3, 4):

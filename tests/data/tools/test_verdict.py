@@ -57,10 +57,10 @@ def test_bad_files_of_a_domain_are_counted_over_training_and_test():
     assert line.startswith("train_a and test_a: 3 of 200 images cannot be used, which is 1.5%")
 
 
-def test_images_of_one_colour_are_skipped_in_training_alone():
+def test_images_of_one_color_are_skipped_in_training_alone():
     verdict = judge([folder("train_a", 10, blank=5), folder("test_a", 10, blank=5, prefix="t")])
     assert verdict.stops == []
-    assert verdict.skips == ["train_a: 5 images of one colour"]
+    assert verdict.skips == ["train_a: 5 images of one color"]
 
 
 def test_a_domain_of_which_nothing_can_be_used_stops_a_run():

@@ -18,7 +18,7 @@ EXTENT = Extent(inputs=4, styles=2, varied=2, pairs=2, compared=8, subset=8)
 
 
 class Eye(nn.Module):
-    """Sees an image as its mean colour."""
+    """Sees an image as its mean color."""
 
     name = "eye"
     num_features = 3
@@ -83,7 +83,7 @@ def test_the_kernel_distance_is_that_of_translations_and_other_real_shoes(unit, 
 def test_a_method_without_styles_has_no_diversity_and_follows_no_example(unit, shoes, extractors):
     figures, _ = measure(unit, shoes, extractors, EXTENT)
     assert figures["pair_distance"] == 0
-    assert figures["colour_spread"] == pytest.approx(0, abs=1e-6)
+    assert figures["color_spread"] == pytest.approx(0, abs=1e-6)
     assert "guided_error" not in figures
     assert figures["transfer_error"] > 0
 
@@ -104,7 +104,7 @@ def test_the_parameters_are_those_of_one_direction(unit, shoes, extractors):
 def test_following_by_statistics_is_measured_as_following_by_styles_is(
     munit, shoes, extractors, monkeypatch
 ):
-    """What the drawings' maker paints in the example's colours gets the maker's own error."""
+    """What the drawings' maker paints in the example's colors gets the maker's own error."""
     drawings, examples = shoes.domains["test"]
     at = iter(range(EXTENT.inputs))
 
@@ -112,8 +112,8 @@ def test_following_by_statistics_is_measured_as_following_by_styles_is(
         i = next(at)
         drawing, other = drawings.truth(i).shoe, examples.truth(i)
         assert torch.equal(example[0], other.x_b)
-        coloured = replace(drawing, body=other.shoe.body, sole=other.shoe.sole)
-        return draw(coloured, (16, 16)).x_b[None]
+        colored = replace(drawing, body=other.shoe.body, sole=other.shoe.sole)
+        return draw(colored, (16, 16)).x_b[None]
 
     monkeypatch.setattr(measure_file, "transfer_statistics", paint)
     figures, real = measure(munit, shoes, extractors, EXTENT)
@@ -158,5 +158,5 @@ def test_all_runs_are_measured_on_the_same_shoes_paired_or_not():
     ours, paired = make_shoes([16, 16], EXTENT), make_shoes([16, 16], EXTENT, paired=True)
     for one, other in zip(ours.domains["test"], paired.domains["test"], strict=True):
         assert torch.equal(one.load(3), other.load(3))
-    drawing, coloured = paired.batch_domains("test")
-    assert torch.equal(drawing.truth(3).x_b, coloured.load(3))
+    drawing, colored = paired.batch_domains("test")
+    assert torch.equal(drawing.truth(3).x_b, colored.load(3))

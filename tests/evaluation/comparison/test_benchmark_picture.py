@@ -7,16 +7,16 @@ from munit_pl.evaluation.comparison.picture import draw_table
 
 
 class Constant:
-    """Translates everything to one grey."""
+    """Translates everything to one gray."""
 
-    def __init__(self, grey):
-        self.grey = grey
+    def __init__(self, gray):
+        self.gray = gray
 
     def style_dim(self, domain):
         return 2
 
     def translate(self, x, styles, to):
-        return torch.full((len(x), len(styles), *x.shape[1:]), self.grey)
+        return torch.full((len(x), len(styles), *x.shape[1:]), self.gray)
 
 
 def test_rows_are_methods_in_the_papers_order_below_the_true_shoes():

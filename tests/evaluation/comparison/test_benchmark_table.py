@@ -1,6 +1,6 @@
 import pytest
 
-from munit_pl.evaluation.comparison.table import make_table, summarise
+from munit_pl.evaluation.comparison.table import make_table, summarize
 
 
 def make_run(seed, iou, image=0.5, **more):
@@ -20,7 +20,7 @@ def make_run(seed, iou, image=0.5, **more):
 
 
 def line(table, label):
-    """Return the cells of the rows so labelled."""
+    """Return the cells of the rows so labeled."""
     return [
         [cell.strip() for cell in row.strip("|").split("|")[1:]]
         for row in table.splitlines()
@@ -28,15 +28,15 @@ def line(table, label):
     ]
 
 
-def test_runs_are_summarised_by_mean_and_unbiased_deviation():
+def test_runs_are_summarized_by_mean_and_unbiased_deviation():
     # The mean of 1, 2 and 6 is 3; the squares of -2, -1 and 3 add up to 14, and 14 / 2 is 7.
-    assert summarise([1.0, 2.0, 6.0], 3) == "3.000 ± 2.646"
-    assert summarise([0.25], 1) == "0.2"
+    assert summarize([1.0, 2.0, 6.0], 3) == "3.000 ± 2.646"
+    assert summarize([0.25], 1) == "0.2"
 
 
 def test_a_figure_that_a_run_lacks_is_not_made_up():
-    assert summarise([], 2) == "-"
-    assert summarise([1.0, None], 2) == "-"
+    assert summarize([], 2) == "-"
+    assert summarize([1.0, None], 2) == "-"
 
 
 def test_rows_come_in_the_papers_order_with_its_figures_beside():

@@ -133,7 +133,7 @@ class GradientNorms(Callback):
         self.norms.append(torch.nn.utils.get_total_norm(grads).item())
 
 
-def test_clipping_bounds_the_true_gradient_of_both_optimisers(method):
+def test_clipping_bounds_the_true_gradient_of_both_optimizers(method):
     scaled = method.model in ("munit", "bicyclegan")  # one of each order of updates
     norms, plugins = GradientNorms(), fp16(init_scale=64.0)[1] if scaled else []
     loop = fit(method.make(clip_norm=1e-2), callbacks=[norms], plugins=plugins)

@@ -26,3 +26,13 @@ def test_an_earlier_checkpoint_loads_translates_and_goes_on(name):
     loop = make_trainer(max_steps=3, max_epochs=-1)
     loop.fit(loaded.train(), DataLoader(pairs_of(3), None), ckpt_path=path, weights_only=True)
     assert loop.global_step == 3
+
+
+def test_settings_are_known_by_their_former_names():
+    path = FOLDER / "munit.ckpt"
+    noted = torch.load(path, weights_only=True)["hyper_parameters"]
+    assert noted["diffaugment"] == ["colour"]
+    settings = METHODS["munit"].module.load_from_checkpoint(path).hparams
+    assert settings["diffaugment"] == ["color"]
+    assert settings["initialization"] == noted["initialisation"]
+    assert "initialisation" not in settings

@@ -28,7 +28,7 @@ SMALL = {
         "encoder_downsample": 2,
     },
     "discriminator": {"dim": 2, "num_layers": 2, "num_scales": 2},
-    "initialisation": {"generator": "normal", "discriminator": "normal"},
+    "initialization": {"generator": "normal", "discriminator": "normal"},
 }
 TERMS = {"gan", "gan_random", "image", "latent", "kl"}
 
@@ -112,7 +112,7 @@ def test_every_weight_learns():
         {"gan_loss": "nsgan"},
         {"generator": {"inject": "input"}},
         {"discriminator": {"norm": "none", "num_scales": 1}},
-        {"initialisation": {"generator": "small_xavier", "discriminator": "orthogonal"}},
+        {"initialization": {"generator": "small_xavier", "discriminator": "orthogonal"}},
         {"clip_norm": 0.1, "accumulate": 2},
     ],
     ids=str,
@@ -163,7 +163,7 @@ def test_sizes_are_checked_for_generator_and_discriminators():
         ({"weights": {"style": 1.0}}, TypeError, "LossWeights.*'style'"),
         ({"gan_loss": "wgan"}, ValueError, "gan_loss is 'wgan', but must be lsgan or nsgan or h"),
         ({"accumulate": 0}, ValueError, "accumulate is 0, but must be at least 1"),
-        ({"initialisation": {"generator": "he"}}, ValueError, "initialisation is 'he'"),
+        ({"initialization": {"generator": "he"}}, ValueError, "initialization is 'he'"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, error, message):
@@ -191,7 +191,7 @@ def test_bicyclegan_yaml_lists_every_setting_with_its_default():
     groups = {
         "generator": defaults(BicycleGANGenerator),
         "discriminator": defaults(BranchDiscriminators),
-        "initialisation": defaults(BicycleGANModule._initialise),
+        "initialization": defaults(BicycleGANModule._initialize),
         "weights": LossWeights()._asdict(),
         "scheduler": dict.fromkeys(defaults(linear_decay), "${share:1/2,${trainer.max_steps}}"),
         "optimizer": {"lr": 2e-4, "betas": [0.5, 0.999], "fused": None},

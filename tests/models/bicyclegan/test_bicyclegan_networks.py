@@ -38,7 +38,7 @@ def conv(before, after, side):
 def test_unet_has_the_published_size(where):
     """That of pix2pix, known as 54.414 million, and 4x4 more weights for each style component.
 
-    pix2pix normalises batches, with two weights for each of 4928 channels instead of one bias, and
+    pix2pix normalizes batches, with two weights for each of 4928 channels instead of one bias, and
     has no bias in the first and the lowest convolution, of 64 and 512 channels.
     """
     with torch.device("meta"):
@@ -102,7 +102,7 @@ def test_unet_widens_eightfold_at_most():
     assert [down[0].out_channels for down in network.down] == [2, 4, 8, 16, 16, 16]
 
 
-def test_a_map_of_one_pixel_is_not_normalised_away():
+def test_a_map_of_one_pixel_is_not_normalized_away():
     network = UNetTranslator(3, 3, 4, 2, 3)
     x, z = images(1, side=8), torch.randn(1, 2)
     y = network(x, z)
@@ -144,7 +144,7 @@ def test_a_translation_depends_on_image_and_style(options):
 
 
 @pytest.mark.parametrize("network", ["unet", "resnet"])
-def test_samples_do_not_depend_on_their_neighbours(network):
+def test_samples_do_not_depend_on_their_neighbors(network):
     gen = small(network=network).double()
     x, z = images(3).double(), torch.randn(3, 3).double()
     torch.testing.assert_close(gen.decode(x, z)[1:2], gen.decode(x[1:2], z[1:2]))

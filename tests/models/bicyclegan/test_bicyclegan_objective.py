@@ -70,7 +70,7 @@ def entropies(scales, target):
 
 
 def direction(A, B, E, G, eps, z):
-    """One direction as published: fakes of both branches, and what E and G minimise of each."""
+    """One direction as published: fakes of both branches, and what E and G minimize of each."""
     mu, logvar = E.distribution(B)
     B_encoded = G(A, mu + eps * logvar.mul(0.5).exp())
     B_random = G(A, z)
@@ -224,7 +224,7 @@ def test_a_batch_of_equal_pairs_has_the_terms_of_one(networks, batch):
 
 
 class Brightness(nn.Module):
-    """An encoder of images of one colour, whose style that colour is."""
+    """An encoder of images of one color, whose style that color is."""
 
     def forward(self, x):
         return x.mean((2, 3))

@@ -10,7 +10,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from training import fit, images, moved, weights
 
 from munit_pl import MUNIT, FastMUNITModule, MUNITModule
-from munit_pl.layers.initialization import initialise
+from munit_pl.layers.initialization import initialize
 from munit_pl.losses.adversarial import ADVERSARIAL_LOSSES
 from munit_pl.models.components.discriminators import GlobalDiscriminator, MultiScaleDiscriminator
 from munit_pl.recipes.r1 import gradient_penalty
@@ -85,7 +85,7 @@ def test_its_logit_depends_on_every_pixel(sides):
 def test_its_logit_is_no_mean_of_patches_logits():
     """Of features p and -p a mean is 0; lrelu(z) + lrelu(-z) is 0.8 |z|."""
     score_batches = GlobalDiscriminator(3, 4, 3, "none", "lrelu", "reflect")
-    initialise(score_batches, "kaiming")  # without biases
+    initialize(score_batches, "kaiming")  # without biases
     hidden, head = score_batches.head[0].conv, score_batches.head[1]
     p = torch.randn(1, 16, 1, 1)
     expected = head.weight.flatten(1) @ (0.8 * (hidden.weight.flatten(1) @ p.flatten()).abs())
@@ -100,7 +100,7 @@ def test_it_takes_just_the_sizes_that_it_can_judge():
             deep = layers + scales - 1
             shortest = 2**deep * (2 if norm == "instance" and deep > 1 else 1)
             for side in (shortest - 1, shortest, shortest + 1, 2 * shortest):
-                # Of a map of one row an instance normalisation has a deviation, if a poor one.
+                # Of a map of one row an instance normalization has a deviation, if a poor one.
                 for sides in ((side, side),) if norm == "instance" else ((side, 64), (64, side)):
                     try:
                         dis(torch.randn(2, 1, *sides))
@@ -128,9 +128,9 @@ def test_any_norm_passes_a_gradient_and_spares_what_has_one_pixel(norm):
     assert isinstance(dis.global_judge.head[0].norm, nn.Identity)
 
 
-def test_spectral_normalisation_is_of_all_but_its_first_and_last_layer():
+def test_spectral_normalization_is_of_all_but_its_first_and_last_layer():
     score_batches = judge_of(norm="spectral").global_judge
-    initialise(score_batches, "normal")
+    initialize(score_batches, "normal")
     layers = convolutions(score_batches)
     assert [is_parametrized(layer) for layer in layers] == [False, True, True, True, False]
     with torch.no_grad():
@@ -143,7 +143,7 @@ def test_spectral_normalisation_is_of_all_but_its_first_and_last_layer():
 
 def test_all_its_weights_are_drawn_as_asked():
     score_batches = MultiScaleDiscriminator(3, 16, 2, 2, global_judge=True).global_judge
-    initialise(score_batches, "normal")
+    initialize(score_batches, "normal")
     for layer in convolutions(score_batches):
         assert layer.weight.std().item() == pytest.approx(0.02, rel=0.2)
         assert not layer.bias.any()
@@ -180,7 +180,7 @@ def test_the_gradient_penalty_is_of_its_logit_too():
 @pytest.mark.parametrize("cls", [MUNITModule, FastMUNITModule])
 def test_it_learns_as_discriminators_do(tiny, cls):
     tiny["discriminator"]["global_judge"] = True
-    module = cls(**tiny, diffaugment=["colour"], weights={"r1": 1.0}, r1_every=2)
+    module = cls(**tiny, diffaugment=["color"], weights={"r1": 1.0}, r1_every=2)
     judges = module.dis_a.global_judge, module.dis_b.global_judge
     before = [weights(score_batches) for score_batches in judges]
     fit(module, steps=2)

@@ -1,4 +1,4 @@
-"""Spectral normalisation of the generators, wherever a generator goes."""
+"""Spectral normalization of the generators, wherever a generator goes."""
 
 from copy import deepcopy
 
@@ -79,19 +79,19 @@ def test_every_convolution_has_a_largest_singular_value_of_one_and_no_linear_lay
     assert not any(is_parametrized(layer) for layer in gen.decoder.mlp)
 
 
-def test_what_is_normalised_is_drawn_as_it_would_be_without():
+def test_what_is_normalized_is_drawn_as_it_would_be_without():
     gens = []
     for spectral in (False, True):
         torch.manual_seed(5)
         gens.append(MUNIT(generator={**SMALL, "spectral": spectral}).gen_a)
-    plain, normalised = (convolutions(gen) for gen in gens)
-    assert len(plain) == len(normalised)
+    plain, normalized = (convolutions(gen) for gen in gens)
+    assert len(plain) == len(normalized)
     torch.manual_seed(5)
     first = AdaINGenerator(3, **SMALL, spectral=True).content_encoder.layers[0].conv
     torch.manual_seed(5)
     expected = AdaINGenerator(3, **SMALL).content_encoder.layers[0].conv.weight
     assert torch.equal(first.parametrizations.weight.original, expected)
-    for layer in normalised:  # Kaiming's, by its fan in
+    for layer in normalized:  # Kaiming's, by its fan in
         raw = layer.parametrizations.weight.original
         fan = raw[0].numel()
         assert raw.std().item() == pytest.approx((2 / fan) ** 0.5, rel=5 / raw.numel() ** 0.5)
@@ -252,7 +252,7 @@ def test_graphs_of_a_trained_one_agree_with_it(spectral, tmp_path, form):
 
 
 @pytest.mark.slow
-def test_an_average_is_normalised_by_its_own_norm(spectral, tmp_path):
+def test_an_average_is_normalized_by_its_own_norm(spectral, tmp_path):
     """By that of the last weights, with these steps, it would be off by more."""
     module = MUNITModule(**spectral, optimizer={"lr": 0.1})
     average = WeightAverage(0.9, start=0)

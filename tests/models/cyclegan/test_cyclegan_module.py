@@ -45,7 +45,7 @@ def plain_loop(module, pairs, noise, lr, weights):
         for optimizer, parameters, loss in ((opt_G, of_gens, loss_G), (opt_D, of_dises, loss_D)):
             for group in optimizer.param_groups:
                 group["lr"] = lr * (1, 1, 0.5)[k]  # constant: 1, decay: 2
-            # Biases that a normalisation cancels have none.
+            # Biases that a normalization cancels have none.
             gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
@@ -76,7 +76,7 @@ def test_weights_and_losses_are_those_of_a_plain_loop_over_the_published_equatio
 
 
 def biases_without_gradient(module):
-    """Return the biases that a normalisation removes: their gradient is rounding alone."""
+    """Return the biases that a normalization removes: their gradient is rounding alone."""
     return {
         f"{name}.conv.bias"
         for name, block in module.named_modules()
@@ -103,7 +103,7 @@ def test_weights_start_normal_and_biases_zero():
     )
 
 
-def test_both_optimisers_are_the_published_adam():
+def test_both_optimizers_are_the_published_adam():
     dis, gen = fit(small(), steps=1).optimizers
     for optimizer in (dis, gen):
         (group,) = optimizer.param_groups
@@ -255,7 +255,7 @@ def test_learning_rates_fall_linearly_after_the_constant_part():
         {"accumulate": 2},
         {"clip_norm": 1.0},
         {"discriminator": {"norm": "none", "num_scales": 2}},
-        {"initialisation": {"generator": "kaiming", "discriminator": "xavier"}},
+        {"initialization": {"generator": "kaiming", "discriminator": "xavier"}},
         {"input_channels_a": 1, "input_channels_b": 4},
     ],
     ids=str,
@@ -312,7 +312,7 @@ def test_configuration_lists_every_setting_with_its_default():
     }
     half = "${share:1/2,${trainer.max_steps}}"
     assert conf["scheduler"] == {"constant": half, "decay": half}
-    assert conf["initialisation"] == {"generator": "normal", "discriminator": "normal"}
+    assert conf["initialization"] == {"generator": "normal", "discriminator": "normal"}
 
 
 def test_demo_fits_into_64_pixels():

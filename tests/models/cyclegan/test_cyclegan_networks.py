@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from munit_pl.layers.initialization import initialise
+from munit_pl.layers.initialization import initialize
 from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.components.resnet import ResnetTranslator
 from munit_pl.models.cyclegan.networks import CycleGANGenerator
@@ -75,7 +75,7 @@ def test_translator_is_the_published_network_on_image_and_noise(noise_dim, first
     torch.testing.assert_close(network(x, z), plain(torch.cat([x, repeated], dim=1)))
 
 
-def test_noise_changes_the_image_and_is_not_normalised_away():
+def test_noise_changes_the_image_and_is_not_normalized_away():
     gen, x = CycleGANGenerator(dim=4, num_res_blocks=1, noise_dim=2), torch.randn(1, 3, 16, 16)
     first, second = (gen.decode(x, torch.randn(1, 2)) for _ in range(2))
     assert (first - second).abs().max() > 1e-2
@@ -146,9 +146,9 @@ def test_just_the_sizes_that_come_back_are_accepted():
         assert accepts(side) == returns(side) == (side in (8, 12, 16, 20))
 
 
-def test_normal_initialisation_reaches_every_convolution():
+def test_normal_initialization_reaches_every_convolution():
     network = ResnetTranslator(3, 3, 16, 1)
-    initialise(network, "normal")
+    initialize(network, "normal")
     convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     assert len(convolutions) == 8
     for layer in convolutions:

@@ -105,7 +105,7 @@ def test_learning_rate_halves_after_every_step_size_iterations(tiny, step_size):
         },
         {
             "discriminator": {"norm": "layer"},
-            "initialisation": {"generator": "orthogonal", "discriminator": "xavier"},
+            "initialization": {"generator": "orthogonal", "discriminator": "xavier"},
         },
         {"discriminator": {"norm": "spectral"}, "input_channels_a": 1, "input_channels_b": 4},
     ],
@@ -166,7 +166,7 @@ def test_encoded_styles_are_logged_against_the_prior(tiny):
         ({"gan_loss": "wgan"}, ValueError, "gan_loss is 'wgan', but must be lsgan or nsgan or h"),
         ({"accumulate": 0}, ValueError, "accumulate is 0, but must be at least 1"),
         ({"input_channels_a": 1, "weights": {"perceptual": 1.0}}, ValueError, "3 channels"),
-        ({"initialisation": {"generator": "he"}}, ValueError, "initialisation is 'he'"),
+        ({"initialization": {"generator": "he"}}, ValueError, "initialization is 'he'"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, error, message):

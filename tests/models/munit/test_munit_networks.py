@@ -79,7 +79,7 @@ def test_style_is_the_head_of_the_mean_over_the_image():
     torch.testing.assert_close(encoder(x), expected)
 
 
-def test_nothing_normalises_the_style_encoder():
+def test_nothing_normalizes_the_style_encoder():
     encoder = AdaINGenerator(**TINY).style_encoder
     x = torch.randn(1, 3, 16, 16)  # without biases, what only rectifies is homogeneous
     for name, parameter in encoder.named_parameters():
@@ -334,7 +334,7 @@ def test_discriminator_with_any_norm_passes_a_gradient_and_leaves_its_first_laye
         assert tensor.grad.any()
 
 
-def test_spectral_normalisation_brings_the_largest_singular_value_to_one():
+def test_spectral_normalization_brings_the_largest_singular_value_to_one():
     discriminator = MultiScaleDiscriminator(3, 4, 3, 1, norm="spectral")
     with torch.no_grad():
         for block in discriminator.scales[0][1:-1]:

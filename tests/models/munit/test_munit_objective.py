@@ -146,7 +146,7 @@ def test_mode_seeking_is_minus_the_ratio_of_mean_differences_averaged_over_image
 
 
 def test_outside_is_the_mean_over_all_pixels_of_differences_where_the_mask_is_black():
-    """Of 4 pixels one is black, one grey, two white: (1 * 2 + 0.5 * 4 + 0 + 0) / 4."""
+    """Of 4 pixels one is black, one gray, two white: (1 * 2 + 0.5 * 4 + 0 + 0) / 4."""
     source = torch.zeros(2, 3, 2, 2)
     x = torch.tensor([[2.0, -4.0], [8.0, 16.0]]).expand(2, 3, 2, 2)
     mask = torch.tensor([[0.0, 0.5], [1.0, 1.0]]).expand(2, 1, 2, 2)

@@ -19,7 +19,7 @@ DISCRIMINATOR = {"dim": 2, "num_layers": 3, "num_scales": 2, "norm": "none"}
 def original_generator(state, running_statistics="dec"):
     """Return a generator's tensors under the original's names.
 
-    Statistics that nothing uses lie beside every adaptive instance normalisation and, in files of
+    Statistics that nothing uses lie beside every adaptive instance normalization and, in files of
     torch 0.3, beside those of the content encoder.
     """
     depth = len({key.split(".")[2] for key in state if key.startswith("decoder.up_blocks.")})
@@ -202,7 +202,7 @@ def test_without_a_discriminators_file_those_are_new(tmp_path):
 
 def test_without_a_config_the_rest_is_the_originals_default(tmp_path):
     read, default = MUNITModule.from_nvlabs(*save(make(), tmp_path)), make()
-    for name in ("gan_loss", "weights", "optimizer", "scheduler", "initialisation"):
+    for name in ("gan_loss", "weights", "optimizer", "scheduler", "initialization"):
         assert read.hparams[name] == default.hparams[name]
     kinds = [
         type(network[0].activation).__name__
@@ -243,7 +243,7 @@ def test_a_configs_values_become_hyper_parameters():
         "activation": "lrelu",
         "padding_mode": "reflect",
     }
-    assert hparams["initialisation"] == {"generator": "kaiming", "skip_spectral": True}
+    assert hparams["initialization"] == {"generator": "kaiming", "skip_spectral": True}
     assert hparams["gan_loss"] == "lsgan"
     assert hparams["weights"] == {
         "gan": 1,
@@ -269,8 +269,8 @@ def test_each_entry_of_a_config_becomes_our_argument(config, tmp_path):
         ({"dis": {"norm": "sn"}}, {"discriminator": {"norm": "spectral"}}),
         ({"dis": {"activ": "tanh"}}, {"discriminator": {"activation": "tanh"}}),
         ({"dis": {"gan_type": "nsgan"}}, {"gan_loss": "nsgan"}),
-        ({"init": "gaussian"}, {"initialisation": {"generator": "normal"}}),
-        ({"init": "orthogonal"}, {"initialisation": {"generator": "orthogonal"}}),
+        ({"init": "gaussian"}, {"initialization": {"generator": "normal"}}),
+        ({"init": "orthogonal"}, {"initialization": {"generator": "orthogonal"}}),
         ({"recon_x_w": 3, "vgg_w": 1}, {"weights": {"image": 3, "perceptual": 1}}),
         ({"recon_s_w": 3, "recon_c_w": 4}, {"weights": {"style": 3, "content": 4}}),
         ({"gan_w": 2, "recon_x_cyc_w": 5}, {"weights": {"gan": 2, "cycle": 5}}),
@@ -300,7 +300,7 @@ def test_shapes_win_over_a_config_that_says_otherwise(config, tmp_path):
 
 @pytest.mark.parametrize("norm", ["instance", "none"])
 def test_a_norm_without_tensors_is_the_one_the_config_tells(norm, config, tmp_path):
-    """No shape tells instance normalisation from none."""
+    """No shape tells instance normalization from none."""
     module = make(discriminator=DISCRIMINATOR | {"norm": norm})
     config["dis"]["norm"] = {"instance": "in", "none": "none"}[norm]
     read = MUNITModule.from_nvlabs(*save(module, tmp_path), write(config, tmp_path))
@@ -352,7 +352,7 @@ def wrong():
 
 
 WRONG = [
-    ("optimizer.pt", "it is the optimisers' state (optimizer.pt)"),
+    ("optimizer.pt", "it is the optimizers' state (optimizer.pt)"),
     ("lightning", "it is a checkpoint of Lightning, which MUNITModule.load_from_checkpoint reads"),
     ("one gen", "it is one generator without its domain's name"),
     ("one dis", "it is one discriminator without its domain"),

@@ -10,7 +10,7 @@ from recorded_munit import CANCELLED, CASES, ROUNDING, TERMS, read, recorded_wei
 from safetensors.torch import load_file
 
 from munit_pl.layers import blocks as layers
-from munit_pl.layers import normalization as normalisation
+from munit_pl.layers import normalization as normalization
 from munit_pl.models.base.objective import Decodings
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.munit import module as module_file
@@ -66,7 +66,7 @@ def compute_straight(monkeypatch):
     monkeypatch.setattr(MultiScaleDiscriminator, "score_batches", score_apart)
     monkeypatch.setattr(layers, "convolve", lambda conv, x, bias: conv(x))
     monkeypatch.setattr(layers, "upsample_conv", upsample_and_convolve)
-    monkeypatch.setattr(normalisation, "layer_norm", straight_layer_norm)
+    monkeypatch.setattr(normalization, "layer_norm", straight_layer_norm)
 
 
 def upsample_and_convolve(x, weight, bias, padding_mode):

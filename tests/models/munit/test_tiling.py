@@ -87,7 +87,7 @@ def test_tiles_on_their_own_would_not_make_up_the_same():
 def test_statistics_lose_no_digits_where_the_mean_is_far_from_zero():
     """The mean's square is 10**15 and 10**7 times the variance, more than either type holds.
 
-    Normalisations take away what all channels have in common, so without it the outputs are the
+    Normalizations take away what all channels have in common, so without it the outputs are the
     same.
     """
     generator = make_generator()
@@ -165,7 +165,7 @@ def test_autocast_gives_the_types_and_nearly_the_values_of_the_networks():
         assert error < 1.5 * usual + 1e-3
 
 
-def test_spectral_normalisation_moves_on_by_one_iteration():
+def test_spectral_normalization_moves_on_by_one_iteration():
     encoder = make_generator().content_encoder
     for block in encoder.layers:
         spectral_norm(block.conv)

@@ -130,6 +130,6 @@ def test_three_iterations_in_fp32_are_the_recorded_ones_but_for_rounding():
 
 
 def cancelled(name):
-    """Tell whether an instance normalisation cancels a bias."""
+    """Tell whether an instance normalization cancels a bias."""
     part = name.split(".")[1]
     return name.endswith("bias") and (part == "content_encoder" or "res_blocks" in name)

@@ -77,7 +77,7 @@ def _try(cls: type, arguments: Arguments) -> object:
 
 
 def _make_optimizers(module: AdversarialModule) -> None:
-    """Let optimisers and schedules speak, over weights that fused ones take."""
+    """Let optimizers and schedules speak, over weights that fused ones take."""
     networks = {name: getattr(module, name) for name in ("gen_a", "gen_b", "dis_a", "dis_b")}
     try:
         for name in networks:

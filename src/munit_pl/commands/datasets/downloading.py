@@ -25,11 +25,11 @@ _CUT = 1.1
 
 def run_list(_: argparse.Namespace) -> int:
     """Print a table of the data sets."""
-    rows = [("NAME", "DOMAINS", "SIZE", "LICENCE")]
-    rows += [(one.name, one.what, one.shown_size, one.licence) for one in CATALOGUE.values()]
+    rows = [("NAME", "DOMAINS", "SIZE", "LICENSE")]
+    rows += [(one.name, one.what, one.shown_size, one.license) for one in CATALOGUE.values()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for name, what, size, licence in rows:
-        cells = (name.ljust(widths[0]), what.ljust(widths[1]), size.rjust(widths[2]), licence)
+    for name, what, size, license in rows:
+        cells = (name.ljust(widths[0]), what.ljust(widths[1]), size.rjust(widths[2]), license)
         print("  ".join(cells))
     print("\nmunit-data download NAME fetches one; by hand: it says what you must fetch.")
     return 0
@@ -104,7 +104,7 @@ def _unpacked(chosen: DataSet, out: Path) -> Iterator[Path]:
     archive = out.parent / Path(urlsplit(chosen.url).path).name
     known = f"SHA-256 recorded by {chosen.recorded_by}" if chosen.sha256 else "not published"
     print(f"{chosen.name} ({chosen.what}), {chosen.shown_size}, from {chosen.page}")
-    print(f"licence: {chosen.licence}; checksum: {known}", flush=True)
+    print(f"license: {chosen.license}; checksum: {known}", flush=True)
     room = _UNPACKED + _CUT * (chosen.layout == "pairs")
     digest = download(chosen.url, archive, chosen.sha256, room, show=True, hosts=chosen.hosts)
     if not chosen.sha256:

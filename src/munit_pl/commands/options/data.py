@@ -81,7 +81,7 @@ def _add_draw(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     what = f"a file, *.png; or a folder, for {DRAWINGS} of them"
     parser.add_argument("out", metavar="OUT", type=Path, help=what)
     parser.add_argument(
-        "--domain", choices=("a", "b"), default="a", help="a: line drawings (default); b: in colour"
+        "--domain", choices=("a", "b"), default="a", help="a: line drawings (default); b: in color"
     )
 
 

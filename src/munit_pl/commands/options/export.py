@@ -30,13 +30,13 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--half", action="store_true", help="weights in half of the bytes, as float16")
     add("--config", type=Path, metavar="YAML", help="of an original checkpoint")
     add("--data", metavar="TEXT", help="what it was trained on, for the card")
-    add("--licence", metavar="NAME", help="of the weights, for the card: apache-2.0")
+    add("--license", metavar="NAME", help="of the weights, for the card: apache-2.0")
     options = parser.parse_args(argv)
     graphs, one_file = options.format != "safetensors", options.out.suffix == ".safetensors"
     if graphs and options.half:
         parser.error(f"--format {options.format} is in float32: leave out --half")
     if graphs and one_file:
         parser.error(f"--format {options.format} makes a folder, but OUT is {options.out}")
-    if (graphs or one_file) and (options.data or options.licence):
-        parser.error("--data and --licence are for the card, which only a folder of weights has")
+    if (graphs or one_file) and (options.data or options.license):
+        parser.error("--data and --license are for the card, which only a folder of weights has")
     return options

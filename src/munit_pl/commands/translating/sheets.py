@@ -40,7 +40,7 @@ def spread(n: int) -> list[int]:
 
 
 def draw_sheet(rows: Sequence[Sequence[Cell]]) -> Image.Image:
-    """Lay out rows of labelled pictures, in columns as wide as their widest picture."""
+    """Lay out rows of labeled pictures, in columns as wide as their widest picture."""
     columns = list(zip(*rows, strict=True))
     widths = [max(_size(cell)[0] for cell in column) for column in columns]
     heights = [max(_size(cell)[1] for cell in row) + _LINE for row in rows]

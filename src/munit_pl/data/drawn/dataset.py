@@ -1,7 +1,7 @@
 """Drawn shoes: an embedded data set that knows the truth about each of its samples.
 
-Domain a holds line drawings of shoes, domain b shoes in colour. Content is what a drawing shows;
-style is the two colours that it leaves open. Because the package draws the samples itself, how
+Domain a holds line drawings of shoes, domain b shoes in color. Content is what a drawing shows;
+style is the two colors that it leaves open. Because the package draws the samples itself, how
 much content a translation keeps and how well it follows a style can be measured exactly.
 """
 
@@ -28,11 +28,11 @@ class Truth(NamedTuple):
     """One shoe, drawn in both domains.
 
     Attributes:
-        shoe: Its shape and colours.
+        shoe: Its shape and colors.
         x_a: The line drawing, ``(3, H, W)`` in [-1, 1].
-        x_b: The coloured picture of the same shoe in the same place, ``(3, H, W)`` in [-1, 1].
+        x_b: The colored picture of the same shoe in the same place, ``(3, H, W)`` in [-1, 1].
         silhouette: Where the shoe covers at least half a pixel, bool ``(H, W)``.
-        upper: Where the upper, which carries the body colour, covers the whole pixel, bool
+        upper: Where the upper, which carries the body color, covers the whole pixel, bool
             ``(H, W)``; laces and seams lie on it and are part of it.
     """
 
@@ -50,7 +50,7 @@ class DrawnShoes:
     equal indices show different shoes, unless one domain shows the other's.
 
     Args:
-        domain: Line drawings (a) or coloured pictures (b).
+        domain: Line drawings (a) or colored pictures (b).
         split: Train and test samples share no shoe.
         length: Number of samples.
         size: Height and width of the pictures, each at least 16; best at 64 or more.
@@ -127,7 +127,7 @@ class MaskedShoes:
 
 
 def draw(shoe: Shoe, size: tuple[int, int]) -> Truth:
-    """Draw a shoe, centred, as large as fits, its proportions kept.
+    """Draw a shoe, centered, as large as fits, its proportions kept.
 
     Args:
         shoe: What to draw.
@@ -149,13 +149,13 @@ def draw(shoe: Shoe, size: tuple[int, int]) -> Truth:
     return Truth(
         shoe,
         x_a=_as_image(np.broadcast_to(1 - ink, (3, *size))),
-        x_b=_as_image(_coloured(shoe, sole, upper, seams)),
+        x_b=_as_image(_colored(shoe, sole, upper, seams)),
         silhouette=torch.from_numpy(sole + upper >= 0.5),
         upper=torch.from_numpy(upper > 0.999),
     )
 
 
-def _coloured(shoe: Shoe, sole: Plane, upper: Plane, seams: Plane) -> Plane:
+def _colored(shoe: Shoe, sole: Plane, upper: Plane, seams: Plane) -> Plane:
     """Paint the coverages of a shoe's parts, each ``(H, W)`` in [0, 1]; RGB in [0, 1]."""
     height, width = sole.shape
     rows = np.flatnonzero((sole + upper).max(1))
@@ -163,8 +163,8 @@ def _coloured(shoe: Shoe, sole: Plane, upper: Plane, seams: Plane) -> Plane:
     across = np.arange(width) / (width - 1)
     light = 1.05 - 0.3 * (0.75 * down.clip(0, 1)[:, None] + 0.25 * across)
 
-    body_colour, sole_colour = (np.array(c)[:, None, None] for c in (shoe.body, shoe.sole))
-    paint = light * (body_colour * (upper - 0.4 * seams) + sole_colour * sole)
+    body_color, sole_color = (np.array(c)[:, None, None] for c in (shoe.body, shoe.sole))
+    paint = light * (body_color * (upper - 0.4 * seams) + sole_color * sole)
     picture: Plane = (1 - sole - upper + paint).clip(0, 1).astype(np.float32)
     return picture
 

@@ -1,4 +1,4 @@
-"""The shapes and colours of the embedded shoes: numbers and curves, no pixels.
+"""The shapes and colors of the embedded shoes: numbers and curves, no pixels.
 
 A shoe stands on ``y = 0`` with its heel near ``x = 0`` and its toe near ``x = 10``; y points up.
 """
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 Kind = Literal["sneaker", "boot", "heel"]
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 Points = npt.NDArray[np.float64]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -21,7 +21,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class Shoe:
-    """What one shoe looks like: its content (all but the colours) and its style (the colours).
+    """What one shoe looks like: its content (all but the colors) and its style (the colors).
 
     Attributes:
         kind: Which of the three shapes.
@@ -31,8 +31,8 @@ class Shoe:
         sole_height: Thickness of the sole (of the stem too, on a heel), in [0, 1] of its range.
         opening: Where the front of the opening lies, in [0, 1] of the kind's range.
         laces: Number of laces, 3 to 5; a heel shows none.
-        body: Colour of the upper, RGB in [0, 1].
-        sole: Colour of the sole, RGB in [0, 1].
+        body: Color of the upper, RGB in [0, 1].
+        sole: Color of the sole, RGB in [0, 1].
     """
 
     kind: Kind
@@ -42,8 +42,8 @@ class Shoe:
     sole_height: float
     opening: float
     laces: int
-    body: Colour
-    sole: Colour
+    body: Color
+    sole: Color
 
 
 class Parts(NamedTuple):
@@ -61,7 +61,7 @@ class Parts(NamedTuple):
 
 
 def sample_shoe(rng: torch.Generator) -> Shoe:
-    """Draw a shoe whose colours are independent of its shape.
+    """Draw a shoe whose colors are independent of its shape.
 
     Hues are uniform. The smallest channel of body and sole is at most 0.5, so that neither can be
     taken for the white ground.

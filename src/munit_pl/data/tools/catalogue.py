@@ -21,7 +21,7 @@ class DataSet(NamedTuple):
         name: What it is asked for by, and the name of its folder.
         what: Its domains, a first.
         layout: How its archive is laid out; `munit_pl.data.tools.layouts` reads each.
-        licence: Of its images, or "none stated" and where they are from.
+        license: Of its images, or "none stated" and where they are from.
         page: Its source, for people.
         url: Its archive's address; "" where its makers want it fetched by hand.
         hosts: Others, and with them their subdomains, that this address may lead on to.
@@ -37,7 +37,7 @@ class DataSet(NamedTuple):
     name: str
     what: str
     layout: Layout
-    licence: str
+    license: str
     page: str
     url: str = ""
     hosts: tuple[str, ...] = ()
@@ -59,17 +59,17 @@ class DataSet(NamedTuple):
         return f"{gigabytes:.2g} GB" if gigabytes >= 1 else f"{gigabytes * 1000:.0f} MB"
 
 
-def _pix2pix(name: str, what: str, licence: str, size: int) -> DataSet:
+def _pix2pix(name: str, what: str, license: str, size: int) -> DataSet:
     url = f"{_EFROS}/pix2pix/datasets/{name}.tar.gz"
-    return DataSet(name, what, "pairs", licence, _PIX2PIX, url, size=size, experiments=(name,))
+    return DataSet(name, what, "pairs", license, _PIX2PIX, url, size=size, experiments=(name,))
 
 
 def _cyclegan(name: str, what: str, origin: str, size: int, sha256: str) -> DataSet:
     url = f"{_EFROS}/cyclegan/datasets/{name}.zip"
-    licence = f"none stated ({origin})"
+    license = f"none stated ({origin})"
     experiment = f"{name}256" if name == "summer2winter_yosemite" else name
     return DataSet(
-        *(name, what, "folders", licence, _CYCLEGAN, url, (), size, sha256, _TFDS),
+        *(name, what, "folders", license, _CYCLEGAN, url, (), size, sha256, _TFDS),
         experiments=(experiment,),
     )
 
@@ -105,7 +105,7 @@ _ALL = [
         name="cityscapes",
         what="photos, labels",
         layout="cityscapes",
-        licence="own, non-commercial",
+        license="own, non-commercial",
         page="https://www.cityscapes-dataset.com",
         by_hand="register at https://www.cityscapes-dataset.com, and unpack "
         "leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip into one FOLDER",
@@ -115,7 +115,7 @@ _ALL = [
         name="synthia2cityscape",
         what="drawn streets, photos",
         layout="synthia2cityscape",
-        licence="own, non-commercial",
+        license="own, non-commercial",
         page="https://synthia-dataset.net",
         by_hand="unpack SYNTHIA's images (https://synthia-dataset.net) and Cityscapes' "
         "leftImg8bit_trainvaltest.zip (https://www.cityscapes-dataset.com, which asks you to "
@@ -126,7 +126,7 @@ _ALL = [
         name="afhq",
         what="two of cat, dog, wild",
         layout="classes",
-        licence="CC BY-NC 4.0",
+        license="CC BY-NC 4.0",
         page="https://github.com/clovaai/stargan-v2",
         url="https://www.dropbox.com/s/t9l9o3vsx2jai3z/afhq.zip?dl=1",
         hosts=("dropbox.com", "dropboxusercontent.com"),

@@ -20,7 +20,7 @@ from munit_pl.data.opening import opened, orientation
 from munit_pl.data.sizes import MAX_ASPECT, is_too_long, resized
 from munit_pl.data.value_range import FULL, find_max_value, largest_value
 
-NEARLY_BLANK = 16  # grey levels
+NEARLY_BLANK = 16  # gray levels
 
 
 class Picture(NamedTuple):
@@ -32,11 +32,11 @@ class Picture(NamedTuple):
         rotated: Whether EXIF says to turn or mirror it.
         transparent: Whether pixels may be transparent.
         frames: Whether there are more images in the file, of which only the first is used.
-        levels: Grey levels between the darkest and the brightest pixel, 0 to 255, of the channel
+        levels: Gray levels between the darkest and the brightest pixel, 0 to 255, of the channel
             that has most; of the half that has fewer, where a file holds two images.
         digest: SHA-256 of the size and of the upright pixels, 8-bit RGB on white. What decodes to
             the same pixels is the same, whatever the format and the metadata.
-        largest: The largest value in a 16-bit grey file; None of other kinds.
+        largest: The largest value in a 16-bit gray file; None of other kinds.
     """
 
     size: tuple[int, int]
@@ -92,7 +92,7 @@ class Inspection:
         fatal: Those of the bad ones that ended the process that read them, or took it too much
             memory or time; a run's may go the same way.
         ignored: Other files, by ending.
-        max_value: What was taken for white in 16-bit grey files.
+        max_value: What was taken for white in 16-bit gray files.
     """
 
     split: str
@@ -126,12 +126,12 @@ class Inspection:
 
     @property
     def blank(self) -> list[Path]:
-        """Images of one colour."""
+        """Images of one color."""
         return self.having(lambda picture: picture.levels < BLANK)
 
     @property
     def nearly_blank(self) -> list[Path]:
-        """Images of nearly one colour."""
+        """Images of nearly one color."""
         return self.having(lambda picture: BLANK <= picture.levels < NEARLY_BLANK)
 
     @property
@@ -141,12 +141,12 @@ class Inspection:
 
     @property
     def sixteen_bit(self) -> dict[Path, int]:
-        """The largest value of each 16-bit grey file."""
+        """The largest value of each 16-bit gray file."""
         return {p: pic.largest for p, pic in self.pictures.items() if pic.largest is not None}
 
     @property
     def too_bright(self) -> list[Path]:
-        """16-bit grey files with values above what was taken for white."""
+        """16-bit gray files with values above what was taken for white."""
         return [path for path, largest in self.sixteen_bit.items() if largest > self.max_value]
 
     @property
@@ -186,7 +186,7 @@ def inspect_folder(
         use: How a run would use the images.
         workers: Processes that decode; with 0 it is this one, which a crashing decoder ends.
         show: Whether a bar shows the progress, on a terminal.
-        max_value: What is white in 16-bit grey files; None finds out, as for training images.
+        max_value: What is white in 16-bit gray files; None finds out, as for training images.
     """
     found = Inspection(split, domain, folder)
     try:
@@ -218,7 +218,7 @@ def inspect_image(path: Path, halves: bool = False, max_value: int = FULL) -> Pi
     Args:
         path: The file.
         halves: Whether it holds two images of equal width side by side.
-        max_value: What is white, if it is 16-bit grey.
+        max_value: What is white, if it is 16-bit gray.
 
     Raises:
         OSError: The file cannot be read or decoded.

@@ -49,7 +49,7 @@ def plan(source: Path, layout: Layout, classes: Sequence[str] = ()) -> Plan:
 
     Of ``pairs``, half of the training files give domain a and the other half domain b, so that no
     image's counterpart is ever trained on. Which half a file is in follows from its name's
-    SHA-256: neighbours may be of one kind, such as boots, and the halves must not differ in kind.
+    SHA-256: neighbors may be of one kind, such as boots, and the halves must not differ in kind.
 
     Args:
         source: A folder that holds the archive's content, or holds folders that do.
@@ -110,10 +110,10 @@ def _cityscapes(source: Path) -> Plan:
 
 def _synthia2cityscape(source: Path) -> Plan:
     real = _find(source, "leftImg8bit/train") / "leftImg8bit"
-    colour = sorted(path for path in source.rglob("RGB") if path.is_dir())
-    if not colour:
+    color = sorted(path for path in source.rglob("RGB") if path.is_dir())
+    if not color:
         raise ValueError(f"{str(source)!r} holds no folder RGB, as SYNTHIA's images lie in")
-    drawn = [(path, path.relative_to(source)) for rgb in colour for path in list_images(rgb)]
+    drawn = [(path, path.relative_to(source)) for rgb in color for path in list_images(rgb)]
     kept = len(drawn) - max(1, len(drawn) // _HELD_OUT)  # frames of other sequences, if there are
     train, test = drawn[:kept], drawn[kept:]
     lists = [train, _images(real / "train"), test, _images(real / "val")]

@@ -19,7 +19,7 @@ from munit_pl.data.folder import ImageFolder
 from munit_pl.data.images import UPRIGHT, resize_image
 from munit_pl.data.listing import scan_folder
 from munit_pl.data.opening import opened, orientation
-from munit_pl.data.value_range import grey_values
+from munit_pl.data.value_range import gray_values
 from munit_pl.io.regular import open_regular
 
 Format = Literal["jpg", "png"]
@@ -29,7 +29,7 @@ NOTE = "prepared.json"  # in each copy: what it was made of, and how
 _KINDS = {"jpg": "JPEG", "png": "PNG"}
 _UNFINISHED = ".unfinished"
 _PART = ".part-"  # how the names of files begin that are being written
-_GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")  # Pillow's modes
+_GRAY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")  # Pillow's modes
 
 
 class Recipe(NamedTuple):
@@ -37,7 +37,7 @@ class Recipe(NamedTuple):
 
     Attributes:
         size: Pixels of the shortest side, to which larger images are resized as for training.
-        format: "jpg", of quality 95 without coarser colours; or "png", which loses nothing.
+        format: "jpg", of quality 95 without coarser colors; or "png", which loses nothing.
     """
 
     size: int = 256
@@ -76,7 +76,7 @@ def prepare(
     The copy is made in a folder beside ``out``, which takes its name once it is complete. What was
     interrupted goes on where it was if the same is asked for again; so does a complete copy whose
     original has new or changed files. Images that are what they should be already are copied byte
-    by byte. Of the others colors are converted to sRGB and metadata left out. 16-bit grey keeps its
+    by byte. Of the others colors are converted to sRGB and metadata left out. 16-bit gray keeps its
     values, for a run to tell what white is, and becomes PNG, as JPEG has 8 bits.
 
     Args:
@@ -208,7 +208,7 @@ def _names(paths: Sequence[Path], ending: str) -> Iterator[Path]:
 
 
 def _names_of(target: Path) -> set[Path]:
-    """Return what a copy may be called: that of 16-bit grey is a PNG always."""
+    """Return what a copy may be called: that of 16-bit gray is a PNG always."""
     return {target, target.with_suffix(".png")}
 
 
@@ -280,16 +280,16 @@ def _picture(path: Path, recipe: Recipe) -> tuple[Image.Image | None, bool, Form
     if deep:
         return _deep(path, resize), False, format
     on_white = transparent and recipe.format == "jpg"
-    channels = 4 if transparent and not on_white else 1 if mode in _GREY else 3
+    channels = 4 if transparent and not on_white else 1 if mode in _GRAY else 3
     return ImageFolder([path], channels, resize, crop=None).whole(0), on_white, format
 
 
 def _deep(path: Path, resize: int | None) -> Image.Image:
-    """Return 16-bit grey upright and resized, with its values."""
+    """Return 16-bit gray upright and resized, with its values."""
     with opened(path) as image:
         image.load()
         transpose = UPRIGHT.get(orientation(image))
-        values = grey_values(image if transpose is None else image.transpose(transpose))
+        values = gray_values(image if transpose is None else image.transpose(transpose))
     resized = resize_image(Image.fromarray(values.astype(np.float32)), resize)
     return Image.fromarray(np.asarray(resized).round().astype(np.uint16))
 

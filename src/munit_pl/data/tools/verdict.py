@@ -94,7 +94,7 @@ def _judge_folder(found: Inspection, verdict: Verdict) -> None:
             f"{found.name}: {len(found.bad)} of {_images(len(found.files))} that cannot be used"
         )
     if blank:
-        verdict.skips.append(f"{found.name}: {_images(len(blank))} of one colour")
+        verdict.skips.append(f"{found.name}: {_images(len(blank))} of one color")
     if copies := sum(len(group) - 1 for group in found.duplicates):
         verdict.notes.append(f"{found.name}: exact copies of other images there: {copies}")
     _judge_range(found, verdict)
@@ -105,7 +105,7 @@ def _judge_range(found: Inspection, verdict: Verdict) -> None:
         return
     largest = max(found.sixteen_bit.values())
     verdict.notes.append(
-        f"{found.name}: {_images(len(found.sixteen_bit))} of 16-bit grey, with values up to "
+        f"{found.name}: {_images(len(found.sixteen_bit))} of 16-bit gray, with values up to "
         f"{largest}, of {max(largest, 1).bit_length()} bits: a run takes {found.max_value} for "
         f"white, as {_setting(found.domain, found.max_value)} does"
     )

@@ -18,12 +18,12 @@ from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
 from munit_pl.metrics.diversity import Diversity, PairDistance
-from munit_pl.metrics.drawn import body_colour, colour_error
+from munit_pl.metrics.drawn import body_color, color_error
 from munit_pl.models.base.module import AdversarialModule
 
 Figures = dict[str, float]
 
-_DRAWN = ("silhouette_iou", "colour_energy", "colour_spread", "guided_error")
+_DRAWN = ("silhouette_iou", "color_energy", "color_spread", "guided_error")
 _BATCH = 8
 _SEED = 0  # of test shoes and random styles, which are the same for all runs
 
@@ -45,7 +45,7 @@ def make_shoes(size: Sequence[int], extent: Extent, paired: bool = False) -> Dra
 def measure(
     translator: Translator, shoes: DrawnDataModule, extractors: FeatureExtractors, extent: Extent
 ) -> tuple[Figures, Figures]:
-    """Measure translations of line drawings to coloured shoes.
+    """Measure translations of line drawings to colored shoes.
 
     Args:
         translator: The trained model.
@@ -55,7 +55,7 @@ def measure(
 
     Returns:
         The figures, and those among them that the drawings' maker would get. The figures are
-        "silhouette_iou", "colour_energy" and "colour_spread" of protocol drawn; "guided_error" of
+        "silhouette_iou", "color_energy" and "color_spread" of protocol drawn; "guided_error" of
         the same if the method reads styles, and "transfer_error", its like by
         `transfer_statistics`, if it has a content code; "kernel_distance" of translations under one
         random style each to real shoes; "pair_distance", the mean distance of translations of the
@@ -114,7 +114,7 @@ def _subject(translator: Translator, shoes: DrawnDataModule) -> EvaluationTask:
 
 
 def _transfer_error(translator: Translator, shoes: DrawnDataModule, inputs: int) -> float:
-    """Return the body colours' error of examples followed by AdaIN statistics, in [0, 255]."""
+    """Return the body colors' error of examples followed by AdaIN statistics, in [0, 255]."""
     drawings, examples = shoes.domains["test"]
     assert isinstance(drawings, DrawnShoes)
     assert isinstance(examples, DrawnShoes)
@@ -122,9 +122,9 @@ def _transfer_error(translator: Translator, shoes: DrawnDataModule, inputs: int)
     for i in range(inputs):
         drawing, example = drawings.truth(i), examples.truth(i)
         y = transfer_statistics(translator, drawing.x_a[None], example.x_b[None], "b")
-        followed = body_colour(y, drawing.upper[None])
-        wanted = body_colour(example.x_b[None], example.upper[None])
-        errors.append(colour_error(followed, wanted))
+        followed = body_color(y, drawing.upper[None])
+        wanted = body_color(example.x_b[None], example.upper[None])
+        errors.append(color_error(followed, wanted))
     return torch.cat(errors).mean().item()
 
 

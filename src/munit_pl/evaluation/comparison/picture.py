@@ -24,9 +24,9 @@ def draw_table(translators: Mapping[str, Translator], drawings: DrawnShoes) -> I
     """
     truths = [drawings.truth(i) for i in range(_DRAWINGS)]
     x = torch.stack([truth.x_a for truth in truths])
-    coloured = torch.stack([truth.x_b for truth in truths])[:, None]
-    blank = torch.ones_like(coloured).expand(-1, _STYLES - 1, -1, -1, -1)
-    shown = {"drawing, its shoe": torch.cat([coloured, blank], 1)}
+    colored = torch.stack([truth.x_b for truth in truths])[:, None]
+    blank = torch.ones_like(colored).expand(-1, _STYLES - 1, -1, -1, -1)
+    shown = {"drawing, its shoe": torch.cat([colored, blank], 1)}
     for name in (name for name in ROWS if name in translators):
         translator = translators[name]
         styles = random_styles(_STYLES, translator.style_dim("b"), 0, "table1 picture")

@@ -48,7 +48,7 @@ class Extent:
         inputs: Drawings for the protocol "drawn", for examples and for losses.
         styles: Random styles of each of them.
         varied: Drawings whose translations are compared with each other.
-        pairs: Pairs of translations of each of these, neighbours in a list.
+        pairs: Pairs of translations of each of these, neighbors in a list.
         compared: Translations and real shoes, as two sets.
         subset: Images of each set in one estimate of the kernel distance.
     """

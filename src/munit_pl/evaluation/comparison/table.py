@@ -26,10 +26,10 @@ class Column(NamedTuple):
 _COLUMNS = (
     Column("silhouette_iou", "quality: silhouette IoU ↑", 3),
     Column("kernel_distance", "quality: KD (lite0) ↓", 3),
-    Column("colour_energy", "quality: colours' energy distance ↓", 1),
-    Column("colour_spread", "diversity: colours' spread, of the real set's", 2),
+    Column("color_energy", "quality: colors' energy distance ↓", 1),
+    Column("color_spread", "diversity: colors' spread, of the real set's", 2),
     Column("pair_distance", "diversity: lite0 distance (not LPIPS)", 3),
-    Column("guided_error", "example's style: colour error, of 255 ↓", 1),
+    Column("guided_error", "example's style: color error, of 255 ↓", 1),
     Column("transfer_error", "example's AdaIN statistics: the same ↓", 1),
 )
 _PAPER = (
@@ -39,7 +39,7 @@ _PAPER = (
 _TERMS = ("image", "content", "style")
 
 
-def summarise(values: Sequence[float | None], decimals: int) -> str:
+def summarize(values: Sequence[float | None], decimals: int) -> str:
     """Return mean ± standard deviation, unbiased, of runs; "-" where a run has no such figure."""
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
@@ -61,7 +61,7 @@ def make_table(runs: Mapping[str, Sequence[Run]], real: Mapping[str, float]) -> 
         _line(
             ROWS[name].label,
             *(
-                summarise([run["figures"].get(column.key) for run in runs[name]], column.decimals)
+                summarize([run["figures"].get(column.key) for run in runs[name]], column.decimals)
                 for column in _COLUMNS
             ),
             *_published(ROWS[name]),
@@ -69,10 +69,10 @@ def make_table(runs: Mapping[str, Sequence[Run]], real: Mapping[str, float]) -> 
         for name in ROWS
         if name in runs
     ]
-    of_real = [summarise([real.get(column.key)], column.decimals) for column in _COLUMNS]
+    of_real = [summarize([real.get(column.key)], column.decimals) for column in _COLUMNS]
     lines.append(_line(REAL.label, *of_real, *_published(REAL)))
     parts = [_heading(titles), *lines, "", *_losses(runs), *_costs(runs), *_notes(runs)]
-    return "\n".join(["# Line drawings to coloured shoes", "", *parts]) + "\n"
+    return "\n".join(["# Line drawings to colored shoes", "", *parts]) + "\n"
 
 
 def _published(row: Row) -> tuple[str, str]:
@@ -89,7 +89,7 @@ def _losses(runs: Mapping[str, Sequence[Run]]) -> list[str]:
     lines = []
     for name in compared:
         values = {term: [run["losses"].get(term) for run in runs[name]] for term in _TERMS}
-        shown = {term: summarise(values[term], 3) for term in _TERMS}
+        shown = {term: summarize(values[term], 3) for term in _TERMS}
         if dropped := ROWS[name].dropped:
             shown[dropped] = f"**{shown[dropped]}**"
         lines.append(_line(ROWS[name].label, *shown.values()))
@@ -103,7 +103,7 @@ def _costs(runs: Mapping[str, Sequence[Run]]) -> list[str]:
         parameters = runs[name][0]["figures"]["parameters"]
         minutes = [None if run["seconds"] is None else run["seconds"] / 60 for run in runs[name]]
         seeds = ", ".join(str(run["seed"]) for run in runs[name])
-        cells = f"{parameters:,.0f}", summarise(minutes, 1), seeds
+        cells = f"{parameters:,.0f}", summarize(minutes, 1), seeds
         lines.append(_line(ROWS[name].label, *cells))
     titles = ["what it took", "parameters of a translation", "minutes of training", "seeds"]
     return [_heading(titles), *lines, ""]

@@ -26,7 +26,7 @@ class DomainGenerator(nn.Module):
             no style from an image.
         decoder: Contents of either domain and styles of this one to this domain's images.
         image_size: How images were brought to size for its training; None where nothing tells.
-        max_value: What was white in its domain's 16-bit grey files.
+        max_value: What was white in its domain's 16-bit gray files.
         kinds: All such classes by name: what a checkpoint may ask for.
         method: The method's name, for people: that of the class unless it says another.
     """

@@ -21,6 +21,7 @@ from munit_pl.io.safe_reading import read_checkpoint
 from munit_pl.losses.terms import Terms, total
 from munit_pl.models.base.description import describe, method_of, recall_images
 from munit_pl.models.base.pair import DomainPair
+from munit_pl.models.base.renamed import current_names
 from munit_pl.optim.finite_updates import count_skipped, keep_finite, skip_unless_finite
 from munit_pl.optim.resuming import adopt_settings, describe_changes
 from munit_pl.optim.schedules import ends_at
@@ -63,7 +64,7 @@ class AdversarialModule(DomainPair, LightningModule):
 
     A method is a subclass. Its ``__init__`` makes the four networks of `DomainPair` and saves as
     hyper-parameters at least ``optimizer``, ``scheduler``, ``clip_norm``, ``accumulate`` and
-    ``seed``; it sets ``weights`` and says what is drawn and what is minimised.
+    ``seed``; it sets ``weights`` and says what is drawn and what is minimized.
 
     A player's step is skipped where the norm of its gradient is not finite or above `MAX_NORM`, so
     that neither its weights nor its moments ever cease to be finite. The iteration counts.
@@ -113,7 +114,9 @@ class AdversarialModule(DomainPair, LightningModule):
         """
         path = find_checkpoint(checkpoint_path)
         checkpoint = read_checkpoint(path)
-        arguments["weights_only"] = True
+        noted = checkpoint.get("hyper_parameters") or {}
+        renamed = {k: v for k, v in current_names(noted).items() if noted.get(k) != v}
+        arguments = {**renamed, **arguments, "weights_only": True}
         try:
             return super().load_from_checkpoint(path, map_location, **arguments)
         except (RuntimeError, TypeError) as error:
@@ -159,7 +162,7 @@ class AdversarialModule(DomainPair, LightningModule):
         return self.adam | self.hparams["optimizer"]
 
     def make_scheduler(self, optimizer: Optimizer) -> LRScheduler:
-        """Return the schedule of one optimiser, stepped once an iteration."""
+        """Return the schedule of one optimizer, stepped once an iteration."""
         return StepLR(optimizer, **{"step_size": 100_000, "gamma": 0.5} | self.hparams["scheduler"])
 
     def training_step(self, batch: Images, batch_idx: int) -> None:
@@ -186,7 +189,7 @@ class AdversarialModule(DomainPair, LightningModule):
             for i in range(1, self.discriminator_steps):
                 self._update_discriminators(self._split(batch, "further", i))
                 if self._scaler is not None:
-                    self._scaler.update()  # which takes one step of an optimiser between two
+                    self._scaler.update()  # which takes one step of an optimizer between two
             terms = {player: updates[player](parts) for player in order}
         return terms, parts
 
@@ -273,6 +276,8 @@ class AdversarialModule(DomainPair, LightningModule):
             self.skipped[player] = torch.tensor(counts, device=self.device)
         if self._trainer is not None and self.trainer.state.fn == "fit":
             optimizers, schedulers = cast(Any, self.configure_optimizers())
+            noted = checkpoint.get("hyper_parameters") or {}
+            checkpoint["hyper_parameters"] = current_names(noted)
             changes = adopt_settings(checkpoint, optimizers, schedulers, self.hparams)
             if changes and not self.trainer.global_step:  # else a guard loads within a run
                 done = checkpoint["global_step"]

@@ -1,4 +1,4 @@
-"""What is minimised alike in methods that translate both ways."""
+"""What is minimized alike in methods that translate both ways."""
 
 from typing import NamedTuple
 
@@ -34,7 +34,7 @@ def discriminator_terms(
     x_ba: Tensor,
     gan_loss: AdversarialLoss,
 ) -> Terms:
-    """Return what the discriminators minimise: equation 4, for each domain.
+    """Return what the discriminators minimize: equation 4, for each domain.
 
     Args:
         dis_a: Domain a's discriminator.

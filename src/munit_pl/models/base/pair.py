@@ -5,7 +5,7 @@ from typing import Literal, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from munit_pl.layers.initialization import Initialisation, initialise
+from munit_pl.layers.initialization import Initialization, initialize
 from munit_pl.models.base.generator import DomainGenerator
 
 Domain = Literal["a", "b"]
@@ -69,17 +69,17 @@ class DomainPair(nn.Module):
         self.gen_a.check_size(height, width)
         cast(_Sized, self.dis_a).check_size(height, width)
 
-    def initialise(
+    def initialize(
         self,
-        generator: Initialisation = "kaiming",
-        discriminator: Initialisation = "normal",
+        generator: Initialization = "kaiming",
+        discriminator: Initialization = "normal",
         skip_spectral: bool = False,
     ) -> None:
         """Draw all weights anew as the original does; see `munit_pl.layers.initialization`."""
-        initialise(self.gen_a, generator)
-        initialise(self.gen_b, generator)
-        initialise(self.dis_a, discriminator, skip_spectral=skip_spectral)
-        initialise(self.dis_b, discriminator, skip_spectral=skip_spectral)
+        initialize(self.gen_a, generator)
+        initialize(self.gen_b, generator)
+        initialize(self.dis_a, discriminator, skip_spectral=skip_spectral)
+        initialize(self.dis_b, discriminator, skip_spectral=skip_spectral)
 
     def _generator(self, domain: Domain) -> DomainGenerator:
         if domain not in ("a", "b"):

@@ -1,4 +1,4 @@
-"""BicycleGAN as a LightningModule: what is drawn, what is minimised, and in which order."""
+"""BicycleGAN as a LightningModule: what is drawn, what is minimized, and in which order."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from munit_pl.checks import at_least_one
-from munit_pl.layers.initialization import Initialisation, initialise
+from munit_pl.layers.initialization import Initialization, initialize
 from munit_pl.losses.adversarial import GanLoss, adversarial_loss
 from munit_pl.losses.terms import Terms
 from munit_pl.models.base.module import AdversarialModule, MicroBatch, plain
@@ -46,13 +46,13 @@ class BicycleGANModule(AdversarialModule):
         input_channels_b: Channels of domain b's images.
         generator: Arguments of `BicycleGANGenerator` but for the channels.
         discriminator: Arguments of `BranchDiscriminators` but for ``in_channels``.
-        initialisation: ``generator`` and ``discriminator``, each "small_xavier" (see
-            `small_xavier`), as published, or a name that `initialise` knows.
+        initialization: ``generator`` and ``discriminator``, each "small_xavier" (see
+            `small_xavier`), as published, or a name that `initialize` knows.
         gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
         weights: The terms' weights, see `LossWeights`.
-        optimizer: Arguments of `torch.optim.Adam`, the same for both optimisers.
+        optimizer: Arguments of `torch.optim.Adam`, the same for both optimizers.
         scheduler: Arguments of `linear_decay`, in iterations; the authors count epochs.
-        clip_norm: Largest norm of each optimiser's gradient; none unless given.
+        clip_norm: Largest norm of each optimizer's gradient; none unless given.
         accumulate: Parts that a batch is split into, whose gradients are added up before each
             step: the same update in less memory.
         seed: Where the random numbers of training come from.
@@ -77,7 +77,7 @@ class BicycleGANModule(AdversarialModule):
         input_channels_b: int = 3,
         generator: Mapping[str, Any] | None = None,
         discriminator: Mapping[str, Any] | None = None,
-        initialisation: Mapping[str, Any] | None = None,
+        initialization: Mapping[str, Any] | None = None,
         gan_loss: GanLoss = "lsgan",
         weights: Mapping[str, float] | None = None,
         optimizer: Mapping[str, Any] | None = None,
@@ -87,7 +87,7 @@ class BicycleGANModule(AdversarialModule):
         seed: int = 0,
     ) -> None:
         generator, discriminator = plain(generator or {}), plain(discriminator or {})
-        initialisation, weights = plain(initialisation or {}), plain(weights or {})
+        initialization, weights = plain(initialization or {}), plain(weights or {})
         optimizer, scheduler = plain(optimizer or {}), plain(scheduler or {})
         super().__init__()
         self.save_hyperparameters()
@@ -98,7 +98,7 @@ class BicycleGANModule(AdversarialModule):
         self.gen_b = BicycleGANGenerator(input_channels_b, input_channels_a, **generator)
         self.dis_a = BranchDiscriminators(input_channels_a, **discriminator)
         self.dis_b = BranchDiscriminators(input_channels_b, **discriminator)
-        self._initialise(**initialisation)
+        self._initialize(**initialization)
 
     def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:
         """Return `Draws` by name."""
@@ -127,10 +127,10 @@ class BicycleGANModule(AdversarialModule):
         """Return `linear_decay`."""
         return linear_decay(optimizer, **self.hparams["scheduler"])
 
-    def _initialise(
+    def _initialize(
         self,
-        generator: Initialisation | Literal["small_xavier"] = "small_xavier",
-        discriminator: Initialisation | Literal["small_xavier"] = "small_xavier",
+        generator: Initialization | Literal["small_xavier"] = "small_xavier",
+        discriminator: Initialization | Literal["small_xavier"] = "small_xavier",
     ) -> None:
         for networks, how in (
             ((self.gen_a, self.gen_b), generator),
@@ -140,4 +140,4 @@ class BicycleGANModule(AdversarialModule):
                 if how == "small_xavier":
                     small_xavier(network)
                 else:
-                    initialise(network, how)
+                    initialize(network, how)

@@ -124,7 +124,7 @@ class ResnetEncoder(nn.Module):
 
 
 class HalvingResBlock(nn.Module):
-    """A residual block that normalises and rectifies before its convolutions and halves the side.
+    """A residual block that normalizes and rectifies before its convolutions and halves the side.
 
     Args:
         in_dim: Channels in.
@@ -265,7 +265,7 @@ class BranchDiscriminators(nn.Module):
 def small_xavier(network: nn.Module) -> None:
     """Draw weights as published: Glorot & Bengio's normal ones with a gain of 0.02; biases 0.
 
-    Spectrally normalised weights stay as they are: their scale is fixed anyway.
+    Spectrally normalized weights stay as they are: their scale is fixed anyway.
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):

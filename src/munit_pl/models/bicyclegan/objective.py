@@ -1,4 +1,4 @@
-"""What is minimised: section 3 of Zhu et al., NIPS 2017, for both directions at once.
+"""What is minimized: section 3 of Zhu et al., NIPS 2017, for both directions at once.
 
 Letters follow the path, as in `munit_pl.models.munit.objective`. ``x_a[i]`` and ``x_b[i]`` show the
 same thing in domains a and b. Two branches translate each image: "encoded" under a style read from
@@ -9,7 +9,7 @@ Both branches take the whole batch, as section 3.4 says, so a batch of one is en
 code trains with batches of two: both branches translate the first half, and the second one's
 discriminator takes its real images from the other.
 
-Every function is pure: no optimiser, no logging, the random numbers are arguments. Terms come
+Every function is pure: no optimizer, no logging, the random numbers are arguments. Terms come
 unweighted under the names of their weights, each a pair ``(2,)``: domain a's and domain b's.
 """
 
@@ -30,7 +30,7 @@ from munit_pl.models.bicyclegan.networks import (
 
 
 class LossWeights(NamedTuple):
-    """The weights of the terms; the first two weigh what the discriminators minimise too."""
+    """The weights of the terms; the first two weigh what the discriminators minimize too."""
 
     gan: float = 1.0
     gan_random: float = 1.0
@@ -97,7 +97,7 @@ def translate(
 ) -> Translations:
     """Translate each image under the style read from its partner, and under a drawn one.
 
-    Each network takes both branches in one batch. Samples do not depend on their neighbours, so
+    Each network takes both branches in one batch. Samples do not depend on their neighbors, so
     this is what separate calls would give.
     """
     mean_a, log_variance_a, mean_b, log_variance_b = posteriors
@@ -118,7 +118,7 @@ def discriminator_terms(
     translations: Translations,
     gan_loss: AdversarialLoss,
 ) -> Terms:
-    """Return what the discriminators minimise: "gan" and "gan_random", for each domain.
+    """Return what the discriminators minimize: "gan" and "gan_random", for each domain.
 
     Args:
         dis_a: Domain a's discriminators.
@@ -158,7 +158,7 @@ def generator_terms(
     draws: Draws,
     gan_loss: AdversarialLoss,
 ) -> Terms:
-    """Return what translators and encoders minimise, each term for domain a and for domain b.
+    """Return what translators and encoders minimize, each term for domain a and for domain b.
 
     Args:
         gen_a: Domain a's generator.
@@ -211,7 +211,7 @@ def kl(mean: Tensor, log_variance: Tensor) -> Tensor:
 def read_frozen(encoder: ResnetEncoder, x: Tensor) -> Tensor:
     """Return the means that an encoder reads, with a gradient to ``x`` but not to its weights.
 
-    The latent term is minimised by the translator alone: an encoder that learnt from it would help
+    The latent term is minimized by the translator alone: an encoder that learnt from it would help
     the translator to hide the style in images.
     """
     weights = {name: weight.detach() for name, weight in encoder.named_parameters()}

@@ -21,7 +21,7 @@ class ScaleDiscriminators(nn.Module):
 
     Args:
         scales: The discriminators, from the full scale to the smallest.
-        norm: Their normalisation.
+        norm: Their normalization.
     """
 
     def __init__(self, scales: Iterable[nn.Module], norm: Norm) -> None:
@@ -41,7 +41,7 @@ class ScaleDiscriminators(nn.Module):
     def score_batches(self, *batches: Tensor) -> list[list[Tensor]]:
         """Return the logits of each of several batches.
 
-        They pass together, in fewer and fuller steps, unless a batch normalisation would make
+        They pass together, in fewer and fuller steps, unless a batch normalization would make
         samples depend on those of another batch, or they differ in shape.
         """
         alike = len({batch.shape for batch in batches}) == 1
@@ -119,7 +119,7 @@ class MultiScaleDiscriminator(ScaleDiscriminators):
 
         Raises:
             ValueError: If the last convolution of either has less than two pixels a side to
-                reflect, or leaves less than a normalisation needs.
+                reflect, or leaves less than a normalization needs.
         """
         # A strided convolution rounds a side down, and the last one needs two pixels: 2**L at the
         # smallest scale, or twice that for a map of two. Pooling rounds up, so a pixel more than
@@ -151,7 +151,7 @@ class GlobalDiscriminator(nn.Module):
         depth: Strided convolutions. The patch discriminators' on the smallest scale see as small a
             map after ``num_layers + num_scales - 1`` halvings.
         norm: As of `MultiScaleDiscriminator`, from the second convolution on. What follows the
-            average is normalised only where that is by its weight.
+            average is normalized only where that is by its weight.
         activation: As of `MultiScaleDiscriminator`.
         padding_mode: As of `MultiScaleDiscriminator`.
 
@@ -190,8 +190,8 @@ class GlobalDiscriminator(nn.Module):
 
 
 def _smallest_map(norm: Norm, layers: int) -> int:
-    """Return the least side of the last map; the first layer is not normalised."""
-    # A map of one pixel has no deviation to normalise by (batch normalisation: batch of 1).
+    """Return the least side of the last map; the first layer is not normalized."""
+    # A map of one pixel has no deviation to normalize by (batch normalization: batch of 1).
     return 2 if norm in ("instance", "batch") and layers > 1 else 1
 
 

@@ -106,7 +106,7 @@ def _shared_arguments(config: Config) -> dict[str, Any]:
             "activation": dis["activ"],
             "padding_mode": pad.get(dis["pad_type"], dis["pad_type"]),
         },
-        "initialisation": {
+        "initialization": {
             "generator": _INIT.get(config["init"], config["init"]),
             "skip_spectral": True,
         },

@@ -39,7 +39,7 @@ def _describe(states: Mapping[str, Any]) -> str:
     if "pytorch-lightning_version" in states:
         return "a checkpoint of Lightning, which MUNITModule.load_from_checkpoint reads"
     if {"gen", "dis"} <= states.keys():
-        return "the optimisers' state (optimizer.pt)"
+        return "the optimizers' state (optimizer.pt)"
     if any(key.startswith("enc_content.") for key in keys):
         return "generators (gen_*.pt)" if first else "one generator without its domain's name"
     if any(key.startswith("cnns.") for key in keys):
@@ -71,8 +71,8 @@ def count(state: StateDict, pattern: str) -> int:
 def rename(state: StateDict, names: Mapping[str, str], path: Path) -> StateDict:
     """Return ``state`` under our names, without statistics that the original never used.
 
-    Adaptive instance normalisation registered dummy statistics, and before torch 0.4 every
-    instance normalisation kept some.
+    Adaptive instance normalization registered dummy statistics, and before torch 0.4 every
+    instance normalization kept some.
     """
     batch_norm = any(key.endswith("norm.weight") for key in state)
     renamed = {}

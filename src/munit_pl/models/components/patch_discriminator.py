@@ -17,7 +17,7 @@ class PatchDiscriminator(ScaleDiscriminators):
 
     Section 6.1.2 of Isola et al., "Image-to-Image Translation with Conditional Adversarial
     Networks", CVPR 2017: 4x4 convolutions, strided but for the last two; leaky rectifiers of slope
-    0.2; no normalisation after the first convolution. With more than one scale there is an
+    0.2; no normalization after the first convolution. With more than one scale there is an
     independent discriminator for each, on an image of half the side of the one before.
 
     Args:

@@ -11,9 +11,9 @@ class ResnetTranslator(nn.Module):
     """An image in, an image of the same size out.
 
     A 7x7 convolution, two strided ones, residual blocks, two transposed convolutions and a 7x7
-    convolution with a hyperbolic tangent; instance normalisation and rectifiers between them. A
+    convolution with a hyperbolic tangent; instance normalization and rectifiers between them. A
     style is repeated over the image and put beside its channels. The first convolution then goes
-    without normalisation, which would remove all that a style adds to it.
+    without normalization, which would remove all that a style adds to it.
 
     Args:
         in_channels: Channels of the image that comes in.
@@ -38,7 +38,7 @@ class ResnetTranslator(nn.Module):
         super().__init__()
         down = partial(ConvBlock, norm="instance", padding_mode="zeros")
         # A style's maps are constant, so they shift each channel of the first convolution as a
-        # whole: instance normalisation would subtract just that.
+        # whole: instance normalization would subtract just that.
         first_norm: Norm = "none" if style_dim else "instance"
         self.layers = nn.Sequential(
             ConvBlock(in_channels + style_dim, dim, 7, 1, 3, norm=first_norm),
@@ -59,7 +59,7 @@ class ResnetTranslator(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """A transposed convolution that doubles the side, instance normalisation and a rectifier.
+    """A transposed convolution that doubles the side, instance normalization and a rectifier.
 
     Args:
         in_dim: Channels in.

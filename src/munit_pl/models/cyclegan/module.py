@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from munit_pl.checks import at_least_one
-from munit_pl.layers.initialization import Initialisation, initialise
+from munit_pl.layers.initialization import Initialization, initialize
 from munit_pl.losses.adversarial import GanLoss, adversarial_loss
 from munit_pl.losses.terms import Terms
 from munit_pl.models.base.module import AdversarialModule, MicroBatch, plain
@@ -38,16 +38,16 @@ class CycleGANModule(AdversarialModule):
         input_channels_b: Channels of domain b's images.
         generator: ``dim`` and ``num_res_blocks`` of `CycleGANGenerator`.
         discriminator: Arguments of `PatchDiscriminator` but for ``in_channels``.
-        initialisation: ``generator`` and ``discriminator``, each a name that `initialise` knows,
+        initialization: ``generator`` and ``discriminator``, each a name that `initialize` knows,
             "normal" unless given.
         gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
         weights: The terms' weights, see `LossWeights`. The identity term is not computed if its
             weight is 0, or if the domains differ in channels.
         noise_dim: Length of the noise that each generator sees beside the image; 0 for none.
         pool_size: Earlier translations held for each discriminator, in each process; 0 for none.
-        optimizer: Arguments of `torch.optim.Adam`, the same for both optimisers.
+        optimizer: Arguments of `torch.optim.Adam`, the same for both optimizers.
         scheduler: Arguments of `linear_decay`, in iterations.
-        clip_norm: Largest norm of each optimiser's gradient; none unless given.
+        clip_norm: Largest norm of each optimizer's gradient; none unless given.
         accumulate: Parts that a batch is split into, whose gradients are added up before each
             step: the same update in less memory.
         seed: Where the noise and the pools' choices come from.
@@ -73,7 +73,7 @@ class CycleGANModule(AdversarialModule):
         input_channels_b: int = 3,
         generator: Mapping[str, Any] | None = None,
         discriminator: Mapping[str, Any] | None = None,
-        initialisation: Mapping[str, Any] | None = None,
+        initialization: Mapping[str, Any] | None = None,
         gan_loss: GanLoss = "lsgan",
         weights: Mapping[str, float] | None = None,
         noise_dim: int = 0,
@@ -85,7 +85,7 @@ class CycleGANModule(AdversarialModule):
         seed: int = 0,
     ) -> None:
         generator, discriminator = plain(generator or {}), plain(discriminator or {})
-        initialisation, weights = plain(initialisation or {}), plain(weights or {})
+        initialization, weights = plain(initialization or {}), plain(weights or {})
         optimizer, scheduler = plain(optimizer or {}), plain(scheduler or {})
         super().__init__()
         self.save_hyperparameters()
@@ -95,7 +95,7 @@ class CycleGANModule(AdversarialModule):
         self.gen_b = CycleGANGenerator(b, a, noise_dim=noise_dim, **generator)
         self.dis_a = PatchDiscriminator(a, **discriminator)
         self.dis_b = PatchDiscriminator(b, **discriminator)
-        self._initialise(**initialisation)
+        self._initialize(**initialization)
         self.gan_loss = adversarial_loss(gan_loss)
         self.weights: LossWeights = LossWeights(**weights)
         self.pools = {"a": ImagePool(pool_size), "b": ImagePool(pool_size)}
@@ -151,12 +151,12 @@ class CycleGANModule(AdversarialModule):
             own = images[self.global_rank % len(images)]
             self.pools[domain].images = list(own[: self.pools[domain].size])
 
-    def _initialise(
-        self, generator: Initialisation = "normal", discriminator: Initialisation = "normal"
+    def _initialize(
+        self, generator: Initialization = "normal", discriminator: Initialization = "normal"
     ) -> None:
         for gen, dis in ((self.gen_a, self.dis_a), (self.gen_b, self.dis_b)):
-            initialise(gen, generator)
-            initialise(dis, discriminator)
+            initialize(gen, generator)
+            initialize(dis, discriminator)
 
     def _gather(self, pool: ImagePool) -> Tensor:
         # After a resumption some lie on the CPU.

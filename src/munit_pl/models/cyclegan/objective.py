@@ -1,11 +1,11 @@
-"""What is minimised: section 3 of Zhu et al., ICCV 2017, equations 1 to 3 and the identity term.
+"""What is minimized: section 3 of Zhu et al., ICCV 2017, equations 1 to 3 and the identity term.
 
 The domains are a and b; ``x`` is an image, ``z`` noise drawn from N(0, I), of length 0 unless the
 generators take some. ``x_ab`` is ``x_a`` translated to b, ``x_aba`` the image there and back, and
 ``x_aa`` what the generator of a's images makes of one of them. Either generator sees one draw of
 noise in all that it makes.
 
-Every function is pure: no optimiser, no logging, the noise is an argument. Terms come unweighted
+Every function is pure: no optimizer, no logging, the noise is an argument. Terms come unweighted
 under the names of their weights, each a pair ``(2,)``: domain a's and domain b's.
 """
 
@@ -21,7 +21,7 @@ from munit_pl.models.base.objective import Translations
 
 
 class LossWeights(NamedTuple):
-    """The weights of the terms; "gan" weighs what the discriminators minimise too.
+    """The weights of the terms; "gan" weighs what the discriminators minimize too.
 
     The paper writes 10 as lambda. Its section 5.2 gives the identity term half of that.
     """
@@ -54,7 +54,7 @@ def discriminator_terms(
     x_ba: Tensor,
     gan_loss: AdversarialLoss,
 ) -> Terms:
-    """Return what the discriminators minimise: half of equation 1, for each domain.
+    """Return what the discriminators minimize: half of equation 1, for each domain.
 
     The half slows the discriminators down relative to the generators.
 
@@ -84,7 +84,7 @@ def generator_terms(
     gan_loss: AdversarialLoss,
     identity: bool = True,
 ) -> Terms:
-    """Return what the generators minimise, each term for domain a and for domain b.
+    """Return what the generators minimize, each term for domain a and for domain b.
 
     Args:
         gen_a: What makes domain a's images.

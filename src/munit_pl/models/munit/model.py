@@ -25,7 +25,7 @@ class MUNIT(DomainPair):
         input_channels_b: Channels of domain b's images.
         generator: Arguments of `AdaINGenerator` but for ``in_channels``.
         discriminator: Arguments of `MultiScaleDiscriminator` but for ``in_channels``.
-        initialisation: ``generator`` and ``discriminator``, each a name that `initialise` knows
+        initialization: ``generator`` and ``discriminator``, each a name that `initialize` knows
             ("kaiming" and "normal" unless given), and its ``skip_spectral``.
 
     Attributes:
@@ -50,7 +50,7 @@ class MUNIT(DomainPair):
         input_channels_b: int = 3,
         generator: Mapping[str, Any] | None = None,
         discriminator: Mapping[str, Any] | None = None,
-        initialisation: Mapping[str, Any] | None = None,
+        initialization: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.gen_a = AdaINGenerator(input_channels_a, **generator or {})
@@ -58,7 +58,7 @@ class MUNIT(DomainPair):
         self.dis_a = MultiScaleDiscriminator(input_channels_a, **discriminator or {})
         self.dis_b = MultiScaleDiscriminator(input_channels_b, **discriminator or {})
         self._discriminator = dict(discriminator or {})
-        self.initialise(**initialisation or {})
+        self.initialize(**initialization or {})
 
     def save_pretrained(
         self, folder: str | Path, facts: Facts | None = None, half: bool = False
@@ -69,7 +69,7 @@ class MUNIT(DomainPair):
 
         Args:
             folder: Where ``model.safetensors``, ``config.json`` and ``README.md`` go.
-            facts: Data, figures and licence, for the card.
+            facts: Data, figures and license, for the card.
             half: Store weights as float16.
 
         Raises:

@@ -61,20 +61,20 @@ class MUNITModule(MUNIT, PerceptualModule):
         input_channels_b: Channels of domain b's images.
         generator: Arguments of `AdaINGenerator`.
         discriminator: Arguments of `MultiScaleDiscriminator`.
-        initialisation: How weights are drawn.
+        initialization: How weights are drawn.
         gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
         weights: The terms' weights, see `LossWeights`. A term of weight 0 is not computed if it is
             "cycle", "perceptual", "diversity", "r1" or "consistency".
             A weight of "mask" takes batches with masks, ``(x_a, x_b, m_a, m_b)``, each
             ``(N, 1, H, W)`` with 1 where an image may change and 0 where it must not.
         perceptual: Arguments of `load_vgg16`, for a perceptual weight above 0.
-        optimizer: Arguments of `torch.optim.Adam`, the same for both optimisers.
+        optimizer: Arguments of `torch.optim.Adam`, the same for both optimizers.
         scheduler: Arguments of `munit_pl.optim.schedules.schedule`, in iterations: unless another
             kind is asked for, iteration ``k``, from 0, runs at ``lr * gamma ** (k // step_size)``.
         shared_styles: Draw one pair of styles for both updates and not one for each. The
             generators' pass is then computed once; the algorithm differs a little from the
             published one.
-        clip_norm: Largest norm of each optimiser's gradient; none unless given.
+        clip_norm: Largest norm of each optimizer's gradient; none unless given.
         accumulate: Parts that a batch is split into, whose gradients are added up before each
             step: the same update in less memory.
         seed: Where the random styles of training come from.
@@ -108,7 +108,7 @@ class MUNITModule(MUNIT, PerceptualModule):
         input_channels_b: int = 3,
         generator: Mapping[str, Any] | None = None,
         discriminator: Mapping[str, Any] | None = None,
-        initialisation: Mapping[str, Any] | None = None,
+        initialization: Mapping[str, Any] | None = None,
         gan_loss: GanLoss = "lsgan",
         weights: Mapping[str, float] | None = None,
         perceptual: Mapping[str, Any] | None = None,
@@ -127,11 +127,11 @@ class MUNITModule(MUNIT, PerceptualModule):
         discriminator_steps: int = 1,
     ) -> None:
         generator, discriminator = plain(generator or {}), plain(discriminator or {})
-        initialisation, weights = plain(initialisation or {}), plain(weights or {})
+        initialization, weights = plain(initialization or {}), plain(weights or {})
         optimizer, scheduler = plain(optimizer or {}), plain(scheduler or {})
         perceptual, diffaugment = plain(perceptual or {}), plain(diffaugment)
         super().__init__(
-            input_channels_a, input_channels_b, generator, discriminator, initialisation
+            input_channels_a, input_channels_b, generator, discriminator, initialization
         )
         self.save_hyperparameters()
         at_least_one(
@@ -163,7 +163,7 @@ class MUNITModule(MUNIT, PerceptualModule):
             gen_path: ``gen_*.pt``. The networks' sizes are inferred from it.
             dis_path: ``dis_*.pt``; without it the discriminators are new.
             config_path: The YAML file of the run, for what no shape tells: activations (the
-                originals' defaults otherwise), loss weights, optimiser and schedule.
+                originals' defaults otherwise), loss weights, optimizer and schedule.
 
         Raises:
             ValueError: If a file is something else; the message says what.

@@ -15,7 +15,7 @@ from munit_pl.layers.blocks import (
     ConvBlock,
     UpBlock,
     make_activation,
-    normalise_convolutions,
+    normalize_convolutions,
 )
 from munit_pl.layers.checkpointing import Recomputable
 from munit_pl.layers.padding import PaddingMode
@@ -28,7 +28,7 @@ STYLE_DOWNSAMPLINGS = 4  # fixed, whatever the content code's
 class StyleEncoder(Recomputable):
     """The look of an image within its domain: a short vector, averaged over the image.
 
-    No normalisation, since instance normalisation would remove the means and deviations that
+    No normalization, since instance normalization would remove the means and deviations that
     carry the style. The side is halved four times, whatever the content encoder does.
 
     Args:
@@ -69,7 +69,7 @@ class Decoder(Recomputable):
     """Content and style put back together.
 
     A multi-layer perceptron turns the style into the shift and scale of every adaptive instance
-    normalisation; they are passed on as arguments, so a decoder holds no state between calls.
+    normalization; they are passed on as arguments, so a decoder holds no state between calls.
 
     Args:
         out_channels: Channels of the image.
@@ -77,7 +77,7 @@ class Decoder(Recomputable):
         style_dim: Length of the style code.
         mlp_dim: Width of the perceptron's two hidden layers.
         num_upsample: Doublings of the side, ``D``.
-        num_res_blocks: Residual blocks, two normalisations each, at the lowest resolution.
+        num_res_blocks: Residual blocks, two normalizations each, at the lowest resolution.
         activation: Activation of every block.
         padding_mode: What the convolutions' added pixels hold.
 
@@ -110,7 +110,7 @@ class Decoder(Recomputable):
             AdaINResBlock(width, activation=activation, padding_mode=padding_mode)
             for _ in range(num_res_blocks)
         )
-        # Layer normalisation from here: the instance's would undo the style's statistics.
+        # Layer normalization from here: the instance's would undo the style's statistics.
         widths = [width // 2**i for i in range(num_upsample + 1)]
         self.up_blocks = nn.ModuleList(
             UpBlock(before, after, norm="layer", activation=activation, padding_mode=padding_mode)
@@ -138,12 +138,12 @@ class AdaINGenerator(DomainGenerator):
         in_channels: Channels of the domain's images, in and out.
         dim: Channels after the first convolution.
         style_dim: Length of the style code.
-        mlp_dim: Width of the perceptron that turns a style into normalisation parameters.
+        mlp_dim: Width of the perceptron that turns a style into normalization parameters.
         num_downsample: Halvings of the content code's side, ``D``.
         num_res_blocks: Residual blocks of the content encoder, and of the decoder.
         activation: "relu", "lrelu" (slope 0.2), "prelu", "selu", "tanh" or "none".
         padding_mode: "reflect", "replicate" or "zeros".
-        spectral: Normalise all convolutions' weights spectrally, as Zhang et al., "Self-Attention
+        spectral: Normalize all convolutions' weights spectrally, as Zhang et al., "Self-Attention
             Generative Adversarial Networks", ICML 2019, do in generators too. Not the perceptron's:
             with three layers of norm 1, what a style changes of all AdaIN parameters together
             would be no longer than the style.
@@ -214,7 +214,7 @@ class AdaINGenerator(DomainGenerator):
             padding_mode,
         )
         if spectral:
-            normalise_convolutions(self)
+            normalize_convolutions(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` encoded and decoded again."""

@@ -1,7 +1,7 @@
 """Checkpoints of the original MUNIT: ``gen_*.pt`` and ``dis_*.pt``, each ``{"a": ..., "b": ...}``.
 
 The names of the tensors and their sizes are facts of the file format; the weights that NVIDIA
-released are under its own, non-commercial licence.
+released are under its own, non-commercial license.
 """
 
 from pathlib import Path

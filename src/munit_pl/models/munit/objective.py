@@ -1,10 +1,10 @@
-"""What is minimised: section 3.2 of Huang et al., 2018, equations 1 to 5.
+"""What is minimized: section 3.2 of Huang et al., 2018, equations 1 to 5.
 
 Letters follow the path. The domains are a and b; ``x`` is an image, ``c`` a content code, ``s`` a
 style code read from an image and ``z`` one drawn from N(0, I). ``x_ab`` is ``x_a`` translated to b,
 ``c_ab`` the content code read back from it, ``x_aba`` the image there and back.
 
-Every function is pure: no optimiser, no logging, the random styles are arguments. Terms come
+Every function is pure: no optimizer, no logging, the random styles are arguments. Terms come
 unweighted under the names of their weights, each a pair ``(2,)``: domain a's and domain b's.
 """
 
@@ -22,9 +22,9 @@ from munit_pl.recipes.mode_seeking import mode_seeking
 
 
 class LossWeights(NamedTuple):
-    """The weights of the terms; "gan" weighs what the discriminators minimise too.
+    """The weights of the terms; "gan" weighs what the discriminators minimize too.
 
-    The paper's; what generators may minimise besides, "diversity" (`mode_seeking`) and, of images
+    The paper's; what generators may minimize besides, "diversity" (`mode_seeking`) and, of images
     that have masks, "mask" (`background_l1`); and what discriminators may, "r1"
     (`munit_pl.recipes.r1`) and "consistency" (`munit_pl.recipes.consistency`).
     """
@@ -75,7 +75,7 @@ def translate(
 def decode(gen_a: Generator, gen_b: Generator, codes: Codes, z_a: Tensor, z_b: Tensor) -> Decodings:
     """Reconstruct and `translate` at once: each decoder takes both contents in one batch.
 
-    Samples do not depend on their neighbours, so this is what separate calls would give.
+    Samples do not depend on their neighbors, so this is what separate calls would give.
     """
     c_a, s_a, c_b, s_b = codes
     n_a, n_b = len(c_a), len(c_b)
@@ -103,7 +103,7 @@ def generator_terms(
     others: tuple[Tensor, Tensor] | None = None,
     masks: tuple[Tensor, Tensor] | None = None,
 ) -> Terms:
-    """Return what the generators minimise, each term for domain a and for domain b.
+    """Return what the generators minimize, each term for domain a and for domain b.
 
     Args:
         gen_a: Domain a's auto-encoder.

@@ -2,7 +2,7 @@
 
 A feature map lies whole in host memory, and only tiles of it visit the device that holds the
 weights. A tile is read with the margin that the next kernel needs, padded at the image's border
-alone, and normalised with the statistics of the whole map, which are gathered while the map is
+alone, and normalized with the statistics of the whole map, which are gathered while the map is
 made. So every layer gives what it gives untiled, but for rounding, and there are no seams.
 
 Autocast works as ever. Sizes are those that the networks take: see `AdaINGenerator.check_size`.
@@ -203,19 +203,19 @@ def _block(x: _Map, block: ConvBlock) -> _Map:
         case nn.Identity():
             return _convolve(x, block, block.activation)
         case LayerNorm(beta=beta, gamma=gamma):
-            return _normalised(x, block, _Moments.of_samples, beta, gamma, block.activation)
+            return _normalized(x, block, _Moments.of_samples, beta, gamma, block.activation)
     zero, one = torch.zeros(1), torch.ones(1)
-    return _normalised(x, block, _Moments.of_channels, zero, one, block.activation)
+    return _normalized(x, block, _Moments.of_channels, zero, one, block.activation)
 
 
 def _adain_res_block(x: _Map, block: AdaINResBlock, affine: Tensor) -> _Map:
     shift1, scale1, shift2, scale2 = affine.chunk(4, dim=1)
-    h = _normalised(x, block.conv1, _Moments.of_channels, shift1, scale1, block.activation)
-    h = _normalised(h, block.conv2, _Moments.of_channels, shift2, scale2, _AS_IT_IS)
+    h = _normalized(x, block.conv1, _Moments.of_channels, shift1, scale1, block.activation)
+    h = _normalized(h, block.conv2, _Moments.of_channels, shift2, scale2, _AS_IT_IS)
     return _sum(x, h)
 
 
-def _normalised(
+def _normalized(
     x: _Map,
     block: ConvBlock,
     statistics: Callable[[_Moments], tuple[Tensor, Tensor]],
@@ -223,7 +223,7 @@ def _normalised(
     scale: Tensor,
     activation: Pointwise,
 ) -> _Map:
-    """Convolve, and leave it to the reading to normalise, scale, shift and activate."""
+    """Convolve, and leave it to the reading to normalize, scale, shift and activate."""
     moments = _Moments()
     y = _convolve(x, block, moments.see)
     mean, deviation = statistics(moments)
@@ -243,7 +243,7 @@ def _convolve(x: _Map, block: ConvBlock, finish: Pointwise) -> _Map:
     if isinstance(block, UpBlock):
         return _convolve_doubled(x, block, finish)
     conv = block.conv
-    weight = conv.weight  # once, since spectral normalisation moves on with every look at it
+    weight = conv.weight  # once, since spectral normalization moves on with every look at it
     side, step, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
     height, width = ((length + 2 * padding - side) // step + 1 for length in x.size)
     if min(height, width) < 1:

@@ -46,17 +46,17 @@ class UNITModule(PerceptualModule):
         input_channels_b: Channels of domain b's images.
         generator: Arguments of `UNITGenerator` but for ``in_channels``.
         discriminator: Arguments of `MultiScaleDiscriminator` but for ``in_channels``.
-        initialisation: ``generator`` and ``discriminator``, each a name that `initialise` knows
+        initialization: ``generator`` and ``discriminator``, each a name that `initialize` knows
             ("kaiming" and "normal" unless given), and its ``skip_spectral``.
         gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
         weights: The terms' weights, see `LossWeights`.
         perceptual: Arguments of `load_vgg16`, for a perceptual weight above 0.
-        optimizer: Arguments of `torch.optim.Adam`, the same for both optimisers.
+        optimizer: Arguments of `torch.optim.Adam`, the same for both optimizers.
         scheduler: Arguments of `torch.optim.lr_scheduler.StepLR`, in iterations.
         shared_noise: Draw the codes' noise once for both updates and not once for each. The
             generators' pass is then computed once; the algorithm differs a little from the
             original.
-        clip_norm: Largest norm of each optimiser's gradient; none unless given.
+        clip_norm: Largest norm of each optimizer's gradient; none unless given.
         accumulate: Parts that a batch is split into, to save memory.
         seed: Where the noise of training comes from.
 
@@ -76,7 +76,7 @@ class UNITModule(PerceptualModule):
         input_channels_b: int = 3,
         generator: Mapping[str, Any] | None = None,
         discriminator: Mapping[str, Any] | None = None,
-        initialisation: Mapping[str, Any] | None = None,
+        initialization: Mapping[str, Any] | None = None,
         gan_loss: GanLoss = "lsgan",
         weights: Mapping[str, float] | None = None,
         perceptual: Mapping[str, Any] | None = None,
@@ -88,7 +88,7 @@ class UNITModule(PerceptualModule):
         seed: int = 0,
     ) -> None:
         generator, discriminator = plain(generator or {}), plain(discriminator or {})
-        initialisation, weights = plain(initialisation or {}), plain(weights or {})
+        initialization, weights = plain(initialization or {}), plain(weights or {})
         optimizer, scheduler = plain(optimizer or {}), plain(scheduler or {})
         perceptual = plain(perceptual or {})
         super().__init__()
@@ -98,7 +98,7 @@ class UNITModule(PerceptualModule):
         self.gen_b = UNITGenerator(input_channels_b, **generator)
         self.dis_a = MultiScaleDiscriminator(input_channels_a, **discriminator)
         self.dis_b = MultiScaleDiscriminator(input_channels_b, **discriminator)
-        self.initialise(**initialisation)
+        self.initialize(**initialization)
         self.gan_loss = adversarial_loss(gan_loss)
         self.weights: LossWeights = LossWeights(**weights)
         self.check_perceptual()

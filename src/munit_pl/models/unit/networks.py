@@ -12,7 +12,7 @@ from munit_pl.models.components.content_encoder import ContentEncoder
 
 
 class UNITDecoder(nn.Module):
-    """A code put back into an image: `Decoder` of MUNIT with plain instance normalisation.
+    """A code put back into an image: `Decoder` of MUNIT with plain instance normalization.
 
     Args:
         out_channels: Channels of the image.

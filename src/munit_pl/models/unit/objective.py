@@ -1,4 +1,4 @@
-"""What UNIT minimises: Liu, Breuel and Kautz, "Unsupervised Image-to-Image Translation Networks".
+"""What UNIT minimizes: Liu, Breuel and Kautz, "Unsupervised Image-to-Image Translation Networks".
 
 NIPS 2017, equations 3 to 6, in the form of the original MUNIT's code. The domains share one space
 of codes; an encoder gives the mean ``h`` of a Gaussian of deviation 1, and ``n`` is drawn from
@@ -22,7 +22,7 @@ from munit_pl.models.base.objective import Decodings, Translations
 
 
 class LossWeights(NamedTuple):
-    """The weights of the terms; "gan" weighs what the discriminators minimise too."""
+    """The weights of the terms; "gan" weighs what the discriminators minimize too."""
 
     gan: float = 1.0
     image: float = 10.0
@@ -56,7 +56,7 @@ def decode(
 ) -> Decodings:
     """Reconstruct and `translate` at once: each decoder takes both codes in one batch.
 
-    Samples do not depend on their neighbours, so this is what separate calls would give.
+    Samples do not depend on their neighbors, so this is what separate calls would give.
     """
     size_a = len(codes.h_a)
     both = torch.cat([codes.h_a + n_a, codes.h_b + n_b])
@@ -80,7 +80,7 @@ def generator_terms(
     gan_loss: AdversarialLoss,
     perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Terms:
-    """Return what the generators minimise, each term for domain a and for domain b.
+    """Return what the generators minimize, each term for domain a and for domain b.
 
     Args:
         gen_a: Domain a's auto-encoder.

@@ -8,7 +8,7 @@ WAITS = {torch.ops.aten._local_scalar_dense.default, torch.ops.aten.item.default
 
 
 class Tape(TorchDispatchMode):
-    """Notes every operation on tensors, those of the backward pass and of optimisers among them.
+    """Notes every operation on tensors, those of the backward pass and of optimizers among them.
 
     As a graph, it knows nothing of the Python that led to them, and refuses what would have the
     host wait for a device.

@@ -57,7 +57,7 @@ def test_each_part_in_fp32_goes_where_munit_goes(tiny, parts):
 
 
 def test_a_graph_holds_augmentations_and_a_second_decoding(tiny):
-    tiny |= {"diffaugment": ["colour", "translation", "cutout"], "weights": {"diversity": 1.0}}
+    tiny |= {"diffaugment": ["color", "translation", "cutout"], "weights": {"diversity": 1.0}}
     torch.manual_seed(0)
     start = vector(MUNITModule(**tiny))
     fast, plain = train(tiny, cuda_graph=True), train(tiny, cls=MUNITModule)
@@ -66,7 +66,7 @@ def test_a_graph_holds_augmentations_and_a_second_decoding(tiny):
 
 
 def test_a_graph_holds_rarer_augmentations_and_what_is_measured_of_them(tiny):
-    tiny |= {"diffaugment": ["colour", "translation"], "weights": {"consistency": 1.0}}
+    tiny |= {"diffaugment": ["color", "translation"], "weights": {"consistency": 1.0}}
     tiny |= {"adaptive_augment": -0.5, "adaptive_images": 64}
     torch.manual_seed(0)
     start = vector(MUNITModule(**tiny))

@@ -27,7 +27,7 @@ OPTIONS = [
         "discriminator": {"norm": "spectral", "global_judge": True},
         "gan_loss": "nsgan",
     },
-    {"diffaugment": ["colour", "translation", "cutout"], "weights": {"diversity": 1.0}},
+    {"diffaugment": ["color", "translation", "cutout"], "weights": {"diversity": 1.0}},
 ]
 
 
@@ -101,7 +101,7 @@ def test_a_replayed_iteration_is_the_plain_one_to_the_bit(tiny, options):
 
 def test_augmentations_become_rarer_as_without_a_recording(tiny):
     """What is replayed sees decisions made before it; what it measures is looked at after it."""
-    options = {"diffaugment": ["colour", "cutout"], "adaptive_images": 64, "adaptive_augment": 0.6}
+    options = {"diffaugment": ["color", "cutout"], "adaptive_images": 64, "adaptive_augment": 0.6}
     plain, fast = twins(tiny, Taped, **options, weights={"consistency": 1.0})
     for module in (plain, fast):
         module.adaptive.load({"probability": [0.5, 0.75], "seen": [0.0, 0.0, 0.0]})
@@ -159,7 +159,7 @@ def test_a_batch_of_another_size_is_trained_on_though_it_was_not_recorded(tiny):
     assert_equal(fast.state_dict(), plain.state_dict())
 
 
-def test_after_loading_optimisers_back_it_is_recorded_anew(tiny, tmp_path):
+def test_after_loading_optimizers_back_it_is_recorded_anew(tiny, tmp_path):
     """The guard loads a checkpoint in the midst of a run, which gives Adam other tensors."""
     plain, fast = twins(tiny, Taped, scheduler={"step_size": 5})
 
@@ -183,7 +183,7 @@ def test_after_loading_optimisers_back_it_is_recorded_anew(tiny, tmp_path):
 
 
 def test_what_cannot_be_recorded_is_run_as_it_is(tiny):
-    """An optimiser that is not fused asks the host whether to step."""
+    """An optimizer that is not fused asks the host whether to step."""
     plain, fast = twins(tiny, Taped, optimizer={"fused": False})
     for module in (plain, fast):
         train(module, pairs_of(5))
@@ -192,7 +192,7 @@ def test_what_cannot_be_recorded_is_run_as_it_is(tiny):
     assert fast.skipped["gen"].tolist() == [0, 0]
 
 
-def test_optimisers_are_as_they_were_after_being_recorded(tiny):
+def test_optimizers_are_as_they_were_after_being_recorded(tiny):
     _, fast = twins(tiny, Taped)
     loop, _ = train(fast, pairs_of(5))
     for optimizer in loop.optimizers:

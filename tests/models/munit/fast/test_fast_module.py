@@ -56,7 +56,7 @@ def test_it_takes_what_munit_takes_and_its_parts():
         ({"accumulate": 2}, "32-true"),
         ({"shared_styles": True, "clip_norm": 0.1, "optimizer": {"fused": True}}, "bf16-mixed"),
         (
-            {"diffaugment": ["colour", "cutout"], "weights": {"diversity": 1.0, "consistency": 1}},
+            {"diffaugment": ["color", "cutout"], "weights": {"diversity": 1.0, "consistency": 1}},
             "32-true",
         ),
         ({"weights": {"r1": 1.0}, "r1_every": 2, "discriminator_steps": 2}, "bf16-mixed"),

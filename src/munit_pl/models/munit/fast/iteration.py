@@ -23,7 +23,7 @@ class Outcome(NamedTuple):
     """What one iteration leaves to be logged, detached. The next iteration may overwrite it.
 
     Attributes:
-        terms: For "dis" and "gen" the terms that were minimised.
+        terms: For "dis" and "gen" the terms that were minimized.
         norms: For both the norm of the gradient.
         memo: What `Part.cached` was.
         measured: What `MicroBatch.statistics` was.
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 class Iteration:
     """Both updates of MUNIT's training, without a trainer.
 
-    Called with a batch and its random numbers it changes weights, optimisers and
+    Called with a batch and its random numbers it changes weights, optimizers and
     ``module.skipped`` as an iteration under a trainer does. It counts no iteration, logs nothing
     and leaves the learning rates to others, and what is `statistics`; callbacks' hooks around its
     backward passes and steps are not called.
@@ -48,7 +48,7 @@ class Iteration:
         optimizers: The discriminators' and the generators', as `configure_optimizers` makes them.
         amp: The type that autocast computes in; None for none.
         compiled: The networks, if they are to be called compiled.
-        recorder: Records the iteration, if it is to be replayed; the optimisers must be fused then.
+        recorder: Records the iteration, if it is to be replayed; the optimizers must be fused then.
         lane: Runs the domains side by side, if they are to be.
         cast_once: Whether weights are cast once for ``amp``, and not at each use. On the CPU many
             small casts are cheaper than the gradients of few large ones.
@@ -136,7 +136,7 @@ class Iteration:
         return Outcome(terms, norms, part.cached, part.statistics)
 
     def _play(self, part: MicroBatch, respond: Callable[[str, Tensor], None]) -> dict[str, Terms]:
-        """Let ``respond`` act on what each player minimises, in turn; return the terms."""
+        """Let ``respond`` act on what each player minimizes, in turn; return the terms."""
         module, terms = self._module, {}
         gens, diss = (module.gen_a, module.gen_b), (module.dis_a, module.dis_b)
         with self._arithmetic(), keep_finite(module.buffers()), cast_weights(gens, self._cast_to):
@@ -181,7 +181,7 @@ class Iteration:
 def _recordable(optimizer: Optimizer, rate: Tensor) -> Iterator[None]:
     """Let a step read its learning rate from memory, so that a replay finds another one there.
 
-    Outside of the recorded step the optimiser is as it was, for schedules, logs and checkpoints.
+    Outside of the recorded step the optimizer is as it was, for schedules, logs and checkpoints.
     """
     earlier = [{name: group[name] for name in ("lr", "capturable")} for group in _groups(optimizer)]
     try:

@@ -1,6 +1,6 @@
 """Both domains' networks side by side: in each phase of an iteration neither waits for the other.
 
-What is minimised stands in `munit_pl.models.munit.objective`; here is only when the networks are
+What is minimized stands in `munit_pl.models.munit.objective`; here is only when the networks are
 called.
 """
 

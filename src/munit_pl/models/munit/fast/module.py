@@ -39,7 +39,7 @@ class FastMUNITModule(MUNITModule):
         input_channels_b: See there.
         generator: See there.
         discriminator: See there.
-        initialisation: See there.
+        initialization: See there.
         gan_loss: See there.
         weights: See there.
         perceptual: See there.
@@ -77,7 +77,7 @@ class FastMUNITModule(MUNITModule):
         input_channels_b: int = 3,
         generator: Mapping[str, Any] | None = None,
         discriminator: Mapping[str, Any] | None = None,
-        initialisation: Mapping[str, Any] | None = None,
+        initialization: Mapping[str, Any] | None = None,
         gan_loss: GanLoss = "lsgan",
         weights: Mapping[str, float] | None = None,
         perceptual: Mapping[str, Any] | None = None,
@@ -101,7 +101,7 @@ class FastMUNITModule(MUNITModule):
     ) -> None:
         # Lightning reads hyper-parameters off this frame too, so that they must be plain here.
         generator, discriminator = plain(generator or {}), plain(discriminator or {})
-        initialisation, weights = plain(initialisation or {}), plain(weights or {})
+        initialization, weights = plain(initialization or {}), plain(weights or {})
         optimizer, scheduler = plain(optimizer or {}), plain(scheduler or {})
         perceptual, diffaugment = plain(perceptual or {}), plain(diffaugment)
         super().__init__(
@@ -109,7 +109,7 @@ class FastMUNITModule(MUNITModule):
             input_channels_b,
             generator,
             discriminator,
-            initialisation,
+            initialization,
             gan_loss,
             weights,
             perceptual,
@@ -202,7 +202,7 @@ class FastMUNITModule(MUNITModule):
         if not self._rehearsed:
             self._rehearse(self._iteration, part)
         outcome = self._iteration(part.x_a, part.x_b, part.draws)
-        # No step of an optimiser that Lightning counts has been made.
+        # No step of an optimizer that Lightning counts has been made.
         counted = cast("list[LightningOptimizer]", self.optimizers())[1]
         counted._on_before_step()
         counted._on_after_step()

@@ -18,12 +18,12 @@ class RunContext(NamedTuple):
         precision: The trainer's.
         processes: How many train together.
         accumulate: Parts of a batch.
-        fused: Whether both optimisers are fused.
+        fused: Whether both optimizers are fused.
         r1: The weight of the gradient penalty.
         discriminator_steps: The discriminators' updates in each iteration.
         diversity: The weight of the diversity term.
         diffaugment: Whether discriminators see images augmented.
-        spectral_recomputed: Whether activations of spectrally normalised generators are computed
+        spectral_recomputed: Whether activations of spectrally normalized generators are computed
             again for their gradient.
         consistency: The weight of the consistency term.
     """
