@@ -1,9 +1,15 @@
 import json
+import re
+import shlex
+import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import yaml
 from composing import composed
 from PIL import Image
 from runs import DDP, SMALL, Run, assert_same_state, load
@@ -82,6 +88,31 @@ def test_ten_iterations_are_five_and_five_more_in_a_new_process(config, command,
     assert resumed.returncode == 0, resumed.stderr
     last = "checkpoints/last.ckpt"
     assert_same_state(tmp_path / "whole" / last, tmp_path / "parts" / last)
+
+
+@pytest.mark.process
+def test_an_experiment_of_ones_own_is_trained_and_gone_on_with(tmp_path):
+    """That of docs/own_experiment.md, but for its data and its length."""
+    page = Path(__file__).parents[2].joinpath("docs", "own_experiment.md").read_text()
+    (experiment,) = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    folder = tmp_path / "my_conf" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(experiment)
+    for i, name in enumerate(("trainA", "trainB")):
+        images = tmp_path / "my_data" / name
+        images.mkdir(parents=True)
+        pixels = np.random.default_rng(i).integers(0, 256, (140, 140, 3), np.uint8)
+        Image.fromarray(pixels).save(images / "1.png")
+    small = ["model.generator.dim=4", "model.discriminator.dim=4", "data.num_workers=0"]
+    program = [sys.executable, "-m", "munit_pl.commands.train", "--config-dir", "my_conf"]
+    words = [*program, "+experiment=mine", *small, "trainer.max_steps=1", "run=x"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    (line,) = re.findall(r"^go on +munit-train (.*)$", done.stdout, re.MULTILINE)
+    assert f"--config-dir={tmp_path / 'my_conf'}" in shlex.split(line)
+    kept = yaml.safe_load((tmp_path / "outputs/mine/x/.hydra/config.yaml").read_text())
+    assert kept["model"]["weights"]["cycle"] == 10.0
+    assert "ema" in kept["callbacks"]
 
 
 @pytest.mark.process

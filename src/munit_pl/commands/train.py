@@ -131,7 +131,7 @@ def _fit(cfg: DictConfig, folder: Path) -> Trainer:
             trainer.fit(module, datamodule, ckpt_path=ckpt_path, weights_only=True)
     finally:
         if started.yes:
-            typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else None
+            typed = typed_words() if HydraConfig.initialized() else None
             tell_end(trainer, datamodule, folder, typed, cfg.name)
     return trainer
 
@@ -175,6 +175,15 @@ def _explained(
         if started.yes:
             raise
         raise InputError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def typed_words() -> list[str]:
+    """Return the command line that Hydra was started with: a folder of configurations, settings."""
+    cfg = HydraConfig.get()
+    own = [
+        source.path for source in cfg.runtime.config_sources if source.provider == "command-line"
+    ]
+    return [*(f"--config-dir={folder}" for folder in own), *cfg.overrides.task]
 
 
 def main() -> None:
