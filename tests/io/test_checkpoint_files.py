@@ -246,7 +246,10 @@ def test_the_newest_that_is_whole_is_found_and_no_more_is_hashed_than_needed(tmp
     (tmp_path / "9.ckpt").unlink()
     found, passed = newest_valid(tmp_path)
     assert found is None
-    assert [("200" in line, "10.ckpt" in line) for line in passed] == [(True, False), (False, True)]
+    assert [("200.ckpt" in line, "10.ckpt" in line) for line in passed] == [
+        (True, False),
+        (False, True),
+    ]
     assert newest_valid(tmp_path / "none") == (None, [])
 
 
