@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from munit_pl.data import images as images_file
 from munit_pl.data import opening
 from munit_pl.data.images import (
     from_uint8,
@@ -524,3 +525,10 @@ def test_a_bitmap_whose_alpha_is_empty_is_opaque(tmp_path):
         (tmp_path / "x.bmp").write_bytes(head + info + pixels.tobytes())
         first = read_image(tmp_path / "x.bmp", 3).getpixel((0, 0))
         assert first == (wanted or (255, 255, 255))
+
+
+def test_an_image_of_a_palette_that_is_missing_is_refused():
+    image = Image.new("P", (4, 4))
+    image.palette = None  # as Pillow leaves it where a file's is broken
+    with pytest.raises(ValueError, match="its palette is missing"):
+        images_file._converted(image, "RGB", (255, 255, 255), 65535)

@@ -164,6 +164,8 @@ def _reduce(image: Image.Image, shortest: int | None) -> int:
 def _converted(image: Image.Image, mode: str, background: Color, max_value: int) -> Image.Image:
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers, which have no fixed white")
+    if image.mode == "P" and image.palette is None:
+        raise ValueError("its palette is missing")
     if image.mode.startswith("I"):
         image = _from_16_bit(image, max_value)
     image = to_srgb(image, image.info.get("icc_profile", b""))
