@@ -107,6 +107,10 @@ def test_what_is_stumbled_over_while_states_are_restored_is_told_in_one_line(tmp
         assert_one_line(error)
     with pytest.raises(KeyError), explaining_restore(path):  # of something else
         raise KeyError(path)
+    loop.lightning_module.on_save_checkpoint = lambda checkpoint: checkpoint["none"]
+    for resumed in (path, None):  # a fault while saving is the module's
+        with pytest.raises(KeyError), explaining_restore(resumed):
+            loop.save_checkpoint(path)
 
 
 def test_a_damaged_one_is_refused(module, tmp_path):

@@ -6,7 +6,7 @@ from methods import METHODS
 from recorded import REFERENCE
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
-from training import images, make_trainer, pairs_of
+from training import fit, images, make_trainer, pairs_of
 
 from munit_pl.inference.loading import read_generators
 
@@ -36,3 +36,17 @@ def test_settings_are_known_by_their_former_names():
     assert settings["diffaugment"] == ["color"]
     assert settings["initialization"] == noted["initialisation"]
     assert "initialisation" not in settings
+
+
+def test_hyper_parameters_that_are_none_are_passed_over(tmp_path):
+    path = tmp_path / "x.ckpt"
+    module = METHODS["munit"].make()
+    fit(module, 1).save_checkpoint(path)
+    torch.save(torch.load(path, weights_only=True) | {"hyper_parameters": 3}, path)
+    loop = make_trainer(max_steps=2, max_epochs=-1)
+    loop.fit(module, DataLoader(pairs_of(2), None), ckpt_path=path, weights_only=True)
+    assert loop.global_step == 2
+    for held in ([1], {"state_dict": {}}, {"state_dict": {}, "hyper_parameters": 3}):
+        torch.save(held, path)
+        with pytest.raises(ValueError, match="does not load as MUNITModule"):
+            METHODS["munit"].module.load_from_checkpoint(path)

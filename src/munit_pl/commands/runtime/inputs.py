@@ -95,8 +95,12 @@ def explaining_restore(path: Path | None) -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except (LookupError, AttributeError, TypeError, ArithmeticError, RuntimeError) as error:
-        frames = extract_tb(error.__traceback__)
-        if not any(Path(frame.filename).stem == "checkpoint_connector" for frame in frames):
+        names = {  # of Lightning's functions that restore; another of that file saves
+            frame.name
+            for frame in extract_tb(error.__traceback__)
+            if Path(frame.filename).stem == "checkpoint_connector"
+        }
+        if path is None or not names or "dump_checkpoint" in names:
             raise
         reason = " ".join(repr(error).split())[:200]
         raise InputError(f"{path} is nothing that training can go on from: {reason}") from error

@@ -114,13 +114,14 @@ class AdversarialModule(DomainPair, LightningModule):
         """
         path = find_checkpoint(checkpoint_path)
         checkpoint = read_checkpoint(path)
-        noted = checkpoint.get("hyper_parameters") or {}
+        held: Mapping[str, Any] = checkpoint if isinstance(checkpoint, Mapping) else {}
+        noted: Any = held.get("hyper_parameters")
         renamed = {k: v for k, v in current_names(noted).items() if noted.get(k) != v}
         arguments = {**renamed, **arguments, "weights_only": True}
         try:
             return super().load_from_checkpoint(path, map_location, **arguments)
-        except (RuntimeError, TypeError) as error:
-            method = method_of(checkpoint.get("generators"))
+        except (RuntimeError, TypeError, LookupError, AttributeError) as error:
+            method = method_of(held.get("generators"))
             detail = " ".join(str(error).split())[:200]
             raise ValueError(
                 f"{path} is a checkpoint of {method or 'another model'}, and does not load as "
@@ -276,8 +277,7 @@ class AdversarialModule(DomainPair, LightningModule):
             self.skipped[player] = torch.tensor(counts, device=self.device)
         if self._trainer is not None and self.trainer.state.fn == "fit":
             optimizers, schedulers = cast(Any, self.configure_optimizers())
-            noted = checkpoint.get("hyper_parameters") or {}
-            checkpoint["hyper_parameters"] = current_names(noted)
+            checkpoint["hyper_parameters"] = current_names(checkpoint.get("hyper_parameters"))
             changes = adopt_settings(checkpoint, optimizers, schedulers, self.hparams)
             if changes and not self.trainer.global_step:  # else a guard loads within a run
                 done = checkpoint["global_step"]
