@@ -30,10 +30,10 @@ table1-small: $(INSTALLED) ## Rehearse the comparison of methods in two minutes;
 	out=$$(mktemp -d) && OMP_NUM_THREADS=1 $(BIN)/munit-benchmark table1 --small --out $$out && rm -r $$out
 
 bench: $(INSTALLED) ## Time an iteration against the published one, on an idle CPU in 20 minutes
-	$(BIN)/python benchmarks/step.py
+	$(BIN)/python -m benchmarks.step
 
 bench-gpu: $(INSTALLED) ## The same on a CUDA device, in less than 10 minutes
-	$(BIN)/python benchmarks/step.py --device cuda --json outputs/step_cuda.json
+	$(BIN)/python -m benchmarks.step --device cuda --json outputs/step_cuda.json
 
 check: $(INSTALLED) ## Check format, lint, types, and which way imports run
 	$(BIN)/ruff format --check .

@@ -1,7 +1,7 @@
 """What averaging gradients costs: measured with gloo on CPUs, modeled for up to 512 GPUs.
 
-    OMP_NUM_THREADS=1 python benchmarks/ddp.py measure --processes 2
-    python benchmarks/ddp.py model --milliseconds 8 30 80
+    OMP_NUM_THREADS=1 python -m benchmarks.ddp measure --processes 2
+    python -m benchmarks.ddp model --milliseconds 8 30 80
 
 The arms take turns in the same processes: `silent` (no averaging: what one process takes beside as
 many others), `ddp` (the default), `flat` (one all-reduce for each update) and `buckets` (several,

@@ -21,10 +21,10 @@ from itertools import product
 from pathlib import Path
 
 import torch
-from iteration.machine import describe
 from torch import Tensor
-from ways import DTYPES, WAYS, make
 
+from benchmarks.iteration.machine import describe
+from benchmarks.ways import DTYPES, WAYS, make
 from munit_pl import Translator, random_styles
 from munit_pl.layers.initialization import initialize
 from munit_pl.models.munit.networks import AdaINGenerator

@@ -10,11 +10,12 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
-from iteration.networks import Networks, wide
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Adam
 from torch.optim.lr_scheduler import StepLR
+
+from benchmarks.iteration.networks import Networks, wide
 
 SAVINGS = {
     "shared_encodings": "the generators' update uses the encodings of the discriminators'",

@@ -1,7 +1,7 @@
 """Each recipe beyond the paper alone, on drawn shoes: what it does with few images and with many.
 
-    python benchmarks/recipes.py --images 100 unlimited --seeds 0 1 2 --steps 1500
-    python benchmarks/recipes.py --steps 20 --seeds 0 --out /tmp/rehearsal
+    python -m benchmarks.recipes --images 100 unlimited --seeds 0 1 2 --steps 1500
+    python -m benchmarks.recipes --steps 20 --seeds 0 --out /tmp/rehearsal
 
 Every run is `munit-train +experiment=demo` and what `recipes` adds, in a folder of its own below
 `--out`; one that has its figures there is not made again. The table is of `drawn.json`, which

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from iteration.machine import describe
 
+from benchmarks.iteration.machine import describe
 from munit_pl import MUNITModule, Translator, random_styles
 from munit_pl.commands.runtime.memory import LiveBytes, predict_peak
 from munit_pl.models.munit.fast.iteration import Iteration
@@ -127,7 +127,7 @@ def exponent(values: list[float], results: list[float]) -> float:
 
 def process_peak(case: Case) -> int:
     """Return the peak bytes of a process that does a case's work twice; see `print_peak`."""
-    command = [sys.executable, __file__, "--peak-of", json.dumps(asdict(case))]
+    command = [sys.executable, "-m", "benchmarks.scaling", "--peak-of", json.dumps(asdict(case))]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{case}: {done.stderr.strip().splitlines()[-1]}")

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from iteration.arms import Arm, Case, Runner, Unavailable, arithmetic, build, choose
-from iteration.counts import count_kernels, count_on_meta, peak_memory, print_peak
-from iteration.gate import Gate
-from iteration.machine import MOST_LOAD, describe, load
-from iteration.table import table
-from iteration.timing import block_length, take_turns, warm_up
+
+from benchmarks.iteration.arm import Arm, Case, Unavailable
+from benchmarks.iteration.arms import Runner, arithmetic, build, choose
+from benchmarks.iteration.counts import count_kernels, count_on_meta, peak_memory, print_peak
+from benchmarks.iteration.gate import Gate
+from benchmarks.iteration.machine import MOST_LOAD, describe, load
+from benchmarks.iteration.table import table
+from benchmarks.iteration.timing import block_length, take_turns, warm_up
 
 GROUPS = ("switches", "each", "together", "ours", "fast", "reference")
 
@@ -94,7 +96,7 @@ def plan(options: argparse.Namespace) -> list[Plan]:
 def admit(
     arms: list[Arm], case: Case, memory: bool, reference: str | None
 ) -> tuple[dict[Arm, dict[str, Any]], dict[Arm, Runner]]:
-    """Build, count and judge the arms; return the rows of all and the runners of the admitted."""
+    """Build, count and compare the arms; return the rows of all and the runners of the admitted."""
     gate = Gate(case)
     rows: dict[Arm, dict[str, Any]] = {}
     runners: dict[Arm, Runner] = {}
@@ -107,7 +109,7 @@ def admit(
             row["why not"] = str(reason)
             continue
         if arm is not arms[0]:
-            verdict = gate.score_batches(arm, runner)
+            verdict = gate.compare(arm, runner)
             row["verdict"] = verdict.as_json()
             print(f"  {arm}: {'differs' if verdict.failed else 'computes the same'}", flush=True)
             if verdict.failed:

@@ -40,7 +40,9 @@ def main() -> None:
     for size in options.sizes:
         for tile in options.tiles:
             arguments = [f"--sizes={size}", f"--tiles={tile}", f"--dim={options.dim}"]
-            subprocess.run([sys.executable, __file__, "--one", *arguments], check=True)
+            subprocess.run(
+                [sys.executable, "-m", "benchmarks.tiles", "--one", *arguments], check=True
+            )
 
 
 if __name__ == "__main__":

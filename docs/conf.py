@@ -52,7 +52,7 @@ PAGES = {
     "CHANGELOG.md": "docs/about/changelog.md",
     "CONTRIBUTING.md": "docs/about/contributing.md",
     "benchmarks/README.md": "docs/about/benchmarks.md",
-    "benchmarks/faults.md": "docs/about/faults.md",
+    "tests/reliability/faults.md": "docs/about/faults.md",
 }
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
 

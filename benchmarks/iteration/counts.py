@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
@@ -18,7 +17,8 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from iteration.arms import Arm, Case, Runner, arithmetic, build
+from benchmarks.iteration.arm import Arm, Case
+from benchmarks.iteration.arms import Runner, arithmetic, build
 
 
 class _Calls(TorchDispatchMode):
@@ -119,10 +119,8 @@ def _launched(work: Callable[[], None]) -> int:
 def peak_memory(arm: Arm, case: Case) -> float:
     """Return the peak MiB of two iterations in a process of their own; see `print_peak`."""
     what = json.dumps({"arm": arm.as_json(), "case": vars(case)})
-    script = Path(__file__).parents[1] / "step.py"
-    done = subprocess.run(
-        [sys.executable, str(script), "--peak-of", what], capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "benchmarks.step", "--peak-of", what]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{arm}: {done.stderr.strip().splitlines()[-1]}")
     return float(done.stdout.split()[-1])
@@ -133,7 +131,7 @@ def print_peak(what: str) -> None:
     asked = json.loads(what)
     arm = Arm(**asked["arm"] | {"savings": frozenset(asked["arm"]["savings"])})
     case = Case(**asked["case"])
-    from iteration import ours  # noqa: F401 (part of the loaded program, whatever the arm)
+    from benchmarks.iteration import ours  # noqa: F401 (part of the loaded program, whatever the arm)
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     runner, images = build(arm, case), case.images()

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from iteration.arms import Arm, Case, Runner, arithmetic, build
+from benchmarks.iteration.arm import Arm, Case
+from benchmarks.iteration.arms import Runner, arithmetic, build
 
 # A bias that a normalization subtracts again has no gradient but rounding, of which Adam makes
 # steps of the learning rate's size. No output depends on it, and no comparison counts it.
@@ -55,21 +56,21 @@ class Gate:
         self._probes: dict[tuple[object, ...], Probe] = {}
         self._weights: dict[bool, dict[str, Tensor]] = {}
 
-    def score_batches(self, arm: Arm, runner: Runner) -> Verdict:
+    def compare(self, arm: Arm, runner: Runner) -> Verdict:
         """Compare an arm; ``runner`` is it at work on the case, and is left with its weights."""
         verdict = Verdict({}, [])
         if arm.system != "reference":  # which knows no fp64
-            self._judge_exactness(arm, verdict)
+            self._compare_exactly(arm, verdict)
         rounded = "fp32" if arm.precision == "tf32" else arm.precision
         with arithmetic(rounded):
             seen = probe(runner, self.case, arm)
         if arm.precision == "bf16":
-            self._judge_bf16(arm, seen, verdict)
+            self._compare_bf16(arm, seen, verdict)
         else:
-            self.judge_fp32(arm, seen, verdict)
+            self.compare_fp32(arm, seen, verdict)
         return verdict
 
-    def _judge_exactness(self, arm: Arm, verdict: Verdict) -> None:
+    def _compare_exactly(self, arm: Arm, verdict: Verdict) -> None:
         exact = replace(arm.at("fp64"), name="")
         if (found := _EXACT.get((exact, self.small))) is None:
             seen = probe(build(exact, self.small), self.small, exact)
@@ -81,7 +82,7 @@ class Gate:
         note(verdict, {f"fp64 {name}": value for name, value in found.items()},
              {f"fp64 {name}": limit for name, limit in limits.items()})  # fmt: skip
 
-    def judge_fp32(self, arm: Arm, seen: Probe, verdict: Verdict) -> None:
+    def compare_fp32(self, arm: Arm, seen: Probe, verdict: Verdict) -> None:
         """Compare what an arm made of the case in fp32."""
         expected = self._plain("fp32", arm.one_draw)
         found = differences(seen, expected)
@@ -96,7 +97,7 @@ class Gate:
             limits[name] = max(bound, min(5 * value, MOST_ROUNDING))
         note(verdict, found, limits)
 
-    def _judge_bf16(self, arm: Arm, seen: Probe, verdict: Verdict) -> None:
+    def _compare_bf16(self, arm: Arm, seen: Probe, verdict: Verdict) -> None:
         expected = self._plain("fp32", arm.one_draw)
         stock = self._plain("bf16", arm.one_draw)
         found = {"terms": differences(seen, expected)["terms"]}

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from plain import Draws, Terms
 from torch import Tensor
 
-from iteration.arms import Arm, Case
+from benchmarks.iteration.arm import Arm, Case
+from benchmarks.plain import Draws, Terms
 from munit_pl import FastMUNITModule, MUNITModule
 
 PRECISIONS = {"bf16": "bf16-mixed"}
@@ -90,8 +90,8 @@ class OursRunner:
             x_ab, x_ba = m.decode(c_a, draws["gen_b"], "b"), m.decode(c_b, draws["gen_a"], "a")
             made = {"c_a": c_a, "s_a": s_a, "c_b": c_b, "s_b": s_b, "x_aa": x_aa, "x_bb": x_bb}
             made |= {"x_ab": x_ab, "x_ba": x_ba}
-            for domain, score_batches, x in (("a", m.dis_a, x_a), ("b", m.dis_b, x_b)):
-                made |= {f"dis_{domain}.{i}": scale for i, scale in enumerate(score_batches(x))}
+            for domain, dis, x in (("a", m.dis_a, x_a), ("b", m.dis_b, x_b)):
+                made |= {f"dis_{domain}.{i}": scale for i, scale in enumerate(dis(x))}
         return made
 
     def _make(self, arm: Arm, case: Case) -> Measured | MeasuredFast:

@@ -14,11 +14,11 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from plain import Draws, Terms
 from torch import Tensor
 from torch.optim import Optimizer
 
-from iteration.arms import Arm, Case, Unavailable
+from benchmarks.iteration.arm import Arm, Case, Unavailable
+from benchmarks.plain import Draws, Terms
 from munit_pl.models.components.nvlabs_files import rename
 from munit_pl.models.components.nvlabs_networks import DISCRIMINATOR_NAMES
 from munit_pl.models.munit.nvlabs import _generator_names

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import torch
 
-from iteration.arms import Arm, Case, Runner, arithmetic
+from benchmarks.iteration.arm import Arm, Case
+from benchmarks.iteration.arms import Runner, arithmetic
 
 AGREED = 0.02  # within which successive blocks are to lie on CUDA before any counts
 MOST_WARMING = 10  # blocks

@@ -1,27 +1,16 @@
 """What ``benchmarks/latency.py`` measures with, and that exported networks are the eager ones."""
 
 import math
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks import latency
 from munit_pl import Translator
 from munit_pl.layers.initialization import initialize
 from munit_pl.models.munit.networks import AdaINGenerator
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def latency():
-    sys.path.insert(0, str(BENCHMARKS))
-    import latency
-
-    yield latency
-    sys.path.remove(str(BENCHMARKS))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +22,7 @@ def gens():
     return gens
 
 
-def test_errors_are_those_worked_out_by_hand(latency):
+def test_errors_are_those_worked_out_by_hand():
     exact = torch.zeros(1, 1, 1, 4)
     errors = latency.compare(torch.tensor([[[[0.2, -0.2, 0.0, 0.0]]]]), exact)
     assert errors.largest == pytest.approx(0.2)
@@ -52,12 +41,12 @@ def test_errors_are_those_worked_out_by_hand(latency):
         ((2e-2, 1.9e-3, 44), "fp16", False),
     ],
 )
-def test_errors_are_held_against_the_limits_of_their_precision(latency, errors, precision, within):
+def test_errors_are_held_against_the_limits_of_their_precision(errors, precision, within):
     assert latency.Errors(*errors).within(precision) is within
 
 
 @pytest.mark.slow
-def test_one_content_serves_many_styles_of_exported_networks(latency, gens):
+def test_one_content_serves_many_styles_of_exported_networks(gens):
     eager, exported = (latency.make(way, gens, "fp32", CPU) for way in ("eager", "exported"))
     for n, size in ((1, (32, 32)), (3, (48, 24))):
         x, z = torch.rand(n, 3, *size) * 2 - 1, torch.randn(4, 8)
@@ -72,7 +61,7 @@ def test_one_content_serves_many_styles_of_exported_networks(latency, gens):
 
 
 @pytest.mark.slow
-def test_an_export_in_half_precision_is_the_translators_own(latency, gens):
+def test_an_export_in_half_precision_is_the_translators_own(gens):
     eager, exported = (latency.make(way, gens, "bf16", CPU) for way in ("eager", "exported"))
     x, z = torch.rand(1, 3, 32, 32) * 2 - 1, torch.randn(2, 8)
     exact = Translator(*gens, device=CPU).translate(x, z)
@@ -80,7 +69,7 @@ def test_an_export_in_half_precision_is_the_translators_own(latency, gens):
     assert 0 < error.mean < 1.5 * usual.mean
 
 
-def test_ways_take_turns_and_are_timed_as_often(latency, gens):
+def test_ways_take_turns_and_are_timed_as_often(gens):
     exact = latency.make("eager", gens, "fp32", CPU)
     called = []
 
@@ -99,7 +88,7 @@ def test_ways_take_turns_and_are_timed_as_often(latency, gens):
     assert [row.errors.largest == 0 for row in rows] == [True, False]
 
 
-def test_the_table_has_images_a_second_and_the_median_of_the_turns_ratios(latency):
+def test_the_table_has_images_a_second_and_the_median_of_the_turns_ratios():
     errors = latency.Errors(1e-5, 1e-6, 100.0)
     plain = latency.Row(256, 2, 10, "fp32", "eager", errors, 9.0, [1.0, 2.0, 4.0])
     other = latency.Row(256, 2, 10, "bf16", "packaged", errors, 9.0, [0.5, 0.5, 1.0])

@@ -1,18 +1,10 @@
 """What ``benchmarks/recipes.py`` would train and print."""
 
-import sys
-from pathlib import Path
-
 import pytest
 from composing import composed
 
+from benchmarks import recipes
 from munit_pl.commands.config.validation import check_config
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-import recipes  # noqa: E402
-
-sys.path.remove(str(BENCHMARKS))
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,8 @@
 """What ``benchmarks/scaling.py`` measures with."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-import scaling  # noqa: E402
-
-sys.path.remove(str(BENCHMARKS))
+from benchmarks import scaling
 
 
 def test_an_exponent_is_that_of_a_power():

@@ -11,18 +11,15 @@ import torch
 from recorded import REFERENCE
 from recorded_munit import CANCELLED, CASES, ROUNDING, TERMS, read, recorded_weights
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-import plain  # noqa: E402
-from iteration import arms, counts, gate, table  # noqa: E402
+from benchmarks import plain
+from benchmarks.iteration import arms, counts, gate, table
+from benchmarks.iteration.arm import Arm, Case, Unavailable
 
-sys.path.remove(str(BENCHMARKS))
-
-PUBLISHED = arms.Case(256, 64, 1, False, "meta")
-SMALL = arms.Case(64, 2, 1, False, "cpu")
-PLAIN = arms.Arm("plain", "plain", "fp32")
-OURS = arms.Arm("ours", "ours", "fp32")
-ONE_DRAW = arms.Arm("ours, one draw", "ours", "fp32", one_draw=True)
+PUBLISHED = Case(256, 64, 1, False, "meta")
+SMALL = Case(64, 2, 1, False, "cpu")
+PLAIN = Arm("plain", "plain", "fp32")
+OURS = Arm("ours", "ours", "fp32")
+ONE_DRAW = Arm("ours, one draw", "ours", "fp32", one_draw=True)
 
 
 @pytest.mark.parametrize("styles", ["separate", "shared"])
@@ -62,11 +59,11 @@ def test_plain_iterations_are_the_recorded_ones(case, styles):
 def test_a_saving_leaves_the_update_as_it_is():
     # Batch 2: for a single image torch's instance normalization has a wrong gradient on the CPU
     # if what comes back has its channels innermost.
-    case = arms.Case(64, 2, 2, True, "cpu")
+    case = Case(64, 2, 2, True, "cpu")
 
     @cache
     def updated(savings, one_draw):
-        arm = arms.Arm("plain", "plain", "fp64", savings, one_draw=one_draw)
+        arm = Arm("plain", "plain", "fp64", savings, one_draw=one_draw)
         runner = arms.build(arm, case)
         runner.iterate(*case.images(arm.dtype), case.draws(arm.one_draw, dtype=arm.dtype))
         return dict(runner.parameters)
@@ -79,7 +76,8 @@ def test_a_saving_leaves_the_update_as_it_is():
 
 
 def test_each_saving_is_asked_for_somewhere():
-    files = [BENCHMARKS / "plain.py", *(BENCHMARKS / "iteration").glob("*.py")]
+    folder = Path(plain.__file__).parent
+    files = [folder / "plain.py", *(folder / "iteration").glob("*.py")]
     source = "".join(file.read_text() for file in files)
     for saving in plain.SAVINGS:
         assert source.count(f'"{saving}"') > 1, saving
@@ -89,12 +87,12 @@ def test_each_saving_is_asked_for_somewhere():
 
 def test_the_package_passes_the_gate_and_a_changed_loss_does_not(monkeypatch):
     monkeypatch.setattr(gate, "STEPS", 2)
-    score_batches = gate.Gate(SMALL)
-    assert score_batches.score_batches(OURS, arms.build(OURS, SMALL)).failed == []
+    compared = gate.Gate(SMALL)
+    assert compared.compare(OURS, arms.build(OURS, SMALL)).failed == []
     changed = arms.build(OURS, SMALL)
     changed.module.weights = changed.module.weights._replace(style=1.1)
     verdict = gate.Verdict({}, [])
-    score_batches.judge_fp32(OURS, gate.probe(changed, SMALL, OURS), verdict)
+    compared.compare_fp32(OURS, gate.probe(changed, SMALL, OURS), verdict)
     assert verdict.failed == ["gradient, gen"]
 
 
@@ -115,8 +113,8 @@ def test_the_package_takes_no_more_than_it_did(arm, share, calls):
 
 def test_a_clone_that_does_not_import_is_left_out_with_one_line(tmp_path):
     (tmp_path / "trainer.py").write_text("import a_library_of_2018\n")
-    arm = arms.Arm("reference", "reference", "fp32")
-    with pytest.raises(arms.Unavailable, match=r"^reference: ModuleNotFoundError: .*2018.*$"):
+    arm = Arm("reference", "reference", "fp32")
+    with pytest.raises(Unavailable, match=r"^reference: ModuleNotFoundError: .*2018.*$"):
         arms.build(arm, SMALL, str(tmp_path))
     sys.modules.pop("trainer", None)
 

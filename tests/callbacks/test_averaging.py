@@ -3,6 +3,7 @@ from math import inf, nan
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from runs import load
 from training import fit_least
 
 from munit_pl.callbacks.averaging import WeightAverage
@@ -31,10 +32,6 @@ def fit(folder, steps, *callbacks, **options):
     callbacks = [*callbacks, Checkpoints(folder)]
     fit_least(steps, *callbacks, enable_checkpointing=True, **options)
     return load(folder / "last.ckpt")
-
-
-def load(path):
-    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def averaged(checkpoint):

@@ -14,6 +14,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.logger import DummyLogger
+from runs import load
 from training import fit_least
 
 from munit_pl import MUNITModule
@@ -42,10 +43,6 @@ class NoSpace(DurableCheckpointIO):
 def fit(steps, *callbacks, io=None, **options):
     options = {"plugins": [io or DurableCheckpointIO()], "enable_checkpointing": True, **options}
     return fit_least(steps, *callbacks, **options)
-
-
-def load(path):
-    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def steps_in(folder):

@@ -1,10 +1,6 @@
 import pytest
 import torch
-
-
-def images(channels, size=16):
-    rng = torch.Generator().manual_seed(channels)
-    return torch.rand(2, channels, size, size, generator=rng) * 2 - 1
+from training import images
 
 
 @pytest.fixture
@@ -14,7 +10,7 @@ def module(method):
 
 @torch.no_grad()
 def test_translations_show_the_other_domains_content_in_the_given_style(module):
-    x_a, x_b, style = images(1), images(3), torch.randn(2, module.style_dim)
+    x_a, x_b, style = images(channels=1), images(channels=3), torch.randn(2, module.style_dim)
     content = module.gen_a.content_encoder(x_a)
     assert torch.equal(module(x_a, style), module.gen_b.decoder(content, style))
     content = module.gen_b.content_encoder(x_b)
@@ -25,13 +21,16 @@ def test_translations_show_the_other_domains_content_in_the_given_style(module):
 def test_translations_without_a_given_style_differ_from_call_to_call_where_there_are_styles(
     method, module
 ):
-    x = images(1)
+    x = images(channels=1)
     assert torch.equal(module(x), module(x)) == ("styles" not in method.has)
 
 
 @torch.no_grad()
 def test_codes_are_those_of_the_domains_own_encoders(method, module):
-    for x, domain, gen in ((images(1), "a", module.gen_a), (images(3), "b", module.gen_b)):
+    for x, domain, gen in (
+        (images(channels=1), "a", module.gen_a),
+        (images(channels=3), "b", module.gen_b),
+    ):
         content, style = module.encode(x, domain)
         assert torch.equal(content, gen.content_encoder(x))
         own = gen.style_encoder(x) if "examples" in method.has else torch.empty(2, 0)
@@ -39,7 +38,7 @@ def test_codes_are_those_of_the_domains_own_encoders(method, module):
 
 
 def test_an_unknown_domain_is_refused(module):
-    x = images(3)
+    x = images(channels=3)
     with pytest.raises(ValueError, match="the domain is 'c', but must be a or b"):
         module.encode(x, "c")
     with pytest.raises(ValueError, match="the domain is 'c', but must be a or b"):

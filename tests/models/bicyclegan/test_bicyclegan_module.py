@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-import training
 import yaml
+from methods import METHODS
 from torch.optim import Adam
+from training import fit, images, pairs_of
 
 from munit_pl.models.base.module import AdversarialModule
 from munit_pl.models.bicyclegan.module import BicycleGANModule
@@ -18,28 +19,8 @@ from munit_pl.optim.schedules import linear_decay
 
 CONF = Path(__file__).parents[3] / "conf"
 
-SMALL = {
-    "generator": {
-        "dim": 2,
-        "style_dim": 3,
-        "num_downsample": 3,
-        "num_res_blocks": 1,
-        "encoder_dim": 2,
-        "encoder_downsample": 2,
-    },
-    "discriminator": {"dim": 2, "num_layers": 2, "num_scales": 2},
-    "initialization": {"generator": "normal", "discriminator": "normal"},
-}
+small = METHODS["bicyclegan"].make
 TERMS = {"gan", "gan_random", "image", "latent", "kl"}
-
-
-def small(**options):
-    groups = {name: SMALL[name] | options.get(name, {}) for name in SMALL}
-    return BicycleGANModule(**options | groups)
-
-
-def fit(module, steps=2, channels=(3, 3), **options):
-    return training.fit(module, steps, channels=channels, side=24, **options)
 
 
 def published_iteration(A, B, G, E, D, D2, eps, z, lr=2e-4):
@@ -75,7 +56,7 @@ def test_one_iteration_is_the_published_one_in_each_direction(network, accumulat
     module = small(**options).double()
     expected, start = copy.deepcopy(module), copy.deepcopy(module.state_dict())
     # Three images: parts of two and one.
-    pairs = training.pairs_of(1, 3, (1, 3), 24)
+    pairs = pairs_of(1, 3, (1, 3), 24)
     x_a, x_b = (x.double() for x in pairs[0])
     draws = expected.draw(x_a, x_b, 0)
     fit(module, steps=1, pairs=pairs, precision="64-true")
@@ -127,7 +108,7 @@ def test_every_option_trains_with_a_batch_of_one_or_more(options):
 
 
 def test_draws_are_a_function_of_seed_and_place():
-    module, x = small(seed=3), training.images(side=24)
+    module, x = small(seed=3), images()
     drawn = module.draw(x, x, 5)
     assert drawn.keys() == {"eps_a", "eps_b", "z_a", "z_b"}
     assert all(values.shape == (2, 3) for values in drawn.values())
@@ -147,7 +128,7 @@ def test_learning_rate_falls_as_the_schedule_says():
 
 
 def test_sizes_are_checked_for_generator_and_discriminators():
-    module = small()
+    module = small(generator={"num_downsample": 3}, discriminator={"num_layers": 2})
     module.check_size(24, 32)
     with pytest.raises(ValueError, match="generator: both sides must be multiples of 8"):
         module.check_size(24, 28)

@@ -5,6 +5,7 @@ from math import sqrt
 import pytest
 import torch
 import torch.nn.functional as F
+from training import images
 
 from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.bicyclegan.networks import (
@@ -24,10 +25,6 @@ def small(**arguments):
     sizes = {"dim": 4, "style_dim": 3, "num_downsample": 3, "encoder_dim": 4}
     sizes |= {"num_res_blocks": 1, "encoder_downsample": 2}
     return BicycleGANGenerator(**sizes | arguments)
-
-
-def images(n=2, channels=3, side=16):
-    return torch.rand(n, channels, side, side) * 2 - 1
 
 
 def conv(before, after, side):
@@ -135,7 +132,7 @@ def test_encoder_is_as_described():
 )
 def test_a_translation_depends_on_image_and_style(options):
     gen = small(in_channels=3, other_channels=1, **options)
-    x, z = images(2, 1), torch.randn(2, 3)
+    x, z = images(channels=1), torch.randn(2, 3)
     y = gen.decode(x, z)
     assert y.shape == (2, 3, 16, 16)
     assert y.abs().max() <= 1
@@ -163,7 +160,7 @@ def test_arguments_make_another_of_the_kind(network):
     gen = small(other_channels=1, network=network, inject="input")
     another = DomainGenerator.kinds["BicycleGANGenerator"](**gen.arguments)
     another.load_state_dict(gen.state_dict())
-    x, z = images(1, 1), torch.randn(1, 3)
+    x, z = images(1, channels=1), torch.randn(1, 3)
     assert torch.equal(another.decode(x, z), gen.decode(x, z))
 
 
@@ -221,7 +218,7 @@ def test_each_branch_has_a_discriminator_of_its_own():
     dis = BranchDiscriminators(1, dim=2, num_layers=2)
     names = {name.split(".")[0] for name, _ in dis.named_parameters()}
     assert names == {"encoded", "random"}
-    x = images(1, 1, 32)
+    x = images(1, channels=1, side=32)
     assert len(dis.encoded(x)) == len(dis.random(x)) == 2
     assert not torch.equal(dis.encoded(x)[0], dis.random(x)[0])
     dis.check_size(23, 23)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 import yaml
 from lightning.pytorch.callbacks import Callback
+from methods import METHODS
 from torch.utils.data import DataLoader
 from training import fit, images, make_trainer, pairs_of
 
@@ -14,16 +15,7 @@ from munit_pl.models.cyclegan.module import CycleGANModule
 from munit_pl.models.cyclegan.networks import CycleGANGenerator
 
 CONF = Path(__file__).parents[3] / "conf"
-SMALL = {
-    "generator": {"dim": 2, "num_res_blocks": 1},
-    "discriminator": {"dim": 2, "num_layers": 1},
-}
-
-
-def small(**arguments):
-    for group in ("generator", "discriminator"):
-        arguments = {**arguments, group: {**SMALL[group], **arguments.get(group, {})}}
-    return CycleGANModule(**arguments)
+small = METHODS["cyclegan"].make
 
 
 def plain_loop(module, pairs, noise, lr, weights):
@@ -143,7 +135,7 @@ class Shown(CycleGANModule):
 
 
 def test_discriminators_judge_the_translations_of_the_generators_own_update():
-    module = Shown(**SMALL)
+    module = Shown(**METHODS["cyclegan"].arguments)
     start = copy.deepcopy(module)
     ((x_a, x_b),) = pairs = pairs_of(1)
     fit(module, pairs=pairs, steps=1)
@@ -155,7 +147,7 @@ def test_discriminators_judge_the_translations_of_the_generators_own_update():
 
 
 def test_discriminators_are_shown_what_the_pools_answer():
-    module = Shown(**SMALL, pool_size=1)
+    module = Shown(**METHODS["cyclegan"].arguments, pool_size=1)
     fit(module, steps=12, batch=1)
     for domain in (0, 1):
         made, shown = module.made[domain::2], module.shown[domain::2]

@@ -1,6 +1,5 @@
 """What a command is run through to meet a machine with less than this one."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,14 +7,6 @@ from pathlib import Path
 
 class NotTried(Exception):
     """This machine does not allow the fault."""
-
-
-def without_root() -> list[str]:
-    """Return what a command is run through so that permissions hold, which root ignores."""
-    if os.geteuid() != 0:
-        return []
-    powers = "--bounding-set=-dac_override,-dac_read_search"
-    return _tried("setpriv", powers, "--inh-caps=-all")
 
 
 def with_small_disk(folder: Path, size: str) -> list[str]:

@@ -11,8 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tiny import NETWORKS
-
 from fault_rows.drawing import draw_domains
 
 SECONDS = 120  # that a command may take; what takes longer hangs
@@ -20,6 +18,15 @@ GRACE = 20.0  # seconds in which a command's other processes must be gone after 
 RUN = Path("outputs/munit/x")  # of `train`, below the stage's folder
 CHECKPOINTS = RUN / "checkpoints"
 DDP = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+# The smallest networks that do all that large ones do.
+NETWORKS = [
+    "model.generator.dim=4",
+    "model.generator.mlp_dim=8",
+    "model.generator.num_res_blocks=1",
+    "model.discriminator.dim=4",
+    "model.discriminator.num_layers=2",
+    "model.discriminator.num_scales=2",
+]
 TINY = [
     "data=folder",
     "data.root=images",
@@ -175,12 +182,6 @@ class Stage:
         line = [*prefix, str(program), *arguments]
         self.commands.append(Command(line, self, self._environment() | variables))
         return self.commands[-1]
-
-    def run(
-        self, command: str, *arguments: str, prefix: Sequence[str] = (), **variables: str
-    ) -> Outcome:
-        """Run an installed command to its end."""
-        return self.start(command, *arguments, prefix=prefix, **variables).wait()
 
     def start_train(self, *settings: str, prefix: Sequence[str] = ()) -> Command:
         """Start ``munit-train`` with the smallest networks; a later setting replaces an earlier."""

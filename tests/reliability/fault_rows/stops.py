@@ -1,46 +1,22 @@
-"""Signals: a run ends after its iteration, saved, and goes on as if nothing had been (A.2.2)."""
+"""Signals: a run ends after its iteration, saved, and goes on as if nothing had been."""
 
 import signal
-import time
 from functools import partial
 from pathlib import Path
 
-from fault_rows.checks import (
-    Row,
-    checkpoint,
-    ended,
-    ensure,
-    finished,
-    refused,
-    same,
-    saved_steps,
-    stopped,
-)
+from fault_rows.checks import Row, ended, ensure, finished, same, saved_steps, stopped
 from fault_rows.stage import CHECKPOINTS, DDP, RUN, Stage, Surprise, fault
 
 LONG = ["trainer.max_steps=1000000", "callbacks.checkpoints.every_n_steps=5"]
 ALONE = Path("outputs/munit/alone")  # the run that nothing happened to
-_PAUSE = 0.03  # seconds between two processes' signals
 
 
-def one_process(name: str, stage: Stage) -> None:
+def ctrl_c(stage: Stage) -> None:
     stage.draw()
-    number = signal.Signals[name]
     command = stage.start_train(*LONG)
     command.wait_for(CHECKPOINTS / "00000005.ckpt")
-    command.send(number)
-    stopped(stage, command.wait(), 128 + number, name)
-
-
-def two_processes(name: str, ranks: list[int], stage: Stage) -> None:
-    stage.draw()
-    number = signal.Signals[name]
-    command = stage.start_train(*LONG, *DDP)
-    command.wait_for(CHECKPOINTS / "00000005.ckpt")
-    for rank in ranks:
-        command.send(number, rank)
-        time.sleep(_PAUSE)
-    stopped(stage, command.wait(), 128 + number, name)
+    command.send(signal.SIGINT)
+    stopped(stage, command.wait(), 130, "SIGINT")
 
 
 def whole_group(name: str, settings: list[str], stage: Stage) -> None:
@@ -53,13 +29,6 @@ def whole_group(name: str, settings: list[str], stage: Stage) -> None:
     stopped(stage, command.wait(), 128 + number, name)
 
 
-def twice(stage: Stage) -> None:
-    stage.draw()
-    outcome = stage.train(*fault("sigint_twice", step=4))
-    ended(outcome, 130)
-    ensure(saved_steps(stage) == [2], f"checkpoints of {saved_steps(stage)} are there")
-
-
 def while_loading(stage: Stage) -> None:
     """Before any iteration there is nothing to save."""
     stage.draw()
@@ -68,16 +37,6 @@ def while_loading(stage: Stage) -> None:
     command.send(signal.SIGINT)
     ended(command.wait(), 130)
     ensure(not saved_steps(stage), "trained")
-
-
-def goes_on(kind: str, stage: Stage) -> None:
-    """A run that was stopped goes on, and ends as the one that was left alone."""
-    stage.draw()
-    status = {"sigterm": 143, "sigkill": 137}[kind]
-    settings = ["trainer.max_steps=7", "ckpt_path=auto"]
-    ended(stage.train(*settings, *fault(kind, step=5)), status)
-    finished(stage, stage.train(*settings), 7)
-    left_alone(stage, *settings)
 
 
 def killed_from_outside(processes: int, stage: Stage) -> None:
@@ -119,31 +78,15 @@ def two_runs(stage: Stage) -> None:
     stopped(stage, first.wait(), 143)
 
 
-def run_is_there(stage: Stage) -> None:
-    stage.draw()
-    finished(stage, stage.train())
-    before = checkpoint(stage)["global_step"]
-    outcome = stage.train()
-    ended(outcome, 2, "holds a run already")
-    ensure(checkpoint(stage)["global_step"] == before, "trained")
-
-
-def nothing_to_go_on_from(stage: Stage) -> None:
-    stage.draw()
-    refused(stage, stage.train("ckpt_path=last"), "checkpoint")
-
-
 def _saved(number: int) -> str:
     return f"saved after the iteration, exit {number}"
 
 
 _TWO = "two processes"
+_EQUAL = "equals the run left alone, to the bit"
 ROWS = [
-    Row("signal: SIGINT (Ctrl-C)", _saved(130), partial(one_process, "SIGINT")),
-    Row("signal: SIGINT twice", "exit 130 at once, no file touched", twice),
+    Row("signal: SIGINT (Ctrl-C)", _saved(130), ctrl_c),
     Row("signal: SIGINT before training", "exit 130", while_loading),
-    Row("signal: SIGTERM", _saved(143), partial(one_process, "SIGTERM")),
-    Row("signal: SIGUSR1", _saved(138), partial(one_process, "SIGUSR1")),
     Row(
         "signal: SIGTERM to the run and its two workers",
         _saved(143),
@@ -156,47 +99,21 @@ ROWS = [
     ),
     *(
         Row(
-            f"signal: {_TWO}, {name} to rank {' then '.join(map(str, ranks))}",
-            _saved(128 + signal.Signals[name]),
-            partial(two_processes, name, ranks),
-        )
-        for name, ranks in (
-            ("SIGTERM", [0]),
-            ("SIGTERM", [1]),
-            ("SIGTERM", [0, 1]),
-            ("SIGTERM", [1, 0]),
-            ("SIGUSR1", [1]),
-        )
-    ),
-    *(
-        Row(
             f"signal: {_TWO}, {kind.upper()} in rank 1 (injected)",
             _saved(status),
             partial(injected_in_rank_1, kind, status),
         )
-        for kind, status in (("sigterm", 143), ("sigint", 130), ("sigusr1", 138))
-    ),
-    Row(
-        "resume: SIGTERM in iteration 5, then the same command",
-        "equals the run left alone, to the bit",
-        partial(goes_on, "sigterm"),
-    ),
-    Row(
-        "resume: SIGKILL in iteration 5, then the same command",
-        "equals the run left alone, to the bit",
-        partial(goes_on, "sigkill"),
+        for kind, status in (("sigint", 130), ("sigusr1", 138))
     ),
     Row(
         "resume: kill -9 from outside, then the same command",
-        "equals the run left alone, to the bit",
+        _EQUAL,
         partial(killed_from_outside, 1),
     ),
     Row(
         f"resume: {_TWO}, kill -9 of both, then the same command",
-        "equals the run left alone, to the bit",
+        _EQUAL,
         partial(killed_from_outside, 2),
     ),
     Row("resume: another run in the same folder", "the second one is refused, exit 2", two_runs),
-    Row("resume: a run is there, ckpt_path not given", "refused, exit 2", run_is_there),
-    Row("resume: ckpt_path=last, but no run is there", "refused, exit 2", nothing_to_go_on_from),
 ]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from fault_rows.stage import CHECKPOINTS, RUN, Outcome, Stage, Surprise
+from fault_rows.stage import RUN, Outcome, Stage, Surprise
 
 Checkpoint = dict[str, Any]
 _STATE = ("global_step", "state_dict", "optimizer_states", "lr_schedulers", "pools", "skipped")
@@ -47,11 +47,11 @@ def ended(outcome: Outcome, status: int, *patterns: str) -> None:
     ensure("Traceback" not in outcome.said, f"a traceback: {last[:300]}")
 
 
-def told(outcome: Outcome, status: int, *patterns: str, command: str = "munit-train") -> None:
-    """Check that a command ended with one line of its own; faults may be listed below it."""
+def told(outcome: Outcome, status: int, *patterns: str) -> None:
+    """Check that `munit-train` ended with one line of its own; faults may be listed below it."""
     ended(outcome, status, *patterns)
-    own = [line for line in outcome.errors.splitlines() if line.startswith(f"{command}: ")]
-    ensure(len(own) == 1, f"{len(own)} lines begin with '{command}: '")
+    own = [line for line in outcome.errors.splitlines() if line.startswith("munit-train: ")]
+    ensure(len(own) == 1, f"{len(own)} lines begin with 'munit-train: '")
     line = outcome.errors[outcome.errors.index(own[0]) :]
     for pattern in patterns:
         ensure(re.search(pattern, line), f"{pattern!r} is not in the line: {line[:300]}")
@@ -111,14 +111,25 @@ def stopped(stage: Stage, outcome: Outcome, status: int, *patterns: str) -> int:
 
 def same(stage: Stage, one: Path, other: Path) -> None:
     """Check that two runs ended with equal weights, Adams and all else, to the bit."""
-    states = [checkpoint(stage, run=run) for run in (one, other)]
+    unequal = differences(*(checkpoint(stage, run=run) for run in (one, other)))
+    ensure(not unequal, f"differs: {unequal[:3]}")
+
+
+def differences(one: Checkpoint, other: Checkpoint) -> list[str]:
+    """Name what differs, or is in one alone, of two checkpoints' weights, Adams and all else."""
     here, there = (
-        dict(_leaves({key: state.get(key) for key in _STATE}, "last.ckpt")) for state in states
+        dict(_leaves({key: state.get(key) for key in _STATE}, "last.ckpt"))
+        for state in (one, other)
     )
-    ensure(here.keys() == there.keys(), "the checkpoints hold different things")
-    for place, value in here.items():
-        equal = torch.equal(value, there[place]) if torch.is_tensor(value) else None
-        ensure(value == there[place] if equal is None else equal, f"{place} differs")
+    shared = here.keys() & there.keys()
+    return sorted(here.keys() ^ there.keys()) + [
+        place for place in here if place in shared and not _equal(here[place], there[place])
+    ]
+
+
+def _equal(value: Any, other: Any) -> bool:
+    tensors = [torch.is_tensor(each) for each in (value, other)]
+    return torch.equal(value, other) if all(tensors) else not any(tensors) and value == other
 
 
 def bad_files(stage: Stage) -> dict[str, str]:
@@ -151,14 +162,11 @@ def tree(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
-def damage(stage: Stage, name: str, how: str) -> None:
-    """Flip a byte of a checkpoint, truncate or empty it, under this name alone."""
-    file = stage.folder / CHECKPOINTS / name
+def cut_in_half(file: Path) -> None:
+    """Truncate a checkpoint under this name alone."""
     data = file.read_bytes()
-    middle = len(data) // 2
-    flipped = data[:middle] + bytes([data[middle] ^ 0xFF]) + data[middle + 1 :]
     file.unlink()  # a hard link's other name would change too
-    file.write_bytes({"flip": flipped, "truncate": data[:middle], "empty": b""}[how])
+    file.write_bytes(data[: len(data) // 2])
 
 
 def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:

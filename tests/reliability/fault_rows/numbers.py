@@ -1,4 +1,4 @@
-"""Numbers that are not finite (A.2.2)."""
+"""Numbers that are not finite."""
 
 from functools import partial
 
@@ -63,17 +63,11 @@ def half_precision(stage: Stage) -> None:
 _SKIP = "the step is skipped and counted; all finite; trained to the end"
 _KINDS = [
     ("images that are not a number", "nan_batch"),
-    ("a gradient that is not a number", "nan_gradient"),
     ("an infinite gradient", "inf_gradient"),
     ("a gradient of 1e25", "huge_gradient"),
 ]
 ROWS = [
     *(Row(f"numbers: {what}", _SKIP, partial(one_step, kind, [])) for what, kind in _KINDS),
-    Row(
-        "numbers: a gradient that is not a number, fused Adam",
-        _SKIP,
-        partial(one_step, "nan_gradient", ["model.optimizer.fused=true"]),
-    ),
     Row(
         "numbers: a gradient that is not a number, in rank 0 of two",
         _SKIP,

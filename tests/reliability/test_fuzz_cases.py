@@ -1,6 +1,6 @@
 """Any bytes, and valid files that broke: the readers take them or refuse them in one line.
 
-``benchmarks/fuzz.py`` searches for hours; what it found is kept here as cases.
+``fuzz.py`` searches for hours; what it found is kept here as cases.
 """
 
 import io
@@ -164,7 +164,7 @@ def test_no_argument_of_a_file_but_the_right_one_builds_a_generator(name, value)
     assert tried(file.getvalue(), read_generators) == [None]
 
 
-# Found by benchmarks/fuzz.py, or by hand while it was written.
+# Found by fuzz.py, or by hand while it was written.
 CASES = {
     "pickle that ends before it returns": lambda path: hostile.write_zip(path, b"\x80\x02}"),
     "pickle that takes more than there is": lambda path: hostile.write_zip(path, b"\x80\x02s."),

@@ -1,9 +1,8 @@
 """Long runs: one that is killed again and again, and what one of 20,000 iterations keeps in memory.
 
-`python benchmarks/soak.py kills` trains twice on the drawn shoes, once in peace and once killed at
-random moments and resumed each time, and compares what the two end with, to the bit.
-`python benchmarks/soak.py memory` writes the memory of the main process and of its workers over the
-iterations, as a table and a picture.
+`soak.py kills` trains twice on the drawn shoes, once in peace and once killed at random moments and
+resumed each time, and compares what the two end with, to the bit. `soak.py memory` writes the
+memory of the main process and of its workers over the iterations, as a table and a picture.
 """
 
 import argparse
@@ -20,7 +19,8 @@ import time
 from pathlib import Path
 
 import torch
-from tiny import NETWORKS
+from fault_rows.checks import differences
+from fault_rows.stage import NETWORKS
 
 MUNIT_TRAIN = Path(sys.executable).parent / "munit-train"
 TINY = [
@@ -76,26 +76,6 @@ def newest(folder: Path) -> int:
     return max((int(file.stem) for file in files), default=0)
 
 
-def differences(path: Path, other: Path) -> list[str]:
-    """Name what differs between two checkpoints' weights and Adam states."""
-    here, there = (torch.load(file, weights_only=True) for file in (path, other))
-    unequal = [
-        name
-        for name, weight in here["state_dict"].items()
-        if not torch.equal(weight, there["state_dict"][name])
-    ]
-    for i, (a, b) in enumerate(
-        zip(here["optimizer_states"], there["optimizer_states"], strict=True)
-    ):
-        unequal += [
-            f"Adam {i}, {index}, {name}"
-            for index, state in a["state"].items()
-            for name, value in state.items()
-            if not torch.equal(value, b["state"][index][name])
-        ]
-    return unequal
-
-
 def soak_kills(options: argparse.Namespace, folder: Path) -> None:
     settings = [
         "data.size=[64,64]",
@@ -115,7 +95,8 @@ def soak_kills(options: argparse.Namespace, folder: Path) -> None:
         folder / "killed", settings, options.iterations, options.kills, rng
     )
     last = "run/checkpoints/last.ckpt"
-    unequal = differences(folder / "peace" / last, folder / "killed" / last)
+    ends = (torch.load(folder / name / last, weights_only=True) for name in ("peace", "killed"))
+    unequal = differences(*ends)
     print(f"{killed} kills in {options.iterations} iterations; tensors that differ: {len(unequal)}")
     if unequal or killed < options.kills:
         sys.exit(f"not as promised: {unequal[:5] or 'the run was through too soon'}")

@@ -1,45 +1,23 @@
-"""Single images: what is read all the same, and what is skipped (A.2.1)."""
+"""Images and folders: what is skipped, waited for, refused, or ends a run."""
 
 import os
 import time
 from functools import partial
 
 from fault_rows import drawing
-from fault_rows.checks import Row, bad_files, ensure, finished, listed, stopped
-from fault_rows.machine import without_root
+from fault_rows.checks import Row, bad_files, ensure, finished, listed, refused, stopped, told
 from fault_rows.stage import CHECKPOINTS, Stage, fault
 
 PASS = ["data.batch_size=5", "trainer.max_steps=8"]  # once over the 40 images of each domain
 
 
-def read(make: drawing.Maker, name: str, stage: Stage) -> None:
-    """Train on a domain of such images alone; none is skipped."""
-    folder = stage.draw() / "trainA"
-    for file in folder.iterdir():
-        file.unlink()
-        make(file.with_name(f"{file.stem}_{name}"))
-    finished(stage, stage.train(*PASS), 8)
-    listed(stage)
-
-
-def skipped(make: drawing.Maker, name: str, stage: Stage, *settings: str) -> None:
+def skipped(make: drawing.Maker, stage: Stage) -> None:
     """Train on a domain with one such image; it alone is skipped, and listed."""
     folder = stage.draw() / "trainA"
     (folder / "000.png").unlink()
-    make(folder / name)
-    finished(stage, stage.train(*PASS, *settings), 8)
-    listed(stage, name)
-
-
-def too_small(stage: Stage) -> None:
-    root = stage.draw()
-    for folder in root.iterdir():
-        for file in folder.iterdir():
-            drawing.png(file)
-    drawing.tiny(root / "trainA" / "tiny.png")
-    settings = ["data.resize=null", "data.crop=[24,24]", "data.batch_size=5"]
-    finished(stage, stage.train(*settings, "trainer.max_steps=9"), 9)
-    listed(stage, "tiny.png")
+    make(folder / "x.jpg")
+    finished(stage, stage.train(*PASS), 8)
+    listed(stage, "x.jpg")
 
 
 def odd_names(stage: Stage) -> None:
@@ -62,13 +40,6 @@ def odd_name_of_a_bad_file(stage: Stage) -> None:
     drawing.truncated_jpeg(folder / name)
     finished(stage, stage.train("data.batch_size=5", "trainer.max_steps=9"), 9)
     ensure(set(bad_files(stage)) == {name}, f"lists {sorted(map(ascii, bad_files(stage)))}")
-
-
-def unreadable(stage: Stage) -> None:
-    file = stage.draw() / "trainA" / "000.png"
-    file.chmod(0)
-    finished(stage, stage.train(*PASS, prefix=without_root()), 8)
-    listed(stage, "000.png")
 
 
 def vanishes(stage: Stage) -> None:
@@ -116,40 +87,51 @@ def comes_back(stage: Stage) -> None:
     ensure(not bad_files(stage), f"bad_files.jsonl lists {len(bad_files(stage))} files")
 
 
-_READ: list[tuple[str, drawing.Maker, str]] = [
-    ("PNG named .jpg", drawing.png, "x.jpg"),
-    ("CMYK JPEG", drawing.cmyk, "x.jpg"),
-    ("16-bit PNG", drawing.png_16, "x.png"),
-    ("16-bit TIFF", drawing.tiff_16, "x.tiff"),
-    ("palette with a transparent color", drawing.palette, "x.png"),
-    ("RGBA with transparency", drawing.transparent, "x.png"),
-    ("gray with transparency", drawing.gray_alpha, "x.png"),
-    ("EXIF rotation", drawing.rotated, "x.jpg"),
-    ("animated GIF", drawing.animated, "x.gif"),
-    ("animated WebP", drawing.animated_webp, "x.webp"),
-    ("multi-page TIFF", drawing.pages, "x.tif"),
-]
-_SKIPPED: list[tuple[str, drawing.Maker, str]] = [
-    ("truncated JPEG", drawing.truncated_jpeg, "x.jpg"),
-    ("zero bytes", drawing.empty, "x.jpg"),
-    ("text named .jpg", drawing.text, "x.jpg"),
-    ("EPS named .png", drawing.postscript, "x.png"),
-    ("floating-point TIFF", drawing.floating, "x.tif"),
-    ("bomb of 190 million pixels in 20 kB", drawing.bomb, "x.png"),
-    ("thin: 4000x3", drawing.thin, "x.png"),
-    ("all white", drawing.white, "x.png"),
-    ("all black", drawing.black, "x.png"),
-    ("link to nothing", drawing.broken_link, "x.png"),
-]
+def missing(stage: Stage) -> None:
+    refused(stage, stage.train("data.root=nowhere"), "nowhere")
+    ensure(not (stage.folder / "nowhere").exists(), "the folder was made")
+
+
+def all_bad(stage: Stage) -> None:
+    for file in (stage.draw() / "trainA").iterdir():
+        drawing.truncated_jpeg(file)
+    outcome = stage.train()
+    told(outcome, outcome.status, "trainA")
+    ensure(outcome.status in (2, 65), f"exit {outcome.status}")
+
+
+def too_many_bad(stage: Stage) -> None:
+    """Five truncated photographs, which the listing cannot see, of forty."""
+    folder = stage.draw() / "trainA"
+    names = [f"{i:03}.jpg" for i in range(1, 11, 2)]
+    for name in names:
+        drawing.truncated_jpeg(folder / name)
+    outcome = stage.train("data.batch_size=2", "trainer.max_steps=1000")
+    stopped(stage, outcome, 65, r"\d of 44", r"0\d\d\.jpg", r"bad_files\.jsonl")
+    ensure(not set(bad_files(stage)) - set(names), f"lists {sorted(bad_files(stage))}")
+
+
+def aligned(stage: Stage) -> None:
+    """One file of pairs is cut; both of its halves are skipped together."""
+    folder = stage.folder / "images"
+    for name, count in (("train", 40), ("val", 4)):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            drawing.noise(i, 24, 48).save(folder / name / f"{i:03}.jpg")
+    cut = folder / "train" / "007.jpg"
+    cut.write_bytes(cut.read_bytes()[:900])
+    finished(stage, stage.train("data=aligned", *PASS), 8)
+    listed(stage, "007.jpg")
+
+
 _LISTED = "trained to the end; it alone is skipped and listed in bad_files.jsonl"
+_SKIPPED: list[tuple[str, drawing.Maker]] = [
+    ("truncated JPEG", drawing.truncated_jpeg),
+    ("zero bytes", drawing.empty),
+    ("all white", drawing.white),
+]
 ROWS = [
-    *(Row(f"image: {what}", "read", partial(read, make, name)) for what, make, name in _READ),
-    *(
-        Row(f"image: {what}", _LISTED, partial(skipped, make, name))
-        for what, make, name in _SKIPPED
-    ),
-    Row("image: smaller than the crop, not resized", _LISTED, too_small),
-    Row("image: not readable (mode 000)", _LISTED, unreadable),
+    *(Row(f"image: {what}", _LISTED, partial(skipped, make)) for what, make in _SKIPPED),
     Row("image: names in Unicode, with newlines, not UTF-8, long paths", "read", odd_names),
     Row("image: bad, with a newline and no UTF-8 in its name", _LISTED, odd_name_of_a_bad_file),
     Row("image: deleted or cut in mid-run", "trained to the end; both listed", vanishes),
@@ -159,4 +141,16 @@ ROWS = [
     Row("images: all gone for good in mid-run", "waits, saves, exit 75", all_vanish),
     Row("images: all gone for good (injected)", "waits, saves, exit 75", lost),
     Row("images: all gone for ten seconds", "waits; none skipped", comes_back),
+    Row(
+        "folder: the root is missing",
+        "refused before training, one line, exit 2; not made",
+        missing,
+    ),
+    Row("folder: nothing but truncated JPEGs", "one line, exit 2 or 65", all_bad),
+    Row(
+        "folder: 5 of a domain's 44 images bad, found in mid-run",
+        "saved, exit 65, listed",
+        too_many_bad,
+    ),
+    Row("folder: one file of pairs is cut", "skipped in both domains, listed", aligned),
 ]

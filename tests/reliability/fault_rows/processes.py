@@ -1,4 +1,4 @@
-"""Workers, hangs, and processes that die (A.2.2)."""
+"""Workers, hangs, and processes that die."""
 
 import signal
 import time
@@ -27,11 +27,10 @@ def small_shared_memory(stage: Stage) -> None:
     ensure("shm" in outcome.said, f"exit {outcome.status}, and shm is not said")
 
 
-def watchdog(settings: list[str], rank: int, stage: Stage) -> None:
+def watchdog(stage: Stage) -> None:
     """It ends the process, and prints where it hung."""
     stage.draw()
-    settings = [*settings, "callbacks.watchdog.minutes=0.15", *fault("hang", step=4, rank=rank)]
-    outcome = stage.train(*settings)
+    outcome = stage.train(*DDP, "callbacks.watchdog.minutes=0.15", *fault("hang", step=4))
     ensure(outcome.status != 0, "exit 0")
     ensure("_hang" in outcome.said, "where it hung is not said")
     checkpoint(stage, 2)
@@ -49,9 +48,9 @@ def killed(rank: int, stage: Stage) -> None:
     checkpoint(stage)
 
 
-def exception(rank: int, settings: list[str], stage: Stage) -> None:
+def exception(rank: int, stage: Stage) -> None:
     stage.draw()
-    outcome = stage.train(*settings, *fault("exception", step=4, rank=rank))
+    outcome = stage.train(*DDP, *fault("exception", step=4, rank=rank))
     ensure(outcome.status not in (0, 2), f"exit {outcome.status}")
     ensure("a fault was injected" in outcome.said, "the error is not said")
     ensure(saved_steps(stage) == [2], f"checkpoints of {saved_steps(stage)} are there")
@@ -74,21 +73,10 @@ ROWS = [
         partial(worker, "worker_hangs", ["data.timeout=5"], 75, "5 s|timeout"),
     ),
     Row("worker: /dev/shm of 4 MB", "warned of at the start", small_shared_memory),
-    Row("process: hangs", "the watchdog says where and ends it", partial(watchdog, [], 0)),
-    Row(
-        "process: rank 0 of two hangs",
-        "the watchdog says where; both end",
-        partial(watchdog, DDP, 0),
-    ),
-    Row(
-        "process: rank 1 of two hangs",
-        "the watchdog says where; both end",
-        partial(watchdog, DDP, 1),
-    ),
+    Row("process: rank 0 of two hangs", "the watchdog says where; both end", watchdog),
     Row("process: rank 1 of two is killed", "all gone within 30 s", partial(killed, 1)),
     Row("process: rank 0 of two is killed", "all gone within 30 s", partial(killed, 0)),
-    Row("process: an exception", "told; checkpoints whole", partial(exception, 0, [])),
-    Row("process: an exception in rank 0 of two", "told; both end", partial(exception, 0, DDP)),
-    Row("process: an exception in rank 1 of two", "told; both end", partial(exception, 1, DDP)),
+    Row("process: an exception in rank 0 of two", "told; both end", partial(exception, 0)),
+    Row("process: an exception in rank 1 of two", "told; both end", partial(exception, 1)),
     Row("process: out of the GPU's memory (injected)", "one line with the remedy", out_of_memory),
 ]
