@@ -24,7 +24,6 @@ from PIL import Image
 
 from munit_pl import UnpairedDataModule
 from munit_pl.data import folder as folders
-from munit_pl.data.cache import keep_in_memory
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.images import to_tensor
 from munit_pl.data.listing import scan_folder
@@ -62,12 +61,8 @@ def draw(root: Path, height: int, width: int, count: int, names: int) -> Path:
 Way = Callable[[int], object]
 
 
-def reading(files: list[Path], whole: bool = False, cached: bool = False) -> Way:
+def reading(files: list[Path], whole: bool = False) -> Way:
     images = ImageFolder(files)
-    if cached:
-        keep_in_memory([images])
-        for i in range(min(100, len(files))):
-            images.load(i, None)
 
     def read(i: int) -> object:
         return images.load_pixels(i % len(files), rng_for(0, i))
@@ -102,7 +97,6 @@ def ways(root: Path, originals: dict[str, Path]) -> dict[str, Way]:
             copy = root / f"{name}-{kind}"
             prepare(original, copy, Recipe(256, kind))
             found[f"{name}, prepared {kind}"] = reading(scan_folder(copy).images)
-        found[f"{name}, cache in memory"] = reading(files, cached=True)
     return found
 
 
@@ -121,11 +115,9 @@ def rates(found: dict[str, Way], rounds: int) -> dict[str, dict[str, object]]:
     }
 
 
-def waiting(root: Path, workers: int, step: float, batch_size: int, cache: str | None) -> float:
+def waiting(root: Path, workers: int, step: float, batch_size: int) -> float:
     """Return the share of the time of a loop, whose step sleeps, that is spent waiting for data."""
-    data = UnpairedDataModule(
-        root, batch_size=batch_size, num_workers=workers, cache=cache, max_bad_fraction=1
-    )
+    data = UnpairedDataModule(root, batch_size=batch_size, num_workers=workers, max_bad_fraction=1)
     data.setup("fit")
     trainer = SimpleNamespace(global_step=0, world_size=1, global_rank=0, precision_plugin=None)
     data.trainer = trainer
@@ -176,12 +168,11 @@ def main() -> None:
         print("\n| images | workers | ms of a step | waiting |\n|---|---|---|---|")
         for step in options.steps_ms:
             for workers in options.workers:
-                for images, cache in ((first, None), (f"{first}-jpg", None), (first, "memory")):
+                for images in (first, f"{first}-jpg"):
                     where = originals[first] if images == first else root / images
-                    share = waiting(where, workers, step / 1000, options.batch_size, cache)
-                    label = f"{images}, cache in memory" if cache else images
-                    print(f"| {label} | {workers} | {step:g} | {share:.1%} |", flush=True)
-                    loops.append([label, workers, step, share])
+                    share = waiting(where, workers, step / 1000, options.batch_size)
+                    print(f"| {images} | {workers} | {step:g} | {share:.1%} |", flush=True)
+                    loops.append([images, workers, step, share])
     if options.out:
         versions = {
             "python": platform.python_version(),

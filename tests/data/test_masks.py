@@ -16,7 +16,6 @@ from munit_pl.data.tools.prepare import Recipe, prepare
 FOLDERS = {"trainA": 5, "trainB": 6, "testA": 2, "testB": 3}
 WAYS = [
     {},
-    {"cache": "memory"},
     {"num_workers": 2},
     {"resize": None},
     {"channels_a": 1, "channels_b": 4},
@@ -88,9 +87,8 @@ def test_images_are_the_same_with_masks_and_without(root, options):
             assert x.is_contiguous()
 
 
-@pytest.mark.parametrize("cache", [None, "memory"])
-def test_masks_of_validation_are_those_of_the_test_images(root, cache):
-    datamodule = ready(make(root, cache=cache))
+def test_masks_of_validation_are_those_of_the_test_images(root):
+    datamodule = ready(make(root))
     read = [datamodule.on_after_batch_transfer(b, 0) for b in datamodule.val_dataloader()]
     assert [len(m_b) for *_, m_b in read] == [2, 1]
     for batch in read:

@@ -227,3 +227,16 @@ def test_without_the_extra_it_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ImportError, match=r"onnxruntime: pip install 'munit-pl\[onnx\]'"):
         read_generators(path)
+
+
+def test_a_containers_limit_counts_less_the_files_that_may_be_forgotten(tmp_path, monkeypatch):
+    for name, text in {
+        "memory.max": "1000000",
+        "memory.current": "700000",
+        "memory.stat": "anon 5\ninactive_file 200000\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(onnx_graphs, "_CONTROL_GROUP", tmp_path)
+    assert onnx_graphs._free_memory() == 500_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert onnx_graphs._free_memory() > 10**6

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
-from munit_pl.data.cache import keep_in_memory
 from munit_pl.data.drawn.dataset import DrawnShoes, MaskedShoes
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.identity import compare_files
@@ -47,8 +45,6 @@ class UnpairedDataModule(TwoDomains):
         max_bad_fraction: Share of a domain's files that may be unusable.
         timeout: Seconds to wait for a batch of stuck workers; 0 waits for ever.
         allow_same_domain: Both domains may be the same images.
-        cache: "memory" keeps resized images, as far as there is room, for all processes of a run on
-            a machine; a file is decoded once and not looked at again. None decodes it each time.
         masks: Batches hold masks as well, of the folders beside: see `find_masks`.
         max_value_a: What is white in 16-bit gray files of domain a, 1 to 65535; "auto" is 2^n - 1
             of the fewest bits, 8 to 16, that hold the values of up to 64 of its training images.
@@ -82,7 +78,6 @@ class UnpairedDataModule(TwoDomains):
         max_bad_fraction: float = 0.01,
         timeout: float = 300,
         allow_same_domain: bool = False,
-        cache: Literal["memory"] | None = None,
         masks: bool = False,
         max_value_a: MaxValue = "auto",
         max_value_b: MaxValue = "auto",
@@ -111,10 +106,6 @@ class UnpairedDataModule(TwoDomains):
         self.background: Color = (red, green, blue)
         self.max_images = max_images
         self.allow_same_domain = allow_same_domain
-        if cache not in ("memory", None):
-            raise ValueError(f"cache is {cache!r}, but must be 'memory' or None")
-        self.cache = cache
-        self._kept = False
 
     def make_domains(self, split: Split) -> tuple[ImageFolder, ImageFolder]:
         """List both domains' images of a split and pass over those that cannot hold the crop."""
@@ -131,15 +122,6 @@ class UnpairedDataModule(TwoDomains):
                     f"the {split} images of domains a and b",
                     "name two folders of different images, or set data.allow_same_domain=true",
                 )
-
-    def batch_domains(self, split: Split) -> tuple[Domain, Domain]:
-        """Return a split's domains; if asked for, those of both splits keep images from then on."""
-        if self.cache == "memory" and not self._kept:
-            domains = [domain for pair in self.domains.values() for domain in pair]
-            folders = [domain for domain in domains if isinstance(domain, ImageFolder)]
-            keep_in_memory([*folders, *(f.masks for f in folders if f.masks is not None)])
-            self._kept = True
-        return super().batch_domains(split)
 
     def _make_domain(self, split: Split, domain: DomainName) -> ImageFolder:
         name = f"{split}_{domain}"

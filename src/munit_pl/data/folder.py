@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from PIL import Image
@@ -39,16 +39,6 @@ class BlankCrop(ValueError):
     """
 
 
-class Cache(Protocol):
-    """Where resized images are kept, whole, by their indices."""
-
-    def get(self, index: int) -> Image.Image | None:
-        """Return what was kept, or None."""
-
-    def put(self, index: int, image: Image.Image) -> None:
-        """Keep an image, if there is room."""
-
-
 class ImageFolder:
     """One domain's image files, loaded as tensors ``(channels, height, width)`` in [-1, 1].
 
@@ -72,7 +62,6 @@ class ImageFolder:
 
     Attributes:
         files: The files in use.
-        cache: Keeps resized images, none to begin with. Halves are not kept.
         masks: A folder of the masks of ``files``, in their order and resized as they are, whose
             images are not cropped; none to begin with. Not for halves.
         bad: Those passed over, the ones of `check_sizes` too, with what is wrong with each: file
@@ -120,7 +109,6 @@ class ImageFolder:
         self.background = background
         self.half = half
         self.max_value = max_value
-        self.cache: Cache | None = None
         self.masks: ImageFolder | None = None
 
     def __len__(self) -> int:
@@ -180,14 +168,7 @@ class ImageFolder:
             OSError: As `load` does.
             ValueError: As `load` does.
         """
-        image = self.cache.get(index) if self.cache is not None else None
-        if image is None:
-            image = self._read(self.files[index])
-            if self.cache is not None:
-                self.cache.put(index, image)
-        return image
-
-    def _read(self, path: Path) -> Image.Image:
+        path = self.files[index]
         shortest = None if self.resize is None else _REDUCED_TO * self.resize
         decoded = read_reduced(path, self.channels, self.background, shortest, self.max_value)
         height, width = self._fitted_of(path, decoded.size)

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from munit_pl.data.cache import free_memory
 from munit_pl.io.fitting import brief
 from munit_pl.io.regular import open_regular
 from munit_pl.models.base.description import recall_images
@@ -23,6 +23,7 @@ from munit_pl.models.base.generator import DomainGenerator
 _MAX_JSON = 1 << 20  # bytes; what an export says of itself has a few thousand
 _MAX_GRAPH = 1 << 30  # bytes of a file; the published networks' have some 50 million
 _SHARE = 0.75  # of the memory that is free, for all graphs together
+_CONTROL_GROUP = Path("/sys/fs/cgroup")  # of a container
 _SIZES = ("in_channels", "style_dim", "multiple", "shortest")
 
 
@@ -42,10 +43,32 @@ def _bound_memory() -> None:
     import onnxruntime
 
     with suppress(OSError):  # not told by systems other than Linux
-        settings = onnxruntime.OrtArenaCfg({"max_mem": int(_SHARE * free_memory())})
+        settings = onnxruntime.OrtArenaCfg({"max_mem": int(_SHARE * _free_memory())})
         kind, where = onnxruntime.OrtAllocatorType, onnxruntime.OrtMemType
         place = onnxruntime.OrtMemoryInfo("Cpu", kind.ORT_ARENA_ALLOCATOR, 0, where.DEFAULT)
         onnxruntime.create_and_register_allocator(place, settings)
+
+
+def _free_memory() -> int:
+    """Return how many bytes of memory are available: of the machine, or of the container."""
+    meminfo = Path("/proc/meminfo").read_text()
+    found = re.search(r"MemAvailable:\s+(\d+) kB", meminfo)
+    free = 1024 * int(found[1]) if found else 0
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            left = int((_CONTROL_GROUP / limit).read_text()) - int(
+                (_CONTROL_GROUP / used).read_text()
+            )
+            statistics = ((_CONTROL_GROUP / limit).parent / "memory.stat").read_text()
+        except (OSError, ValueError):  # none, or "max"
+            continue
+        # Files that were read and may be forgotten count as used.
+        idle = re.search(r"^(?:total_)?inactive_file (\d+)", statistics, re.MULTILINE)
+        free = min(free, left + (int(idle[1]) if idle else 0))
+    return max(0, free)
 
 
 class OnnxGraph(nn.Module):
