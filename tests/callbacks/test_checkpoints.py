@@ -193,7 +193,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_training(tmp_path):
 
 
 def test_leftovers_of_a_killed_run_go_when_the_next_begins(tmp_path):
-    (tmp_path / f".00000001.ckpt.tmp-{os.getpid()}").touch()
+    (tmp_path / f".00000001.tmp-{os.getpid()}.ckpt").touch()
     fit(1, Checkpoints(tmp_path))
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 

@@ -79,7 +79,8 @@ def test_what_cannot_be_asked_for_is_told_in_one_line(exported, here, tmp_path):
     assert "text.ckpt is no checkpoint" in refused("text.ckpt", "x")
     assert "folder is there already: give another name" in refused(exported, "folder")
     assert "file is there already" in refused(exported, "file")
-    assert "nothing can be written to file/x: Not a directory" in refused(exported, "file/x")
+    assert "nothing can be written to file/x: file is a file" in refused(exported, "file/x")
+    assert "file/x/y: Not a directory" in refused(exported, "file/x/y")
     assert left(here) == ["file", "folder", "text.ckpt"]
 
 
@@ -178,7 +179,7 @@ def test_an_interrupted_export_leaves_nothing(exported, here, monkeypatch):
     (here / "kept").mkdir()
     for stop, status in ((interrupt, 130), (terminate, 143)):
         monkeypatch.setattr(
-            command, "write_folder", lambda folder, *_, s=stop: (folder.mkdir(), s())
+            command, "write_folder", lambda folder, *_, s=stop: ((folder / "half").touch(), s())
         )
         for out in ("shared", "kept/shared", "new/folders/shared"):
             with pytest.raises(SystemExit) as ended:

@@ -3,12 +3,10 @@ import re
 from dataclasses import replace
 from importlib.metadata import version
 from math import inf, nan
-from pathlib import Path
 
 import pytest
 
 from munit_pl.evaluation.report import Figure, Report
-from munit_pl.io.files import write_whole
 
 FIGURES = [
     Figure("a2b/diversity", "diversity, pixels", 0.123456, "higher", 0.25),
@@ -103,23 +101,6 @@ def test_a_report_to_the_letter_says_so(report):
     told = replace(report, deviations=[]).markdown()
     assert told.startswith("# Protocol munit2018 v1\n")
     assert "deviation" not in told
-
-
-def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
-    path = tmp_path / "metrics.json"
-    write_whole(path, "before")
-    whole = Path.write_bytes
-
-    def run_out_of_space(file, content):
-        whole(file, content[: len(content) // 2])
-        raise OSError("no space left")
-
-    monkeypatch.setattr(Path, "write_bytes", run_out_of_space)
-    for file in (path, tmp_path / "other.json"):
-        with pytest.raises(OSError, match="no space left"):
-            write_whole(file, b"after, in twice as many bytes")
-    assert path.read_text() == "before"
-    assert not (tmp_path / "other.json").exists()
 
 
 def test_an_older_report_is_replaced_whole(report, tmp_path):

@@ -21,7 +21,6 @@ from munit_pl.io.checkpoint_files import (
     verify,
     write_durably,
 )
-from munit_pl.io.files import digest
 
 OLD, NEW = b"old" * 1000, b"new" * 2000
 
@@ -106,7 +105,7 @@ def test_a_process_killed_while_it_writes_leaves_what_was_there(child, tmp_path,
     if existing:
         write(path, OLD)
     assert child(write_and_die_after, path, count) == -signal.SIGKILL
-    (leftover,) = tmp_path.glob(".last.ckpt.tmp-*")
+    (leftover,) = tmp_path.glob(".last.tmp-*.ckpt")
     remove_leftovers(tmp_path)
     assert not leftover.exists()
     assert path.exists() == existing
@@ -156,7 +155,7 @@ def test_content_is_on_the_disk_before_it_gets_its_name_and_the_name_after(tmp_p
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Path, "replace", replaced)
     write(tmp_path / "x.ckpt", NEW)
-    content, folder = ("sync", f".x.ckpt.tmp-{os.getpid()}"), ("sync", tmp_path.name)
+    content, folder = ("sync", f".x.tmp-{os.getpid()}.ckpt"), ("sync", tmp_path.name)
     assert events.index(content) < events.index(("name", "x.ckpt"))
     assert events[events.index(("name", "x.ckpt")) + 1] == folder
     assert events.index(("name", "x.ckpt.sha256")) < events.index(("name", "x.ckpt"))
@@ -299,12 +298,13 @@ def test_removing_a_checkpoint_removes_its_hash_and_nothing_else(tmp_path):
 
 
 def test_leftovers_of_the_living_stay(tmp_path):
-    alive = tmp_path / f".x.ckpt.tmp-{os.getppid()}"
-    names = [alive.name, ".x.ckpt.tmp-4194305", ".x.ckpt.tmp-y", "x.ckpt.tmp-4194305"]  # beyond any
-    for name in names:
+    alive = f".x.tmp-{os.getppid()}.ckpt"
+    kept = {alive, ".x.ckpt.tmp-y", "x.tmp-4194305.ckpt", "x.ckpt"}
+    dead = {".x.tmp-4194305.ckpt", ".x.ckpt.tmp-4194305"}  # beyond any number; of earlier versions
+    for name in kept | dead:
         (tmp_path / name).touch()
     remove_leftovers(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == set(names) - {".x.ckpt.tmp-4194305"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
 
 
 def test_a_checkpoint_of_a_newer_version_is_refused():
@@ -312,9 +312,3 @@ def test_a_checkpoint_of_a_newer_version_is_refused():
     check_schema({"munit_pl": {"schema": 1}})
     with pytest.raises(ValueError, match="written by a newer munit_pl"):
         check_schema({"munit_pl": {"schema": 2}})
-
-
-def test_the_digest_is_the_files_sha256(tmp_path):
-    content = bytes(range(256)) * 9000  # more than two blocks
-    (tmp_path / "file").write_bytes(content)
-    assert digest(tmp_path / "file") == hashlib.sha256(content).hexdigest()

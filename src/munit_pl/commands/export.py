@@ -2,8 +2,6 @@
 
 import argparse
 import contextlib
-import os
-import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,6 +17,7 @@ from munit_pl.hub.finding import find_model
 from munit_pl.hub.folder import write_folder
 from munit_pl.inference.loading import Generators, read_generators
 from munit_pl.inference.onnx import OnnxGraph
+from munit_pl.io.files import whole_folder
 from munit_pl.models.base.description import describe, export_generators
 
 
@@ -42,18 +41,19 @@ def run(options: argparse.Namespace) -> None:
 def _export(options: argparse.Namespace) -> None:
     if options.format == "onnx":
         require_onnx()
-    with _unfinished(options.out) as unfinished:
-        gens = _read(options)
-        if options.format != "safetensors":
-            unfinished.mkdir()
-            export_graphs(unfinished, *gens, options.format, told=print)
-        elif options.out.suffix == ".safetensors":
-            export_generators(unfinished, *gens, half=options.half)
-        else:
+    with _place_for(options.out):
+        if options.out.suffix == ".safetensors":
+            export_generators(options.out, *_read(options), half=options.half)
+            return
+        with whole_folder(options.out) as folder:
+            gens = _read(options)
+            if options.format != "safetensors":
+                export_graphs(folder, *gens, options.format, told=print)
+                return
             facts = facts_beside(options.checkpoint)
             facts = facts._replace(data=options.data or facts.data, license=options.license)
             networks = dict(zip(("gen_a", "gen_b"), gens, strict=True))
-            write_folder(unfinished, networks, describe(networks), facts, options.half)
+            write_folder(folder, networks, describe(networks), facts, options.half)
 
 
 def _read(options: argparse.Namespace) -> Generators:
@@ -65,25 +65,24 @@ def _read(options: argparse.Namespace) -> Generators:
 
 
 @contextlib.contextmanager
-def _unfinished(out: Path) -> Iterator[Path]:
-    """Yield where to write ``out``, which appears when it is complete, and never replaces anything.
+def _place_for(out: Path) -> Iterator[None]:
+    """Make the folders that ``out`` is to lie in, and remove them if it does not come to be.
 
     Raises:
         InputError: If there is something already, or nothing can be written there.
     """
     if out.exists() or out.is_symlink():
         raise InputError(f"{out} is there already: give another name")
-    beside = out.absolute().parent / f".{out.name}.{os.getpid()}"
-    made = [folder for folder in beside.parents if not folder.exists()]
+    made = [folder for folder in out.absolute().parents if not folder.exists()]
     try:
         try:
-            beside.mkdir(parents=True)  # now, and not after the work
+            out.absolute().parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise InputError(f"nothing can be written to {out}: {out.parent} is a file") from None
         except OSError as error:
             raise InputError(f"nothing can be written to {out}: {error.strerror}") from error
-        yield beside / out.name
-        (beside / out.name).rename(out)
+        yield
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
         for folder in made:  # the innermost first; what something lies in stays
             with contextlib.suppress(OSError):
                 folder.rmdir()

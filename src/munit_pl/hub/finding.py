@@ -60,7 +60,7 @@ def newest_of_run(run: Path, told: Told = warnings.warn) -> Path:
 
 def holds_checkpoints(run: Path) -> bool:
     """Return whether a folder is that of a run that has saved a checkpoint."""
-    return any((run / _CHECKPOINTS).glob("*.ckpt"))
+    return any((run / _CHECKPOINTS).glob("[!.]*.ckpt"))
 
 
 def run_of(checkpoint: Path) -> Path | None:

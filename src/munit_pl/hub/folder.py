@@ -13,6 +13,7 @@ from torch import nn
 
 from munit_pl.hub.card import Facts, model_card
 from munit_pl.hub.weights import write_networks
+from munit_pl.io.files import write_whole
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
@@ -44,5 +45,5 @@ def write_folder(
     config |= {"generators": dict(generators)} | ({"munit": dict(munit)} if munit else {})
     text = json.dumps(config, indent=1) + "\n"  # before anything is written
     write_networks(folder / WEIGHTS, networks, generators, half)
-    (folder / CONFIG).write_text(text)
-    (folder / CARD).write_text(model_card(generators, facts, whole=munit is not None))
+    write_whole(folder / CONFIG, text)
+    write_whole(folder / CARD, model_card(generators, facts, whole=munit is not None))

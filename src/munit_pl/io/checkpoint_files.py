@@ -4,14 +4,13 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 from zipfile import ZipFile
 
-from munit_pl.io.files import digest
+from munit_pl.io.files import digest, whole_file, writer_of
 from munit_pl.io.regular import open_regular
 from munit_pl.io.safe_reading import is_archive, read_checkpoint
 
@@ -31,13 +30,14 @@ def write_durably(path: Path, write: Callable[[BinaryIO], None]) -> None:
     Raises:
         OSError: If it cannot be written. What was there is as it was, as after any other error.
     """
-    with _temporary(path) as new:
+    with whole_file(path) as new:
         with new.open("xb") as file:
             hashed = _Hashed(file)
             write(cast(BinaryIO, hashed))
-            file.flush()
-            os.fsync(file.fileno())
-        _replace(path, new, hashed.sha.hexdigest())
+            _sync(file)
+        sha = hashed.sha.hexdigest()
+        _list_too(path, sha)
+    _finish(path, sha)
 
 
 def link_durably(path: Path, name: Path) -> None:
@@ -46,14 +46,15 @@ def link_durably(path: Path, name: Path) -> None:
         return
     listed = _listed(path)
     sha = listed.pop() if len(listed) == 1 else digest(path)
-    with _temporary(name) as new:
+    with whole_file(name) as new:
         try:
             os.link(path, new)
         except OSError:
-            with path.open("rb") as source:
-                write_durably(name, lambda file: shutil.copyfileobj(source, file, 1 << 20))
-            return
-        _replace(name, new, sha)
+            with path.open("rb") as source, new.open("xb") as file:
+                shutil.copyfileobj(source, file, 1 << 20)
+                _sync(file)
+        _list_too(name, sha)
+    _finish(name, sha)
 
 
 def verify(path: Path) -> None:
@@ -116,10 +117,10 @@ def remove_checkpoint(path: Path) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove unfinished files of processes of this machine that were killed."""
-    for path in folder.glob(".*.tmp-*"):
-        pid = path.name.rpartition("-")[2]
+    for path in folder.glob(".*"):
+        pid = writer_of(path)
         # This process has begun none: one of its number is of another, in a container for example.
-        if pid.isdecimal() and (int(pid) == os.getpid() or not _lives(int(pid))):
+        if pid is not None and (pid == os.getpid() or not _lives(pid)):
             path.unlink(missing_ok=True)
 
 
@@ -153,24 +154,16 @@ class _Hashed(BufferedIOBase):
         return self._file.write(data)
 
 
-@contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    """Give the name of a new file in ``path``'s folder, and remove what is left of it."""
-    new = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    new.unlink(missing_ok=True)
-    try:
-        yield new
-    finally:
-        new.unlink(missing_ok=True)
-
-
-def _replace(path: Path, new: Path, sha: str) -> None:
-    """Put ``new``, which is on the disk, in the place of ``path``."""
+def _list_too(path: Path, sha: str) -> None:
+    """List the hash of what is about to take the place of ``path`` beside that of what is there."""
     former = (_listed(path) or {digest(path)}) if path.exists() else set()
     _list(path, {*former, sha})
-    new.replace(path)
+
+
+def _finish(path: Path, sha: str) -> None:
+    """Make sure that a file's name is on the disk, and list no hash but its own."""
     _sync_folder(path.parent)
-    if former - {sha}:
+    if _listed(path) != {sha}:
         _list(path, {sha})
 
 
@@ -194,13 +187,15 @@ def _listed(path: Path) -> set[str]:
 
 def _list(path: Path, shas: set[str]) -> None:
     sidecar = _sidecar(path)
-    with _temporary(sidecar) as new:
-        with new.open("x") as file:
-            file.writelines(f"{sha}  {path.name}\n" for sha in sorted(shas))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(sidecar)
+    with whole_file(sidecar) as new, new.open("x") as file:
+        file.writelines(f"{sha}  {path.name}\n" for sha in sorted(shas))
+        _sync(file)
     _sync_folder(path.parent)
+
+
+def _sync(file: IO[Any]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -201,13 +201,13 @@ def interrupted(root, out, monkeypatch):
         prepare(root, out, PNG)
     monkeypatch.undo()
     (out.with_name("out.unfinished") / "trainB").mkdir()
-    (out.with_name("out.unfinished") / "trainB" / ".part-1").write_bytes(b"half")
+    (out.with_name("out.unfinished") / "trainB" / ".1.tmp-1.png").write_bytes(b"half")
     return out.with_name("out.unfinished")
 
 
 def test_an_interrupted_copy_has_another_name_and_is_gone_on_with(root, out, interrupted):
     assert not out.exists()
-    assert files(interrupted) == [NOTE, "trainA/0.png", "trainA/1.png", "trainB/.part-1"]
+    assert files(interrupted) == [NOTE, "trainA/0.png", "trainA/1.png", "trainB/.1.tmp-1.png"]
     found = prepare(root, out, PNG)
     assert (found.images, found.made) == (4, 2)
     assert len(files(out)) == 5

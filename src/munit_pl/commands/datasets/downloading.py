@@ -2,12 +2,11 @@
 
 import argparse
 import os
-import secrets
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from munit_pl.commands.config.suggestions import nearest
@@ -109,16 +108,16 @@ def _unpacked(chosen: DataSet, out: Path) -> Iterator[Path]:
     digest = download(chosen.url, archive, chosen.sha256, room, show=True, hosts=chosen.hosts)
     if not chosen.sha256:
         print(f"SHA-256 of what came: {digest}")
-    folder = out.with_name(f"{out.name}.unpacked-{secrets.token_hex(4)}")
-    try:
-        extract(archive, folder, show=True)
-        yield folder
-    except ValueError as error:
-        raise ValueError(
-            f"{error} (from {str(archive)!r}: remove that to fetch it again)"
-        ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with TemporaryDirectory(
+        prefix=f"{out.name}.unpacked-", dir=out.parent, ignore_cleanup_errors=True
+    ) as folder:
+        try:
+            extract(archive, Path(folder), show=True)
+            yield Path(folder)
+        except ValueError as error:
+            raise ValueError(
+                f"{error} (from {str(archive)!r}: remove that to fetch it again)"
+            ) from error
     print(f"the archive is kept, remove it if you need it no more: {archive}")
 
 

@@ -29,7 +29,7 @@ def find_last(folder: Path) -> Path:
         InputError: If there is none, or none that is whole. Never is an older run taken for it.
     """
     if not holds_checkpoints(folder):
-        beside = list(folder.parent.glob("*/checkpoints/*.ckpt"))
+        beside = list(folder.parent.glob("*/checkpoints/[!.]*.ckpt"))
         if not beside:
             raise InputError(f"ckpt_path=last finds no checkpoint in {folder.parent}")
         folder = max(beside, key=lambda file: file.stat().st_mtime).parents[1]

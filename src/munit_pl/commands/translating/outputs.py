@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from munit_pl.commands.errors import InputError
+from munit_pl.io.files import whole_file
 from munit_pl.io.regular import open_regular
 
 Settings = Mapping[str, Any]  # what an output depends on, as JSON can say it
@@ -65,15 +65,10 @@ class Outputs:
         """
         final = self.folder / name
         final.parent.mkdir(parents=True, exist_ok=True)
-        path = final.with_name(f".{final.stem}.{os.getpid()}{final.suffix}")
-        try:
+        with whole_file(final) as path:
             yield path
             final.unlink(missing_ok=True)
             self._add_line({"output": name, **settings, **more}, fingerprint(settings))
-            path.replace(final)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
 
     def _add_line(self, line: Settings, made_with: str) -> None:
         told = {**line, "settings": made_with, "written": round(time.time(), 6)}

@@ -1,13 +1,13 @@
 """Contact sheets: small pictures of inputs and outputs, a page for every few inputs."""
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, PngImagePlugin
 
 from munit_pl.commands.errors import InputError
+from munit_pl.io.files import write_whole
 from munit_pl.reports.labels import label_width, write_label
 
 ROWS = 16  # inputs on a page
@@ -132,8 +132,5 @@ class Sheets:
         buffer = io.BytesIO()
         draw_sheet([*header, *rows]).save(buffer, "PNG", pnginfo=note)
         path = self.path(page)
-        if path.exists() and path.read_bytes() == buffer.getvalue():
-            return
-        unfinished = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-        unfinished.write_bytes(buffer.getvalue())
-        unfinished.replace(path)
+        if not path.exists() or path.read_bytes() != buffer.getvalue():
+            write_whole(path, buffer.getvalue())

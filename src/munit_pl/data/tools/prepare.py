@@ -20,6 +20,7 @@ from munit_pl.data.images import UPRIGHT, resize_image
 from munit_pl.data.listing import scan_folder
 from munit_pl.data.opening import opened, orientation
 from munit_pl.data.value_range import gray_values
+from munit_pl.io.files import whole_file, write_whole, writer_of
 from munit_pl.io.regular import open_regular
 
 Format = Literal["jpg", "png"]
@@ -28,7 +29,6 @@ NOTE = "prepared.json"  # in each copy: what it was made of, and how
 
 _KINDS = {"jpg": "JPEG", "png": "PNG"}
 _UNFINISHED = ".unfinished"
-_PART = ".part-"  # how the names of files begin that are being written
 _GRAY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")  # Pillow's modes
 
 
@@ -168,9 +168,7 @@ def _note(root: Path, recipe: Recipe) -> dict[str, object]:
 
 
 def _write_note(folder: Path, note: dict[str, object]) -> None:
-    part = folder / f"{_PART}{os.getpid()}"
-    part.write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / NOTE)
+    write_whole(folder / NOTE, json.dumps(note, indent=1) + "\n")
 
 
 def _images(root: Path) -> tuple[list[Path], dict[Path, str]]:
@@ -214,7 +212,7 @@ def _names_of(target: Path) -> set[Path]:
 
 def _check_strays(copy: Path, targets: set[Path]) -> None:
     strays = [path for path in copy.rglob("*") if path.is_file() and path not in targets]
-    strays = [path for path in strays if path.name != NOTE and not path.name.startswith(_PART)]
+    strays = [path for path in strays if path.name != NOTE and writer_of(path) is None]
     if strays:
         raise ValueError(
             f"{str(copy)!r} holds {len(strays)} files that the original has no more, such as "
@@ -234,17 +232,16 @@ def _prepare(job: tuple[Path, Path], recipe: Recipe) -> _Outcome:
         cause = " ".join(str(error).split()) or type(error).__name__
         return _Outcome(fault=cause)
     target = target.with_suffix(f".{ending}")
-    part = target.with_name(f"{_PART}{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if picture is None:
-            shutil.copyfile(path, part)
-        elif ending == "jpg":
-            picture.save(part, "JPEG", quality=95, subsampling=0)
-        else:
-            picture.save(part, "PNG")
-        os.utime(part, ns=(changed, changed))  # so that a file that changes is known again
-        part.replace(target)
+        with whole_file(target) as unfinished:
+            if picture is None:
+                shutil.copyfile(path, unfinished)
+            elif ending == "jpg":
+                picture.save(unfinished, "JPEG", quality=95, subsampling=0)
+            else:
+                picture.save(unfinished, "PNG")
+            os.utime(unfinished, ns=(changed, changed))  # so that a file that changes is known
         for name in _names_of(target) - {target}:
             name.unlink(missing_ok=True)  # of a file that was of other bits before
     except OSError as error:
@@ -296,7 +293,8 @@ def _deep(path: Path, resize: int | None) -> Image.Image:
 
 def _finish(copy: Path, out: Path, note: dict[str, object]) -> None:
     """Give a copy its name, now that it is complete."""
-    for part in copy.rglob(f"{_PART}*"):  # of processes that were killed
-        part.unlink()
+    for path in copy.rglob(".*"):
+        if writer_of(path) is not None:  # it was killed
+            path.unlink()
     _write_note(copy, note)
     copy.rename(out)
