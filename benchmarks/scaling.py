@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.iteration.machine import describe
 from munit_pl import MUNITModule, Translator, random_styles
-from munit_pl.commands.runtime.memory import LiveBytes, predict_peak
+from munit_pl.commands.runtime.peak_memory import LiveBytes, predict_peak
 from munit_pl.models.munit.fast.iteration import Iteration
 
 MIB = 2**20

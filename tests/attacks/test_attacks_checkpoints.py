@@ -23,7 +23,7 @@ import munit_pl
 from munit_pl import MUNITModule, Translator, UNITModule
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.evaluate import main as evaluate
-from munit_pl.commands.runtime.inputs import check_checkpoint
+from munit_pl.commands.runtime.resume import check_checkpoint
 from munit_pl.commands.translate import main as translate
 from munit_pl.data.images import to_picture
 from munit_pl.inference.loading import read_generators

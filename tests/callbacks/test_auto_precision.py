@@ -4,8 +4,8 @@ from methods import METHODS
 from ranks import in_two_processes
 from training import fit, make_trainer
 
-from munit_pl.callbacks import precision
-from munit_pl.callbacks.precision import AutoPrecision
+from munit_pl.callbacks import auto_precision
+from munit_pl.callbacks.auto_precision import AutoPrecision
 from munit_pl.inference.precision import Choice
 
 
@@ -22,7 +22,7 @@ def trained(bf16, **options):
     """Train for one iteration on a machine that is faster in bf16, or not."""
     noted = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(precision, "choose_precision", lambda *_, **__: Choice(bf16, "it is so"))
+        patch.setattr(auto_precision, "choose_precision", lambda *_, **__: Choice(bf16, "it is so"))
         module, chosen = Watched(**METHODS["munit"].arguments), AutoPrecision(noted.append)
         trainer = fit(module, steps=1, callbacks=[chosen], **options)
     return trainer, module, chosen, noted
@@ -36,7 +36,7 @@ def test_a_run_computes_in_what_was_chosen_and_knows_why():
 
 
 def test_nothing_is_chosen_where_nothing_is_trained(monkeypatch):
-    monkeypatch.setattr(precision, "choose_precision", lambda *_, **__: pytest.fail("chosen"))
+    monkeypatch.setattr(auto_precision, "choose_precision", lambda *_, **__: pytest.fail("chosen"))
     AutoPrecision().setup(make_trainer(), METHODS["munit"].make(), "validate")
 
 

@@ -4,7 +4,7 @@ import torch
 from munit_pl import DrawnDataModule, Translator, random_styles
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.task import EvaluationTask
-from munit_pl.hub.finding import find_model
+from munit_pl.hub.model_lookup import find_model
 from munit_pl.hub.pretrained import PRETRAINED, find_pretrained
 from munit_pl.inference.loading import read_generators
 

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
 from munit_pl import MUNITModule, Translator
-from munit_pl.callbacks.averaging import WeightAverage
+from munit_pl.callbacks.ema import WeightAverage
 from munit_pl.inference.loading import read_generators
 from munit_pl.models.base.description import export_generators
 

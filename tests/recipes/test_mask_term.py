@@ -10,7 +10,7 @@ from training import fit, images, make_trainer, pairs_of, weights
 from munit_pl import DrawnDataModule, MUNITModule
 from munit_pl.callbacks.grids import ImageGrid
 from munit_pl.callbacks.progress import Speed
-from munit_pl.commands.runtime.memory import LiveBytes, predict_peak
+from munit_pl.commands.runtime.peak_memory import LiveBytes, predict_peak
 
 EXACT = {"rtol": 0, "atol": 0}
 MASK = {"weights": {"mask": 10.0}}

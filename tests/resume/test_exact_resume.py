@@ -59,7 +59,7 @@ def start(folder, images, method, processes, *others):
         "trainer.val_check_interval=3",
         "callbacks.grid.every_n_steps=1000",
         "callbacks.checkpoints.every_n_steps=2",
-        "+callbacks.ema._target_=munit_pl.callbacks.averaging.WeightAverage",
+        "+callbacks.ema._target_=munit_pl.callbacks.ema.WeightAverage",
         "+callbacks.ema.decay=0.9",
         "+callbacks.ema.start=2",
         "~callbacks.bar",

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.demo import SIZES, parse
-from munit_pl.commands.runtime.loading import load_in
 from munit_pl.commands.runtime.processes import Place, tell
+from munit_pl.commands.runtime.translator_loading import load_translator
 from munit_pl.data.images import MODES
-from munit_pl.hub.finding import find_model
+from munit_pl.hub.model_lookup import find_model
 from munit_pl.inference.translator import Translator
 
 _USUAL_SIZE = 256  # where nothing tells that of training
@@ -99,7 +99,7 @@ def _read(options: argparse.Namespace) -> Translator:
     if options.checkpoint is not None:
         path = find_model(options.checkpoint, tell)
         load = partial(Translator.load, path, options.config)
-    return load_in(options.precision, partial(load, device=options.device), Place())
+    return load_translator(options.precision, partial(load, device=options.device), Place())
 
 
 def _choose_size(asked: int | None, translator: Translator) -> int:

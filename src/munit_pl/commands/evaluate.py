@@ -14,9 +14,9 @@ from munit_pl.commands.config.overrides import check_overrides, failing_as_input
 from munit_pl.commands.config.validation import check_config
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.evaluate import parse
-from munit_pl.commands.runtime.joining import gpu_of, join_processes
-from munit_pl.commands.runtime.loading import load_in
+from munit_pl.commands.runtime.process_group import gpu_of, join_processes
 from munit_pl.commands.runtime.processes import Place, find_place, tell
+from munit_pl.commands.runtime.translator_loading import load_translator
 from munit_pl.data.aligned import AlignedDataModule
 from munit_pl.data.datamodule import TwoDomains, UnpairedDataModule
 from munit_pl.data.folder import ImageFolder
@@ -28,7 +28,7 @@ from munit_pl.evaluation.protocols import Protocol, evaluate, find_protocol
 from munit_pl.evaluation.report import Report
 from munit_pl.evaluation.starganv2 import StarGANv2
 from munit_pl.evaluation.task import DOMAINS, EvaluationTask
-from munit_pl.hub.finding import find_model, run_of
+from munit_pl.hub.model_lookup import find_model, run_of
 from munit_pl.inference.translator import Translator
 from munit_pl.io.files import digest, write_whole
 from munit_pl.io.pretrained_weights import import_extra
@@ -87,7 +87,7 @@ def _evaluate(options: argparse.Namespace) -> None:
                 device=device,
                 batch_size=options.batch_size,
             )
-            translator = load_in(options.precision, load, place)
+            translator = load_translator(options.precision, load, place)
             datamodule = _read_data(options, translator)
             task = _find_subject(options, translator, datamodule, place)
             protocol.check(task)

@@ -13,8 +13,8 @@ from munit_pl.commands.options.export import parse
 from munit_pl.commands.runtime.processes import tell
 from munit_pl.export.programs import ExportError, export_graphs, require_onnx
 from munit_pl.hub.card import facts_beside
-from munit_pl.hub.finding import find_model
 from munit_pl.hub.folder import write_folder
+from munit_pl.hub.model_lookup import find_model
 from munit_pl.inference.loading import Generators, read_generators
 from munit_pl.inference.onnx import OnnxGraph
 from munit_pl.io.files import whole_folder

@@ -1,4 +1,4 @@
-"""The streams of a command: what reaches them, and that neither ends it."""
+"""The streams of a command: what reaches them, and that neither ends it; paths as shown there."""
 
 import io
 import os
@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO
 
 _CURSOR_UP = re.compile(r"(?:\x1b\[A)+")  # written alone by bars below each other
@@ -26,6 +27,13 @@ def guard_terminal() -> None:
     quote them.
     """
     sys.stdout, sys.stderr = _Guarded(sys.stdout), _Guarded(sys.stderr)
+
+
+def short_path(path: Path) -> str:
+    """Return a path as short as it can be typed, and never like an option."""
+    path = path.absolute()
+    text = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    return os.path.join(".", text) if text.startswith("-") else text
 
 
 def fail_if_lost(command: str) -> None:

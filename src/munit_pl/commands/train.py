@@ -28,24 +28,28 @@ from munit_pl.commands.config.overrides import failing_as_input_error
 from munit_pl.commands.config.validation import check_config
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.train import configured, parse
-from munit_pl.commands.runtime.full_memory import explain_full_memory
-from munit_pl.commands.runtime.inputs import check_checkpoint, explaining_restore, find_last
 from munit_pl.commands.runtime.lock import locked
 from munit_pl.commands.runtime.loggers import finishing, make_loggers
-from munit_pl.commands.runtime.precision import (
+from munit_pl.commands.runtime.out_of_memory import explain_out_of_memory
+from munit_pl.commands.runtime.processes import explain_lost_process, is_first
+from munit_pl.commands.runtime.resume import (
+    check_checkpoint,
+    checkpoint_to_resume,
+    explaining_restore,
+    refuse_used_folder,
+)
+from munit_pl.commands.runtime.run_log import logged
+from munit_pl.commands.runtime.run_summary import StartSummary, summarize_end
+from munit_pl.commands.runtime.saved_config import save_config, typed_settings
+from munit_pl.commands.runtime.training_precision import (
     choosing_precision,
     explain_slow_precision,
     keep_precision,
 )
-from munit_pl.commands.runtime.processes import explain_lost_process, is_first, tell
-from munit_pl.commands.runtime.record import write_record
-from munit_pl.commands.runtime.run_log import logged
-from munit_pl.commands.runtime.telling import StartTold, tell_end
 from munit_pl.data.bad_files import DataError
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.data.loading import explain_loader_error
 from munit_pl.exits import ExitCode
-from munit_pl.hub.finding import find_checkpoint, holds_checkpoints
 from munit_pl.models.base.module import AdversarialModule
 
 
@@ -73,7 +77,7 @@ class _Started(Callback):
         self.cfg = cfg
 
     def on_train_start(self, *_: object) -> None:
-        write_record(self.cfg)
+        save_config(self.cfg)
         self.yes = True
 
 
@@ -95,21 +99,13 @@ def train(cfg: DictConfig) -> Trainer:
     check_config(cfg)
     folder = Path(cfg.output_dir)
     with locked(folder) if is_first() else nullcontext():
-        _keep_apart(cfg, folder)
+        refuse_used_folder(cfg.ckpt_path, folder)
         with logged(folder, explained=(InputError, RunFailed)):
             return _fit(cfg, folder)
 
 
-def _keep_apart(cfg: DictConfig, folder: Path) -> None:
-    """Keep two runs from sharing a folder unawares."""
-    if cfg.ckpt_path is None and holds_checkpoints(folder):
-        raise InputError(
-            f"{folder} holds a run already: go on with it (ckpt_path=last) or name another (run=)"
-        )
-
-
 def _fit(cfg: DictConfig, folder: Path) -> Trainer:
-    ckpt_path = _resolve_checkpoint(cfg, folder)
+    ckpt_path = checkpoint_to_resume(cfg.ckpt_path, folder)
     seed_everything(cfg.seed, workers=True, verbose=False)
     started = _Started(cfg)
     with failing_as_input_error(cfg.get("data_hint")):
@@ -120,19 +116,19 @@ def _fit(cfg: DictConfig, folder: Path) -> Trainer:
         if isinstance(datamodule, TwoDomains) and isinstance(module, AdversarialModule):
             for fault in check_pair(datamodule, module):
                 raise InputError(fault)
-        told = StartTold(folder, ckpt_path)
+        summary = StartSummary(folder, ckpt_path)
         if ckpt_path:
             check_checkpoint(ckpt_path, module)
-            told.why_precision = keep_precision(cfg, ckpt_path)
-        trainer, loggers = _make_trainer(cfg, told, started)
+            summary.why_precision = keep_precision(cfg, ckpt_path)
+        trainer, loggers = _make_trainer(cfg, summary, started)
     try:
         explained = _explained(started, datamodule, module, trainer)
         with finishing(loggers), explained, explaining_restore(ckpt_path):
             trainer.fit(module, datamodule, ckpt_path=ckpt_path, weights_only=True)
     finally:
         if started.yes:
-            typed = typed_words() if HydraConfig.initialized() else None
-            tell_end(trainer, datamodule, folder, typed, cfg.name)
+            typed = typed_settings() if HydraConfig.initialized() else None
+            summarize_end(trainer, datamodule, folder, typed, cfg.name)
     return trainer
 
 
@@ -154,7 +150,7 @@ def _explained(
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise RunFailed(explain_full_memory(error, module, datamodule, trainer)) from error
+        raise RunFailed(explain_out_of_memory(error, module, datamodule, trainer)) from error
     except DataError as error:
         raise RunFailed(str(error), error.trouble.code) from error
     except RuntimeError as error:
@@ -175,15 +171,6 @@ def _explained(
         if started.yes:
             raise
         raise InputError(f"trainer: {' '.join(str(error).split())}") from error
-
-
-def typed_words() -> list[str]:
-    """Return the command line that Hydra was started with: a folder of configurations, settings."""
-    cfg = HydraConfig.get()
-    own = [
-        source.path for source in cfg.runtime.config_sources if source.provider == "command-line"
-    ]
-    return [*(f"--config-dir={folder}" for folder in own), *cfg.overrides.task]
 
 
 def main() -> None:
@@ -251,16 +238,6 @@ def _leave(error: BaseException, code: int) -> NoReturn:
     if str(error):
         print(f"munit-train: {error}", file=sys.stderr)
     sys.exit(code)
-
-
-def _resolve_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
-    """Return the checkpoint to go on from, if any."""
-    if cfg.ckpt_path == "last" or (cfg.ckpt_path == "auto" and holds_checkpoints(folder)):
-        return find_last(folder)
-    if cfg.ckpt_path not in (None, "auto"):
-        with failing_as_input_error(None):
-            return find_checkpoint(cfg.ckpt_path, tell)
-    return None
 
 
 def _quieten() -> None:

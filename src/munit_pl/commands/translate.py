@@ -12,9 +12,9 @@ import torch
 
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.translate import KEEP, parse
-from munit_pl.commands.runtime.joining import gpu_of, join_processes
-from munit_pl.commands.runtime.loading import load_in
+from munit_pl.commands.runtime.process_group import gpu_of, join_processes
 from munit_pl.commands.runtime.processes import Place, find_place, tell
+from munit_pl.commands.runtime.translator_loading import load_translator
 from munit_pl.commands.translating.choosing import LooksOf, choose_looks
 from munit_pl.commands.translating.clips import Clip
 from munit_pl.commands.translating.jobs import Tally, Workshop
@@ -25,7 +25,7 @@ from munit_pl.commands.translating.sources import Source, find_examples, find_so
 from munit_pl.commands.translating.stills import Stills
 from munit_pl.data.images import MODES
 from munit_pl.data.sizes import Size
-from munit_pl.hub.finding import find_model
+from munit_pl.hub.model_lookup import find_model
 from munit_pl.inference.execution import Precision
 from munit_pl.inference.translator import Translator
 from munit_pl.inference.video import require_av
@@ -130,7 +130,7 @@ def _load(options: argparse.Namespace, place: Place) -> Translator:
         )
         # Processes have nothing else to agree on.
         with join_processes(place, None) if options.precision == "auto" else nullcontext():
-            translator = load_in(options.precision, load, place)
+            translator = load_translator(options.precision, load, place)
     except (ImportError, ValueError) as error:
         raise InputError(str(error)) from error
     channels = translator.channels(options.to)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from munit_pl.data.opening import FORMATS, HEIC, is_heic, reads_heic
-from munit_pl.io.regular import open_regular
+from munit_pl.io.regular_files import open_regular
 
 ENDINGS = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),

@@ -11,7 +11,7 @@ from typing import IO
 from PIL import Image, TiffImagePlugin, features
 
 from munit_pl.data.containers import read_orientation, strip
-from munit_pl.io.regular import open_regular
+from munit_pl.io.regular_files import open_regular
 
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
 if features.check("avif"):  # Pillow from 11.3 on

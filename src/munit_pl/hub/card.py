@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from munit_pl.data.sizes import ImageSize
 from munit_pl.hub.pretrained import PRETRAINED
 from munit_pl.io.files import digest
-from munit_pl.io.regular import open_regular
+from munit_pl.io.regular_files import open_regular
 
 DRAWN = "drawn shoes, which munit_pl draws itself: no third party has rights in them"
 _MAX_REPORT = 1 << 20  # bytes

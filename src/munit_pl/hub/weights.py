@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from munit_pl.io.files import write_whole
-from munit_pl.io.fitting import check_finite
+from munit_pl.io.state_dict_checks import check_finite
 
 _KEY = "munit_pl"
 _MAX_HEADER = 4 << 20  # bytes; a model of the published sizes needs a hundredth of that

@@ -6,12 +6,12 @@ from typing import Any
 
 from torch import Tensor
 
-from munit_pl.hub.finding import find_model
+from munit_pl.hub.model_lookup import find_model
 from munit_pl.hub.weights import read_exported
 from munit_pl.inference.onnx import read_onnx
 from munit_pl.io import safe_reading
-from munit_pl.io.fitting import build_on_meta, check_extent, check_finite, named_tensors
-from munit_pl.layers.precision import to_float32
+from munit_pl.io.state_dict_checks import build_on_meta, check_extent, check_finite, named_tensors
+from munit_pl.layers.autocast import to_float32
 from munit_pl.models.base.description import recall_images
 from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.munit.nvlabs import read_checkpoint

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from munit_pl.io.fitting import brief
-from munit_pl.io.regular import open_regular
+from munit_pl.io.regular_files import open_regular
+from munit_pl.io.state_dict_checks import brief
 from munit_pl.models.base.description import recall_images
 from munit_pl.models.base.generator import DomainGenerator
 

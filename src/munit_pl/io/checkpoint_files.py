@@ -11,7 +11,7 @@ from typing import IO, Any, BinaryIO, cast
 from zipfile import ZipFile
 
 from munit_pl.io.files import digest, whole_file, writer_of
-from munit_pl.io.regular import open_regular
+from munit_pl.io.regular_files import open_regular
 from munit_pl.io.safe_reading import is_archive, read_checkpoint
 
 SCHEMA = 1  # of what a checkpoint holds under "munit_pl"; counted up when an older reader would err

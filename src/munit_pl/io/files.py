@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from munit_pl.io.regular import open_regular
+from munit_pl.io.regular_files import open_regular
 
 
 @contextmanager

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from munit_pl.layers.autocast import without_autocast
 from munit_pl.layers.padding import PaddingMode, pad
-from munit_pl.layers.precision import without_autocast
 
 FEW = 4  # output channels up to which a CPU's vectors, of 16 numbers, stay mostly empty
 

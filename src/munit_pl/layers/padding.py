@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from munit_pl.layers.precision import without_autocast
+from munit_pl.layers.autocast import without_autocast
 
 PaddingMode = Literal["reflect", "replicate", "zeros"]
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from munit_pl.layers.precision import to_float32
+from munit_pl.layers.autocast import to_float32
 
 Logits = Sequence[Tensor]
 

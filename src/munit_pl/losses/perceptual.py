@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from munit_pl.io.pretrained_weights import Pretrained, load_weights
-from munit_pl.layers.precision import to_float32
+from munit_pl.layers.autocast import to_float32
 
 VggSource = Literal["torchvision", "caffe"]
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from munit_pl.layers.precision import to_float32
+from munit_pl.layers.autocast import to_float32
 
 Terms = dict[str, Tensor]
 

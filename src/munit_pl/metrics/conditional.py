@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from munit_pl.checks import at_least_one
-from munit_pl.layers.precision import to_float32
+from munit_pl.layers.autocast import to_float32
 from munit_pl.metrics.network import NetworkMetric
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchmetrics.utilities.data import dim_zero_cat
 
 from munit_pl.checks import at_least_one
-from munit_pl.layers.precision import to_float32
+from munit_pl.layers.autocast import to_float32
 from munit_pl.metrics.network import NetworkMetric
 
 _CHUNK = 1024  # rows of a matrix of distances that are in memory at a time

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from munit_pl.layers.precision import to_float32, without_autocast
+from munit_pl.layers.autocast import to_float32, without_autocast
 from munit_pl.losses.terms import Discriminator
 
 AUGMENTATIONS = ("color", "translation", "cutout")

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from munit_pl.layers.precision import to_float32
+from munit_pl.layers.autocast import to_float32
 
 
 def mode_seeking(x: Tensor, y: Tensor, z: Tensor, w: Tensor) -> Tensor:

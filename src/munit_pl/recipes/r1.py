@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from munit_pl.layers.precision import to_float32, without_autocast
+from munit_pl.layers.autocast import to_float32, without_autocast
 from munit_pl.losses.adversarial import scores
 from munit_pl.losses.terms import Discriminator
 

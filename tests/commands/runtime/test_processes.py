@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import distributed
 
-from munit_pl.commands.runtime.joining import gpu_of, join_processes
+from munit_pl.commands.runtime.process_group import gpu_of, join_processes
 from munit_pl.commands.runtime.processes import Place, explain_lost_process, find_place
 
 TORCHRUN = {

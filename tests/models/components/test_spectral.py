@@ -10,7 +10,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from training import fit, images, make_trainer, moved, weights
 
 from munit_pl import MUNIT, DrawnDataModule, FastMUNITModule, MUNITModule, Translator
-from munit_pl.callbacks.averaging import WeightAverage
+from munit_pl.callbacks.ema import WeightAverage
 from munit_pl.callbacks.grids import ImageGrid
 from munit_pl.callbacks.histograms import Histograms
 from munit_pl.export.programs import export_graphs

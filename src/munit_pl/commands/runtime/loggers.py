@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from munit_pl.commands.config.building import build
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.runtime.processes import is_first
-from munit_pl.commands.runtime.wandb_route import run_id, why_offline
+from munit_pl.commands.runtime.wandb_connection import run_id, why_offline
 
 _CALLS = (
     "log_metrics",

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from munit_pl.commands.errors import InputError
 from munit_pl.io.files import whole_file
-from munit_pl.io.regular import open_regular
+from munit_pl.io.regular_files import open_regular
 
 Settings = Mapping[str, Any]  # what an output depends on, as JSON can say it
 

@@ -11,7 +11,7 @@ from typing import IO, NamedTuple
 from tqdm import tqdm
 
 from munit_pl.data.tools.archive_members import DAMAGED, open_archive
-from munit_pl.io.regular import open_regular
+from munit_pl.io.regular_files import open_regular
 
 MAX_BYTES = 200 * 2**30  # unpacked, however much space is free
 MAX_MEMBERS = 1_000_000  # files and folders

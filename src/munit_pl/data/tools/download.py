@@ -15,7 +15,7 @@ from urllib.request import Request, build_opener
 from tqdm import tqdm
 
 from munit_pl.data.tools.redirects import Redirects
-from munit_pl.io.regular import open_regular
+from munit_pl.io.regular_files import open_regular
 
 _SPARED = 2**30  # bytes of the disk that are left free, as unpacking does
 _CHUNK = 2**18

@@ -21,7 +21,7 @@ from munit_pl.data.listing import scan_folder
 from munit_pl.data.opening import opened, orientation
 from munit_pl.data.value_range import gray_values
 from munit_pl.io.files import whole_file, write_whole, writer_of
-from munit_pl.io.regular import open_regular
+from munit_pl.io.regular_files import open_regular
 
 Format = Literal["jpg", "png"]
 

@@ -16,14 +16,14 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from munit_pl.data.two_domains import TwoDomains
-from munit_pl.hub.finding import find_checkpoint
+from munit_pl.hub.model_lookup import find_checkpoint
 from munit_pl.io.safe_reading import read_checkpoint
 from munit_pl.losses.terms import Terms, total
 from munit_pl.models.base.description import describe, method_of, recall_images
 from munit_pl.models.base.pair import DomainPair
 from munit_pl.models.base.renamed import current_names
 from munit_pl.optim.finite_updates import count_skipped, keep_finite, skip_unless_finite
-from munit_pl.optim.resuming import adopt_settings, describe_changes
+from munit_pl.optim.resume_settings import adopt_settings, describe_changes
 from munit_pl.optim.schedules import ends_at
 from munit_pl.randomness import rng_for
 

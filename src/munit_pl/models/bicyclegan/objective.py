@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from munit_pl.layers.precision import to_float32
+from munit_pl.layers.autocast import to_float32
 from munit_pl.losses.adversarial import AdversarialLoss
 from munit_pl.losses.terms import Terms, l1
 from munit_pl.models.bicyclegan.networks import (

@@ -4,12 +4,12 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from munit_pl.layers.activation_recomputation import Recomputable
 from munit_pl.layers.blocks import (
     Activation,
     ConvBlock,
     ResBlock,
 )
-from munit_pl.layers.checkpointing import Recomputable
 from munit_pl.layers.padding import PaddingMode
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from munit_pl.io import safe_reading
-from munit_pl.io.fitting import check_extent, named_tensors
+from munit_pl.io.state_dict_checks import check_extent, named_tensors
 
 StateDict = dict[str, Tensor]
 

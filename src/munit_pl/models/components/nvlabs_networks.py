@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from munit_pl.io.fitting import build_on_meta
+from munit_pl.io.state_dict_checks import build_on_meta
 from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.components.nvlabs_files import (

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from munit_pl.checks import at_least_one
-from munit_pl.layers.checkpointing import recompute_blocks
+from munit_pl.layers.activation_recomputation import recompute_blocks
 from munit_pl.losses.adversarial import GanLoss, adversarial_loss, recording_real_logits
 from munit_pl.losses.terms import Discriminator, Terms
 from munit_pl.models.base.module import Images, MicroBatch, plain

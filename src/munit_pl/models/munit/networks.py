@@ -9,6 +9,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from munit_pl.checks import at_least_one
+from munit_pl.layers.activation_recomputation import Recomputable
 from munit_pl.layers.blocks import (
     Activation,
     AdaINResBlock,
@@ -17,7 +18,6 @@ from munit_pl.layers.blocks import (
     make_activation,
     normalize_convolutions,
 )
-from munit_pl.layers.checkpointing import Recomputable
 from munit_pl.layers.padding import PaddingMode
 from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.components.content_encoder import ContentEncoder

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from munit_pl.hub.folder import CONFIG, WEIGHTS
 from munit_pl.hub.weights import read_safetensors
-from munit_pl.io.fitting import brief, build_on_meta, check_finite
-from munit_pl.layers.precision import to_float32
+from munit_pl.io.state_dict_checks import brief, build_on_meta, check_finite
+from munit_pl.layers.autocast import to_float32
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.munit.networks import AdaINGenerator
 

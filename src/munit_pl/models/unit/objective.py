@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from munit_pl.layers.precision import to_float32
+from munit_pl.layers.autocast import to_float32
 from munit_pl.losses.adversarial import AdversarialLoss
 from munit_pl.losses.terms import Discriminator, Terms, l1
 from munit_pl.models.base.generator import DomainGenerator

@@ -3,7 +3,7 @@ import torch
 from training import fit
 
 from munit_pl import MUNITModule
-from munit_pl.commands.runtime.memory import LiveBytes, predict_peak
+from munit_pl.commands.runtime.peak_memory import LiveBytes, predict_peak
 
 
 def test_views_and_what_is_gone_weigh_nothing():

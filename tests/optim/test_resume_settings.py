@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.optim import Adam
 
-from munit_pl.optim.resuming import adopt_settings, describe_changes
+from munit_pl.optim.resume_settings import adopt_settings, describe_changes
 from munit_pl.optim.schedules import schedule
 
 STEPS = {"kind": "step", "step_size": 2, "gamma": 0.3, "constant": 3, "decay": 4, "warmup": 0}

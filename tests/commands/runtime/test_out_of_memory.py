@@ -3,9 +3,9 @@ import torch
 from training import make_trainer
 
 from munit_pl import DrawnDataModule, MUNITModule
-from munit_pl.commands.runtime import full_memory
-from munit_pl.commands.runtime.full_memory import ADVICE, explain_full_memory
-from munit_pl.commands.runtime.memory import predict_peak
+from munit_pl.commands.runtime import out_of_memory
+from munit_pl.commands.runtime.out_of_memory import ADVICE, explain_out_of_memory
+from munit_pl.commands.runtime.peak_memory import predict_peak
 from munit_pl.commands.train import RunFailed, train
 
 ERROR = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nand more")
@@ -23,10 +23,10 @@ def predict(module, height, width, batch, precision, device, **settings):
 @pytest.fixture
 def explain(tiny, monkeypatch):
     def run(there, predict=predict, **options):
-        monkeypatch.setattr(full_memory, "predict_peak", predict)
-        monkeypatch.setattr(full_memory, "device_memory", lambda _: there and int(there * GIB))
+        monkeypatch.setattr(out_of_memory, "predict_peak", predict)
+        monkeypatch.setattr(out_of_memory, "device_memory", lambda _: there and int(there * GIB))
         datamodule = DrawnDataModule(size=(512, 512), batch_size=4)
-        return explain_full_memory(
+        return explain_out_of_memory(
             ERROR, MUNITModule(**tiny, **options), datamodule, make_trainer()
         )
 

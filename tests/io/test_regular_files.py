@@ -8,7 +8,7 @@ from munit_pl.data.tools.archives import extract
 from munit_pl.hub.card import Facts, facts_beside
 from munit_pl.io.checkpoint_files import verify
 from munit_pl.io.files import digest
-from munit_pl.io.regular import open_regular
+from munit_pl.io.regular_files import open_regular
 
 
 def test_bytes_are_those_of_the_file_and_of_what_a_link_leads_to(tmp_path):

@@ -1,20 +1,19 @@
-"""What is told at a run's start and at its end, in a few lines that stand below each other."""
+"""The summaries at a run's start and end, a few lines each."""
 
 import logging
-import os
-import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from hydra.core.override_parser.types import Quote, QuotedString
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from munit_pl.callbacks.auto_precision import AutoPrecision
 from munit_pl.callbacks.checkpoints import Checkpoints
-from munit_pl.callbacks.precision import AutoPrecision
-from munit_pl.commands.runtime.processes import find_place, is_first
+from munit_pl.commands.runtime.processes import is_first
+from munit_pl.commands.runtime.resume import how_to_resume
+from munit_pl.commands.terminal import short_path
 from munit_pl.data.datamodule import TwoDomains, UnpairedDataModule
 from munit_pl.data.images import to_picture
 from munit_pl.data.two_domains import files_of
@@ -26,7 +25,7 @@ _log = logging.getLogger(__name__)
 _INPUTS = 4  # images that are written to be translated, where the data has no files of domain a
 
 
-class StartTold(Callback):
+class StartSummary(Callback):
     """Say, once no other callback refuses, what is trained, on what, and where results will be.
 
     Args:
@@ -55,12 +54,12 @@ class StartTold(Callback):
         if isinstance(pl_module, DomainPair):
             rows["parameters"] = _parameters(pl_module)
         if self.ckpt_path is not None:
-            rows["going on from"] = shown(self.ckpt_path)
-        rows["results"] = shown(self.folder)
-        _tell(rows)
+            rows["going on from"] = short_path(self.ckpt_path)
+        rows["results"] = short_path(self.folder)
+        _log_rows(rows)
 
 
-def tell_end(
+def summarize_end(
     trainer: Trainer,
     datamodule: LightningDataModule,
     folder: Path,
@@ -82,29 +81,23 @@ def tell_end(
     rows = {}
     page, checkpoint = folder / "index.html", _last(trainer)
     if page.exists():
-        rows["look at"] = shown(page)
+        rows["look at"] = short_path(page)
     if checkpoint is not None:
-        rows["checkpoint"] = shown(checkpoint)
+        rows["checkpoint"] = short_path(checkpoint)
         if isinstance(datamodule, TwoDomains):
             with surviving("images to translate"):
                 rows["translate"] = translate_line(
                     checkpoint, inputs_of(datamodule, folder), folder
                 )
-        # A schedule of the user's own does not follow trainer.max_steps, those of conf/ do.
-        own = overrides is None or any("scheduler" in word for word in overrides)
-        if own and _has_annealed(trainer):
-            rows["go on"] = (
-                "the learning rate has fallen to 0: a longer run takes a longer schedule"
-            )
-        elif overrides is not None:
-            rows["go on"] = go_on_line(overrides, folder, name, _more(trainer))
-    _tell(rows)
+        if how := how_to_resume(trainer, overrides, folder, name):
+            rows["go on"] = how
+    _log_rows(rows)
 
 
 def translate_line(checkpoint: Path, inputs: Path, folder: Path) -> str:
     """Return a command line that translates images; what it made before, it makes again."""
     out = folder / "translations"
-    words = ["munit-translate", *map(shown, (checkpoint, inputs)), "--out", shown(out)]
+    words = ["munit-translate", *map(short_path, (checkpoint, inputs)), "--out", short_path(out)]
     return shlex.join([*words, "--overwrite"])
 
 
@@ -120,36 +113,7 @@ def inputs_of(datamodule: TwoDomains, folder: Path) -> Path:
     return inputs
 
 
-def go_on_line(overrides: Sequence[str], folder: Path, name: str, more: Sequence[str] = ()) -> str:
-    """Return the command line that goes on with a run.
-
-    Args:
-        overrides: The settings that it was started with.
-        folder: Its folder.
-        name: Its experiment's.
-        more: Settings that take the place of those with the same keys.
-    """
-    runs = Path("outputs", name).absolute()
-    if folder.absolute().is_relative_to(runs):
-        where = f"run={_quoted(folder.absolute().relative_to(runs).as_posix())}"
-    else:
-        where = f"output_dir={_quoted(shown(folder))}"
-    new = [where, "ckpt_path=last", *more]
-    replaced = {"run", "output_dir", *(setting.split("=")[0] for setting in new)}
-    kept = [word for word in overrides if word.lstrip("+").split("=")[0] not in replaced]
-    if find_place().world_size > 1:
-        return f"start all processes as before, with {shlex.join(new)}"
-    return shlex.join(["munit-train", *kept, *new])
-
-
-def shown(path: Path) -> str:
-    """Return a path as short as it can be typed, and never like an option."""
-    path = path.absolute()
-    text = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-    return os.path.join(".", text) if text.startswith("-") else text
-
-
-def _tell(rows: dict[str, str]) -> None:
+def _log_rows(rows: dict[str, str]) -> None:
     width = max(map(len, rows), default=0)
     for title, text in rows.items() if is_first() else ():
         _log.info("%s", f"{title:{width}}  {text}")
@@ -191,24 +155,3 @@ def _last(trainer: Trainer) -> Path | None:
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     files = [x.folder / "last.ckpt" for x in callbacks if isinstance(x, Checkpoints)]
     return next((file for file in files if file.exists()), None)
-
-
-def _has_annealed(trainer: Trainer) -> bool:
-    """Tell whether nothing would be learnt any more, as at the end of a linear schedule."""
-    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-    return bool(groups) and not any(group["lr"] for group in groups)
-
-
-def _more(trainer: Trainer) -> list[str]:
-    """Return what a run that is through must be given to go on: as many iterations again."""
-    if 0 < trainer.max_steps <= trainer.global_step:
-        return [f"trainer.max_steps={2 * trainer.max_steps}"]
-    epochs = trainer.max_epochs or -1
-    return [f"trainer.max_epochs={2 * epochs}"] if 0 < epochs <= trainer.current_epoch else []
-
-
-def _quoted(value: str) -> str:
-    """Return a value as Hydra's grammar takes it."""
-    if re.fullmatch(r"[\w./:+-]+", value, re.ASCII):
-        return value
-    return QuotedString(value, Quote.single).with_quotes()

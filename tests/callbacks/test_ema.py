@@ -6,8 +6,8 @@ from lightning.pytorch.callbacks import Callback
 from runs import load
 from training import fit_least
 
-from munit_pl.callbacks.averaging import WeightAverage
 from munit_pl.callbacks.checkpoints import Checkpoints
+from munit_pl.callbacks.ema import WeightAverage
 
 
 class Record(Callback):

@@ -10,7 +10,9 @@ from munit_pl.inference.precision import SLOWER, describe, time_bf16
 from munit_pl.inference.translator import Translator
 
 
-def load_in(precision: Precision, load: Callable[..., Translator], place: Place) -> Translator:
+def load_translator(
+    precision: Precision, load: Callable[..., Translator], place: Place
+) -> Translator:
     """Load a model, and say in which precision where that is not simply the one asked for.
 
     What the first process is faster in, all compute in.

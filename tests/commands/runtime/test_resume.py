@@ -1,15 +1,24 @@
 import os
+import shlex
 from collections import OrderedDict
 
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from methods import METHODS
 from training import fit, fit_least
 
 from munit_pl import MUNITModule
 from munit_pl.callbacks.divergence import DivergenceGuard
 from munit_pl.commands.errors import InputError
-from munit_pl.commands.runtime.inputs import check_checkpoint, explaining_restore, find_last
+from munit_pl.commands.runtime.resume import (
+    check_checkpoint,
+    checkpoint_to_resume,
+    explaining_restore,
+    find_last,
+    refuse_used_folder,
+    resume_command,
+)
 from munit_pl.io.checkpoint_files import link_durably, write_durably
 from munit_pl.models.base.description import describe
 
@@ -43,6 +52,25 @@ def test_the_newest_of_the_run_is_found_silently(tmp_path, capsys):
     run(tmp_path / "y", 30)
     assert find_last(tmp_path / "x") == folder / "00000020.ckpt"
     assert capsys.readouterr() == ("", "")
+
+
+def test_ckpt_path_says_what_a_run_continues_from(tmp_path):
+    used, new = tmp_path / "used", tmp_path / "new"
+    newest = run(used, 10, 20) / "00000020.ckpt"
+    for ckpt_path, folder, found in [
+        (None, new, None),
+        ("auto", new, None),
+        ("auto", used, newest),
+        ("last", used, newest),
+        ("last", new, newest),
+        (str(used), new, newest),
+    ]:
+        refuse_used_folder(ckpt_path, folder)
+        assert checkpoint_to_resume(ckpt_path, folder) == found
+    with pytest.raises(InputError, match="holds a run already"):
+        refuse_used_folder(None, used)
+    with pytest.raises(InputError, match="there is no checkpoint"):
+        checkpoint_to_resume(str(tmp_path / "x.ckpt"), new)
 
 
 def test_the_newest_run_beside_it_is_taken_where_it_has_none(tmp_path):
@@ -167,3 +195,22 @@ def test_a_program_in_a_checkpoint_is_not_run(module, tmp_path):
     with pytest.raises(InputError, match="it holds more than tensors and plain values"):
         check_checkpoint(path, module)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_goes_on_is_found_by_its_name_or_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    overrides = ["seed=1", "run=x", "ckpt_path=auto", "data.root=my data"]
+    for folder, more, line in [
+        ("outputs/n/x", [], "seed=1 'data.root=my data' run=x ckpt_path=last"),
+        ("outputs/n/x/3", [], "seed=1 'data.root=my data' run=x/3 ckpt_path=last"),
+        ("else/x", ["seed=2"], "'data.root=my data' output_dir=else/x ckpt_path=last seed=2"),
+    ]:
+        assert resume_command(overrides, tmp_path / folder, "n", more) == f"munit-train {line}"
+    for run in ("Läufe", "a b", "it's", "a=b", "1,2", "(x)", "back\\slash", "it\\'s"):
+        line = resume_command([], tmp_path / "outputs/n" / run, "n")
+        given = OverridesParser.create().parse_override(shlex.split(line)[1])
+        assert given.value() == run
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    line = resume_command(overrides, tmp_path / "outputs/n/x", "n")
+    assert line == "start all processes as before, with run=x ckpt_path=last"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
-from munit_pl.commands.runtime.memory import predict_peak
+from munit_pl.commands.runtime.peak_memory import predict_peak
 from munit_pl.data.datamodule import DrawnDataModule
 from munit_pl.data.two_domains import TwoDomains
 from munit_pl.models.base.module import AdversarialModule
@@ -28,7 +28,7 @@ class _Plan(NamedTuple):
     settings: tuple[str, ...] = ()
 
 
-def explain_full_memory(
+def explain_out_of_memory(
     error: Exception, module: LightningModule, datamodule: LightningDataModule, trainer: Trainer
 ) -> str:
     """Say in one line what an iteration takes, what the device has, and what would fit.

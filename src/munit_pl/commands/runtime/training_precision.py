@@ -7,7 +7,7 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 from omegaconf import DictConfig
 
-from munit_pl.callbacks.precision import AutoPrecision
+from munit_pl.callbacks.auto_precision import AutoPrecision
 from munit_pl.commands.runtime.processes import is_first, tell
 from munit_pl.inference.precision import SLOWER, describe, time_bf16
 from munit_pl.io.safe_reading import read_checkpoint

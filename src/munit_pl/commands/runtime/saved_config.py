@@ -1,4 +1,4 @@
-"""What a run was started with, as its folder tells it."""
+"""The configuration that a run was started with: its files ``.hydra``, and what was typed."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from munit_pl.commands.runtime.processes import is_first
 
 
-def write_record(cfg: DictConfig) -> None:
+def save_config(cfg: DictConfig) -> None:
     """Write the files of ``.hydra``, where all settings stand and those that were typed.
 
     Hydra itself would write them before anyone knows whether the run can start, over those of
@@ -28,3 +28,12 @@ def write_record(cfg: DictConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, node in kept.items():
         (folder / f"{name}.yaml").write_text(OmegaConf.to_yaml(node), encoding="utf-8")
+
+
+def typed_settings() -> list[str]:
+    """Return the command line that Hydra was started with: a folder of configurations, settings."""
+    cfg = HydraConfig.get()
+    own = [
+        source.path for source in cfg.runtime.config_sources if source.provider == "command-line"
+    ]
+    return [*(f"--config-dir={folder}" for folder in own), *cfg.overrides.task]

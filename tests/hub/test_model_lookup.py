@@ -3,7 +3,7 @@ import warnings
 import pytest
 import torch
 
-from munit_pl.hub.finding import find_checkpoint, find_model, run_of
+from munit_pl.hub.model_lookup import find_checkpoint, find_model, run_of
 from munit_pl.io.checkpoint_files import link_durably, write_durably
 
 

@@ -2,14 +2,14 @@ import shlex
 import sys
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from methods import METHODS
 from PIL import Image
 
 from munit_pl import AlignedDataModule, UnpairedDataModule
 from munit_pl.commands import train, translate
-from munit_pl.commands.runtime import telling
-from munit_pl.commands.runtime.telling import go_on_line, inputs_of, shown
+from munit_pl.commands.runtime import run_summary
+from munit_pl.commands.runtime.run_summary import inputs_of
+from munit_pl.commands.terminal import short_path
 
 TINY = [
     *METHODS["munit"].sizes,
@@ -71,8 +71,8 @@ def test_what_is_told_works_as_it_stands(tmp_path, monkeypatch, capsys, typed):
     capsys.readouterr()
     typed(*shlex.split(rows["go on"])[1:])
     rows = told(capsys.readouterr().out)
-    assert rows["results"] == shown(folder)
-    assert rows["going on from"] == shown(folder / "checkpoints/00000001.ckpt")
+    assert rows["results"] == short_path(folder)
+    assert rows["going on from"] == short_path(folder / "checkpoints/00000001.ckpt")
     assert (folder / "checkpoints/00000002.ckpt").exists()
     assert "seed=1 " in rows["go on"]
     assert rows["go on"].endswith(" ckpt_path=last trainer.max_steps=4")
@@ -92,32 +92,13 @@ def test_a_run_whose_rate_has_fallen_to_0_is_not_sent_on(tmp_path, monkeypatch, 
     assert "munit-train" not in told(capsys.readouterr().out)["go on"]
 
 
-def test_a_run_that_goes_on_is_found_by_its_name_or_its_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    overrides = ["seed=1", "run=x", "ckpt_path=auto", "data.root=my data"]
-    for folder, more, line in [
-        ("outputs/n/x", [], "seed=1 'data.root=my data' run=x ckpt_path=last"),
-        ("outputs/n/x/3", [], "seed=1 'data.root=my data' run=x/3 ckpt_path=last"),
-        ("else/x", ["seed=2"], "'data.root=my data' output_dir=else/x ckpt_path=last seed=2"),
-    ]:
-        assert go_on_line(overrides, tmp_path / folder, "n", more) == f"munit-train {line}"
-    for run in ("Läufe", "a b", "it's", "a=b", "1,2", "(x)", "back\\slash", "it\\'s"):
-        line = go_on_line([], tmp_path / "outputs/n" / run, "n")
-        given = OverridesParser.create().parse_override(shlex.split(line)[1])
-        assert given.value() == run
-    monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    line = go_on_line(overrides, tmp_path / "outputs/n/x", "n")
-    assert line == "start all processes as before, with run=x ckpt_path=last"
-
-
 def test_white_of_16_bits_is_told(tmp_path):
     for folder, white in (("trainA", 4095), ("trainB", 65535)):
         (tmp_path / folder).mkdir()
         Image.new("I;16", (16, 16), white).save(tmp_path / folder / "0.png")
     data = UnpairedDataModule(tmp_path, resize=16, crop=16)
     data.setup()
-    assert telling._images(data) == "a 1, b 1; 16x16; white of 16-bit a is 4095"
+    assert run_summary._images(data) == "a 1, b 1; 16x16; white of 16-bit a is 4095"
 
 
 def test_inputs_are_the_users_images_of_domain_a_or_test_images_as_files(tmp_path, monkeypatch):
@@ -132,6 +113,6 @@ def test_inputs_are_the_users_images_of_domain_a_or_test_images_as_files(tmp_pat
     (written,) = inputs_of(aligned, tmp_path).iterdir()
     assert Image.open(written).getpixel((8, 8)) == (0, 255, 0)
     unpaired = UnpairedDataModule("-x", crop=(16, 16), resize=16)
-    assert shown(inputs_of(unpaired, tmp_path)) == "./-x/trainA"
+    assert short_path(inputs_of(unpaired, tmp_path)) == "./-x/trainA"
     (tmp_path / "-x/testA").mkdir()
-    assert shown(inputs_of(unpaired, tmp_path)) == "./-x/testA"
+    assert short_path(inputs_of(unpaired, tmp_path)) == "./-x/testA"

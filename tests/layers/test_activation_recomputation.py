@@ -3,8 +3,8 @@ import torch
 from training import fit
 
 from munit_pl import MUNITModule
-from munit_pl.commands.runtime.memory import LiveBytes
-from munit_pl.layers.checkpointing import recompute_blocks
+from munit_pl.commands.runtime.peak_memory import LiveBytes
+from munit_pl.layers.activation_recomputation import recompute_blocks
 from munit_pl.models.components.content_encoder import ContentEncoder
 
 

@@ -6,8 +6,8 @@ from omegaconf import OmegaConf
 from runs import load
 
 from munit_pl.commands.config.validation import check_config
-from munit_pl.commands.runtime import precision
-from munit_pl.commands.runtime.precision import explain_slow_precision, keep_precision
+from munit_pl.commands.runtime import training_precision
+from munit_pl.commands.runtime.training_precision import explain_slow_precision, keep_precision
 from munit_pl.commands.train import train
 from munit_pl.inference import precision as machine
 
@@ -19,7 +19,7 @@ def machine_of(monkeypatch):
     """Let bf16 take so many times as long as fp32."""
 
     def set_ratio(ratio):
-        for module in (machine, precision):
+        for module in (machine, training_precision):
             monkeypatch.setattr(module, "time_bf16", lambda training: ratio)
 
     return set_ratio

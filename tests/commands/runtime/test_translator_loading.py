@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import distributed
 
-from munit_pl.commands.runtime import loading
-from munit_pl.commands.runtime.loading import load_in
+from munit_pl.commands.runtime import translator_loading
 from munit_pl.commands.runtime.processes import Place
+from munit_pl.commands.runtime.translator_loading import load_translator
 
 
 @pytest.fixture
@@ -34,22 +34,22 @@ def test_all_processes_compute_in_what_the_first_chose(load, monkeypatch, capsys
             lambda names, c=chosen: names.__setitem__(0, c),
         )
         load.calls.clear()
-        assert load_in("auto", load, Place(rank, 2, rank)).precision == chosen
+        assert load_translator("auto", load, Place(rank, 2, rank)).precision == chosen
         assert load.calls == calls
     assert capsys.readouterr().err == "precision: bf16 (it is faster)\n"
 
 
 def test_slow_bf16_is_told_of_where_it_was_asked_for_by_name(load, monkeypatch, capsys):
-    monkeypatch.setattr(loading, "time_bf16", lambda training: 8.26)
-    load_in("bf16", load, Place())
+    monkeypatch.setattr(translator_loading, "time_bf16", lambda training: 8.26)
+    load_translator("bf16", load, Place())
     assert capsys.readouterr().err == (
         "--precision is bf16, though bf16 convolutions take 8.3 times as long as fp32 ones on this "
         "processor: fp32 is faster\n"
     )
-    load_in("fp32", load, Place())
+    load_translator("fp32", load, Place())
     load.device = "cuda"
-    load_in("bf16", load, Place())
+    load_translator("bf16", load, Place())
     load.device = "cpu"
-    monkeypatch.setattr(loading, "time_bf16", lambda training: 0.6)
-    load_in("bf16", load, Place())
+    monkeypatch.setattr(translator_loading, "time_bf16", lambda training: 0.6)
+    load_translator("bf16", load, Place())
     assert capsys.readouterr().err == ""

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from munit_pl.commands.runtime.wandb_route import run_id, why_offline
+from munit_pl.commands.runtime.wandb_connection import run_id, why_offline
 
 
 @pytest.fixture(autouse=True)
