@@ -46,5 +46,5 @@ def test_a_process_that_goes_on_is_left_alone(method, tmp_path):
 
 
 def test_no_time_at_all_is_refused():
-    with pytest.raises(ValueError, match="minutes is 0, but must be positive"):
+    with pytest.raises(ValueError, match="minutes is 0, but must be above 0"):
         Watchdog(0)

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from munit_pl.checks import at_least_one
 from munit_pl.layers.blocks import (
     AdaINResBlock,
     ConvBlock,
@@ -83,13 +82,6 @@ def test_instance_norm_has_no_parameters_and_is_the_same_in_evaluation():
 def test_an_unknown_name_is_refused_with_the_names_there_are(make, options):
     with pytest.raises(ValueError, match=f"'swish', but must be one of {options}"):
         make("swish")
-
-
-@pytest.mark.parametrize("size", [0, -1])
-def test_sizes_below_one_are_refused_by_name(size):
-    at_least_one(dim=1, depth=2)
-    with pytest.raises(ValueError, match=f"depth is {size}, but must be at least 1"):
-        at_least_one(dim=1, depth=size)
 
 
 def test_conv_block_pads_as_asked_and_then_convolves():

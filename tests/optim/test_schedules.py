@@ -86,8 +86,8 @@ def test_a_schedule_of_steps_alone_is_pytorchs_own_as_in_every_checkpoint():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "cosine"}, "kind is 'cosine', but must be step or linear"),
-        ({"warmup": -1}, "warmup is -1, but must not be negative"),
+        ({"kind": "cosine"}, "kind is 'cosine', but must be one of step, linear"),
+        ({"warmup": -1}, "warmup is -1, but must be at least 0"),
         ({"constant": -1}, "constant is -1"),
         ({"decay": 0}, "decay is 0"),
         ({"step_size": 0}, "step_size is 0"),

@@ -305,9 +305,9 @@ def test_processes_that_train_together_have_one_probability(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((1, 10), "adaptive_augment is 1, but must be between -1 and 1"),
-        ((-1.5, 10), "adaptive_augment is -1.5, but must be between"),
-        ((0.6, 0), "adaptive_images is 0, but must be at least 1"),
+        ((1, 10), "target is 1, but must be below 1"),
+        ((-1.5, 10), "target is -1.5, but must be above -1"),
+        ((0.6, 0), "images is 0, but must be at least 1"),
     ],
 )
 def test_wrong_settings_are_named(arguments, message):

@@ -16,7 +16,7 @@ from munit_pl.callbacks.checkpoint_io import Best, SaveError, not_saved, save_to
 from munit_pl.callbacks.consensus import ProcessConsensus, consensus_of
 from munit_pl.callbacks.rich_logs import log_checkpoint
 from munit_pl.callbacks.stop_request import request_stop
-from munit_pl.checks import at_least_one
+from munit_pl.checks import PositiveFloat, PositiveInt, checked
 from munit_pl.exits import ExitCode
 from munit_pl.io.checkpoint_files import (
     SCHEMA,
@@ -51,22 +51,18 @@ class Checkpoints(Checkpoint):
         artifacts: Give W&B, if the run logs to it, a copy of each numbered checkpoint.
     """
 
+    @checked
     def __init__(
         self,
         folder: str | Path,
-        every_n_steps: int = 10_000,
-        every_n_minutes: float | None = None,
-        keep_last: int | None = None,
+        every_n_steps: PositiveInt = 10_000,
+        every_n_minutes: PositiveFloat | None = None,
+        keep_last: PositiveInt | None = None,
         monitor: str | None = None,
         mode: Literal["min", "max"] = "min",
-        max_failures: int = 3,
+        max_failures: PositiveInt = 3,
         artifacts: bool = False,
     ) -> None:
-        at_least_one(every_n_steps=every_n_steps, max_failures=max_failures)
-        if keep_last is not None:
-            at_least_one(keep_last=keep_last)
-        if every_n_minutes is not None and not every_n_minutes > 0:
-            raise ValueError(f"every_n_minutes is {every_n_minutes}, but must be positive")
         self.folder = Path(folder)
         self.every_n_steps = every_n_steps
         self.every_n_minutes = every_n_minutes

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.stop_request import request_stop
-from munit_pl.checks import at_least_one
+from munit_pl.checks import PositiveInt, checked
 from munit_pl.exits import ExitCode
 from munit_pl.io.checkpoint_files import step_files, verify
 from munit_pl.models.base.module import AdversarialModule
@@ -41,8 +41,8 @@ class DivergenceGuard(Callback):
         ValueError: If ``patience`` is below 1.
     """
 
-    def __init__(self, patience: int = 20) -> None:
-        at_least_one(patience=patience)
+    @checked
+    def __init__(self, patience: PositiveInt = 20) -> None:
         self.patience = patience
         self.reloads = 0
         self._totals: deque[list[int]] = deque(maxlen=-(-WINDOW // patience) + 1)

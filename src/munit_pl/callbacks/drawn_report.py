@@ -11,6 +11,7 @@ from PIL import Image
 
 from munit_pl.callbacks.evaluate import subject_of
 from munit_pl.callbacks.stopping import final_figures
+from munit_pl.checks import Seed, checked
 from munit_pl.data.datamodule import DrawnDataModule
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.evaluation.drawn import Drawn
@@ -32,7 +33,8 @@ class DrawnReport(Callback):
         seed: What the styles depend on.
     """
 
-    def __init__(self, folder: str | Path, seed: int = 0) -> None:
+    @checked
+    def __init__(self, folder: str | Path, seed: Seed = 0) -> None:
         self.folder = Path(folder)
         self.seed = seed
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.nn.utils.parametrize import is_parametrized
 
+from munit_pl.checks import Below1, NonNegativeInt, checked
 from munit_pl.layers.initialization import converge_spectral_norm
 
 _NAMES = ("gen_a", "gen_b")
@@ -35,11 +36,8 @@ class WeightAverage(Callback):
         ValueError: If ``decay`` is not in [0, 1), or ``start`` negative.
     """
 
-    def __init__(self, decay: float = 0.9999, start: int = 1000) -> None:
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay is {decay}, but must be at least 0 and less than 1")
-        if start < 0:
-            raise ValueError(f"start is {start}, but must not be negative")
+    @checked
+    def __init__(self, decay: Below1 = 0.9999, start: NonNegativeInt = 1000) -> None:
         self.decay = decay
         self.start = start
         self._average: list[Tensor] | None = None

@@ -3,7 +3,7 @@
 import logging
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from munit_pl.callbacks.checkpoint_io import Best, not_saved
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.stopping import final_figures
-from munit_pl.checks import at_least_one
+from munit_pl.checks import Arguments, ArgumentsOf, PositiveInt, Seed, checked
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.substitutes import Domain, Usable
@@ -44,23 +44,23 @@ class Evaluate(Callback):
         seed: Where random styles come from.
     """
 
+    @checked
     def __init__(
         self,
         folder: str | Path,
         protocol: str,
         monitor: str,
         mode: Literal["min", "max"],
-        every_n_steps: int = 1000,
-        limit: int | None = None,
-        networks: dict[str, Any] | None = None,
-        seed: int = 0,
+        every_n_steps: PositiveInt = 1000,
+        limit: PositiveInt | None = None,
+        networks: Annotated[Arguments, ArgumentsOf(load_feature_extractors, ("device",))] = None,
+        seed: Seed = 0,
     ) -> None:
-        at_least_one(every_n_steps=every_n_steps)
         self.folder = Path(folder)
         self.protocol = find_protocol(protocol, limit)
         self.best = Best(monitor, mode)
         self.every_n_steps = every_n_steps
-        self.networks = networks or {}
+        self.networks = dict(networks or {})
         self.seed = seed
         self._instruments: FeatureExtractors | None = None
 

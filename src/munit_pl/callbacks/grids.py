@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from munit_pl.callbacks.rich_logs import log_grid
+from munit_pl.checks import PositiveInt, Seed, checked
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.models.base.module import AdversarialModule
 from munit_pl.models.base.pair import Domain
@@ -32,16 +33,15 @@ class ImageGrid(Callback):
         seed: What the styles depend on.
     """
 
+    @checked
     def __init__(
         self,
         folder: str | Path,
-        every_n_steps: int = 1000,
-        num_images: int = 8,
-        num_styles: int = 3,
-        seed: int = 0,
+        every_n_steps: PositiveInt = 1000,
+        num_images: PositiveInt = 8,
+        num_styles: PositiveInt = 3,
+        seed: Seed = 0,
     ) -> None:
-        if min(every_n_steps, num_images, num_styles) < 1:
-            raise ValueError("every_n_steps, num_images and num_styles must be at least 1")
         self.folder = Path(folder)
         self.every_n_steps = every_n_steps
         self.num_images = num_images

@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from munit_pl.callbacks.rich_logs import log_histograms
-from munit_pl.checks import at_least_one
+from munit_pl.checks import PositiveInt, checked
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.models.base.module import AdversarialModule
 from munit_pl.models.base.pair import Domain
@@ -30,10 +30,10 @@ class Histograms(Callback):
         num_images: Test images of each domain, or as many as there are.
     """
 
-    def __init__(self, every_n_steps: int | None = None, num_images: int = 64) -> None:
-        if every_n_steps is not None:
-            at_least_one(every_n_steps=every_n_steps)
-        at_least_one(num_images=num_images)
+    @checked
+    def __init__(
+        self, every_n_steps: PositiveInt | None = None, num_images: PositiveInt = 64
+    ) -> None:
         self.every_n_steps = every_n_steps
         self.num_images = num_images
 

@@ -8,6 +8,8 @@ from lightning.pytorch.callbacks import Callback, ProgressBar
 from torch import Tensor
 from tqdm import tqdm
 
+from munit_pl.checks import PositiveInt, checked
+
 
 class Speed(Callback):
     """Log iterations and images per second, averaged since the last time they were logged.
@@ -19,7 +21,8 @@ class Speed(Callback):
         every_n_steps: Iterations from one measurement to the next.
     """
 
-    def __init__(self, every_n_steps: int = 10) -> None:
+    @checked
+    def __init__(self, every_n_steps: PositiveInt = 10) -> None:
         self.every_n_steps = every_n_steps
         self._images = 0
         self._since = 0.0

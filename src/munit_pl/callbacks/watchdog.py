@@ -6,6 +6,8 @@ import time
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from munit_pl.checks import PositiveFloat, checked
+
 
 class Watchdog(Callback):
     """End a process that has done nothing for a while, and print where each of its threads hangs.
@@ -21,9 +23,8 @@ class Watchdog(Callback):
         ValueError: If ``minutes`` is not positive.
     """
 
-    def __init__(self, minutes: float = 30.0) -> None:
-        if not minutes > 0:
-            raise ValueError(f"minutes is {minutes}, but must be positive")
+    @checked
+    def __init__(self, minutes: PositiveFloat = 30.0) -> None:
         self.seconds = 60 * minutes
         self._armed = 0.0
 

@@ -3,9 +3,18 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from munit_pl.checks import (
+    Fraction,
+    HeightWidth,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    Seed,
+    checked,
+)
 from munit_pl.data.datamodule import DomainName, Split, TwoDomains
 from munit_pl.data.folder import Half, ImageFolder
-from munit_pl.data.images import Color
+from munit_pl.data.images import Channels, Color, Rgb
 from munit_pl.data.listing import scan_folder
 from munit_pl.data.sizes import height_and_width
 from munit_pl.data.value_range import MaxValue
@@ -47,6 +56,7 @@ class AlignedDataModule(TwoDomains):
         ValueError: If a folder holds no image of even width whose halves can hold the crop.
     """
 
+    @checked
     def __init__(
         self,
         root: str | Path,
@@ -54,18 +64,18 @@ class AlignedDataModule(TwoDomains):
         test: str = "val",
         reverse: bool = False,
         paired: bool = True,
-        resize: int | None = 256,
-        crop: int | Sequence[int] = (256, 256),
+        resize: PositiveInt | None = 256,
+        crop: HeightWidth = (256, 256),
         flip: bool = True,
-        channels_a: int = 3,
-        channels_b: int = 3,
-        background: Sequence[int] = (255, 255, 255),
-        max_images: int | None = None,
-        batch_size: int = 1,
-        num_workers: int = 4,
-        seed: int = 0,
-        max_bad_fraction: float = 0.01,
-        timeout: float = 300,
+        channels_a: Channels = 3,
+        channels_b: Channels = 3,
+        background: Rgb = (255, 255, 255),
+        max_images: PositiveInt | None = None,
+        batch_size: PositiveInt = 1,
+        num_workers: NonNegativeInt = 4,
+        seed: Seed = 0,
+        max_bad_fraction: Fraction = 0.01,
+        timeout: NonNegativeFloat = 300,
         max_value_a: MaxValue = "auto",
         max_value_b: MaxValue = "auto",
     ) -> None:
@@ -78,7 +88,7 @@ class AlignedDataModule(TwoDomains):
         self.resize = resize
         self.flip = flip
         self.channels = {"a": channels_a, "b": channels_b}
-        self.set_max_values(max_value_a, max_value_b)
+        self.max_values = {"a": max_value_a, "b": max_value_b}
         red, green, blue = background
         self.background: Color = (red, green, blue)
         self.max_images = max_images

@@ -1,12 +1,24 @@
 """The two domains as LightningDataModules: folders of images, or shoes drawn on the spot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, NamedTuple
 
+from munit_pl.checks import (
+    Arguments,
+    ArgumentsOf,
+    Fraction,
+    HeightWidth,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    Seed,
+    checked,
+)
 from munit_pl.data.drawn.dataset import DrawnShoes, MaskedShoes
 from munit_pl.data.folder import ImageFolder
 from munit_pl.data.identity import compare_files
-from munit_pl.data.images import Color
+from munit_pl.data.images import Channels, Color, Rgb
 from munit_pl.data.listing import scan_folder, scan_list
 from munit_pl.data.masks import find_masks
 from munit_pl.data.sizes import height_and_width
@@ -16,6 +28,15 @@ from munit_pl.data.two_domains import TwoDomains as TwoDomains
 from munit_pl.data.two_domains import files_of
 from munit_pl.data.unpaired import Domain
 from munit_pl.data.value_range import MaxValue
+
+
+class Lists(NamedTuple):
+    """Text files below the root that name images of a folder; None reads the whole folder."""
+
+    train_a: str | None = None
+    train_b: str | None = None
+    test_a: str | None = None
+    test_b: str | None = None
 
 
 class UnpairedDataModule(TwoDomains):
@@ -57,6 +78,7 @@ class UnpairedDataModule(TwoDomains):
             if an image has no mask of its size.
     """
 
+    @checked
     def __init__(
         self,
         root: str | Path,
@@ -64,19 +86,19 @@ class UnpairedDataModule(TwoDomains):
         train_b: str = "trainB",
         test_a: str = "testA",
         test_b: str = "testB",
-        lists: Mapping[str, str | None] | None = None,
-        resize: int | None = 256,
-        crop: int | Sequence[int] = (256, 256),
+        lists: Annotated[Arguments, ArgumentsOf(Lists)] = None,
+        resize: PositiveInt | None = 256,
+        crop: HeightWidth = (256, 256),
         flip: bool = True,
-        channels_a: int = 3,
-        channels_b: int = 3,
-        background: Sequence[int] = (255, 255, 255),
-        max_images: int | None = None,
-        batch_size: int = 1,
-        num_workers: int = 4,
-        seed: int = 0,
-        max_bad_fraction: float = 0.01,
-        timeout: float = 300,
+        channels_a: Channels = 3,
+        channels_b: Channels = 3,
+        background: Rgb = (255, 255, 255),
+        max_images: PositiveInt | None = None,
+        batch_size: PositiveInt = 1,
+        num_workers: NonNegativeInt = 4,
+        seed: Seed = 0,
+        max_bad_fraction: Fraction = 0.01,
+        timeout: NonNegativeFloat = 300,
         allow_same_domain: bool = False,
         masks: bool = False,
         max_value_a: MaxValue = "auto",
@@ -93,15 +115,11 @@ class UnpairedDataModule(TwoDomains):
         )
         self.root = Path(root)
         self.folders = {"train_a": train_a, "train_b": train_b, "test_a": test_a, "test_b": test_b}
-        self.lists = dict(lists or {})
-        if unknown := self.lists.keys() - self.folders.keys():
-            raise ValueError(
-                f"lists has {min(unknown)}, but may have {', '.join(self.folders)} only"
-            )
+        self.lists: dict[str, str | None] = Lists(**lists or {})._asdict()
         self.resize = resize
         self.flip = flip
         self.channels = {"a": channels_a, "b": channels_b}
-        self.set_max_values(max_value_a, max_value_b)
+        self.max_values = {"a": max_value_a, "b": max_value_b}
         red, green, blue = background
         self.background: Color = (red, green, blue)
         self.max_images = max_images
@@ -163,14 +181,15 @@ class DrawnDataModule(TwoDomains):
         masks: Batches hold masks as well, which say where the shoes are.
     """
 
+    @checked
     def __init__(
         self,
-        size: int | Sequence[int] = (64, 64),
-        length: int = 2000,
-        test_length: int = 64,
-        batch_size: int = 1,
-        num_workers: int = 0,
-        seed: int = 0,
+        size: HeightWidth = (64, 64),
+        length: PositiveInt = 2000,
+        test_length: PositiveInt = 64,
+        batch_size: PositiveInt = 1,
+        num_workers: NonNegativeInt = 0,
+        seed: Seed = 0,
         paired: bool = False,
         masks: bool = False,
     ) -> None:

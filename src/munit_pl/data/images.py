@@ -3,10 +3,12 @@
 An image is a tensor ``(C, H, W)`` in [-1, 1]: C is 1 for gray, 3 for RGB, 4 for RGB and alpha.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
+from annotated_types import Interval, Len
 from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
 from munit_pl.data.color import to_srgb
@@ -20,6 +22,8 @@ if TYPE_CHECKING:  # it takes seconds, which a process that only reads images do
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by number of channels
 
 Color = tuple[int, int, int]
+Rgb = Annotated[Sequence[Annotated[int, Interval(ge=0, le=255)]], Len(3, 3)]
+Channels = Literal[1, 3, 4]  # gray, RGB, RGB and alpha
 
 
 class Decoded(NamedTuple):

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from munit_pl.checks import at_least_one
+from munit_pl.checks import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, Seed, checked
 from munit_pl.data.bad_files import BadFile, BadFiles, Trouble
 from munit_pl.data.folder import ImageFolder, Pixels
 from munit_pl.data.identity import compare_files, digest
@@ -19,7 +19,7 @@ from munit_pl.data.masks import split_off
 from munit_pl.data.sizes import ImageSize
 from munit_pl.data.substitutes import MAX_ATTEMPTS, Unusable, read_image_of
 from munit_pl.data.unpaired import Domain, StreamSampler, TrainingPairs, ValidationPairs
-from munit_pl.data.value_range import FULL, MaxValue, check_max_value, find_max_value
+from munit_pl.data.value_range import FULL, MaxValue, find_max_value
 from munit_pl.data.workers import Watch, warn_of_little_shared_memory
 
 DomainName = Literal["a", "b"]
@@ -59,25 +59,19 @@ class TwoDomains(LightningDataModule):
         watches: What the workers of each loader are reading.
     """
 
+    @checked
     def __init__(
         self,
         size: tuple[int, int],
-        batch_size: int,
-        num_workers: int,
-        seed: int,
+        batch_size: PositiveInt,
+        num_workers: NonNegativeInt,
+        seed: Seed,
         paired: bool = False,
-        max_bad_fraction: float = 0.01,
-        timeout: float = 300,
+        max_bad_fraction: Fraction = 0.01,
+        timeout: NonNegativeFloat = 300,
         masks: bool = False,
     ) -> None:
         super().__init__()
-        at_least_one(batch_size=batch_size)
-        if num_workers < 0:
-            raise ValueError(f"num_workers is {num_workers}, but must not be negative")
-        if not 0 <= max_bad_fraction <= 1:
-            raise ValueError(f"max_bad_fraction is {max_bad_fraction}, but must lie in [0, 1]")
-        if timeout < 0:
-            raise ValueError(f"timeout is {timeout}, but must not be negative; 0 is for ever")
         self.size = size
         self.resize: int | None = min(size)
         self.channels: dict[DomainName, int] = {"a": 3, "b": 3}
@@ -97,16 +91,6 @@ class TwoDomains(LightningDataModule):
     def image_size(self) -> ImageSize:
         """How images are brought to size, which checkpoints hold."""
         return ImageSize(self.resize, self.size)
-
-    def set_max_values(self, a: MaxValue, b: MaxValue) -> None:
-        """Take what is asked for as white in each domain's 16-bit gray files.
-
-        Raises:
-            ValueError: It is neither "auto" nor within 1 to 65535.
-        """
-        self.max_values = {"a": a, "b": b}
-        for domain, value in self.max_values.items():
-            check_max_value(f"max_value_{domain}", value)
 
     def max_value(self, domain: DomainName, files: Sequence[Path] = ()) -> int:
         """Return what is white in a domain's 16-bit gray files.

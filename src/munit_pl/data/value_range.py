@@ -2,30 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+from annotated_types import Interval
 from PIL import Image
 
 from munit_pl.data.crashproof import run_all
 from munit_pl.data.opening import opened
 
-MaxValue = int | Literal["auto"]
-
 FULL = 65535  # of 16 bits
 
+MaxValue = Annotated[int, Interval(ge=1, le=FULL)] | Literal["auto"]
+
 _LOOKED_AT = 64  # files of a domain, evenly spread
-
-
-def check_max_value(name: str, value: MaxValue) -> None:
-    """Refuse what is no value of white.
-
-    Raises:
-        ValueError: It is neither "auto" nor within 1 to 65535.
-    """
-    if value != "auto" and not 1 <= value <= FULL:
-        raise ValueError(f"{name} is {value!r}, but must be auto, or within 1 to {FULL}")
 
 
 def gray_values(image: Image.Image) -> npt.NDArray[np.integer]:

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from munit_pl.checks import one_of
+from munit_pl.checks import checked
 from munit_pl.io.pretrained_weights import find_alexnet, load_alexnet_weights
 from munit_pl.metrics.classifier import Classifier, load_classifier
 from munit_pl.metrics.inception import Inception, find_inception, load_inception
@@ -48,6 +48,7 @@ class FeatureExtractors:
         return {"features": self.features.name, "distance": self.distance.name, **classifiers}
 
 
+@checked
 def load_feature_extractors(
     features: FeaturesName = "auto",
     distance: DistanceName = "auto",
@@ -80,8 +81,6 @@ def load_feature_extractors(
         ImportError: If a package is missing.
         ValueError: If a name is unknown, or a file holds something else.
     """
-    one_of("features", features, FeaturesName)
-    one_of("distance", distance, DistanceName)
     inception, alexnet, lpips_v00 = _path(inception), _path(alexnet), _path(lpips_v00)
     network: Inception | Lite0
     if features == "inception" or (

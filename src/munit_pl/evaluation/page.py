@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from munit_pl.checks import at_least_one
+from munit_pl.checks import PositiveInt, checked
 from munit_pl.evaluation.codes_section import into_the_codes
 from munit_pl.evaluation.gallery import picture_of, picture_sections
 from munit_pl.evaluation.plots import (
@@ -21,13 +21,14 @@ from munit_pl.io.files import write_whole
 from munit_pl.reports.logs import log_files
 
 
+@checked
 def write_page(
     path: Path,
     report: Report,
     task: EvaluationTask,
     run_folder: Path | None,
-    num_images: int = 6,
-    num_styles: int = 8,
+    num_images: PositiveInt = 6,
+    num_styles: PositiveInt = 8,
 ) -> None:
     """Write a page that shows what a model does, and what was measured of it.
 
@@ -44,7 +45,6 @@ def write_page(
     Raises:
         ValueError: If a number is below 1.
     """
-    at_least_one(num_images=num_images, num_styles=num_styles)
     compared = [figure for figure in report.figures if figure.real is not None]
     spread = report.distributions
     html = _template().render(

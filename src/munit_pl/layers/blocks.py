@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
-from munit_pl.checks import one_of
+from munit_pl.checks import checked
 from munit_pl.layers.convolution import convolve, upsample_conv
 from munit_pl.layers.normalization import LayerNorm, adain
 from munit_pl.layers.padding import PaddingMode
@@ -85,6 +85,7 @@ class ConvBlock(nn.Module):
         padding_mode: What the added pixels hold.
     """
 
+    @checked
     def __init__(
         self,
         in_dim: int,
@@ -98,7 +99,6 @@ class ConvBlock(nn.Module):
         padding_mode: PaddingMode = "reflect",
     ) -> None:
         super().__init__()
-        one_of("padding_mode", padding_mode, PaddingMode)
         conv = nn.Conv2d(in_dim, out_dim, kernel_size, stride, padding, padding_mode=padding_mode)
         self.conv: nn.Conv2d = cast(nn.Conv2d, spectral_norm(conv)) if norm == "spectral" else conv
         self.norm = make_norm(norm, out_dim)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from munit_pl.checks import one_of
+from munit_pl.checks import checked
 
 Initialization = Literal["normal", "xavier", "kaiming", "orthogonal", "default"]
 
@@ -22,24 +22,26 @@ _FILL: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @torch.no_grad()
-def initialize(network: nn.Module, how: Initialization, *, skip_spectral: bool = False) -> None:
+@checked
+def initialize(
+    network: nn.Module, initialization: Initialization, *, skip_spectral: bool = False
+) -> None:
     """Draw every convolution's and linear layer's weight anew and set their biases to 0.
 
     Transposed convolutions count as convolutions. Normalizations keep what they have.
 
     Args:
         network: What to initialize, in place.
-        how: "normal" with deviation 0.02; "xavier" and "orthogonal" with a gain of the root of 2;
-            "kaiming", normal with the gain of a rectifier over the inputs; or "default", which
-            leaves all as PyTorch made it.
+        initialization: "normal" with deviation 0.02; "xavier" and "orthogonal" with a gain of the
+            root of 2; "kaiming", normal with the gain of a rectifier over the inputs; or "default",
+            which leaves all as PyTorch made it.
         skip_spectral: Leave spectrally normalized convolutions as PyTorch made them, biases too.
             The original code does so, by accident.
 
     Raises:
         ValueError: If there is no such initialization.
     """
-    one_of("initialization", how, Initialization)
-    if how == "default":
+    if initialization == "default":
         return
     for layer in network.modules():
         if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
@@ -47,7 +49,7 @@ def initialize(network: nn.Module, how: Initialization, *, skip_spectral: bool =
         spectral = parametrize.is_parametrized(layer, "weight")
         if spectral and skip_spectral:
             continue
-        _FILL[how](
+        _FILL[initialization](
             layer.get_parameter("parametrizations.weight.original" if spectral else "weight")
         )
         if layer.bias is not None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from munit_pl.checks import at_least_one
+from munit_pl.checks import PositiveInt, checked
 from munit_pl.layers.autocast import to_float32
 from munit_pl.metrics.network import NetworkMetric
 
@@ -66,8 +66,8 @@ class ConditionalInceptionScore(NetworkMetric[nn.Module]):
     probability_sum: Tensor
     count: Tensor
 
-    def __init__(self, classifier: nn.Module, num_classes: int) -> None:
-        at_least_one(num_classes=num_classes)
+    @checked
+    def __init__(self, classifier: nn.Module, num_classes: PositiveInt) -> None:
         super().__init__(classifier)
         self.num_classes = num_classes
         nought = torch.zeros((), dtype=torch.float64)

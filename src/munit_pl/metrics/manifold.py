@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.utilities.data import dim_zero_cat
 
-from munit_pl.checks import at_least_one
+from munit_pl.checks import PositiveInt, checked
 from munit_pl.layers.autocast import to_float32
 from munit_pl.metrics.network import NetworkMetric
 
@@ -125,9 +125,9 @@ class ManifoldMetrics(NetworkMetric[nn.Module]):
         return ManifoldFigures(*precision_recall(real, fake), *density_coverage(real, fake))
 
 
-def _checked(real: Tensor, fake: Tensor, k: int) -> tuple[Tensor, Tensor]:
+@checked
+def _checked(real: Tensor, fake: Tensor, k: PositiveInt) -> tuple[Tensor, Tensor]:
     """Return both sets in float64, about the real ones' mean."""
-    at_least_one(k=k)
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
         raise ValueError(
             f"features must be (N, d) and (M, d), but are {tuple(real.shape)} and "

@@ -3,14 +3,25 @@
 import math
 from bisect import bisect_left
 from collections.abc import Callable
+from typing import Annotated, Literal
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, StepLR
 
-from munit_pl.checks import at_least_one
+from munit_pl.checks import (
+    Arguments,
+    ArgumentsOf,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    checked,
+)
 
 
-def linear_decay(optimizer: Optimizer, constant: int = 100_000, decay: int = 100_000) -> LambdaLR:
+@checked
+def linear_decay(
+    optimizer: Optimizer, constant: NonNegativeInt = 100_000, decay: PositiveInt = 100_000
+) -> LambdaLR:
     """Keep the learning rate for a while, then let it fall linearly to 0.
 
     The schedule of CycleGAN (Zhu et al., 2017, section 4) and BicycleGAN, in iterations where they
@@ -28,14 +39,15 @@ def linear_decay(optimizer: Optimizer, constant: int = 100_000, decay: int = 100
     return LambdaLR(optimizer, _falling(constant, decay))
 
 
+@checked
 def schedule(
     optimizer: Optimizer,
-    kind: str = "step",
-    step_size: int = 100_000,
-    gamma: float = 0.5,
-    constant: int = 100_000,
-    decay: int = 100_000,
-    warmup: int = 0,
+    kind: Literal["step", "linear"] = "step",
+    step_size: PositiveInt = 100_000,
+    gamma: PositiveFloat = 0.5,
+    constant: NonNegativeInt = 100_000,
+    decay: PositiveInt = 100_000,
+    warmup: NonNegativeInt = 0,
 ) -> LRScheduler:
     """Let the learning rate rise if asked for, then fall by steps or linearly.
 
@@ -56,12 +68,7 @@ def schedule(
     Raises:
         ValueError: If a value is out of range.
     """
-    at_least_one(step_size=step_size)
     falling = _falling(constant, decay)
-    if kind not in ("step", "linear"):
-        raise ValueError(f"kind is {kind!r}, but must be step or linear")
-    if warmup < 0:
-        raise ValueError(f"warmup is {warmup}, but must not be negative")
     if kind == "step" and not warmup:
         return StepLR(optimizer, step_size, gamma)  # whose state is in checkpoints
 
@@ -72,6 +79,10 @@ def schedule(
         return rising * gamma ** (iteration // step_size)
 
     return LambdaLR(optimizer, factor)
+
+
+ScheduleArguments = Annotated[Arguments, ArgumentsOf(schedule, without=("optimizer",))]
+LinearDecayArguments = Annotated[Arguments, ArgumentsOf(linear_decay, without=("optimizer",))]
 
 
 def rates_at(scheduler: StepLR | LambdaLR, iteration: int) -> list[float]:
@@ -94,9 +105,6 @@ def ends_at(scheduler: LRScheduler, iterations: float) -> int | None:
 
 def _falling(constant: int, decay: int) -> Callable[[int], float]:
     """Return the share of the rate as a function of the iteration, as `linear_decay` says."""
-    at_least_one(decay=decay)
-    if constant < 0:
-        raise ValueError(f"constant is {constant}, but must not be negative")
 
     def factor(iteration: int) -> float:
         return 1 - min(max(iteration - constant, 0), decay) / decay

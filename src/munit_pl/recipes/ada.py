@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, distributed
 
-from munit_pl.checks import at_least_one
+from munit_pl.checks import PositiveInt, WithinOne, checked
 from munit_pl.losses.adversarial import Logits
 
 EVERY = 4  # iterations over which r_t is accumulated before p moves
@@ -51,10 +51,8 @@ class AdaptiveAugment:
         ValueError: If an argument is out of range.
     """
 
-    def __init__(self, target: float = 0.6, images: int = 500_000) -> None:
-        if not -1 < target < 1:
-            raise ValueError(f"adaptive_augment is {target}, but must be between -1 and 1")
-        at_least_one(adaptive_images=images)
+    @checked
+    def __init__(self, target: WithinOne = 0.6, images: PositiveInt = 500_000) -> None:
         self.target = target
         self.images = images
         # On no device that is only the default of the moment.

@@ -12,7 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from munit_pl.checks import at_least_one
+from munit_pl.checks import NonNegativeInt, PositiveInt, checked
 from munit_pl.data.datamodule import TwoDomains
 from munit_pl.data.unpaired import sample_at
 from munit_pl.models.base.module import AdversarialModule
@@ -64,11 +64,11 @@ class FaultInjection(Callback):
         ValueError: If ``kind`` is unknown or ``step`` below 1.
     """
 
-    def __init__(self, kind: str, step: int, rank: int = 0) -> None:
+    @checked
+    def __init__(self, kind: str, step: PositiveInt, rank: NonNegativeInt = 0) -> None:
         if kind not in KINDS:
             told = "; ".join(f"{name}: {what}" for name, what in KINDS.items())
             raise ValueError(f"kind is {kind!r}, but must be one of these: {told}")
-        at_least_one(step=step)
         self.kind = kind
         self.step = step
         self.rank = rank

@@ -12,7 +12,7 @@ from torch.optim import Adam
 from training import fit, images, pairs_of
 
 from munit_pl.models.base.module import AdversarialModule
-from munit_pl.models.bicyclegan.module import BicycleGANModule
+from munit_pl.models.bicyclegan.module import BicycleGANModule, Initializations
 from munit_pl.models.bicyclegan.networks import BicycleGANGenerator, BranchDiscriminators
 from munit_pl.models.bicyclegan.objective import LossWeights
 from munit_pl.optim.schedules import linear_decay
@@ -142,7 +142,11 @@ def test_sizes_are_checked_for_generator_and_discriminators():
         ({"generator": {"dmi": 4}}, TypeError, "BicycleGANGenerator.*'dmi'"),
         ({"discriminator": {"dmi": 4}}, TypeError, "BranchDiscriminators.*'dmi'"),
         ({"weights": {"style": 1.0}}, TypeError, "LossWeights.*'style'"),
-        ({"gan_loss": "wgan"}, ValueError, "gan_loss is 'wgan', but must be lsgan or nsgan or h"),
+        (
+            {"gan_loss": "wgan"},
+            ValueError,
+            "gan_loss is 'wgan', but must be one of lsgan, nsgan",
+        ),
         ({"accumulate": 0}, ValueError, "accumulate is 0, but must be at least 1"),
         ({"initialization": {"generator": "he"}}, ValueError, "initialization is 'he'"),
     ],
@@ -172,7 +176,7 @@ def test_bicyclegan_yaml_lists_every_setting_with_its_default():
     groups = {
         "generator": defaults(BicycleGANGenerator),
         "discriminator": defaults(BranchDiscriminators),
-        "initialization": defaults(BicycleGANModule._initialize),
+        "initialization": Initializations()._asdict(),
         "weights": LossWeights()._asdict(),
         "scheduler": dict.fromkeys(defaults(linear_decay), "${share:1/2,${trainer.max_steps}}"),
         "optimizer": {"lr": 2e-4, "betas": [0.5, 0.999], "fused": None},

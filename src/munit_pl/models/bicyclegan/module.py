@@ -1,13 +1,19 @@
 """BicycleGAN as a LightningModule: what is drawn, what is minimized, and in which order."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from munit_pl.checks import at_least_one
+from munit_pl.checks import (
+    Arguments,
+    ArgumentsOf,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    check_arguments,
+)
 from munit_pl.layers.initialization import Initialization, initialize
 from munit_pl.losses.adversarial import GanLoss, adversarial_loss
 from munit_pl.losses.terms import Terms
@@ -26,7 +32,17 @@ from munit_pl.models.bicyclegan.objective import (
     read,
     translate,
 )
-from munit_pl.optim.schedules import linear_decay
+from munit_pl.optim.optimizers import OptimizerArguments
+from munit_pl.optim.schedules import LinearDecayArguments, linear_decay
+
+_Initialization = Initialization | Literal["small_xavier"]
+
+
+class Initializations(NamedTuple):
+    """How the networks' weights are drawn, see `initialize` and `small_xavier`."""
+
+    generator: _Initialization = "small_xavier"
+    discriminator: _Initialization = "small_xavier"
 
 
 class BicycleGANModule(AdversarialModule):
@@ -73,32 +89,36 @@ class BicycleGANModule(AdversarialModule):
 
     def __init__(
         self,
-        input_channels_a: int = 3,
-        input_channels_b: int = 3,
-        generator: Mapping[str, Any] | None = None,
-        discriminator: Mapping[str, Any] | None = None,
-        initialization: Mapping[str, Any] | None = None,
+        input_channels_a: PositiveInt = 3,
+        input_channels_b: PositiveInt = 3,
+        generator: Annotated[
+            Arguments, ArgumentsOf(BicycleGANGenerator, ("in_channels", "other_channels"))
+        ] = None,
+        discriminator: Annotated[
+            Arguments, ArgumentsOf(BranchDiscriminators, ("in_channels",))
+        ] = None,
+        initialization: Annotated[Arguments, ArgumentsOf(Initializations)] = None,
         gan_loss: GanLoss = "lsgan",
-        weights: Mapping[str, float] | None = None,
-        optimizer: Mapping[str, Any] | None = None,
-        scheduler: Mapping[str, Any] | None = None,
-        clip_norm: float | None = None,
-        accumulate: int = 1,
-        seed: int = 0,
+        weights: Annotated[Arguments, ArgumentsOf(LossWeights)] = None,
+        optimizer: OptimizerArguments = None,
+        scheduler: LinearDecayArguments = None,
+        clip_norm: PositiveFloat | None = None,
+        accumulate: PositiveInt = 1,
+        seed: Seed = 0,
     ) -> None:
         generator, discriminator = plain(generator or {}), plain(discriminator or {})
         initialization, weights = plain(initialization or {}), plain(weights or {})
         optimizer, scheduler = plain(optimizer or {}), plain(scheduler or {})
         super().__init__()
         self.save_hyperparameters()
-        at_least_one(accumulate=accumulate)
+        check_arguments(type(self).__init__, self.hparams)
         self.gan_loss = adversarial_loss(gan_loss)
         self.weights = LossWeights(**weights)
         self.gen_a = BicycleGANGenerator(input_channels_a, input_channels_b, **generator)
         self.gen_b = BicycleGANGenerator(input_channels_b, input_channels_a, **generator)
         self.dis_a = BranchDiscriminators(input_channels_a, **discriminator)
         self.dis_b = BranchDiscriminators(input_channels_b, **discriminator)
-        self._initialize(**initialization)
+        self._initialize(*Initializations(**initialization))
 
     def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:
         """Return `Draws` by name."""
@@ -127,11 +147,7 @@ class BicycleGANModule(AdversarialModule):
         """Return `linear_decay`."""
         return linear_decay(optimizer, **self.hparams["scheduler"])
 
-    def _initialize(
-        self,
-        generator: Initialization | Literal["small_xavier"] = "small_xavier",
-        discriminator: Initialization | Literal["small_xavier"] = "small_xavier",
-    ) -> None:
+    def _initialize(self, generator: _Initialization, discriminator: _Initialization) -> None:
         for networks, how in (
             ((self.gen_a, self.gen_b), generator),
             ((self.dis_a, self.dis_b), discriminator),

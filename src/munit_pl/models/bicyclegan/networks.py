@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from munit_pl.checks import at_least_one, one_of
+from munit_pl.checks import Depth, PositiveInt, checked
 from munit_pl.layers.blocks import ConvBlock, Norm, make_norm, with_style
 from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.components.patch_discriminator import PatchDiscriminator
@@ -185,21 +185,22 @@ class BicycleGANGenerator(DomainGenerator):
 
     style_encoder: ResnetEncoder
 
+    @checked
     def __init__(
         self,
-        in_channels: int = 3,
-        other_channels: int = 3,
-        dim: int = 64,
-        style_dim: int = 8,
+        in_channels: PositiveInt = 3,
+        other_channels: PositiveInt = 3,
+        dim: PositiveInt = 64,
+        style_dim: PositiveInt = 8,
         network: Network = "unet",
-        num_downsample: int = 8,
+        num_downsample: Depth = 8,
         inject: Inject = "all",
-        num_res_blocks: int = 9,
-        encoder_dim: int = 64,
-        encoder_downsample: int = 5,
+        num_res_blocks: Depth = 9,
+        encoder_dim: PositiveInt = 64,
+        encoder_downsample: Depth = 5,
     ) -> None:
         super().__init__()
-        sizes = {
+        self.arguments: dict[str, Any] = {
             "in_channels": in_channels,
             "other_channels": other_channels,
             "dim": dim,
@@ -208,11 +209,9 @@ class BicycleGANGenerator(DomainGenerator):
             "num_res_blocks": num_res_blocks,
             "encoder_dim": encoder_dim,
             "encoder_downsample": encoder_downsample,
+            "network": network,
+            "inject": inject,
         }
-        at_least_one(**sizes)
-        one_of("network", network, Network)
-        one_of("inject", inject, Inject)
-        self.arguments: dict[str, Any] = sizes | {"network": network, "inject": inject}
         self.in_channels = in_channels
         self.style_dim = style_dim
         self.content_encoder = nn.Identity()
@@ -247,10 +246,10 @@ class BranchDiscriminators(nn.Module):
 
     def __init__(
         self,
-        in_channels: int = 3,
-        dim: int = 64,
-        num_layers: int = 3,
-        num_scales: int = 2,
+        in_channels: PositiveInt = 3,
+        dim: PositiveInt = 64,
+        num_layers: Depth = 3,
+        num_scales: Depth = 2,
         norm: Norm = "instance",
     ) -> None:
         super().__init__()

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from munit_pl.checks import NonNegativeFloat
 from munit_pl.layers.autocast import to_float32
 from munit_pl.losses.adversarial import AdversarialLoss
 from munit_pl.losses.terms import Terms, l1
@@ -32,11 +33,11 @@ from munit_pl.models.bicyclegan.networks import (
 class LossWeights(NamedTuple):
     """The weights of the terms; the first two weigh what the discriminators minimize too."""
 
-    gan: float = 1.0
-    gan_random: float = 1.0
-    image: float = 10.0
-    latent: float = 0.5
-    kl: float = 0.01
+    gan: NonNegativeFloat = 1.0
+    gan_random: NonNegativeFloat = 1.0
+    image: NonNegativeFloat = 10.0
+    latent: NonNegativeFloat = 0.5
+    kl: NonNegativeFloat = 0.01
 
 
 class Draws(NamedTuple):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from munit_pl.checks import at_least_one
+from munit_pl.checks import Depth, PositiveInt, checked
 from munit_pl.layers.blocks import Activation, ConvBlock, Norm
 from munit_pl.layers.padding import PaddingMode
 
@@ -72,18 +72,18 @@ class MultiScaleDiscriminator(ScaleDiscriminators):
         ``(N, 1, H / 2**(L + i), W / 2**(L + i))``; then that of the whole image, ``(N, 1, 1, 1)``.
     """
 
+    @checked
     def __init__(
         self,
-        in_channels: int = 3,
-        dim: int = 64,
-        num_layers: int = 4,
-        num_scales: int = 3,
+        in_channels: PositiveInt = 3,
+        dim: PositiveInt = 64,
+        num_layers: Depth = 4,
+        num_scales: Depth = 3,
         norm: Norm = "none",
         activation: Activation = "lrelu",
         padding_mode: PaddingMode = "reflect",
         global_judge: bool = False,
     ) -> None:
-        at_least_one(in_channels=in_channels, dim=dim, num_layers=num_layers, num_scales=num_scales)
         block = partial(ConvBlock, activation=activation, padding_mode=padding_mode)
         widths = [dim * 2**i for i in range(num_layers)]
         super().__init__(

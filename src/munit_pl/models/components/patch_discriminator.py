@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from munit_pl.checks import at_least_one
+from munit_pl.checks import Depth, PositiveInt, checked
 from munit_pl.layers.blocks import ConvBlock, Norm
 from munit_pl.models.components.discriminators import ScaleDiscriminators
 
@@ -33,15 +33,15 @@ class PatchDiscriminator(ScaleDiscriminators):
         ``(N, 1, H // 2**L - 2, W // 2**L - 2)``.
     """
 
+    @checked
     def __init__(
         self,
-        in_channels: int = 3,
-        dim: int = 64,
-        num_layers: int = 3,
-        num_scales: int = 1,
+        in_channels: PositiveInt = 3,
+        dim: PositiveInt = 64,
+        num_layers: Depth = 3,
+        num_scales: Depth = 1,
         norm: Norm = "instance",
     ) -> None:
-        at_least_one(in_channels=in_channels, dim=dim, num_layers=num_layers, num_scales=num_scales)
         block = partial(ConvBlock, activation="lrelu", padding_mode="zeros")
         widths = [dim * min(2**i, WIDEST) for i in range(num_layers + 1)]
         super().__init__(

@@ -1,14 +1,21 @@
 """CycleGAN as a LightningModule: what is drawn, and what discriminators are shown."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from munit_pl.checks import at_least_one
+from munit_pl.checks import (
+    Arguments,
+    ArgumentsOf,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    check_arguments,
+)
 from munit_pl.layers.initialization import Initialization, initialize
 from munit_pl.losses.adversarial import GanLoss, adversarial_loss
 from munit_pl.losses.terms import Terms
@@ -22,7 +29,15 @@ from munit_pl.models.cyclegan.objective import (
     generator_terms,
     translate,
 )
-from munit_pl.optim.schedules import linear_decay
+from munit_pl.optim.optimizers import OptimizerArguments
+from munit_pl.optim.schedules import LinearDecayArguments, linear_decay
+
+
+class Initializations(NamedTuple):
+    """How the networks' weights are drawn, see `initialize`."""
+
+    generator: Initialization = "normal"
+    discriminator: Initialization = "normal"
 
 
 class CycleGANModule(AdversarialModule):
@@ -69,33 +84,38 @@ class CycleGANModule(AdversarialModule):
 
     def __init__(
         self,
-        input_channels_a: int = 3,
-        input_channels_b: int = 3,
-        generator: Mapping[str, Any] | None = None,
-        discriminator: Mapping[str, Any] | None = None,
-        initialization: Mapping[str, Any] | None = None,
+        input_channels_a: PositiveInt = 3,
+        input_channels_b: PositiveInt = 3,
+        generator: Annotated[
+            Arguments,
+            ArgumentsOf(CycleGANGenerator, ("in_channels", "other_channels", "noise_dim")),
+        ] = None,
+        discriminator: Annotated[
+            Arguments, ArgumentsOf(PatchDiscriminator, ("in_channels",))
+        ] = None,
+        initialization: Annotated[Arguments, ArgumentsOf(Initializations)] = None,
         gan_loss: GanLoss = "lsgan",
-        weights: Mapping[str, float] | None = None,
-        noise_dim: int = 0,
-        pool_size: int = 50,
-        optimizer: Mapping[str, Any] | None = None,
-        scheduler: Mapping[str, Any] | None = None,
-        clip_norm: float | None = None,
-        accumulate: int = 1,
-        seed: int = 0,
+        weights: Annotated[Arguments, ArgumentsOf(LossWeights)] = None,
+        noise_dim: NonNegativeInt = 0,
+        pool_size: NonNegativeInt = 50,
+        optimizer: OptimizerArguments = None,
+        scheduler: LinearDecayArguments = None,
+        clip_norm: PositiveFloat | None = None,
+        accumulate: PositiveInt = 1,
+        seed: Seed = 0,
     ) -> None:
         generator, discriminator = plain(generator or {}), plain(discriminator or {})
         initialization, weights = plain(initialization or {}), plain(weights or {})
         optimizer, scheduler = plain(optimizer or {}), plain(scheduler or {})
         super().__init__()
         self.save_hyperparameters()
-        at_least_one(accumulate=accumulate)
+        check_arguments(type(self).__init__, self.hparams)
         a, b = input_channels_a, input_channels_b
         self.gen_a = CycleGANGenerator(a, b, noise_dim=noise_dim, **generator)
         self.gen_b = CycleGANGenerator(b, a, noise_dim=noise_dim, **generator)
         self.dis_a = PatchDiscriminator(a, **discriminator)
         self.dis_b = PatchDiscriminator(b, **discriminator)
-        self._initialize(**initialization)
+        self._initialize(*Initializations(**initialization))
         self.gan_loss = adversarial_loss(gan_loss)
         self.weights: LossWeights = LossWeights(**weights)
         self.pools = {"a": ImagePool(pool_size), "b": ImagePool(pool_size)}
@@ -151,9 +171,7 @@ class CycleGANModule(AdversarialModule):
             own = images[self.global_rank % len(images)]
             self.pools[domain].images = list(own[: self.pools[domain].size])
 
-    def _initialize(
-        self, generator: Initialization = "normal", discriminator: Initialization = "normal"
-    ) -> None:
+    def _initialize(self, generator: Initialization, discriminator: Initialization) -> None:
         for gen, dis in ((self.gen_a, self.dis_a), (self.gen_b, self.dis_b)):
             initialize(gen, generator)
             initialize(dis, discriminator)

@@ -6,7 +6,7 @@ Adversarial Networks", ICCV 2017, section 7.2; the image network is that of John
 
 from torch import nn
 
-from munit_pl.checks import at_least_one
+from munit_pl.checks import Depth, NonNegativeInt, PositiveInt, checked
 from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.components.resnet import ResnetTranslator
 
@@ -27,23 +27,16 @@ class CycleGANGenerator(DomainGenerator):
         ValueError: If a number is out of range.
     """
 
+    @checked
     def __init__(
         self,
-        in_channels: int = 3,
-        other_channels: int = 3,
-        dim: int = 64,
-        num_res_blocks: int = 9,
-        noise_dim: int = 0,
+        in_channels: PositiveInt = 3,
+        other_channels: PositiveInt = 3,
+        dim: PositiveInt = 64,
+        num_res_blocks: Depth = 9,
+        noise_dim: NonNegativeInt = 0,
     ) -> None:
         super().__init__()
-        at_least_one(
-            in_channels=in_channels,
-            other_channels=other_channels,
-            dim=dim,
-            num_res_blocks=num_res_blocks,
-        )
-        if noise_dim < 0:
-            raise ValueError(f"noise_dim is {noise_dim}, but must not be negative")
         self.arguments = {
             "in_channels": in_channels,
             "other_channels": other_channels,

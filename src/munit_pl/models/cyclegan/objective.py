@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from munit_pl.checks import NonNegativeFloat
 from munit_pl.losses.adversarial import AdversarialLoss
 from munit_pl.losses.terms import Discriminator, Terms, l1
 from munit_pl.models.base import objective
@@ -26,9 +27,9 @@ class LossWeights(NamedTuple):
     The paper writes 10 as lambda. Its section 5.2 gives the identity term half of that.
     """
 
-    gan: float = 1.0
-    cycle: float = 10.0
-    identity: float = 5.0
+    gan: NonNegativeFloat = 1.0
+    cycle: NonNegativeFloat = 10.0
+    identity: NonNegativeFloat = 5.0
 
 
 class Generator(Protocol):

@@ -1,10 +1,10 @@
 """MUNIT's four networks as one plain module: what a trained model is used through."""
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, TypeVar
 
+from munit_pl.checks import Arguments, ArgumentsOf, PositiveInt
 from munit_pl.hub import client as hub
 from munit_pl.hub.card import Facts
 from munit_pl.hub.folder import write_folder
@@ -46,11 +46,13 @@ class MUNIT(DomainPair):
 
     def __init__(
         self,
-        input_channels_a: int = 3,
-        input_channels_b: int = 3,
-        generator: Mapping[str, Any] | None = None,
-        discriminator: Mapping[str, Any] | None = None,
-        initialization: Mapping[str, Any] | None = None,
+        input_channels_a: PositiveInt = 3,
+        input_channels_b: PositiveInt = 3,
+        generator: Annotated[Arguments, ArgumentsOf(AdaINGenerator, ("in_channels",))] = None,
+        discriminator: Annotated[
+            Arguments, ArgumentsOf(MultiScaleDiscriminator, ("in_channels",))
+        ] = None,
+        initialization: Annotated[Arguments, ArgumentsOf(DomainPair.initialize)] = None,
     ) -> None:
         super().__init__()
         self.gen_a = AdaINGenerator(input_channels_a, **generator or {})

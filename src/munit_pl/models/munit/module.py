@@ -1,22 +1,34 @@
 """MUNIT as a LightningModule: what is drawn, and what both updates share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from munit_pl.checks import at_least_one
+from munit_pl.checks import (
+    Arguments,
+    ArgumentsOf,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    WithinOne,
+    check_arguments,
+)
 from munit_pl.layers.activation_recomputation import recompute_blocks
 from munit_pl.losses.adversarial import GanLoss, adversarial_loss, recording_real_logits
+from munit_pl.losses.perceptual import load_vgg16
 from munit_pl.losses.terms import Discriminator, Terms
 from munit_pl.models.base.module import Images, MicroBatch, plain
 from munit_pl.models.base.objective import Decodings, discriminator_terms
+from munit_pl.models.base.pair import DomainPair
 from munit_pl.models.base.perceptual import PerceptualModule
+from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.munit.model import MUNIT
+from munit_pl.models.munit.networks import AdaINGenerator
 from munit_pl.models.munit.nvlabs import read_checkpoint
 from munit_pl.models.munit.objective import (
     Codes,
@@ -26,7 +38,8 @@ from munit_pl.models.munit.objective import (
     generator_terms,
     translate,
 )
-from munit_pl.optim.schedules import schedule
+from munit_pl.optim.optimizers import OptimizerArguments
+from munit_pl.optim.schedules import ScheduleArguments, schedule
 from munit_pl.recipes.ada import EVERY, adaptive, overfitting_heuristic
 from munit_pl.recipes.consistency import NUM_RANDOM as FOR_SHIFTS
 from munit_pl.recipes.consistency import consistency_term
@@ -104,27 +117,29 @@ class MUNITModule(MUNIT, PerceptualModule):
 
     def __init__(
         self,
-        input_channels_a: int = 3,
-        input_channels_b: int = 3,
-        generator: Mapping[str, Any] | None = None,
-        discriminator: Mapping[str, Any] | None = None,
-        initialization: Mapping[str, Any] | None = None,
+        input_channels_a: PositiveInt = 3,
+        input_channels_b: PositiveInt = 3,
+        generator: Annotated[Arguments, ArgumentsOf(AdaINGenerator, ("in_channels",))] = None,
+        discriminator: Annotated[
+            Arguments, ArgumentsOf(MultiScaleDiscriminator, ("in_channels",))
+        ] = None,
+        initialization: Annotated[Arguments, ArgumentsOf(DomainPair.initialize)] = None,
         gan_loss: GanLoss = "lsgan",
-        weights: Mapping[str, float] | None = None,
-        perceptual: Mapping[str, Any] | None = None,
-        optimizer: Mapping[str, Any] | None = None,
-        scheduler: Mapping[str, Any] | None = None,
+        weights: Annotated[Arguments, ArgumentsOf(LossWeights)] = None,
+        perceptual: Annotated[Arguments, ArgumentsOf(load_vgg16)] = None,
+        optimizer: OptimizerArguments = None,
+        scheduler: ScheduleArguments = None,
         shared_styles: bool = False,
-        clip_norm: float | None = None,
-        accumulate: int = 1,
-        seed: int = 0,
+        clip_norm: PositiveFloat | None = None,
+        accumulate: PositiveInt = 1,
+        seed: Seed = 0,
         checkpoint_activations: bool = False,
-        lr_discriminator: float | None = None,
-        r1_every: int = 16,
+        lr_discriminator: PositiveFloat | None = None,
+        r1_every: PositiveInt = 16,
         diffaugment: Sequence[str] | None = None,
-        adaptive_augment: float | None = None,
-        adaptive_images: int = 500_000,
-        discriminator_steps: int = 1,
+        adaptive_augment: WithinOne | None = None,
+        adaptive_images: PositiveInt = 500_000,
+        discriminator_steps: PositiveInt = 1,
     ) -> None:
         generator, discriminator = plain(generator or {}), plain(discriminator or {})
         initialization, weights = plain(initialization or {}), plain(weights or {})
@@ -134,12 +149,7 @@ class MUNITModule(MUNIT, PerceptualModule):
             input_channels_a, input_channels_b, generator, discriminator, initialization
         )
         self.save_hyperparameters()
-        at_least_one(
-            accumulate=accumulate,
-            r1_every=r1_every,
-            adaptive_images=adaptive_images,
-            discriminator_steps=discriminator_steps,
-        )
+        check_arguments(type(self).__init__, self.hparams)
         self.gan_loss = adversarial_loss(gan_loss)
         self.weights: LossWeights = LossWeights(**weights)
         self.check_perceptual()

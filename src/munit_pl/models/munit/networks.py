@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from munit_pl.checks import at_least_one
+from munit_pl.checks import Depth, Halvings, PositiveInt, checked
 from munit_pl.layers.activation_recomputation import Recomputable
 from munit_pl.layers.blocks import (
     Activation,
@@ -159,28 +159,20 @@ class AdaINGenerator(DomainGenerator):
     style_encoder: StyleEncoder
     decoder: Decoder
 
+    @checked
     def __init__(
         self,
-        in_channels: int = 3,
-        dim: int = 64,
-        style_dim: int = 8,
-        mlp_dim: int = 256,
-        num_downsample: int = 2,
-        num_res_blocks: int = 4,
+        in_channels: PositiveInt = 3,
+        dim: PositiveInt = 64,
+        style_dim: PositiveInt = 8,
+        mlp_dim: PositiveInt = 256,
+        num_downsample: Halvings = 2,
+        num_res_blocks: Depth = 4,
         activation: Activation = "relu",
         padding_mode: PaddingMode = "reflect",
         spectral: bool = False,
     ) -> None:
         super().__init__()
-        at_least_one(
-            in_channels=in_channels,
-            dim=dim,
-            style_dim=style_dim,
-            mlp_dim=mlp_dim,
-            num_res_blocks=num_res_blocks,
-        )
-        if num_downsample < 0:
-            raise ValueError(f"num_downsample is {num_downsample}, but must not be negative")
         self.arguments = {
             "in_channels": in_channels,
             "dim": dim,

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from munit_pl.checks import NonNegativeFloat
 from munit_pl.losses.adversarial import AdversarialLoss
 from munit_pl.losses.terms import Discriminator, Terms, l1
 from munit_pl.models.base.objective import Decodings, Translations
@@ -29,16 +30,16 @@ class LossWeights(NamedTuple):
     (`munit_pl.recipes.r1`) and "consistency" (`munit_pl.recipes.consistency`).
     """
 
-    gan: float = 1.0
-    image: float = 10.0
-    style: float = 1.0
-    content: float = 1.0
-    cycle: float = 0.0
-    perceptual: float = 0.0
-    diversity: float = 0.0
-    r1: float = 0.0
-    consistency: float = 0.0
-    mask: float = 0.0
+    gan: NonNegativeFloat = 1.0
+    image: NonNegativeFloat = 10.0
+    style: NonNegativeFloat = 1.0
+    content: NonNegativeFloat = 1.0
+    cycle: NonNegativeFloat = 0.0
+    perceptual: NonNegativeFloat = 0.0
+    diversity: NonNegativeFloat = 0.0
+    r1: NonNegativeFloat = 0.0
+    consistency: NonNegativeFloat = 0.0
+    mask: NonNegativeFloat = 0.0
 
 
 class Generator(Protocol):

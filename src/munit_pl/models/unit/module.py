@@ -1,17 +1,25 @@
 """UNIT as a LightningModule: what is drawn, and what both updates share."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
 
-from munit_pl.checks import at_least_one
+from munit_pl.checks import (
+    Arguments,
+    ArgumentsOf,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    check_arguments,
+)
 from munit_pl.losses.adversarial import GanLoss, adversarial_loss
+from munit_pl.losses.perceptual import load_vgg16
 from munit_pl.losses.terms import Terms
 from munit_pl.models.base.module import MicroBatch, plain
 from munit_pl.models.base.objective import Decodings, discriminator_terms
+from munit_pl.models.base.pair import DomainPair
 from munit_pl.models.base.perceptual import PerceptualModule
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.unit.networks import UNITGenerator
@@ -24,6 +32,8 @@ from munit_pl.models.unit.objective import (
     generator_terms,
     translate,
 )
+from munit_pl.optim.optimizers import OptimizerArguments
+from munit_pl.optim.schedules import ScheduleArguments
 
 
 class _Pass(NamedTuple):
@@ -72,20 +82,22 @@ class UNITModule(PerceptualModule):
 
     def __init__(
         self,
-        input_channels_a: int = 3,
-        input_channels_b: int = 3,
-        generator: Mapping[str, Any] | None = None,
-        discriminator: Mapping[str, Any] | None = None,
-        initialization: Mapping[str, Any] | None = None,
+        input_channels_a: PositiveInt = 3,
+        input_channels_b: PositiveInt = 3,
+        generator: Annotated[Arguments, ArgumentsOf(UNITGenerator, ("in_channels",))] = None,
+        discriminator: Annotated[
+            Arguments, ArgumentsOf(MultiScaleDiscriminator, ("in_channels",))
+        ] = None,
+        initialization: Annotated[Arguments, ArgumentsOf(DomainPair.initialize)] = None,
         gan_loss: GanLoss = "lsgan",
-        weights: Mapping[str, float] | None = None,
-        perceptual: Mapping[str, Any] | None = None,
-        optimizer: Mapping[str, Any] | None = None,
-        scheduler: Mapping[str, Any] | None = None,
+        weights: Annotated[Arguments, ArgumentsOf(LossWeights)] = None,
+        perceptual: Annotated[Arguments, ArgumentsOf(load_vgg16)] = None,
+        optimizer: OptimizerArguments = None,
+        scheduler: ScheduleArguments = None,
         shared_noise: bool = False,
-        clip_norm: float | None = None,
-        accumulate: int = 1,
-        seed: int = 0,
+        clip_norm: PositiveFloat | None = None,
+        accumulate: PositiveInt = 1,
+        seed: Seed = 0,
     ) -> None:
         generator, discriminator = plain(generator or {}), plain(discriminator or {})
         initialization, weights = plain(initialization or {}), plain(weights or {})
@@ -93,7 +105,7 @@ class UNITModule(PerceptualModule):
         perceptual = plain(perceptual or {})
         super().__init__()
         self.save_hyperparameters()
-        at_least_one(accumulate=accumulate)
+        check_arguments(type(self).__init__, self.hparams)
         self.gen_a = UNITGenerator(input_channels_a, **generator)
         self.gen_b = UNITGenerator(input_channels_b, **generator)
         self.dis_a = MultiScaleDiscriminator(input_channels_a, **discriminator)

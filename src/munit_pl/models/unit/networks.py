@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from munit_pl.checks import at_least_one
+from munit_pl.checks import Depth, Halvings, PositiveInt, checked
 from munit_pl.layers.blocks import Activation, ConvBlock, ResBlock, UpBlock
 from munit_pl.layers.padding import PaddingMode
 from munit_pl.models.base.generator import DomainGenerator
@@ -81,19 +81,17 @@ class UNITGenerator(DomainGenerator):
     content_encoder: ContentEncoder
     decoder: UNITDecoder
 
+    @checked
     def __init__(
         self,
-        in_channels: int = 3,
-        dim: int = 64,
-        num_downsample: int = 2,
-        num_res_blocks: int = 4,
+        in_channels: PositiveInt = 3,
+        dim: PositiveInt = 64,
+        num_downsample: Halvings = 2,
+        num_res_blocks: Depth = 4,
         activation: Activation = "relu",
         padding_mode: PaddingMode = "reflect",
     ) -> None:
         super().__init__()
-        at_least_one(in_channels=in_channels, dim=dim, num_res_blocks=num_res_blocks)
-        if num_downsample < 0:
-            raise ValueError(f"num_downsample is {num_downsample}, but must not be negative")
         self.arguments = {
             "in_channels": in_channels,
             "dim": dim,

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from munit_pl.checks import NonNegativeFloat
 from munit_pl.layers.autocast import to_float32
 from munit_pl.losses.adversarial import AdversarialLoss
 from munit_pl.losses.terms import Discriminator, Terms, l1
@@ -24,12 +25,12 @@ from munit_pl.models.base.objective import Decodings, Translations
 class LossWeights(NamedTuple):
     """The weights of the terms; "gan" weighs what the discriminators minimize too."""
 
-    gan: float = 1.0
-    image: float = 10.0
-    kl: float = 0.01
-    cycle: float = 10.0
-    cycle_kl: float = 0.01
-    perceptual: float = 0.0
+    gan: NonNegativeFloat = 1.0
+    image: NonNegativeFloat = 10.0
+    kl: NonNegativeFloat = 0.01
+    cycle: NonNegativeFloat = 10.0
+    cycle_kl: NonNegativeFloat = 0.01
+    perceptual: NonNegativeFloat = 0.0
 
 
 class Codes(NamedTuple):

@@ -1,17 +1,21 @@
 """MUNIT as a LightningModule that trains as fast as the machine allows."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
+from munit_pl.checks import Arguments, ArgumentsOf, PositiveFloat, PositiveInt, Seed, WithinOne
 from munit_pl.losses.adversarial import GanLoss
+from munit_pl.losses.perceptual import load_vgg16
 from munit_pl.losses.terms import Terms
 from munit_pl.models.base.module import Images, MicroBatch, plain
 from munit_pl.models.base.objective import Decodings, Translations, discriminator_terms
+from munit_pl.models.base.pair import DomainPair
+from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.munit.fast import lanes
 from munit_pl.models.munit.fast.compiling import CompiledNetworks
 from munit_pl.models.munit.fast.iteration import Iteration
@@ -25,7 +29,10 @@ from munit_pl.models.munit.fast.parts import (
 from munit_pl.models.munit.fast.recording import CudaGraphs
 from munit_pl.models.munit.fast.threads import ThreadLane
 from munit_pl.models.munit.module import MUNITModule
-from munit_pl.models.munit.objective import Codes, generator_terms
+from munit_pl.models.munit.networks import AdaINGenerator
+from munit_pl.models.munit.objective import Codes, LossWeights, generator_terms
+from munit_pl.optim.optimizers import OptimizerArguments
+from munit_pl.optim.schedules import ScheduleArguments
 
 
 class FastMUNITModule(MUNITModule):
@@ -73,27 +80,29 @@ class FastMUNITModule(MUNITModule):
 
     def __init__(
         self,
-        input_channels_a: int = 3,
-        input_channels_b: int = 3,
-        generator: Mapping[str, Any] | None = None,
-        discriminator: Mapping[str, Any] | None = None,
-        initialization: Mapping[str, Any] | None = None,
+        input_channels_a: PositiveInt = 3,
+        input_channels_b: PositiveInt = 3,
+        generator: Annotated[Arguments, ArgumentsOf(AdaINGenerator, ("in_channels",))] = None,
+        discriminator: Annotated[
+            Arguments, ArgumentsOf(MultiScaleDiscriminator, ("in_channels",))
+        ] = None,
+        initialization: Annotated[Arguments, ArgumentsOf(DomainPair.initialize)] = None,
         gan_loss: GanLoss = "lsgan",
-        weights: Mapping[str, float] | None = None,
-        perceptual: Mapping[str, Any] | None = None,
-        optimizer: Mapping[str, Any] | None = None,
-        scheduler: Mapping[str, Any] | None = None,
+        weights: Annotated[Arguments, ArgumentsOf(LossWeights)] = None,
+        perceptual: Annotated[Arguments, ArgumentsOf(load_vgg16)] = None,
+        optimizer: OptimizerArguments = None,
+        scheduler: ScheduleArguments = None,
         shared_styles: bool = False,
-        clip_norm: float | None = None,
-        accumulate: int = 1,
-        seed: int = 0,
+        clip_norm: PositiveFloat | None = None,
+        accumulate: PositiveInt = 1,
+        seed: Seed = 0,
         checkpoint_activations: bool = False,
-        lr_discriminator: float | None = None,
-        r1_every: int = 16,
+        lr_discriminator: PositiveFloat | None = None,
+        r1_every: PositiveInt = 16,
         diffaugment: Sequence[str] | None = None,
-        adaptive_augment: float | None = None,
-        adaptive_images: int = 500_000,
-        discriminator_steps: int = 1,
+        adaptive_augment: WithinOne | None = None,
+        adaptive_images: PositiveInt = 500_000,
+        discriminator_steps: PositiveInt = 1,
         bf16: bool = True,
         compile: bool = True,
         cuda_graph: bool = True,
