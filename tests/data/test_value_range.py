@@ -74,7 +74,7 @@ def test_a_domain_is_read_in_the_range_of_its_training_images(root):
                 assert np.abs(seen - values / white).max() <= 0.5 / 255 + 1e-6
         assert (data.max_value("a"), data.max_value("b")) == whites
     for value in (0, 65536):
-        with pytest.raises(ValueError, match=f"max_value_b is {value}, but must be at least 1 or auto"):
+        with pytest.raises(ValueError, match=f"max_value_b is {value}, but must be at .* or auto"):
             UnpairedDataModule(root, max_value_b=value)
 
 
