@@ -23,9 +23,9 @@ import torch
 from PIL import Image
 
 from munit_pl import UnpairedDataModule
-from munit_pl.data import folder as folders
-from munit_pl.data.folder import ImageFolder
-from munit_pl.data.images import to_tensor
+from munit_pl.data import image_folder as folders
+from munit_pl.data.image_folder import ImageFolder
+from munit_pl.data.images.tensors import to_tensor
 from munit_pl.data.listing import scan_folder
 from munit_pl.data.tools.prepare import Recipe, prepare
 from munit_pl.randomness import rng_for

@@ -7,8 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from munit_pl.data.aligned import AlignedDataModule
-    from munit_pl.data.datamodule import DrawnDataModule, UnpairedDataModule
+    from munit_pl.data.datamodules.aligned import AlignedDataModule
+    from munit_pl.data.datamodules.drawn import DrawnDataModule
+    from munit_pl.data.datamodules.unpaired import UnpairedDataModule
     from munit_pl.inference.styles import edit, random_styles, slerp, sweep
     from munit_pl.inference.translator import Translator
     from munit_pl.models.bicyclegan.module import BicycleGANModule
@@ -39,15 +40,15 @@ __version__: str
 
 _MODULES = {
     "MUNIT": "models.munit.model",
-    "AlignedDataModule": "data.aligned",
+    "AlignedDataModule": "data.datamodules.aligned",
     "BicycleGANModule": "models.bicyclegan.module",
     "CycleGANModule": "models.cyclegan.module",
-    "DrawnDataModule": "data.datamodule",
+    "DrawnDataModule": "data.datamodules.drawn",
     "FastMUNITModule": "models.munit.fast.module",
     "MUNITModule": "models.munit.module",
     "Translator": "inference.translator",
     "UNITModule": "models.unit.module",
-    "UnpairedDataModule": "data.datamodule",
+    "UnpairedDataModule": "data.datamodules.unpaired",
     "edit": "inference.styles",
     "random_styles": "inference.styles",
     "slerp": "inference.styles",

@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from munit_pl.data.folder import ImageFolder
-from munit_pl.data.images import read_image, read_size
+from munit_pl.data.image_folder import ImageFolder
+from munit_pl.data.images.reading import read_image, read_size
 
 
 def chunk(kind, content):
@@ -93,8 +93,8 @@ MEASURE = """
 import resource, sys, time, warnings
 from pathlib import Path
 from PIL import Image
-from munit_pl.data.folder import ImageFolder
-from munit_pl.data.images import read_image, read_size
+from munit_pl.data.image_folder import ImageFolder
+from munit_pl.data.images.reading import read_image, read_size
 
 warnings.simplefilter("ignore")
 warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -15,8 +15,8 @@ from munit_pl.callbacks.bad_files import BadFilesLog, append_to_list
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.stop_request import RunStopped
 from munit_pl.callbacks.stopping import GracefulStop
-from munit_pl.data.bad_files import BadFile, BadFiles
-from munit_pl.data.unpaired import sample_at
+from munit_pl.data.sample_order import sample_at
+from munit_pl.data.skipped_files import BadFile, BadFiles
 
 
 def bad(i, domain="a"):

@@ -16,7 +16,7 @@ from munit_pl import DrawnDataModule
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.stop_request import RunStopped, request_stop
 from munit_pl.callbacks.stopping import GracefulStop, final_figures
-from munit_pl.data.bad_files import Trouble
+from munit_pl.data.skipped_files import Trouble
 from munit_pl.testing.fault_injection import FaultInjection
 
 

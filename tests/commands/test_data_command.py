@@ -12,7 +12,7 @@ from PIL import Image
 from munit_pl.commands.data import main
 from munit_pl.commands.terminal import guard_terminal
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images import to_picture
+from munit_pl.data.images.tensors import to_picture
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from munit_pl import Translator
 from munit_pl.commands import evaluate as evaluate_file
 from munit_pl.commands.evaluate import main
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images import to_picture
+from munit_pl.data.images.tensors import to_picture
 from munit_pl.data.sizes import ImageSize
 from munit_pl.evaluation import plots as plots_file
 from munit_pl.evaluation.extractors import FeatureExtractors

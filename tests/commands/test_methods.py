@@ -16,7 +16,7 @@ from munit_pl.commands.evaluate import main as evaluate
 from munit_pl.commands.train import train
 from munit_pl.commands.translate import main as translate
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images import to_picture
+from munit_pl.data.images.tensors import to_picture
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.extractors import FeatureExtractors
 from munit_pl.evaluation.protocols import PROTOCOLS

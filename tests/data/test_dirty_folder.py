@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from munit_pl.data import folder as folder_file
-from munit_pl.data.folder import MAX_CROPS, BlankCrop, ImageFolder
-from munit_pl.data.images import to_uint8
+from munit_pl.data import image_folder as folder_file
+from munit_pl.data.image_folder import MAX_CROPS, BlankCrop, ImageFolder
+from munit_pl.data.images.tensors import to_uint8
 from munit_pl.data.listing import scan_folder
 from munit_pl.randomness import rng_for
 

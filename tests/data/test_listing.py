@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from munit_pl.data.images import read_image
+from munit_pl.data.images.opening import FORMATS
+from munit_pl.data.images.reading import read_image
 from munit_pl.data.listing import list_images, scan_folder, scan_list
-from munit_pl.data.opening import FORMATS
 
 
 @pytest.fixture

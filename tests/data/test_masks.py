@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from munit_pl import DrawnDataModule, UnpairedDataModule
-from munit_pl.data.images import from_uint8
-from munit_pl.data.loading import PairLoader
+from munit_pl.data.images.tensors import from_uint8
+from munit_pl.data.loader import PairLoader
 from munit_pl.data.masks import find_masks
 from munit_pl.data.tools.prepare import Recipe, prepare
 

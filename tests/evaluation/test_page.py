@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images import to_picture
+from munit_pl.data.images.tensors import to_picture
 from munit_pl.evaluation.codes import encoded_styles
 from munit_pl.evaluation.latent import largest_correlation
 from munit_pl.evaluation.page import write_page

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images import to_picture
+from munit_pl.data.images.tensors import to_picture
 from munit_pl.evaluation.style_space import map_styles, moments, project, thin_out
 from munit_pl.evaluation.task import Direction, EvaluationTask
 from munit_pl.inference.styles import random_styles

@@ -9,8 +9,8 @@ from PIL import Image
 from training import LEAST, fit, fit_least
 
 from munit_pl import AlignedDataModule, DrawnDataModule, MUNITModule, Translator, UnpairedDataModule
-from munit_pl.data.images import to_picture
-from munit_pl.data.opening import MAX_PIXELS
+from munit_pl.data.images.opening import MAX_PIXELS
+from munit_pl.data.images.tensors import to_picture
 from munit_pl.data.sizes import ImageSize
 from munit_pl.export.programs import export_graphs
 from munit_pl.inference.loading import read_generators

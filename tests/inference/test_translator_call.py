@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from munit_pl import random_styles
-from munit_pl.data.images import to_picture
+from munit_pl.data.images.tensors import to_picture
 from munit_pl.inference.translator import Translator
 from munit_pl.layers.initialization import initialize
 from munit_pl.models.cyclegan.networks import CycleGANGenerator

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from munit_pl.data.images import read_image, read_size
+from munit_pl.data.images.reading import read_image, read_size
 from munit_pl.data.listing import scan_list
 from munit_pl.data.tools.archives import extract
 from munit_pl.hub.card import Facts, facts_beside

@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import inception_v3
 
-from munit_pl.data.images import read_image, to_tensor
+from munit_pl.data.images.reading import read_image
+from munit_pl.data.images.tensors import to_tensor
 from munit_pl.metrics import classifier as classifiers
 from munit_pl.metrics.classifier import (
     fit_linear,

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from munit_pl.data.images import read_image, to_tensor
+from munit_pl.data.images.reading import read_image
+from munit_pl.data.images.tensors import to_tensor
 from munit_pl.data.listing import list_images
 from munit_pl.metrics.lite0 import load_lite0, prepare
 from munit_pl.metrics.network import to_rgb

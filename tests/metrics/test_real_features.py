@@ -8,7 +8,8 @@ import torch
 from torchmetrics.image import KernelInceptionDistance
 from torchvision.transforms.functional import gaussian_blur
 
-from munit_pl.data.images import read_image, to_tensor
+from munit_pl.data.images.reading import read_image
+from munit_pl.data.images.tensors import to_tensor
 from munit_pl.data.listing import list_images
 from munit_pl.metrics.lite0 import load_lite0
 

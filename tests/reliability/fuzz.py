@@ -132,8 +132,9 @@ def image_readers(path: Path) -> Iterator[Callable[[], object]]:
     """Give all that reads an image."""
     import torch
 
-    from munit_pl.data.folder import ImageFolder
-    from munit_pl.data.images import read_image, read_size, to_tensor
+    from munit_pl.data.image_folder import ImageFolder
+    from munit_pl.data.images.reading import read_image, read_size
+    from munit_pl.data.images.tensors import to_tensor
 
     for channels in (1, 3, 4):
         yield lambda channels=channels: to_tensor(read_image(path, channels))
@@ -259,7 +260,7 @@ def _watch_readers() -> None:
     with atheris.instrument_imports(include=["PIL", "munit_pl.data", "munit_pl.io"]):
         from PIL import Image
 
-        import munit_pl.data.folder
+        import munit_pl.data.image_folder
         import munit_pl.inference.loading
 
         Image.init()

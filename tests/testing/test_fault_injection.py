@@ -4,7 +4,7 @@ import pytest
 from lightning.pytorch import Trainer
 
 from munit_pl import DrawnDataModule
-from munit_pl.data.unpaired import sample_at
+from munit_pl.data.sample_order import sample_at
 from munit_pl.testing.fault_injection import KINDS, MOMENTARY, FaultInjection
 from munit_pl.testing.faulty_parts import FaultyDomain
 

@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images import read_image, to_picture, to_tensor
+from munit_pl.data.images.reading import read_image
+from munit_pl.data.images.tensors import to_picture, to_tensor
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
 from munit_pl.layers.initialization import initialize

@@ -12,8 +12,8 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import distributed
 
 from munit_pl.callbacks.consensus import ProcessConsensus, consensus_of
-from munit_pl.data.bad_files import BadFile, BadFiles
-from munit_pl.data.two_domains import TwoDomains
+from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.skipped_files import BadFile, BadFiles
 
 _SECONDS_BETWEEN_WARNINGS = 60.0
 

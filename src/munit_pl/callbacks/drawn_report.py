@@ -12,7 +12,7 @@ from PIL import Image
 from munit_pl.callbacks.evaluate import subject_of
 from munit_pl.callbacks.stopping import final_figures
 from munit_pl.checks import Seed, checked
-from munit_pl.data.datamodule import DrawnDataModule
+from munit_pl.data.datamodules.drawn import DrawnDataModule
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.inference.styles import random_styles

@@ -12,9 +12,10 @@ from munit_pl.callbacks.checkpoint_io import Best, not_saved
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.stopping import final_figures
 from munit_pl.checks import Arguments, ArgumentsOf, PositiveInt, Seed, checked
-from munit_pl.data.datamodule import TwoDomains
-from munit_pl.data.folder import ImageFolder
-from munit_pl.data.substitutes import Domain, Usable
+from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.domain import Domain
+from munit_pl.data.image_folder import ImageFolder
+from munit_pl.data.replacement import Usable
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.evaluation.protocols import evaluate, find_protocol, keys

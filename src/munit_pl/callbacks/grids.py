@@ -9,9 +9,9 @@ from torch import Tensor
 
 from munit_pl.callbacks.rich_logs import log_grid
 from munit_pl.checks import PositiveInt, Seed, checked
-from munit_pl.data.datamodule import TwoDomains
+from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.domain import DomainName
 from munit_pl.models.base.module import AdversarialModule
-from munit_pl.models.base.pair import Domain
 from munit_pl.optim.freezing import evaluating
 from munit_pl.randomness import rng_for
 from munit_pl.reports.grid import Row, draw_grid, surviving
@@ -77,8 +77,8 @@ class ImageGrid(Callback):
         module: AdversarialModule,
         x: Tensor,
         examples: Tensor,
-        source: Domain,
-        target: Domain,
+        source: DomainName,
+        target: DomainName,
         step: int,
     ) -> list[Row]:
         """Return the grid's rows.

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from munit_pl.callbacks.rich_logs import log_histograms
 from munit_pl.checks import PositiveInt, checked
-from munit_pl.data.datamodule import TwoDomains
+from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.domain import DomainName
 from munit_pl.models.base.module import AdversarialModule
-from munit_pl.models.base.pair import Domain
 from munit_pl.optim.freezing import evaluating
 
 _AT_ONCE = 8  # images that are encoded
@@ -53,14 +53,16 @@ class Histograms(Callback):
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(datamodule, TwoDomains):
             return {}
-        domains: tuple[Domain, Domain] = ("a", "b")
+        domains: tuple[DomainName, DomainName] = ("a", "b")
         return {
             f"histogram/style_{domain}": self._encode(datamodule, module, domain)
             for domain, gen in zip(domains, (module.gen_a, module.gen_b), strict=True)
             if gen.style_encoder is not None
         }
 
-    def _encode(self, datamodule: TwoDomains, module: AdversarialModule, domain: Domain) -> Tensor:
+    def _encode(
+        self, datamodule: TwoDomains, module: AdversarialModule, domain: DomainName
+    ) -> Tensor:
         x = datamodule.first_images("test", domain, self.num_images)
         parts = torch.split(x, _AT_ONCE)
         return torch.cat([module.encode(part.to(module.device), domain)[1] for part in parts])

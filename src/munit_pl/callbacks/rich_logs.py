@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 from PIL import Image
 from torch import Tensor
 
-from munit_pl.data.images import to_picture
+from munit_pl.data.images.tensors import to_picture
 
 _BINS = 64
 

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
 
 from munit_pl.callbacks.grids import ImageGrid
-from munit_pl.data.datamodule import TwoDomains
+from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.reports.run_page import write_run_page
 
 

@@ -16,7 +16,7 @@ from lightning.pytorch.strategies.launchers.subprocess_script import _Subprocess
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.consensus import ProcessConsensus, consensus_of
 from munit_pl.callbacks.stop_request import RunStopped
-from munit_pl.data.bad_files import Trouble
+from munit_pl.data.skipped_files import Trouble
 
 _log = logging.getLogger(__name__)
 _SIGNALS = [  # Windows has no SIGUSR1

@@ -11,7 +11,7 @@ from pathlib import Path
 from munit_pl.commands.datasets import downloading, drawing, preparing
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.data import ALIGNED, FOLDERS, parse
-from munit_pl.data.folder import ImageFolder
+from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.sizes import MAX_ASPECT
 from munit_pl.data.tools.archives import extract
 from munit_pl.data.tools.inspection import Inspection, Use, inspect_folder

@@ -15,7 +15,7 @@ from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.demo import SIZES, parse
 from munit_pl.commands.runtime.processes import Place, tell
 from munit_pl.commands.runtime.translator_loading import load_translator
-from munit_pl.data.images import MODES
+from munit_pl.data.images.reading import MODES
 from munit_pl.hub.model_lookup import find_model
 from munit_pl.inference.translator import Translator
 

@@ -17,9 +17,10 @@ from munit_pl.commands.options.evaluate import parse
 from munit_pl.commands.runtime.process_group import gpu_of, join_processes
 from munit_pl.commands.runtime.processes import Place, find_place, tell
 from munit_pl.commands.runtime.translator_loading import load_translator
-from munit_pl.data.aligned import AlignedDataModule
-from munit_pl.data.datamodule import TwoDomains, UnpairedDataModule
-from munit_pl.data.folder import ImageFolder
+from munit_pl.data.datamodules.aligned import AlignedDataModule
+from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.datamodules.unpaired import UnpairedDataModule
+from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.sizes import ImageSize
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors

@@ -46,9 +46,9 @@ from munit_pl.commands.runtime.training_precision import (
     explain_slow_precision,
     keep_precision,
 )
-from munit_pl.data.bad_files import DataError
-from munit_pl.data.datamodule import TwoDomains
-from munit_pl.data.loading import explain_loader_error
+from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.loader import explain_loader_error
+from munit_pl.data.skipped_files import DataError
 from munit_pl.exits import ExitCode
 from munit_pl.models.base.module import AdversarialModule
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from munit_pl.data.opening import FORMATS, HEIC, is_heic, reads_heic
+from munit_pl.data.images.opening import FORMATS, HEIC, is_heic, reads_heic
 from munit_pl.io.regular_files import open_regular
 
 ENDINGS = (

@@ -7,7 +7,7 @@ from typing import Protocol
 from PIL import Image
 from torch import Tensor
 
-from munit_pl.data.images import read_size
+from munit_pl.data.images.reading import read_size
 from munit_pl.data.listing import scan_folder
 from munit_pl.data.sizes import by
 

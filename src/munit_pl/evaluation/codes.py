@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from munit_pl.data.domain import Domain, DomainName
 from munit_pl.data.drawn.dataset import DrawnShoes, Truth
 from munit_pl.data.drawn.shoes import KINDS
-from munit_pl.data.unpaired import Domain as Images
 from munit_pl.evaluation.latent import (
     correlations,
     linear_classifier,
@@ -19,7 +19,6 @@ from munit_pl.evaluation.latent import (
 from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.translator import Translator
 from munit_pl.metrics.drawn import mean_absolute_error
-from munit_pl.models.base.pair import Domain
 
 _MOST = 200  # images that are encoded
 _BATCH = 16
@@ -59,7 +58,7 @@ class Recovered(NamedTuple):
     correlation: Tensor
 
 
-def drawn_independence(task: EvaluationTask, domain: Domain) -> list[Reading]:
+def drawn_independence(task: EvaluationTask, domain: DomainName) -> list[Reading]:
     """Read the truth about drawn shoes off their style codes and off their content codes.
 
     Linear probes, see `linear_probe`, fitted to the first 200 training images and tried on the
@@ -100,7 +99,7 @@ def drawn_independence(task: EvaluationTask, domain: Domain) -> list[Reading]:
 
 
 def style_augmented_cycle(
-    translator: Translator, x: Tensor, styles: Tensor, source: Domain
+    translator: Translator, x: Tensor, styles: Tensor, source: DomainName
 ) -> Tensor:
     """Return how far images come back from the other domain changed.
 
@@ -128,7 +127,7 @@ def style_augmented_cycle(
 
 
 def recovered_styles(
-    translator: Translator, x: Tensor, styles: Tensor, source: Domain
+    translator: Translator, x: Tensor, styles: Tensor, source: DomainName
 ) -> Recovered:
     """Compare styles with those that are encoded from the translations made with them.
 
@@ -149,7 +148,7 @@ def recovered_styles(
     return Recovered((read - given).abs().mean(0), correlations(read, given))
 
 
-def encoded_styles(task: EvaluationTask, domain: Domain) -> Tensor:
+def encoded_styles(task: EvaluationTask, domain: DomainName) -> Tensor:
     """Return the styles ``(N, S)`` of at most 200 test images, chosen at random."""
     images = task.test_images(domain)
     chosen = task.choose(len(images), min(_MOST, len(images)), "codes", domain)
@@ -157,14 +156,14 @@ def encoded_styles(task: EvaluationTask, domain: Domain) -> Tensor:
     return torch.cat([encode(images.load(i, None)[None], domain) for i in chosen])
 
 
-def _truths(images: Images) -> list[Truth]:
+def _truths(images: Domain) -> list[Truth]:
     if not isinstance(images, DrawnShoes):
         raise ValueError("what codes tell is known for drawn shoes only (data=drawn)")
     return [images.truth(i) for i in range(min(_MOST, len(images)))]
 
 
 def _encode(
-    truths: Sequence[Truth], encode: Callable[[Tensor, Domain], Tensor], domain: Domain
+    truths: Sequence[Truth], encode: Callable[[Tensor, DomainName], Tensor], domain: DomainName
 ) -> Tensor:
     """Return codes of one domain's pictures, ``(N, D)``."""
     pictures = torch.stack([truth.x_a if domain == "a" else truth.x_b for truth in truths])
@@ -183,7 +182,7 @@ def _read(truths: Sequence[Truth], what: Mapping[str, Callable[[Truth], float]])
     )
 
 
-def _other(domain: Domain) -> Domain:
+def _other(domain: DomainName) -> DomainName:
     return "b" if domain == "a" else "a"
 
 

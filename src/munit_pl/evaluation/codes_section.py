@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 
+from munit_pl.data.domain import DomainName
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.evaluation.codes import (
     drawn_independence,
@@ -22,7 +23,6 @@ from munit_pl.evaluation.latent import (
 from munit_pl.evaluation.task import DIRECTIONS, DOMAINS, Direction, EvaluationTask
 from munit_pl.inference.styles import random_styles
 from munit_pl.metrics.drawn import mean_absolute_error
-from munit_pl.models.base.pair import Domain
 
 _CYCLED = 16  # images that are translated there and back
 _STYLES = 4  # styles for each
@@ -61,7 +61,7 @@ def into_the_codes(task: EvaluationTask) -> list[Block]:
     ]
 
 
-def _is_known(task: EvaluationTask, domain: Domain) -> bool:
+def _is_known(task: EvaluationTask, domain: DomainName) -> bool:
     """Return whether the truth about a domain's images is known, and their contents whole."""
     multiple = task.translator.generators[DOMAINS.index(domain)].multiple
     return task.translator.reconstructs and all(
@@ -70,7 +70,7 @@ def _is_known(task: EvaluationTask, domain: Domain) -> bool:
     )
 
 
-def _independence(task: EvaluationTask, domain: Domain) -> Block:
+def _independence(task: EvaluationTask, domain: DomainName) -> Block:
     readings = drawn_independence(task, domain)
     lacking = " Line drawings have no colors to read off either." if domain == "a" else ""
     return Block(
@@ -88,7 +88,7 @@ def _independence(task: EvaluationTask, domain: Domain) -> Block:
     )
 
 
-def _against_prior(task: EvaluationTask, domain: Domain) -> Block:
+def _against_prior(task: EvaluationTask, domain: DomainName) -> Block:
     encoded = encoded_styles(task, domain)
     n, dimensions = encoded.shape
     drawn = random_styles(n, dimensions, task.seed, "against prior", domain)

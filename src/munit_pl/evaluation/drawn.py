@@ -6,12 +6,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from munit_pl.data.domain import DomainName
 from munit_pl.data.drawn.dataset import DrawnShoes, Truth, draw
 from munit_pl.evaluation.report import Figure
 from munit_pl.evaluation.task import DOMAINS, EvaluationTask, Measured
 from munit_pl.inference.styles import random_styles
 from munit_pl.metrics.drawn import DrawnA2B, DrawnB2A, DrawnMetric, drawn_a2b, drawn_b2a
-from munit_pl.models.base.pair import Domain
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Drawn:
         return task.translator.translate(shoe.x_b[None], style, "a")[:, 0]
 
 
-def _shoes(task: EvaluationTask, domain: Domain, n: int) -> DrawnShoes:
+def _shoes(task: EvaluationTask, domain: DomainName, n: int) -> DrawnShoes:
     if not isinstance(task.test_images(domain), DrawnShoes):
         raise ValueError("protocol drawn measures models of the drawn shoes (data=drawn)")
     images = task.test_images(domain, n)

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from munit_pl.checks import checked
+from munit_pl.data.domain import DomainName
 from munit_pl.io.pretrained_weights import find_alexnet, load_alexnet_weights
 from munit_pl.metrics.classifier import Classifier, load_classifier
 from munit_pl.metrics.inception import Inception, find_inception, load_inception
 from munit_pl.metrics.lite0 import Lite0, load_lite0
 from munit_pl.metrics.lpips import FeatureDistance, lpips_alexnet, read_heads, read_heads_v01
-from munit_pl.models.base.pair import Domain
 
 FeaturesName = Literal["auto", "inception", "lite0"]
 DistanceName = Literal["auto", "lpips", "lite0"]
@@ -33,7 +33,7 @@ class FeatureExtractors:
 
     features: Inception | Lite0
     distance: FeatureDistance
-    classifiers: Mapping[Domain, Classifier]
+    classifiers: Mapping[DomainName, Classifier]
     device: torch.device
 
     def __post_init__(self) -> None:
@@ -97,7 +97,7 @@ def load_feature_extractors(
     else:
         lite0 = network if isinstance(network, Lite0) else load_lite0()
         looks = FeatureDistance(Stages(lite0), None, "lite0 distance (not LPIPS)")
-    paths: dict[Domain, Path | None] = {"a": _path(classifier_a), "b": _path(classifier_b)}
+    paths: dict[DomainName, Path | None] = {"a": _path(classifier_a), "b": _path(classifier_b)}
     classifiers = {
         domain: load_classifier(path) for domain, path in paths.items() if path is not None
     }

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from munit_pl.data.images import to_picture
-from munit_pl.data.unpaired import Domain as Images
+from munit_pl.data.domain import Domain
+from munit_pl.data.images.tensors import to_picture
 from munit_pl.evaluation.latent import traversal_change
 from munit_pl.evaluation.task import DIRECTIONS, Direction, EvaluationTask
 from munit_pl.inference.styles import random_styles, slerp, sweep
@@ -168,7 +168,7 @@ class _Gallery:
         return torch.cat(styles)
 
 
-def _first(images: Images, n: int) -> list[Tensor]:
+def _first(images: Domain, n: int) -> list[Tensor]:
     return [images.load(i, None) for i in range(min(n, len(images)))]
 
 

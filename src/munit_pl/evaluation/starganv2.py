@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics.aggregation import CatMetric
 
-from munit_pl.data.unpaired import Domain as Images
+from munit_pl.data.domain import Domain
 from munit_pl.evaluation.extractors import FeatureExtractors
 from munit_pl.evaluation.report import Figure
 from munit_pl.evaluation.sets import SetComparison, add_images
@@ -135,7 +135,7 @@ class StarGANv2:
         spread = task.in_order(per_input.compute().flatten())
         return diversity.compute().item(), spread
 
-    def _translated(self, images: Images) -> int:
+    def _translated(self, images: Domain) -> int:
         """Return how many of a domain's test images are translated."""
         return len(images) if self.inputs is None else min(self.inputs, len(images))
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from munit_pl.data.images import to_picture
+from munit_pl.data.images.tensors import to_picture
 from munit_pl.evaluation.task import Direction, EvaluationTask
 from munit_pl.inference.styles import random_styles
 

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
+from munit_pl.data.domain import DomainName
 from munit_pl.inference.translator import Translator
 from munit_pl.layers.normalization import adain
-from munit_pl.models.base.pair import Domain
 
 
 def transfer_statistics(
-    translator: Translator, x: Tensor, examples: Tensor, to: Domain = "b"
+    translator: Translator, x: Tensor, examples: Tensor, to: DomainName = "b"
 ) -> Tensor:
     """Translate images whose contents were given the examples' channel statistics.
 

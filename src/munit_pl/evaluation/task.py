@@ -8,18 +8,17 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from munit_pl.data.unpaired import Domain as Images
+from munit_pl.data.domain import Domain, DomainName
 from munit_pl.evaluation.report import Figure
 from munit_pl.inference.translator import Translator
-from munit_pl.models.base.pair import Domain
 from munit_pl.randomness import rng_for
 
 
 class Direction(NamedTuple):
     """From which domain to which."""
 
-    source: Domain
-    target: Domain
+    source: DomainName
+    target: DomainName
 
     def __str__(self) -> str:
         return f"{self.source}2{self.target}"
@@ -39,7 +38,7 @@ class Measured(NamedTuple):
     deviations: list[str]
 
 
-DOMAINS: tuple[Domain, Domain] = ("a", "b")
+DOMAINS: tuple[DomainName, DomainName] = ("a", "b")
 DIRECTIONS = (Direction("a", "b"), Direction("b", "a"))
 
 
@@ -59,8 +58,8 @@ class EvaluationTask:
     """
 
     translator: Translator
-    train: tuple[Images, Images]
-    test: tuple[Images, Images]
+    train: tuple[Domain, Domain]
+    test: tuple[Domain, Domain]
     seed: int = 0
     rank: int = 0
     world_size: int = 1
@@ -73,7 +72,7 @@ class EvaluationTask:
         device = self.translator.device
         return device if device.type == "cuda" else torch.device("cpu")
 
-    def test_images(self, domain: Domain, n: int | None = None) -> Images:
+    def test_images(self, domain: DomainName, n: int | None = None) -> Domain:
         """Return a domain's test images, of which ``n`` are there for the processes to share.
 
         Raises:
@@ -92,7 +91,7 @@ class EvaluationTask:
             )
         return images
 
-    def train_images(self, domain: Domain) -> Images:
+    def train_images(self, domain: DomainName) -> Domain:
         """Return a domain's training images."""
         return self.train[DOMAINS.index(domain)]
 

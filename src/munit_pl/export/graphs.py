@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from munit_pl.data.domain import DomainName
 from munit_pl.layers.blocks import with_plain_weights
 from munit_pl.models.base.generator import DomainGenerator
-from munit_pl.models.base.pair import Domain
 
 _SHORTEST = 2  # times the networks' own: their smallest maps have one pixel, a case of its own
 _BATCH = 2  # a batch of one would be taken for a constant
@@ -34,7 +34,7 @@ class Graph(NamedTuple):
     """
 
     part: str
-    domain: Domain
+    domain: DomainName
     network: nn.Module
     inputs: tuple[Tensor, ...]
     names: tuple[str, ...]
@@ -75,7 +75,7 @@ def graphs_of(gen_a: DomainGenerator, gen_b: DomainGenerator) -> Iterator[Graph]
         gen_a: Domain a's generator, in evaluation mode on the CPU.
         gen_b: Domain b's generator, likewise.
     """
-    domains: tuple[tuple[Domain, DomainGenerator, DomainGenerator], ...] = (
+    domains: tuple[tuple[DomainName, DomainGenerator, DomainGenerator], ...] = (
         ("a", gen_a, gen_b),
         ("b", gen_b, gen_a),
     )
@@ -101,7 +101,7 @@ def example(gen: DomainGenerator, n: int, rows: int, columns: int) -> Tensor:
 
 
 def inputs_of(
-    graph: Graph, gens: dict[Domain, DomainGenerator], n: int, rows: int, columns: int
+    graph: Graph, gens: dict[DomainName, DomainGenerator], n: int, rows: int, columns: int
 ) -> tuple[Tensor, ...]:
     """Return other inputs of a graph, as `example` makes them; contents are images' own."""
     source = gens[graph.domain]
@@ -115,7 +115,7 @@ def inputs_of(
     return (content, style)[: len(graph.inputs)]
 
 
-def _decoding(domain: Domain, gen: DomainGenerator, other: DomainGenerator) -> Graph:
+def _decoding(domain: DomainName, gen: DomainGenerator, other: DomainGenerator) -> Graph:
     x = example(other, _BATCH, 2, 3)
     with torch.no_grad():
         content = other.content_encoder(x)

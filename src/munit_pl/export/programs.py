@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from munit_pl.data.domain import DomainName
 from munit_pl.export.graphs import (
     Graph,
     content_factor,
@@ -27,7 +28,6 @@ from munit_pl.inference.onnx import OnnxGraph
 from munit_pl.io.files import digest
 from munit_pl.models.base.description import describe_images
 from munit_pl.models.base.generator import DomainGenerator
-from munit_pl.models.base.pair import Domain
 
 Format = Literal["torch", "onnx"]
 
@@ -66,8 +66,8 @@ def export_graphs(
     """
     if form == "onnx":
         require_onnx()
-    gens: dict[Domain, DomainGenerator] = {"a": gen_a.eval(), "b": gen_b.eval()}
-    graphs: dict[Domain, dict[str, Any]] = {"a": {}, "b": {}}
+    gens: dict[DomainName, DomainGenerator] = {"a": gen_a.eval(), "b": gen_b.eval()}
+    graphs: dict[DomainName, dict[str, Any]] = {"a": {}, "b": {}}
     for graph in graphs_of(gen_a, gen_b):
         path = folder / f"{graph.name}{_SUFFIXES[form]}"
         with _quiet():
@@ -95,7 +95,9 @@ def require_onnx() -> None:
             raise ImportError(f"ONNX needs {package}: pip install 'munit-pl[onnx]'")
 
 
-def check(graph: Graph, run: Callable[..., Tensor], gens: dict[Domain, DomainGenerator]) -> float:
+def check(
+    graph: Graph, run: Callable[..., Tensor], gens: dict[DomainName, DomainGenerator]
+) -> float:
     """Compare what was written with the network, at other batches and sides than it was traced.
 
     Args:
@@ -179,7 +181,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _metadata(
-    gens: dict[Domain, DomainGenerator], graphs: dict[Domain, dict[str, Any]], form: Format
+    gens: dict[DomainName, DomainGenerator], graphs: dict[DomainName, dict[str, Any]], form: Format
 ) -> dict[str, Any]:
     return {
         "library": "munit_pl",

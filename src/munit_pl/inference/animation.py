@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from munit_pl.data.images import read_image
+from munit_pl.data.images.reading import read_image
 from munit_pl.inference.video import opened_video, require_av
 
 ANIMATIONS = ("gif", "webp", "mp4")

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from munit_pl.data.domain import DomainName
 from munit_pl.data.sizes import ImageSize
 from munit_pl.inference.execution import Inference, Precision
 from munit_pl.models.base.generator import DomainGenerator
-from munit_pl.models.base.pair import Domain
 
 
 class TranslatorOptions(TypedDict, total=False):
@@ -44,7 +44,7 @@ class TensorTranslator:
         self.precision_reason = self._inference.precision_reason
         usual = 1 if self.device.type == "cpu" else 8
         self.batch_size = (batch_size or usual) if tile is None else 1
-        self._gens: dict[Domain, DomainGenerator] = {
+        self._gens: dict[DomainName, DomainGenerator] = {
             "a": self._inference.prepare(gen_a),
             "b": self._inference.prepare(gen_b),
         }
@@ -55,15 +55,15 @@ class TensorTranslator:
         """Domain a's generator and domain b's."""
         return self._gens["a"], self._gens["b"]
 
-    def channels(self, domain: Domain) -> int:
+    def channels(self, domain: DomainName) -> int:
         """Return the channels of a domain's images."""
         return self._generator(domain).in_channels
 
-    def max_value(self, domain: Domain) -> int:
+    def max_value(self, domain: DomainName) -> int:
         """Return what was white in a domain's 16-bit gray files in training."""
         return self._generator(domain).max_value
 
-    def style_dim(self, domain: Domain) -> int:
+    def style_dim(self, domain: DomainName) -> int:
         """Return the length of a domain's style codes; 0 if the method has none."""
         return self._generator(domain).style_dim
 
@@ -78,7 +78,7 @@ class TensorTranslator:
         return all(gen.has_content_code for gen in self._gens.values())
 
     @torch.no_grad()
-    def encode_content(self, x: Tensor, domain: Domain) -> Tensor:
+    def encode_content(self, x: Tensor, domain: DomainName) -> Tensor:
         """Return the contents, ``(N, ...)``, of a domain's images ``(N, C, H, W)`` in [-1, 1].
 
         Raises:
@@ -93,7 +93,7 @@ class TensorTranslator:
         )
 
     @torch.no_grad()
-    def encode_style(self, x: Tensor, domain: Domain) -> Tensor:
+    def encode_style(self, x: Tensor, domain: DomainName) -> Tensor:
         """Return the styles, ``(N, style_dim)``, of a domain's images ``(N, C, H, W)`` in [-1, 1].
 
         Raises:
@@ -107,7 +107,7 @@ class TensorTranslator:
         return torch.cat(styles).float().cpu()
 
     @torch.no_grad()
-    def translate(self, x: Tensor, styles: Tensor, to: Domain = "b") -> Tensor:
+    def translate(self, x: Tensor, styles: Tensor, to: DomainName = "b") -> Tensor:
         """Show the content of images in styles of domain ``to``.
 
         Args:
@@ -122,11 +122,11 @@ class TensorTranslator:
         Raises:
             ValueError: If shapes do not fit.
         """
-        source: Domain = "b" if to == "a" else "a"
+        source: DomainName = "b" if to == "a" else "a"
         return self._decode(x, source, styles, to)
 
     @torch.no_grad()
-    def reconstruct(self, x: Tensor, domain: Domain) -> Tensor:
+    def reconstruct(self, x: Tensor, domain: DomainName) -> Tensor:
         """Return images ``(N, C, H, W)`` of ``domain``, encoded and decoded in their own style.
 
         Raises:
@@ -138,7 +138,7 @@ class TensorTranslator:
         return self._decode(x, domain, own[:, None], domain)[:, 0]
 
     @torch.no_grad()
-    def decode(self, content: Tensor, styles: Tensor, to: Domain = "b") -> Tensor:
+    def decode(self, content: Tensor, styles: Tensor, to: DomainName = "b") -> Tensor:
         """Show contents, from `encode_content`, in styles of domain ``to``.
 
         Args:
@@ -166,7 +166,7 @@ class TensorTranslator:
         images = torch.cat(shown)
         return images.view(len(content), k, *images.shape[1:])
 
-    def _decode(self, x: Tensor, source: Domain, styles: Tensor, to: Domain) -> Tensor:
+    def _decode(self, x: Tensor, source: DomainName, styles: Tensor, to: DomainName) -> Tensor:
         """Decode each image, of ``source``, in each of its styles of ``to``."""
         gen = self.check(x, source)
         styles = _per_image(styles, len(x), self.style_dim(to))
@@ -183,12 +183,12 @@ class TensorTranslator:
             shown.append(y[..., top : top + height, left : left + width])
         return torch.cat(shown)
 
-    def _generator(self, domain: Domain) -> DomainGenerator:
+    def _generator(self, domain: DomainName) -> DomainGenerator:
         if domain not in ("a", "b"):
             raise ValueError(f"the domain is {domain!r}, but must be a or b")
         return self._gens[domain]
 
-    def check(self, x: Tensor, domain: Domain) -> DomainGenerator:
+    def check(self, x: Tensor, domain: DomainName) -> DomainGenerator:
         """Return the domain's generator, which can take images ``x``, ``(N, C, H, W)``.
 
         Raises:

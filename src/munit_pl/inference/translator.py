@@ -8,14 +8,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from munit_pl.data.image_like import ImageLike, PictureLike, as_batch, as_list, as_picture
-from munit_pl.data.images import resize_image, to_picture, to_tensor
+from munit_pl.data.domain import DomainName
+from munit_pl.data.images.image_like import ImageLike, PictureLike, as_batch, as_list, as_picture
+from munit_pl.data.images.reading import resize_image
+from munit_pl.data.images.tensors import to_picture, to_tensor
 from munit_pl.data.sizes import Size
 from munit_pl.hub.pretrained import find_pretrained
 from munit_pl.inference.loading import read_generators
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.tensor_translator import TensorTranslator, TranslatorOptions
-from munit_pl.models.base.pair import Domain
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # typing has it from Python 3.11 on
@@ -84,7 +85,7 @@ class Translator(TensorTranslator):
     def read(
         self,
         image: PictureLike,
-        domain: Domain,
+        domain: DomainName,
         resize: Size | Literal["training"] | None = "training",
     ) -> Tensor:
         """Read an image as one of ``domain``, at the scale that the model has learnt.
@@ -113,7 +114,7 @@ class Translator(TensorTranslator):
         image: Tensor,
         styles: int | Tensor | None = None,
         *,
-        to: Domain = "b",
+        to: DomainName = "b",
         like: ImageLike | Sequence[ImageLike] | None = None,
         seed: int = 0,
     ) -> Tensor: ...
@@ -124,7 +125,7 @@ class Translator(TensorTranslator):
         image: PictureLike,
         styles: int | Tensor | None = None,
         *,
-        to: Domain = "b",
+        to: DomainName = "b",
         like: ImageLike | Sequence[ImageLike] | None = None,
         seed: int = 0,
     ) -> list[Image.Image]: ...
@@ -134,7 +135,7 @@ class Translator(TensorTranslator):
         image: ImageLike,
         styles: int | Tensor | None = None,
         *,
-        to: Domain = "b",
+        to: DomainName = "b",
         like: ImageLike | Sequence[ImageLike] | None = None,
         seed: int = 0,
     ) -> Tensor | list[Image.Image]:
@@ -162,14 +163,14 @@ class Translator(TensorTranslator):
             ValueError: If an image or a style does not fit the model, or both ``styles`` and
                 ``like`` are given.
         """
-        source: Domain = "b" if to == "a" else "a"
+        source: DomainName = "b" if to == "a" else "a"
         x = self._images(image, source)
         shown = self.translate(x, self._styles(styles, like, to, seed), to)
         if isinstance(image, Tensor):
             return shown if image.ndim == 4 else shown[0]
         return [to_picture(y) for y in shown[0]]
 
-    def _images(self, image: ImageLike, domain: Domain) -> Tensor:
+    def _images(self, image: ImageLike, domain: DomainName) -> Tensor:
         """Return an image of a domain, or a batch of them, as ``(N, C, H, W)`` in [-1, 1]."""
         if isinstance(image, Tensor):
             return as_batch(image)
@@ -179,7 +180,7 @@ class Translator(TensorTranslator):
         self,
         styles: int | Tensor | None,
         like: ImageLike | Sequence[ImageLike] | None,
-        to: Domain,
+        to: DomainName,
         seed: int,
     ) -> Tensor:
         """Return the styles ``(K, style_dim)`` that were asked for."""

@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from munit_pl.data.images import read_image, to_tensor
+from munit_pl.data.images.bit_depth import find_max_value
+from munit_pl.data.images.reading import read_image
+from munit_pl.data.images.tensors import to_tensor
 from munit_pl.data.listing import list_images
-from munit_pl.data.value_range import find_max_value
 from munit_pl.hub.weights import read_safetensors
 from munit_pl.io.pretrained_weights import read_weights
 from munit_pl.metrics.inception import Inception, TunedInception, load_inception

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from munit_pl.data.images import to_uint8
+from munit_pl.data.images.tensors import to_uint8
 from munit_pl.io.pretrained_weights import Pretrained, find_weights, import_extra, load_weights
 from munit_pl.metrics.network import to_rgb
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from munit_pl.data.images import to_picture
+from munit_pl.data.images.tensors import to_picture
 from munit_pl.reports.labels import label_width, write_label
 
 Row = tuple[str, Tensor]

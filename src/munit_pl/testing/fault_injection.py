@@ -13,8 +13,8 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from munit_pl.checks import NonNegativeInt, PositiveInt, checked
-from munit_pl.data.datamodule import TwoDomains
-from munit_pl.data.unpaired import sample_at
+from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.sample_order import sample_at
 from munit_pl.models.base.module import AdversarialModule
 from munit_pl.testing.faulty_parts import FaultyCheckpointIO, FaultyDomain
 

@@ -9,19 +9,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from munit_pl.data.domain import DomainName
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images import to_picture
+from munit_pl.data.images.tensors import to_picture
 from munit_pl.inference.animation import animate, even_times
 from munit_pl.inference.styles import slerp
 from munit_pl.inference.translator import Translator
-from munit_pl.models.base.pair import Domain
 
 LARGEST = 4.0  # of a style's values, which are drawn from N(0, 1)
 
 _AT_ONCE = 8  # images that are held before they are pictures
 
 
-def show(translator: Translator, x: Tensor, styles: Tensor, to: Domain) -> list[Image.Image]:
+def show(translator: Translator, x: Tensor, styles: Tensor, to: DomainName) -> list[Image.Image]:
     """Show an image ``(1, C, H, W)`` of the other domain in styles ``(K, style_dim)`` of ``to``.
 
     Raises:
@@ -75,7 +75,7 @@ def write_animation(pictures: Sequence[Image.Image], path: Path, fps: int) -> No
         animate(files, even_times(len(files), Fraction(fps)), path)
 
 
-def draw_examples(folder: Path, domain: Domain, count: int, size: int) -> list[Path]:
+def draw_examples(folder: Path, domain: DomainName, count: int, size: int) -> list[Path]:
     """Draw shoes that no model has been trained on, ``size`` pixels high and wide, as PNG files."""
     shoes = DrawnShoes(domain, "test", count, (size, size))
     files = [folder / f"{domain}_{i}.png" for i in range(count)]

@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from munit_pl.data.domain import DomainName
 from munit_pl.inference.translator import Translator
-from munit_pl.models.base.pair import Domain
 from munit_pl.web import answers
 from munit_pl.web.controls import result, upload, when
 from munit_pl.web.serving import KEPT_SECONDS, UPLOAD_BYTES
@@ -27,7 +27,7 @@ LOOKS = {
 """,
 }
 MOST_STYLES = 16  # in the gallery
-_DOMAINS: tuple[Domain, ...] = ("a", "b")
+_DOMAINS: tuple[DomainName, ...] = ("a", "b")
 _EXAMPLES = 3  # drawn shoes of each domain
 # Unprocessed, since gradio would open the file before it has been looked at; and of several that
 # come while one is read, the last.
@@ -99,12 +99,12 @@ class Page:
             f"brought to a shortest side of {self.studio.size} pixels, and forgotten after an hour."
         )
 
-    def _direction(self, to: Domain) -> str:
-        source: Domain = "a" if to == "b" else "b"
+    def _direction(self, to: DomainName) -> str:
+        source: DomainName = "a" if to == "b" else "b"
         return f"{self.names[source]} → {self.names[to]}"
 
     def _offer(
-        self, domain: Domain, what: str, inputs: list[Any], more: Sequence[str] = ()
+        self, domain: DomainName, what: str, inputs: list[Any], more: Sequence[str] = ()
     ) -> list[Any]:
         """Offer drawn shoes for an input, and with each the values of further inputs.
 

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from munit_pl.data.images import to_tensor
+from munit_pl.data.domain import DomainName
+from munit_pl.data.images.tensors import to_tensor
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
-from munit_pl.models.base.pair import Domain
 from munit_pl.web import answers
 from munit_pl.web.serving import visitors_folder
 from munit_pl.web.uploads import read_upload
@@ -42,7 +42,7 @@ class Studio:
         x = self._read(sent, "a" if to == "b" else "b")
         return _kept(x), x
 
-    def fill(self, x: Tensor | None, to: Domain, count: float, series: float | None) -> Any:
+    def fill(self, x: Tensor | None, to: DomainName, count: float, series: float | None) -> Any:
         """Return the gallery and its styles."""
         if x is None:
             return [], None
@@ -50,7 +50,7 @@ class Studio:
         pictures = answers.show(self.translator, x, styles, to)
         return [(picture, f"{i}") for i, picture in enumerate(pictures)], styles
 
-    def refill(self, x: Tensor | None, to: Domain, count: float, series: float | None) -> Any:
+    def refill(self, x: Tensor | None, to: DomainName, count: float, series: float | None) -> Any:
         """Return the gallery of the next series, and the series' number."""
         following = int(series or 0) + 1
         return *self.fill(_given(x), to, count, following), following
@@ -64,7 +64,7 @@ class Studio:
         shown = None if x is None else answers.show(self.translator, x, style, to)[0]
         return _kept(example), shown, style[0]
 
-    def make(self, x: Tensor | None, to: Domain, *values: float) -> Image.Image | None:
+    def make(self, x: Tensor | None, to: DomainName, *values: float) -> Image.Image | None:
         """Return the picture in the style that the sliders say."""
         if x is None:
             return None
@@ -95,7 +95,7 @@ class Studio:
     def animate(
         self,
         x: Tensor | None,
-        to: Domain,
+        to: DomainName,
         series: float | None,
         stops: float,
         steps: float,
@@ -110,7 +110,7 @@ class Studio:
         answers.write_animation(pictures, path, int(fps))
         return str(path), gr.DownloadButton(value=str(path), interactive=True)
 
-    def _read(self, sent: Any, domain: Domain) -> Tensor | None:
+    def _read(self, sent: Any, domain: DomainName) -> Tensor | None:
         if sent is None:
             return None
         try:
@@ -128,7 +128,7 @@ class Studio:
             return None
         return x
 
-    def _random(self, to: Domain, count: int, series: float | None) -> Tensor:
+    def _random(self, to: DomainName, count: int, series: float | None) -> Tensor:
         style_dim = self.translator.style_dim(to)
         return random_styles(count if style_dim else 1, style_dim, int(series or 0))
 

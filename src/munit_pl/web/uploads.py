@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from munit_pl.data.crashproof import run_alone
-from munit_pl.data.images import read_reduced, read_size
-from munit_pl.data.opening import FORMATS
+from munit_pl.data.images.opening import FORMATS
+from munit_pl.data.images.reading import read_reduced, read_size
+from munit_pl.data.isolated_processes import run_alone
 from munit_pl.data.sizes import MAX_ASPECT, by, is_too_long, resized
 
 PIXELS = 24_000_000  # decoded they take 72 MB for as long as they are read

@@ -10,7 +10,7 @@ from munit_pl.callbacks.grids import ImageGrid
 from munit_pl.commands.config.building import KINDS, build
 from munit_pl.commands.config.targets import find_class
 from munit_pl.commands.errors import InputError
-from munit_pl.data.datamodule import DrawnDataModule
+from munit_pl.data.datamodules.drawn import DrawnDataModule
 
 
 class Theirs(Callback):

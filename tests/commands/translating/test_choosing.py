@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from munit_pl.commands.translate import main
-from munit_pl.data.images import to_uint8
+from munit_pl.data.images.tensors import to_uint8
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
 from munit_pl.models.base.description import export_generators

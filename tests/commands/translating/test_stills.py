@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from munit_pl.commands.translating import stills as stills_file
-from munit_pl.data.images import to_uint8
+from munit_pl.data.images.tensors import to_uint8
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
 

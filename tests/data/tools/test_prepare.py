@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from munit_pl.data.folder import ImageFolder
+from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.tools import prepare as preparing
 from munit_pl.data.tools.prepare import NOTE, Recipe, prepare
 from munit_pl.randomness import rng_for

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images import to_picture
+from munit_pl.data.images.tensors import to_picture
 from munit_pl.evaluation.comparison.picture import draw_table
 
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from munit_pl.data.datamodule import DrawnDataModule, TwoDomains
-from munit_pl.data.folder import ImageFolder
+from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.datamodules.drawn import DrawnDataModule
+from munit_pl.data.image_folder import ImageFolder
 from munit_pl.models.base.module import AdversarialModule
 
 Names = tuple[str, ...]

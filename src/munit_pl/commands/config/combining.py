@@ -11,7 +11,8 @@ from munit_pl.callbacks.evaluate import Evaluate
 from munit_pl.commands.config.resolving import Path, join
 from munit_pl.commands.config.suggestions import nearest
 from munit_pl.commands.config.trainer_arguments import refused_by_trainer
-from munit_pl.data.datamodule import DrawnDataModule, TwoDomains
+from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.datamodules.drawn import DrawnDataModule
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.models.base.module import AdversarialModule
 

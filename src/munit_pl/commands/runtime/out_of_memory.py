@@ -7,8 +7,8 @@ import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from munit_pl.commands.runtime.peak_memory import predict_peak
-from munit_pl.data.datamodule import DrawnDataModule
-from munit_pl.data.two_domains import TwoDomains
+from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.datamodules.drawn import DrawnDataModule
 from munit_pl.models.base.module import AdversarialModule
 
 USABLE = 0.9  # of a device's memory: the rest is for what a prediction leaves out

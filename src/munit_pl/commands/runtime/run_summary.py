@@ -14,10 +14,10 @@ from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.commands.runtime.processes import is_first
 from munit_pl.commands.runtime.resume import how_to_resume
 from munit_pl.commands.terminal import short_path
-from munit_pl.data.datamodule import TwoDomains, UnpairedDataModule
-from munit_pl.data.images import to_picture
-from munit_pl.data.two_domains import files_of
-from munit_pl.data.value_range import FULL
+from munit_pl.data.datamodules.base import TwoDomains, files_of
+from munit_pl.data.datamodules.unpaired import UnpairedDataModule
+from munit_pl.data.images.bit_depth import FULL
+from munit_pl.data.images.tensors import to_picture
 from munit_pl.models.base.pair import DomainPair
 from munit_pl.reports.grid import surviving
 

@@ -18,7 +18,8 @@ from munit_pl.commands.translating.looks import (
     swept,
 )
 from munit_pl.commands.translating.sheets import Cell, spread, thumbnail
-from munit_pl.data.images import read_image, resize_image, to_tensor
+from munit_pl.data.images.reading import read_image, resize_image
+from munit_pl.data.images.tensors import to_tensor
 from munit_pl.inference.translator import Translator
 
 LooksOf = Callable[[str], Sequence[Look]]

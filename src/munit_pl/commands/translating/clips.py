@@ -7,7 +7,7 @@ from munit_pl.commands.translating.jobs import Job, Tally, Workshop
 from munit_pl.commands.translating.looks import Look
 from munit_pl.commands.translating.outputs import Settings
 from munit_pl.commands.translating.sources import Source
-from munit_pl.data.images import MODES, resize_image
+from munit_pl.data.images.reading import MODES, resize_image
 from munit_pl.inference.animation import lacking_sound
 from munit_pl.inference.video import count_frames, read_frames
 

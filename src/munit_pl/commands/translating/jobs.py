@@ -16,7 +16,7 @@ from munit_pl.commands.translating.looks import Look
 from munit_pl.commands.translating.outputs import Outputs, Settings
 from munit_pl.commands.translating.recipe import Recipe
 from munit_pl.commands.translating.sources import Source
-from munit_pl.data.images import to_picture, to_tensor
+from munit_pl.data.images.tensors import to_picture, to_tensor
 from munit_pl.inference.animation import animate
 from munit_pl.inference.translator import Translator
 

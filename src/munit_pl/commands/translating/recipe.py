@@ -7,8 +7,8 @@ from typing import Any
 
 from munit_pl.commands.translating.looks import How, Look
 from munit_pl.commands.translating.outputs import Settings, fingerprint
+from munit_pl.data.domain import DomainName
 from munit_pl.data.sizes import Size
-from munit_pl.models.base.pair import Domain
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Recipe:
         seed: The run's seed, for the manifest.
     """
 
-    source: Domain
-    to: Domain
+    source: DomainName
+    to: DomainName
     looks: Callable[[str], Sequence[Look]]
     resize: Size | None
     suffix: str

@@ -12,8 +12,8 @@ from pathlib import Path, PurePath
 from PIL import Image
 
 from munit_pl.commands.errors import InputError
+from munit_pl.data.images.opening import FORMATS
 from munit_pl.data.listing import list_images
-from munit_pl.data.opening import FORMATS
 from munit_pl.inference.video import VIDEOS
 
 _LONGEST = 180  # bytes of a name; most systems take 255, and a style and an ending follow

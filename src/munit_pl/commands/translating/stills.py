@@ -9,7 +9,7 @@ from munit_pl.commands.translating.looks import Look
 from munit_pl.commands.translating.outputs import Settings, fingerprint
 from munit_pl.commands.translating.sheets import ROWS, Cell, Sheets, spread, thumbnail
 from munit_pl.commands.translating.sources import Source
-from munit_pl.data.images import read_image, resize_image
+from munit_pl.data.images.reading import read_image, resize_image
 from munit_pl.inference.animation import even_times
 
 

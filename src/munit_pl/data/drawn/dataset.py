@@ -5,7 +5,7 @@ style is the two colors that it leaves open. Because the package draws the sampl
 much content a translation keeps and how well it follows a style can be measured exactly.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from munit_pl.data.domain import DomainName
 from munit_pl.data.drawn.shoes import Parts, Points, Shoe, sample_shoe, shoe_parts
 from munit_pl.randomness import rng_for
 
@@ -61,12 +62,12 @@ class DrawnShoes:
 
     def __init__(
         self,
-        domain: Literal["a", "b"],
+        domain: DomainName,
         split: str,
         length: int,
         size: tuple[int, int] = (64, 64),
         seed: int = 0,
-        shoes_of: Literal["a", "b"] | None = None,
+        shoes_of: DomainName | None = None,
     ) -> None:
         if domain not in ("a", "b"):
             raise ValueError(f"domain must be 'a' or 'b', got {domain!r}")

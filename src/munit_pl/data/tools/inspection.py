@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from munit_pl.data.contrast import BLANK, levels
-from munit_pl.data.crashproof import TOO_MUCH, run_all
-from munit_pl.data.images import read_image
+from munit_pl.data.images.bit_depth import FULL, find_max_value, largest_value
+from munit_pl.data.images.contrast import BLANK, levels
+from munit_pl.data.images.opening import opened, orientation
+from munit_pl.data.images.reading import read_image
+from munit_pl.data.isolated_processes import TOO_MUCH, run_all
 from munit_pl.data.listing import scan_folder
-from munit_pl.data.opening import opened, orientation
 from munit_pl.data.sizes import MAX_ASPECT, is_too_long, resized
-from munit_pl.data.value_range import FULL, find_max_value, largest_value
 
 NEARLY_BLANK = 16  # gray levels
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from munit_pl.data.crashproof import TOO_MUCH, run_all
-from munit_pl.data.images import read_image
+from munit_pl.data.images.reading import read_image
+from munit_pl.data.isolated_processes import TOO_MUCH, run_all
 from munit_pl.data.listing import list_images, scan_folder
 from munit_pl.data.tools.catalogue import Layout
 

@@ -14,12 +14,12 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from munit_pl.data.crashproof import TOO_MUCH, run_all
-from munit_pl.data.folder import ImageFolder
-from munit_pl.data.images import UPRIGHT, resize_image
+from munit_pl.data.image_folder import ImageFolder
+from munit_pl.data.images.bit_depth import gray_values
+from munit_pl.data.images.opening import opened, orientation
+from munit_pl.data.images.reading import UPRIGHT, resize_image
+from munit_pl.data.isolated_processes import TOO_MUCH, run_all
 from munit_pl.data.listing import scan_folder
-from munit_pl.data.opening import opened, orientation
-from munit_pl.data.value_range import gray_values
 from munit_pl.io.files import whole_file, write_whole, writer_of
 from munit_pl.io.regular_files import open_regular
 

@@ -5,10 +5,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
-from munit_pl.data.bad_files import BadFile, BadFiles
-from munit_pl.data.identity import overlap
+from munit_pl.data.file_identity import overlap
+from munit_pl.data.images.bit_depth import white_above
+from munit_pl.data.skipped_files import BadFile, BadFiles
 from munit_pl.data.tools.inspection import Inspection, Use
-from munit_pl.data.value_range import white_above
 
 _SMALLEST = 64  # pixels, which discriminators of three scales see something of
 

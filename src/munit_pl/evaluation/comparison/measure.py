@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from munit_pl.data.datamodule import DrawnDataModule
+from munit_pl.data.datamodules.drawn import DrawnDataModule
+from munit_pl.data.datasets import ValidationPairs
+from munit_pl.data.domain import Domain
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.unpaired import Domain as Images
-from munit_pl.data.unpaired import ValidationPairs
 from munit_pl.evaluation.comparison.rows import Extent
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.extractors import FeatureExtractors
@@ -162,7 +162,7 @@ def _outputs(translator: Translator, shoes: DrawnDataModule, n: int) -> Iterator
         yield translator.translate(x, style[:, None], "b")[:, 0]
 
 
-def _images(images: Images, n: int) -> Iterator[Tensor]:
+def _images(images: Domain, n: int) -> Iterator[Tensor]:
     """Yield the first ``n`` images in batches."""
     for places in _batches(n):
         yield torch.stack([images.load(i, None) for i in places])

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
+from munit_pl.data.images.bit_depth import FULL
 from munit_pl.data.sizes import ImageSize
-from munit_pl.data.value_range import FULL
 from munit_pl.hub.weights import write_networks
 from munit_pl.models.base.generator import DomainGenerator
 

@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from munit_pl.data.images.bit_depth import FULL
 from munit_pl.data.sizes import ImageSize
-from munit_pl.data.value_range import FULL
 
 
 class DomainGenerator(nn.Module):

@@ -15,7 +15,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
-from munit_pl.data.two_domains import TwoDomains
+from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.hub.model_lookup import find_checkpoint
 from munit_pl.io.safe_reading import read_checkpoint
 from munit_pl.losses.terms import Terms, total

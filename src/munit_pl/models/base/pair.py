@@ -1,14 +1,13 @@
 """Two domains' networks and how images pass between them, whatever the method."""
 
-from typing import Literal, Protocol, cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
+from munit_pl.data.domain import DomainName
 from munit_pl.layers.initialization import Initialization, initialize
 from munit_pl.models.base.generator import DomainGenerator
-
-Domain = Literal["a", "b"]
 
 
 class _Sized(Protocol):
@@ -34,15 +33,15 @@ class DomainPair(nn.Module):
         """Translate images of domain a to domain b; see `translate`."""
         return self.translate(x, style)
 
-    def encode(self, x: Tensor, domain: Domain = "a") -> tuple[Tensor, Tensor]:
+    def encode(self, x: Tensor, domain: DomainName = "a") -> tuple[Tensor, Tensor]:
         """Return content and style of images of ``domain``; see the generator for shapes."""
         return self._generator(domain).encode(x)
 
-    def decode(self, content: Tensor, style: Tensor, domain: Domain = "b") -> Tensor:
+    def decode(self, content: Tensor, style: Tensor, domain: DomainName = "b") -> Tensor:
         """Return images of ``domain`` that show ``content`` in ``style``."""
         return self._generator(domain).decode(content, style)
 
-    def translate(self, x: Tensor, style: Tensor | None = None, to: Domain = "b") -> Tensor:
+    def translate(self, x: Tensor, style: Tensor | None = None, to: DomainName = "b") -> Tensor:
         """Translate images to the other domain.
 
         Args:
@@ -81,7 +80,7 @@ class DomainPair(nn.Module):
         initialize(self.dis_a, discriminator, skip_spectral=skip_spectral)
         initialize(self.dis_b, discriminator, skip_spectral=skip_spectral)
 
-    def _generator(self, domain: Domain) -> DomainGenerator:
+    def _generator(self, domain: DomainName) -> DomainGenerator:
         if domain not in ("a", "b"):
             raise ValueError(f"the domain is {domain!r}, but must be a or b")
         return self.gen_a if domain == "a" else self.gen_b

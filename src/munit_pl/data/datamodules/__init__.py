@@ -1,0 +1,1 @@
+"""The two domains as LightningDataModules."""

@@ -1,0 +1,320 @@
+"""One domain's images, resized and cropped to what the networks take."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from munit_pl.data.images.bit_depth import FULL
+from munit_pl.data.images.contrast import Box, shows
+from munit_pl.data.images.reading import MODES, Color, read_image, read_reduced, read_size
+from munit_pl.data.images.tensors import from_uint8, to_pixels
+from munit_pl.data.masks import mask_of
+from munit_pl.data.sizes import MAX_ASPECT, by, is_too_long, resized
+
+Half = Literal["left", "right"]
+
+MAX_CROPS = 10
+
+
+# So many times the resized image are left of a JPEG that is decoded at a fraction of its size, for
+# resizing to average over: what was not averaged would show as jagged lines.
+_REDUCED_TO = 2
+
+
+class BlankCrop(ValueError):
+    """Every crop that was drawn from an image is nearly of one color.
+
+    A discriminator's gradient of such an image may be beyond any number.
+    """
+
+
+class ImageFolder:
+    """One domain's image files, loaded as tensors ``(channels, height, width)`` in [-1, 1].
+
+    A JPEG of at least four times the resized height and width is decoded at a fraction of its size,
+    which alters the resized image by less than one of 255 levels on average.
+
+    Args:
+        files: The images' paths.
+        channels: 1 for gray, 3 for RGB, 4 for RGB and alpha.
+        resize: Pixels of the shortest side after resizing; ``None`` keeps the size.
+        crop: Height and width cut out after resizing, in pixels; ``None`` keeps the whole image,
+            so that images may differ in size.
+        flip: Whether half of the training images are mirrored left to right.
+        background: What shows through transparent pixels, red, green and blue in [0, 255].
+        max_images: Use this many files, the first ones; ``None`` uses all.
+        half: Use this half of each file, cut off before all else, as where two domains share a
+            file. Both halves resize, crop and mirror alike under equal generators.
+        bad: Files that were passed over when the images were looked for, with what is wrong with
+            each.
+        max_value: What is white in 16-bit gray files, in [1, 65535].
+
+    Attributes:
+        files: The files in use.
+        masks: A folder of the masks of ``files``, in their order and resized as they are, whose
+            images are not cropped; none to begin with. Not for halves.
+        bad: Those passed over, the ones of `check_sizes` too, with what is wrong with each: file
+            and reason make a sentence. Nothing that was listed is missing if ``max_images`` cuts
+            the list, so there it starts empty.
+
+    Raises:
+        ValueError: A setting is out of range, or no image can hold the crop.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        channels: int = 3,
+        resize: int | None = 256,
+        crop: tuple[int, int] | None = (256, 256),
+        flip: bool = True,
+        background: Color = (255, 255, 255),
+        max_images: int | None = None,
+        half: Half | None = None,
+        bad: Mapping[Path, str] | None = None,
+        max_value: int = FULL,
+    ) -> None:
+        if channels not in MODES:
+            raise ValueError(f"channels is {channels}, but must be 1, 3 or 4")
+        if resize is not None and resize < 1:
+            raise ValueError(f"resize is {resize}, but must be at least 1, or None")
+        if crop is not None and min(crop) < 1:
+            raise ValueError(f"crop is {by(crop)}, but both sides must be at least 1")
+        if max_images is not None and max_images < 1:
+            raise ValueError(f"max_images is {max_images}, but must be at least 1, or None")
+        if half not in ("left", "right", None):
+            raise ValueError(f"half is {half!r}, but must be 'left', 'right' or None")
+        if resize is not None and crop is not None and min(crop) > resize:
+            raise ValueError(
+                f"crop {by(crop)} does not fit an image whose shortest side is resized to "
+                f"{resize}: set data.resize to {max(crop)} or more, or choose a smaller data.crop"
+            )
+        self.files = list(files[:max_images])
+        self.bad = dict(bad or {}) if len(self.files) == len(files) else {}
+        self.channels = channels
+        self.resize = resize
+        self.crop = crop
+        self.flip = flip
+        self.background = background
+        self.half = half
+        self.max_value = max_value
+        self.masks: ImageFolder | None = None
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def load(self, index: int, rng: torch.Generator | None) -> Tensor:
+        """Load one image, resized and cropped.
+
+        Args:
+            index: Which of the files.
+            rng: Draws where the crop lies and whether the image is mirrored, for training: three
+                numbers for a crop. A crop that is nearly of one color is drawn again. ``None``
+                crops the center and never mirrors.
+
+        Returns:
+            ``(channels, height, width)`` in [-1, 1].
+
+        Raises:
+            OSError: The file cannot be read or decoded.
+            BlankCrop: ``MAX_CROPS`` crops were drawn, each of nearly one color.
+            ValueError: The image is smaller than the crop, too long to be resized, has no halves
+                of equal width, or its pixels are of a kind without a known range.
+        """
+        return from_uint8(self.load_pixels(index, rng)[: self.channels])
+
+    def load_pixels(self, index: int, rng: torch.Generator | None) -> Tensor:
+        """Load one image as `load` does, but as uint8 in [0, 255], of which `load` makes floats.
+
+        Where there are masks, the image's comes as one more channel, cropped and mirrored alike.
+
+        Args:
+            index: As of `load`.
+            rng: As of `load`.
+
+        Raises:
+            OSError: As `load` does.
+            ValueError: As `load` does.
+        """
+        if self.half is None:
+            used = self.whole(index)
+            judged = [used]
+        else:
+            used, judged = self._halved(index, rng)
+        size = used.height, used.width
+        box, mirrored = self._center(size), False
+        if rng is not None:
+            box, mirrored = self._draw(self.files[index], size, judged, rng)
+        if self.masks is None:
+            return _cut(used, box, mirrored)
+        mask = mask_of(self.masks, index, self.files[index], size)
+        return torch.cat([_cut(used, box, mirrored), _cut(mask, box, mirrored)])
+
+    def whole(self, index: int) -> Image.Image:
+        """Return an image, resized but not cropped; not for halves.
+
+        Raises:
+            OSError: As `load` does.
+            ValueError: As `load` does.
+        """
+        path = self.files[index]
+        shortest = None if self.resize is None else _REDUCED_TO * self.resize
+        decoded = read_reduced(path, self.channels, self.background, shortest, self.max_value)
+        height, width = self._fitted_of(path, decoded.size)
+        if decoded.image.size == (width, height):
+            return decoded.image
+        return decoded.image.resize((width, height), Image.Resampling.BILINEAR, decoded.box)
+
+    def _halved(
+        self, index: int, rng: torch.Generator | None
+    ) -> tuple[Image.Image, list[Image.Image]]:
+        """Return a half, resized, and what judges its crops: both halves, in color.
+
+        Whatever the half's channels: a crop drawn again for one half alone would tear a pair apart.
+        """
+        path = self.files[index]
+        image = read_image(path, self.channels, self.background, self.max_value)
+        size = self._fitted_of(path, (image.height, image.width))
+        used = _half(image, self.half, size)
+        if rng is None:
+            return used, []
+        seen = image
+        if self.channels != 3:
+            seen = read_image(path, 3, self.background, self.max_value)
+        return used, [_half(seen, "left", size), _half(seen, "right", size)]
+
+    def check_sizes(self) -> None:
+        """Move images that cannot be used as they are from ``files`` to ``bad``.
+
+        These are images that cannot hold the crop, are too long to be resized or have no halves of
+        equal width. The files' headers are read at most, and none if the settings make each
+        image hold the crop.
+
+        Raises:
+            ValueError: None is left.
+        """
+        fits_all = self.crop is None or (self.resize is not None and max(self.crop) <= self.resize)
+        if fits_all and self.half is None:
+            return
+        bad = {path: fault for path in self.files if (fault := self._fault(path)) is not None}
+        good = [path for path in self.files if path not in bad]
+        if bad and not good:
+            first, fault = next(iter(bad.items()))
+            raise ValueError(
+                f"none of the {len(bad)} images can be used; the first: {str(first)!r} {fault}"
+            )
+        self.files = good
+        self.bad |= bad
+
+    def _fault(self, path: Path) -> str | None:
+        """Say in what way an image's header rules it out; None if it does not."""
+        try:
+            self._fitted(read_size(path))
+        except OSError as error:
+            cause = error.strerror or str(error).removeprefix(f"cannot read image {str(path)!r}: ")
+            return f"cannot be read: {cause}"
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def _fitted_of(self, path: Path, size: tuple[int, int]) -> tuple[int, int]:
+        try:
+            return self._fitted(size)
+        except ValueError as error:
+            raise ValueError(f"cannot use image {str(path)!r}: it {error}") from error
+
+    def _fitted(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the height and width after resizing what is used of an image of a size.
+
+        Raises:
+            ValueError: The image cannot be used; the message goes on where its name ends.
+        """
+        height, width = size
+        if self.half is not None and width % 2:
+            raise ValueError(
+                f"is {by(size)} (height x width), but two images of equal width side by side "
+                "have an even width: correct or remove it"
+            )
+        used = (height, width if self.half is None else width // 2)
+        shown = f"is {by(used)}" if self.half is None else f"has a {self.half} half of {by(used)}"
+        shown += " (height x width)"
+        if self.resize is not None and is_too_long(used):
+            raise ValueError(
+                f"{shown}, but one side may be {MAX_ASPECT} times the other at most for resizing: "
+                "cut or remove it"
+            )
+        fitted = resized(used, self.resize)
+        if self.crop is not None and (fitted[0] < self.crop[0] or fitted[1] < self.crop[1]):
+            raise ValueError(
+                f"{shown}{'' if fitted == used else f', resized {by(fitted)}'}, and cannot hold "
+                f"the crop {by(self.crop)}: set data.resize to {max(self.crop)} or more, choose a "
+                "smaller crop, or remove it"
+            )
+        return fitted
+
+    def _center(self, size: tuple[int, int]) -> Box:
+        height, width = self.crop or size
+        top, left = round((size[0] - height) / 2), round((size[1] - width) / 2)
+        return left, top, left + width, top + height
+
+    def _draw(
+        self, path: Path, size: tuple[int, int], judged: list[Image.Image], rng: torch.Generator
+    ) -> tuple[Box, bool]:
+        """Draw where a crop shows something in all of the judged pictures, and if to mirror it."""
+        height, width = self.crop or size
+        for _ in range(MAX_CROPS):
+            # Three draws whatever the settings, so that they do not change each other's.
+            down, along, side = torch.rand(3, generator=rng, dtype=torch.float64).tolist()
+            top, left = int(down * (size[0] - height + 1)), int(along * (size[1] - width + 1))
+            box = (left, top, left + width, top + height)
+            if all(shows(picture, box) for picture in judged):
+                return box, self.flip and side < 0.5
+        raise BlankCrop(
+            f"cannot use image {str(path)!r}: each of {MAX_CROPS} crops drawn is of one color"
+        )
+
+
+class Pixels:
+    """An image folder's images as uint8 tensors ``(channels, height, width)`` in [0, 255].
+
+    They are cropped and mirrored where they are decoded: what is cut off then need not be sent, and
+    a crop of one color has to be known there, for another image to stand in. Where the folder has
+    masks they come along, as one more channel.
+
+    Args:
+        images: The folder.
+    """
+
+    def __init__(self, images: ImageFolder) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def files(self) -> list[Path]:
+        """The files in use."""
+        return self.images.files
+
+    def load(self, index: int, rng: torch.Generator | None) -> Tensor:
+        """Load one image, as `ImageFolder.load_pixels` does."""
+        return self.images.load_pixels(index, rng)
+
+
+def _cut(picture: Image.Image, box: Box, mirrored: bool) -> Tensor:
+    crop = picture.crop(box)
+    return to_pixels(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else crop)
+
+
+def _half(image: Image.Image, half: Half | None, size: tuple[int, int]) -> Image.Image:
+    """Return a half of an image, resized to a height and width."""
+    width = image.width // 2
+    left = width if half == "right" else 0
+    image = image.crop((left, 0, left + width, image.height))
+    if (image.height, image.width) == size:
+        return image
+    return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)

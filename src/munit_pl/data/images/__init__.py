@@ -1,0 +1,1 @@
+"""Image files read, whatever they hold; images as tensors, and back."""

@@ -1,0 +1,179 @@
+"""From samples to batches: what was passed over is counted, what goes wrong is known in time."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from munit_pl.data.datasets import TrainingPairs, ValidationPairs
+from munit_pl.data.replacement import Sample
+from munit_pl.data.sampler import StreamSampler
+from munit_pl.data.skipped_files import BadFile, BadFiles, DataError, Trouble
+from munit_pl.data.worker_processes import Watch, explain
+from munit_pl.exits import ExitCode
+
+Images = tuple[Tensor, Tensor]
+
+
+class Batch(NamedTuple):
+    """What comes from a worker.
+
+    Attributes:
+        x_a: Images of domain a, ``(N, C, H, W)`` in [-1, 1], or uint8 in [0, 255].
+        x_b: Images of domain b.
+        passed_over: The files that could not be used.
+        substituted: The samples that others took the place of.
+    """
+
+    x_a: Tensor
+    x_b: Tensor
+    passed_over: list[BadFile]
+    substituted: int
+
+
+class _Failure(NamedTuple):
+    trouble: Trouble
+    error: Exception  # for whoever asks for the batch all the same
+
+
+class Samples(Dataset[Sample | Trouble]):
+    """The samples of a stream; where there is none, why. An error would lose that on its way."""
+
+    def __init__(self, pairs: TrainingPairs | ValidationPairs) -> None:
+        self.pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, position: int) -> Sample | Trouble:
+        try:
+            return self.pairs.read(position)
+        except DataError as error:
+            return error.trouble
+
+
+def collate(samples: Sequence[Sample | Trouble]) -> Batch | Trouble:
+    """Make one batch of samples, unless one is trouble."""
+    good: list[Sample] = []
+    for sample in samples:
+        if isinstance(sample, Trouble):
+            return sample
+        good.append(sample)
+    return Batch(
+        default_collate([sample.x_a for sample in good]),
+        default_collate([sample.x_b for sample in good]),
+        [bad for sample in good for bad in sample.passed_over],
+        sum(bool(sample.passed_over) for sample in good),
+    )
+
+
+class PairLoader(DataLoader[Any]):
+    """A `DataLoader` that yields pairs ``(x_a, x_b)``, each ``(N, C, H, W)`` in [-1, 1].
+
+    Where a domain gives bytes, uint8 in [0, 255], so does this; where it gives masks as one more
+    channel, they are still that.
+
+    It fetches a batch ahead of the one that it yields, on training data across the end of an epoch
+    too. If that fails the ledger is told, while there is a batch to go on with, so that the run can
+    end in order; whoever asks for the next batch all the same gets a `DataError`. Files passed over
+    count when their batch is yielded, as a checkpoint counts iterations.
+
+    Args:
+        dataset: `Samples`.
+        bad_files: The ledger.
+        **kwargs: What else a `DataLoader` takes.
+    """
+
+    def __init__(self, dataset: Samples, bad_files: BadFiles, **kwargs: Any) -> None:
+        super().__init__(dataset, **kwargs)
+        self.bad_files = bad_files
+        self._next_epoch: tuple[int, Iterator[Any], Batch | _Failure | None] | None = None
+
+    def __iter__(self) -> Iterator[Images]:  # type: ignore[override]
+        training = isinstance(self.sampler, StreamSampler)
+        batches, batch = self._start()
+        while batch is not None:
+            if isinstance(batch, _Failure):
+                raise batch.error
+            if training and self.bad_files.trouble:
+                raise DataError(self.bad_files.trouble)
+            following = self._fetch(batches)
+            next_one = self._start_next_epoch() if following is None else following
+            if isinstance(next_one, _Failure):
+                self.bad_files.trouble = self.bad_files.trouble or next_one.trouble
+            self.bad_files.add(batch.passed_over, batch.substituted if training else 0)
+            yield batch.x_a, batch.x_b
+            batch = following
+
+    def _start(self) -> tuple[Iterator[Any], Batch | _Failure | None]:
+        """Return an epoch's batches after the first, and the first."""
+        started, self._next_epoch = self._next_epoch, None
+        if started is not None and isinstance(self.sampler, StreamSampler):
+            iteration, batches, first = started
+            gone = self.num_workers > 0 and batches is not self._iterator
+            if iteration == self.sampler.iteration() and not gone:
+                return batches, first
+        batches = super().__iter__()
+        return batches, self._fetch(batches)
+
+    def _start_next_epoch(self) -> Batch | _Failure | None:
+        """Fetch the first batch of the epoch that follows, while this one's last is waiting."""
+        if not isinstance(self.sampler, StreamSampler):
+            return None
+        self.sampler.ahead = 1
+        batches: Iterator[Any] = iter(())
+        try:
+            batches = super().__iter__()
+            first = self._fetch(batches)
+        except Exception as error:  # of workers that do not answer
+            first = self._explained(error)
+        finally:
+            self.sampler.ahead = 0
+        self._next_epoch = (self.sampler.iteration() + 1, batches, first)
+        return first
+
+    def _fetch(self, batches: Iterator[Any]) -> Batch | _Failure | None:
+        """Return the next batch, or why there is none; None after the last."""
+        try:
+            batch: Batch | Trouble | None = next(batches, None)
+        except Exception as error:
+            return self._explained(_of_worker(error, batches))
+        return _Failure(batch, DataError(batch)) if isinstance(batch, Trouble) else batch
+
+    def _explained(self, error: Exception) -> _Failure:
+        watches = [self.worker_init_fn] if isinstance(self.worker_init_fn, Watch) else []
+        if (message := explain(str(error), watches)) is None:
+            return _Failure(Trouble(1, f"loading images failed: {error!r}"), error)
+        late = str(error).startswith("DataLoader timed out")
+        told = DataError(Trouble(ExitCode.DATA_LOST if late else 1, message))
+        told.__cause__ = error
+        return _Failure(told.trouble, told)
+
+
+def _of_worker(error: Exception, batches: Iterator[Any]) -> Exception:
+    """Return PyTorch's word on a dead worker, if that is why a batch could not be received."""
+    if not isinstance(error, OSError | EOFError):
+        return error
+    try:
+        time.sleep(1)  # it comes, as the signal that a child died, unless it has come already
+    except RuntimeError as told:
+        return told
+    dead = [str(w.pid) for w in getattr(batches, "_workers", []) if not w.is_alive()]
+    pids = ", ".join(dead)
+    return RuntimeError(f"DataLoader worker (pid(s) {pids}) exited unexpectedly") if dead else error
+
+
+def explain_loader_error(error: BaseException, datamodule: object) -> str | None:
+    """Return in one line what an error of the loaders means; None if it is of something else.
+
+    PyTorch raises in the middle of whatever goes on when a worker dies.
+
+    Args:
+        error: What ended a run.
+        datamodule: The run's data.
+    """
+    if isinstance(error, DataError):
+        return error.trouble.message
+    return explain(str(error), getattr(datamodule, "watches", []))
