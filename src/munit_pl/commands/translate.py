@@ -15,14 +15,12 @@ from munit_pl.commands.options.translate import KEEP, parse
 from munit_pl.commands.runtime.process_group import gpu_of, join_processes
 from munit_pl.commands.runtime.processes import Place, find_place, tell
 from munit_pl.commands.runtime.translator_loading import load_translator
-from munit_pl.commands.translating.choosing import LooksOf, choose_looks
-from munit_pl.commands.translating.clips import Clip
-from munit_pl.commands.translating.jobs import Tally, Workshop
+from munit_pl.commands.translating.batches import BatchTranslator, Plan, Tally
+from munit_pl.commands.translating.inputs import Images, Video
 from munit_pl.commands.translating.outputs import Outputs
-from munit_pl.commands.translating.recipe import Recipe
 from munit_pl.commands.translating.sheets import Sheets
 from munit_pl.commands.translating.sources import Source, find_examples, find_sources
-from munit_pl.commands.translating.stills import Stills
+from munit_pl.commands.translating.styles import StylesOf, choose_styles
 from munit_pl.data.domain import DomainName
 from munit_pl.data.images.reading import MODES
 from munit_pl.data.sizes import Size
@@ -78,26 +76,27 @@ def translate(options: argparse.Namespace, place: Place) -> int:
     _check_av(options, sources)
     translator = _load(options, place)
     options.resize = _choose_size(options.resize, translator)
-    looks, header = choose_looks(options, translator, examples)
+    styles, header = choose_styles(options, translator, examples)
     alone = place.world_size == 1
     manifest = "manifest.jsonl" if alone else f"manifest.{place.rank}.jsonl"
     outputs = Outputs(out, manifest, options.overwrite)
-    shop = Workshop(translator, _recipe(options, looks, translator.precision), outputs)
+    plan = _plan(options, styles, translator.precision)
+    batches = BatchTranslator(translator, plan, outputs)
     sheets = Sheets(out, "sheet_" if alone else f"sheet_r{place.rank}_", header)
-    stills = Stills([source for source in sources if not source.is_video], shop, sheets)
-    clips = [Clip(source, shop) for source in sources if source.is_video]
-    tally = Tally(stills.check() + sum(clip.check() for clip in clips), hidden=place.rank > 0)
+    images = Images([source for source in sources if not source.is_video], batches, sheets)
+    videos = [Video(source, batches) for source in sources if source.is_video]
+    tally = Tally(images.total + sum(video.total for video in videos), hidden=place.rank > 0)
     start = time.perf_counter()
     try:
-        stills.make(tally)
-        for clip in clips:
-            clip.make(tally)
+        images.make(tally)
+        for video in videos:
+            video.make(tally)
     finally:
         tally.bar.close()
         outputs.close()
     print(
         _summary(tally, time.perf_counter() - start, out, place),
-        sheets.summary(len(stills.sources)),
+        sheets.summary(len(images.sources)),
         sep="",
     )
     if tally.failed:
@@ -161,17 +160,17 @@ def _choose_size(asked: Size | str | None, translator: Translator) -> Size | Non
     return size
 
 
-def _recipe(options: argparse.Namespace, looks: LooksOf, precision: Precision) -> Recipe:
+def _plan(options: argparse.Namespace, styles: StylesOf, precision: Precision) -> Plan:
     other: DomainName = "b" if options.to == "a" else "a"
     saving = {
         "png": {"compress_level": 1},  # in a third of the time of 6, a fifth larger
         "jpg": {"quality": options.quality, "subsampling": 0},  # colors as sharp as the rest
         "webp": {"quality": options.quality},
     }[options.format]
-    return Recipe(
+    return Plan(
         source=options.to if options.reconstruct else other,
         to=options.to,
-        looks=looks,
+        styles=styles,
         resize=options.resize,
         suffix=f".{options.format}",
         saving=saving,

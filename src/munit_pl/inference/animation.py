@@ -67,23 +67,18 @@ def animate(
         raise OSError(f"a {path.suffix[1:]} cannot hold these frames: {error}") from error
 
 
-def lacking_sound(video: Path, kind: str) -> str:
+def lacking_sound(video: Any, kind: str) -> str:
     """Return why an animation of a video is without its sound, or some of it; "" if it is not.
 
     Args:
-        video: The file.
+        video: PyAV's container, opened.
         kind: One of ``ANIMATIONS``.
-
-    Raises:
-        ImportError: PyAV is not installed.
-        OSError: The file cannot be read, or holds no video.
     """
-    with opened_video(video) as (container, _):
-        streams = container.streams.audio
-        if streams and kind != "mp4":
-            return f"{kind} holds none"
-        codecs = [_codec(stream) for stream in streams if not _fits(stream)]
-        return f"MP4 does not hold {', '.join(codecs)}" if codecs else ""
+    streams = video.streams.audio
+    if streams and kind != "mp4":
+        return f"{kind} holds none"
+    codecs = [_codec(stream) for stream in streams if not _fits(stream)]
+    return f"MP4 does not hold {', '.join(codecs)}" if codecs else ""
 
 
 def _codec(stream: Any) -> str:

@@ -49,17 +49,6 @@ def require_av() -> None:
         raise ImportError("videos need PyAV: pip install 'munit-pl[video]'")
 
 
-def count_frames(path: Path) -> int:
-    """Return how many frames a video's header counts; 0 if it does not tell.
-
-    Raises:
-        ImportError: PyAV is not installed.
-        OSError: The file cannot be read, or holds no video.
-    """
-    with opened_video(path) as (_, stream):
-        return int(stream.frames)
-
-
 def read_frames(path: Path) -> Iterator[Frame]:
     """Read a video's frames one after another, in the order in which they are shown.
 
@@ -96,6 +85,8 @@ def read_frames(path: Path) -> Iterator[Frame]:
 @contextmanager
 def opened_video(path: Path) -> Iterator[tuple[Any, Any]]:
     """Open a video: PyAV's container and its first stream of pictures, a cover's left aside.
+
+    The stream's ``frames`` is how many the header counts, 0 if it does not tell.
 
     Raises:
         ImportError: PyAV is not installed.

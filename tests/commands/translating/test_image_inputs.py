@@ -6,7 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from munit_pl.commands.translating import stills as stills_file
+from munit_pl.commands.translating import inputs as inputs_file
+from munit_pl.commands.translating.outputs import Outputs
+from munit_pl.commands.translating.sources import Source
 from munit_pl.data.images.tensors import to_uint8
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
@@ -228,14 +230,28 @@ def test_fresh_styles_are_the_inputs_own_whatever_their_order(translated, photo,
     assert len(set(map(tuple, styles.values()))) == 4
 
 
-def test_each_input_is_read_once(translated, photo, tmp_path, monkeypatch):
-    read = []
-    original = stills_file.read_image
+def test_each_input_is_looked_up_once_and_read_once(translated, photo, tmp_path, monkeypatch):
+    read, looked_up = [], []
+    original, is_done, stamp = inputs_file.read_image, Outputs.is_done, Source.stamp
     monkeypatch.setattr(
-        stills_file, "read_image", lambda path, *_, **__: read.append(path) or original(path, 3)
+        inputs_file, "read_image", lambda path, *_, **__: read.append(path) or original(path, 3)
     )
+    monkeypatch.setattr(
+        Outputs,
+        "is_done",
+        lambda self, name, with_: looked_up.append(name) or is_done(self, name, with_),
+    )
+    monkeypatch.setattr(Source, "stamp", lambda self: looked_up.append(self.name) or stamp(self))
     inputs = [photo(f"in/{name}.png") for name in ("x", "y")]
-    translated("in", "in/x.png", "--styles", 3, "--animate", "gif")
+    for _ in range(2):
+        looked_up.clear()
+        translated("in", "in/x.png", "--styles", 2, "--animate", "gif")
+        names = [
+            f"{name}{end}"
+            for name in ("x", "y")
+            for end in ("", "_s00.png", "_s01.png", "_animation.gif")
+        ]
+        assert sorted(looked_up) == sorted(names)
     assert [path for path in read if "translations" not in str(path)] == inputs
 
 
@@ -253,7 +269,7 @@ def test_inputs_of_one_size_are_translated_together(translated, photo, monkeypat
     translated("in", "--styles", 2, "--batch-size", 2)
     assert batches == [(16, 16, 2), (16, 16, 1), (17, 16, 1), (16, 16, 2)]
     monkeypatch.setattr(
-        "munit_pl.commands.translating.jobs._HELD", 2 * 3 * 16 * 16 * 4
+        "munit_pl.commands.translating.batches._HELD", 2 * 3 * 16 * 16 * 4
     )  # an input's outputs
     batches.clear()
     translated("in", "--styles", 2, "--out", "again")

@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from munit_pl.commands.translating import inputs as inputs_file
+from munit_pl.commands.translating.outputs import Outputs
+from munit_pl.inference import video
 from munit_pl.inference.animation import animate, even_times
 from munit_pl.inference.video import read_frames
 
@@ -72,6 +75,27 @@ def test_a_second_run_makes_what_is_missing_alone(translated, clip, tmp_path, ca
     after = times(tmp_path)
     changed = {path for path in before if before[path] != after[path]}
     assert changed == {gone, tmp_path / "translations/manifest.jsonl"}
+
+
+def test_each_video_is_looked_up_once_and_decoded_once(translated, clip, monkeypatch):
+    opened, looked_up = [], []
+    original, is_done = video.opened_video, Outputs.is_done
+    for module in (video, inputs_file):
+        monkeypatch.setattr(
+            module, "opened_video", lambda path: opened.append(path) or original(path)
+        )
+    monkeypatch.setattr(
+        Outputs,
+        "is_done",
+        lambda self, name, with_: looked_up.append(name) or is_done(self, name, with_),
+    )
+    for _ in range(2):
+        opened.clear()
+        looked_up.clear()
+        assert translated("in", "--styles", 2, "--animate", "gif") == 0
+        assert opened == [clip, clip]  # the header, before anything is made, and the frames
+        assert len(looked_up) == len(set(looked_up))
+    assert len(looked_up) == 2 * (5 + 1)
 
 
 @pytest.mark.parametrize("left", ["000002_s00.png", "animation_s00.gif"])
