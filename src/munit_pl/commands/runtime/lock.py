@@ -3,10 +3,13 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from munit_pl.commands.errors import InputError
+from munit_pl.io.files import write_whole
 
 
 @contextmanager
@@ -17,27 +20,17 @@ def locked(folder: Path) -> Iterator[None]:
         InputError: If another run holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "run.lock"
-    with file.open("a+") as lock:
-        if not _lock(lock.fileno()):
-            lock.seek(0)
-            holder = lock.read().strip()
-            raise InputError(f"{folder} is in use by another run ({holder}): name another (run=)")
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-        lock.flush()
+    holder = folder / "run.lock"  # said beside the lock, whose content is filelock's
+    with ExitStack() as stack:
+        try:
+            # A soft lock would outlive a process that is killed.
+            stack.enter_context(FileLock(folder / ".run.lock", timeout=0, fallback_to_soft=False))
+        except Timeout:
+            told = holder.read_text(errors="replace") if holder.exists() else "not known"
+            raise InputError(
+                f"{folder} is in use by another run ({told}): name another (run=)"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        write_whole(holder, f"process {os.getpid()} on {socket.gethostname()}")
         yield
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
