@@ -65,7 +65,7 @@ def reading(files: list[Path], whole: bool = False) -> Way:
     images = ImageFolder(files)
 
     def read(i: int) -> object:
-        return images.load_pixels(i % len(files), rng_for(0, i))
+        return images.load_uint8(i % len(files), rng_for(0, i))
 
     def read_whole(i: int) -> object:
         with patch.object(folders, "_REDUCED_TO", 10**6):

@@ -27,7 +27,7 @@ def test_order_depends_on_the_seed():
 
 def test_domains_of_equal_length_are_not_paired():
     pairs = TrainingPairs(Numbers(50), Numbers(50))
-    met = [(int(a[0]), int(b[0])) for a, b in (pairs[p] for p in range(200))]
+    met = [(int(a[0]), int(b[0])) for a, b, *_ in (pairs[p] for p in range(200))]
     equal = sum(a == b for a, b in met)
     assert equal < 20  # 4 are expected by chance
     # The same pair seldom meets again, as it would if one order followed the other.
@@ -38,9 +38,9 @@ def test_the_shorter_domain_is_shuffled_anew_on_each_pass():
     pairs = TrainingPairs(Numbers(3), Numbers(10))
     assert len(pairs) == 10
     read = [pairs[p] for p in range(30)]
-    assert Counter(int(a[0]) for a, _ in read) == {0: 10, 1: 10, 2: 10}
-    assert Counter(int(b[0]) for _, b in read) == dict.fromkeys(range(10), 3)
-    passes = {tuple(int(a[0]) for a, _ in read[3 * i : 3 * i + 3]) for i in range(10)}
+    assert Counter(int(a[0]) for a, *_ in read) == {0: 10, 1: 10, 2: 10}
+    assert Counter(int(b[0]) for _, b, *_ in read) == dict.fromkeys(range(10), 3)
+    passes = {tuple(int(a[0]) for a, *_ in read[3 * i : 3 * i + 3]) for i in range(10)}
     assert len(passes) > 2
 
 
@@ -60,7 +60,7 @@ def test_pairs_share_the_order_and_the_augmentation_of_domain_a():
     paired = TrainingPairs(Numbers(5), Numbers(5), seed=1, paired=True)
     unpaired = TrainingPairs(Numbers(5), Numbers(5), seed=1)
     for position in (0, 3, 7, 12):
-        a, b = paired[position]
+        a, b, *_ = paired[position]
         assert torch.equal(a, b)
         assert torch.equal(a, unpaired[position][0])
 
@@ -72,7 +72,7 @@ def test_pairs_of_unequal_domains_are_refused():
 
 def test_validation_reads_every_image_in_order_without_augmentation():
     pairs = ValidationPairs(Numbers(2), Numbers(3))
-    read = [[x.tolist() for x in pairs[i]] for i in range(len(pairs))]
+    read = [[x.tolist() for x in pairs[i][:2]] for i in range(len(pairs))]
     assert read == [[[i % 2, -1], [i, -1]] for i in range(3)]
 
 
@@ -104,14 +104,14 @@ def test_a_sampler_may_start_before_its_time():
     assert list(s)[:4] == [16, 17, 18, 19]
 
 
-# Substitutes
+# Replacement
 
 
 def position_of(index, n, domain="a", seed=0):
     return next(p for p in range(n) if sample_at(p, n, domain, seed) == index)
 
 
-def test_a_substitute_is_a_function_of_seed_stream_position_and_attempt():
+def test_a_replacement_is_a_function_of_seed_stream_position_and_attempt():
     n, broken = 20, 13
     position = position_of(broken, n, seed=4)
     pairs = TrainingPairs(Numbers(n, {broken: UNDECODABLE}), Numbers(3), seed=4)
@@ -126,15 +126,15 @@ def test_only_the_places_of_a_broken_image_change():
     sound = TrainingPairs(Numbers(9), Numbers(9))
     broken = TrainingPairs(Numbers(9, {5: UNDECODABLE}), Numbers(9))
     for position in reversed(range(27)):  # what was read before makes no difference
-        here, there = broken.read(position), sound.read(position)
+        here, there = broken[position], sound[position]
         assert torch.equal(here.x_b, there.x_b)
         if there.x_a[0] == 5:
             assert here.x_a[0] != 5
-            (bad,) = here.passed_over
+            (bad,) = here.skipped
             assert (bad.domain, bad.position, bad.reason) == ("a", position, "its end is missing")
         else:
             assert torch.equal(here.x_a, there.x_a)
-            assert here.passed_over == []
+            assert here.skipped == []
 
 
 @pytest.mark.parametrize("broken", ["a", "b"])
@@ -143,10 +143,10 @@ def test_a_pair_is_replaced_by_a_pair(broken):
     pairs = TrainingPairs(domains["a"], domains["b"], paired=True)
     replaced = 0
     for position in range(27):
-        x_a, x_b, passed_over = pairs.read(position)
+        x_a, x_b, *_, skipped = pairs[position]
         assert torch.equal(x_a, x_b)
-        assert {bad.domain for bad in passed_over} <= {broken}
-        replaced += bool(passed_over)
+        assert {bad.domain for bad in skipped} <= {broken}
+        replaced += bool(skipped)
     assert replaced == 3  # once in each pass
 
 
@@ -154,10 +154,10 @@ def test_a_pair_is_replaced_by_a_pair(broken):
 def test_validation_takes_the_next_image_that_can_be_used(paired, of_b):
     faults = {1: UNDECODABLE, 2: UNDECODABLE}
     pairs = ValidationPairs(Numbers(4, faults), Numbers(4), paired)
-    read = [pairs.read(i) for i in range(4)]
+    read = [pairs[i] for i in range(4)]
     assert [int(sample.x_a[0]) for sample in read] == [0, 3, 3, 3]
     assert int(read[1].x_b[0]) == of_b
-    assert [len(sample.passed_over) for sample in read] == [0, 2, 1, 0]
+    assert [len(sample.skipped) for sample in read] == [0, 2, 1, 0]
 
 
 def test_validation_starts_again_behind_the_last_image():

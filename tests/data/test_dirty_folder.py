@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from munit_pl.data import image_folder as folder_file
-from munit_pl.data.image_folder import MAX_CROPS, BlankCrop, ImageFolder
+from munit_pl.data.cropping import MAX_CROPS, BlankCrop
+from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.images.tensors import to_uint8
 from munit_pl.data.listing import scan_folder
 from munit_pl.randomness import rng_for
@@ -199,10 +200,8 @@ def torn(tmp_path):
 @pytest.mark.parametrize("channels", [(3, 3), (1, 3), (4, 1)])
 def test_a_crop_blank_in_one_half_is_drawn_again_for_both(torn, channels, monkeypatch):
     boxes = []
-    draw = folder_file.ImageFolder._draw
-    monkeypatch.setattr(
-        folder_file.ImageFolder, "_draw", lambda *a: boxes.append(draw(*a)) or boxes[-1]
-    )
+    draw = folder_file.draw_crop
+    monkeypatch.setattr(folder_file, "draw_crop", lambda *a: boxes.append(draw(*a)) or boxes[-1])
     folders = [
         ImageFolder([torn], n, **CROP, half=half)
         for n, half in zip(channels, ("left", "right"), strict=True)
@@ -214,7 +213,7 @@ def test_a_crop_blank_in_one_half_is_drawn_again_for_both(torn, channels, monkey
         assert a.amax() - a.amin() > 0.01
         assert b.amax() - b.amin() > 0.01
         first = corners(rng_for(seed), n=1)[0]
-        redrawn += list(boxes[-1][0][1::-1]) != first
+        redrawn += list(boxes[-1].box[1::-1]) != first
     assert redrawn >= 3
 
 

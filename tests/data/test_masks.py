@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 
 from munit_pl import DrawnDataModule, UnpairedDataModule
-from munit_pl.data.images.tensors import from_uint8
 from munit_pl.data.loader import PairLoader
 from munit_pl.data.masks import find_masks
 from munit_pl.data.tools.prepare import Recipe, prepare
@@ -243,7 +242,7 @@ def test_masks_of_zeros_and_ones_are_named_when_they_are_read(root):
     with pytest.raises(ValueError, match=r"trainA/0\.png': its levels are 0 and 1, but what may"):
         folder.load(0, None)
     Image.new("L", (40, 30)).save(root / "trainA_masks" / "0.png")  # all must stay
-    assert not folder.load_pixels(0, None)[3].any()
+    assert not folder.load_uint8(0, None).mask.any()
 
 
 def test_masks_that_change_their_size_later_are_named(root):
@@ -261,7 +260,8 @@ def test_a_mask_that_the_disk_lost_counts_as_a_lost_disk(root):
 
 
 def test_masks_come_in_the_same_bytes_as_images(root):
-    x_a, _ = next(iter(ready(make(root)).train_dataloader()))
-    assert (x_a.dtype, x_a.shape) == (torch.uint8, (2, 4, 20, 16))
-    assert_alike(ready(make(root)).on_after_batch_transfer((x_a, x_a), 0))
-    assert torch.equal(from_uint8(x_a[:, :1]), from_uint8(x_a[:, 3:]))
+    batch = next(iter(ready(make(root)).train_dataloader()))
+    assert [x.dtype for x in batch] == [torch.uint8] * 4
+    assert [x.shape for x in batch] == [(2, 3, 20, 16)] * 2 + [(2, 1, 20, 16)] * 2
+    assert torch.equal(batch[0][:, :1], batch[2])
+    assert_alike(ready(make(root)).on_after_batch_transfer(batch, 0))

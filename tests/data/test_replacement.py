@@ -5,9 +5,9 @@ import torch
 from number_domains import UNDECODABLE, VANISHED, Numbers, raising
 
 from munit_pl.data import replacement as substitutes
+from munit_pl.data.cropping import BlankCrop
 from munit_pl.data.datasets import TrainingPairs
-from munit_pl.data.image_folder import BlankCrop
-from munit_pl.data.replacement import Usable, first_usable, read_image_of
+from munit_pl.data.replacement import Source, WithReplacement, candidates_from, first_readable
 from munit_pl.data.skipped_files import DataError
 from munit_pl.exits import ExitCode
 
@@ -21,14 +21,16 @@ def slept(monkeypatch):
 
 
 def first(domain):
-    return first_usable(lambda i: read_image_of(domain, "a", i % len(domain), None, 0))
+    source = Source(domain, "a", candidates_from(0, len(domain)))
+    ((image, _),), skipped = first_readable([source], 0)
+    return image, skipped
 
 
 def test_attempts_go_on_until_one_succeeds():
     faults = dict.fromkeys(range(99), UNDECODABLE)
-    image, passed_over = first(Numbers(100, faults))
+    image, skipped = first(Numbers(100, faults))
     assert int(image[0]) == 99
-    assert [bad.file for bad in passed_over] == [f"image {i}" for i in range(99)]
+    assert [bad.file for bad in skipped] == [f"image {i}" for i in range(99)]
 
 
 def test_a_hundred_bad_images_in_a_row_are_bad_data(slept):
@@ -41,10 +43,10 @@ def test_a_hundred_bad_images_in_a_row_are_bad_data(slept):
     assert slept == []
 
 
-def test_nine_files_that_are_gone_are_passed_over_at_once(slept):
-    image, passed_over = first(Numbers(20, dict.fromkeys(range(9), VANISHED)))
+def test_nine_files_that_are_gone_are_skipped_at_once(slept):
+    image, skipped = first(Numbers(20, dict.fromkeys(range(9), VANISHED)))
     assert int(image[0]) == 9
-    assert len(passed_over) == 9
+    assert len(skipped) == 9
     assert slept == []
 
 
@@ -66,10 +68,10 @@ def test_a_disk_that_comes_back_changes_nothing(monkeypatch):
             faults.clear()
 
     monkeypatch.setattr(substitutes.time, "sleep", sleep)
-    there = TrainingPairs(Numbers(50), Numbers(50), seed=3).read(7)
-    here = away.read(7)
+    there = TrainingPairs(Numbers(50), Numbers(50), seed=3)[7]
+    here = away[7]
     assert torch.equal(here.x_a, there.x_a)
-    assert here.passed_over == []
+    assert here.skipped == []
     assert waited == [1, 2]
 
 
@@ -101,7 +103,7 @@ def test_errors_of_the_program_are_not_taken_for_bad_files():
         first(Numbers(5, {0: raising(TypeError("a mistake"))}))
 
 
-def test_the_next_image_stands_in_for_one_that_cannot_be_used():
+def test_the_next_image_replaces_one_that_cannot_be_used():
     class Images:
         def __len__(self):
             return 3
@@ -111,5 +113,5 @@ def test_the_next_image_stands_in_for_one_that_cannot_be_used():
                 raise OSError("broken")
             return torch.full((1,), float(index))
 
-    images = Usable(Images(), "a")
+    images = WithReplacement(Images(), "a")
     assert [images.load(index, None).item() for index in range(len(images))] == [1, 1, 1]

@@ -15,7 +15,7 @@ from munit_pl.checks import Arguments, ArgumentsOf, PositiveInt, Seed, checked
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.domain import Domain
 from munit_pl.data.image_folder import ImageFolder
-from munit_pl.data.replacement import Usable
+from munit_pl.data.replacement import WithReplacement
 from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.evaluation.protocols import evaluate, find_protocol, keys
@@ -141,6 +141,6 @@ def _usable(domains: tuple[Domain, Domain]) -> tuple[Domain, Domain]:
     """Let other images stand in for bad files: one of them is no reason to end a run."""
     a, b = domains
     return (
-        Usable(a, "a") if isinstance(a, ImageFolder) else a,
-        Usable(b, "b") if isinstance(b, ImageFolder) else b,
+        WithReplacement(a, "a") if isinstance(a, ImageFolder) else a,
+        WithReplacement(b, "b") if isinstance(b, ImageFolder) else b,
     )

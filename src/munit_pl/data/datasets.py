@@ -1,19 +1,35 @@
-"""The order of samples: a function of seed and position, never of what was read before.
+"""Samples of both domains as data sets: a stream for training, the test images in order."""
 
-The domains are unpaired unless pairs are asked for, and then domain a's stream is that of both.
-"""
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from munit_pl.data.domain import Domain
-from munit_pl.data.replacement import Sample, read_both, read_image_of
-from munit_pl.data.sample_order import sample_at
-from munit_pl.randomness import rng_for
+from munit_pl.data.domain import SampleDomain
+from munit_pl.data.replacement import Source, candidates_from, first_readable
+from munit_pl.data.sample_order import StreamCandidates
+from munit_pl.data.skipped_files import BadFile
 
 
-class TrainingPairs(Dataset[tuple[Tensor, Tensor]]):
+class Sample(NamedTuple):
+    """What is read at a position.
+
+    Attributes:
+        x_a: An image of domain a, ``(C, H, W)`` in [-1, 1], or uint8 in [0, 255].
+        x_b: One of domain b.
+        mask_a: The mask of ``x_a``, ``(1, H, W)`` in [0, 1], or uint8 in [0, 255]; None without.
+        mask_b: That of ``x_b``.
+        skipped: The files that could not be used, which others replaced.
+    """
+
+    x_a: Tensor
+    x_b: Tensor
+    mask_a: Tensor | None
+    mask_b: Tensor | None
+    skipped: list[BadFile]
+
+
+class TrainingPairs(Dataset[Sample]):
     """Images of both domains by position in an endless stream, each domain in its own order.
 
     Where an image cannot be used another is drawn, again as a function of seed and position; a pair
@@ -30,7 +46,9 @@ class TrainingPairs(Dataset[tuple[Tensor, Tensor]]):
         ValueError: If pairs are asked for of domains of different lengths.
     """
 
-    def __init__(self, a: Domain, b: Domain, seed: int = 0, paired: bool = False) -> None:
+    def __init__(
+        self, a: SampleDomain, b: SampleDomain, seed: int = 0, paired: bool = False
+    ) -> None:
         if paired and len(a) != len(b):
             raise ValueError(
                 f"domain a has {len(a)} images and domain b {len(b)}, but pairs need as many of "
@@ -45,36 +63,20 @@ class TrainingPairs(Dataset[tuple[Tensor, Tensor]]):
         """Return the images of the longer domain: a pass over it is an epoch."""
         return max(len(self.a), len(self.b))
 
-    def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
-        return self.read(position)[:2]
-
-    def read(self, position: int) -> Sample:
-        """Return the images at a position, and which files were passed over for them.
+    def __getitem__(self, position: int) -> Sample:
+        """Return the sample at a position.
 
         Raises:
             DataError: If none that is drawn there can be used.
         """
         stream_b = "a" if self.paired else "b"
-
-        def load_a(attempt: int) -> Tensor:
-            return self._load("a", self.a, "a", position, attempt)
-
-        def load_b(attempt: int) -> Tensor:
-            return self._load("b", self.b, stream_b, position, attempt)
-
-        return read_both(load_a, load_b, self.paired)
-
-    def _load(self, name: str, domain: Domain, stream: str, position: int, attempt: int) -> Tensor:
-        if attempt == 0:
-            index = sample_at(position, len(domain), stream, self.seed)
-            rng = rng_for(self.seed, "augment", stream, position)
-        else:
-            rng = rng_for(self.seed, "substitute", stream, position, attempt)
-            index = int(torch.randint(len(domain), (), generator=rng))
-        return read_image_of(domain, name, index, rng, position)
+        of_a = StreamCandidates(len(self.a), "a", self.seed, position)
+        of_b = StreamCandidates(len(self.b), stream_b, self.seed, position)
+        sources = Source(self.a, "a", of_a), Source(self.b, "b", of_b)
+        return _read(sources, position, self.paired)
 
 
-class ValidationPairs(Dataset[tuple[Tensor, Tensor]]):
+class ValidationPairs(Dataset[Sample]):
     """Images of both domains in the order of the files, unaugmented; the shorter starts again.
 
     The next image takes the place of one that cannot be used.
@@ -85,7 +87,7 @@ class ValidationPairs(Dataset[tuple[Tensor, Tensor]]):
         paired: Equal indices show the same thing, so a pair is replaced by a pair.
     """
 
-    def __init__(self, a: Domain, b: Domain, paired: bool = False) -> None:
+    def __init__(self, a: SampleDomain, b: SampleDomain, paired: bool = False) -> None:
         self.a = a
         self.b = b
         self.paired = paired
@@ -93,20 +95,23 @@ class ValidationPairs(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return max(len(self.a), len(self.b))
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.read(index)[:2]
-
-    def read(self, index: int) -> Sample:
-        """Return the images at an index, and which files were passed over for them.
+    def __getitem__(self, index: int) -> Sample:
+        """Return the sample at an index.
 
         Raises:
             DataError: If none can be used.
         """
+        of_a, of_b = candidates_from(index, len(self.a)), candidates_from(index, len(self.b))
+        sources = Source(self.a, "a", of_a), Source(self.b, "b", of_b)
+        return _read(sources, index, self.paired)
 
-        def load_a(attempt: int) -> Tensor:
-            return read_image_of(self.a, "a", (index + attempt) % len(self.a), None, index)
 
-        def load_b(attempt: int) -> Tensor:
-            return read_image_of(self.b, "b", (index + attempt) % len(self.b), None, index)
-
-        return read_both(load_a, load_b, self.paired)
+def _read(sources: tuple[Source, Source], position: int, paired: bool) -> Sample:
+    """Read both domains' images, together if they are a pair, each on its own otherwise."""
+    if paired:
+        (a, b), skipped = first_readable(sources, position)
+    else:
+        (a,), skipped_a = first_readable(sources[:1], position)
+        (b,), skipped_b = first_readable(sources[1:], position)
+        skipped = skipped_a + skipped_b
+    return Sample(a.x, b.x, a.mask, b.mask, skipped)

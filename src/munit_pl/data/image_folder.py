@@ -2,34 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from munit_pl.data.cropping import MAX_CROPS, BlankCrop, Crop, center_crop, draw_crop
+from munit_pl.data.domain import LoadedImage
 from munit_pl.data.images.bit_depth import FULL
-from munit_pl.data.images.contrast import Box, shows
 from munit_pl.data.images.reading import MODES, Color, read_image, read_reduced, read_size
-from munit_pl.data.images.tensors import from_uint8, to_pixels
+from munit_pl.data.images.tensors import from_uint8
 from munit_pl.data.masks import mask_of
-from munit_pl.data.sizes import MAX_ASPECT, by, is_too_long, resized
-
-Half = Literal["left", "right"]
-
-MAX_CROPS = 10
-
+from munit_pl.data.sizes import Half, by, fitted_size
 
 # So many times the resized image are left of a JPEG that is decoded at a fraction of its size, for
 # resizing to average over: what was not averaged would show as jagged lines.
 _REDUCED_TO = 2
-
-
-class BlankCrop(ValueError):
-    """Every crop that was drawn from an image is nearly of one color.
-
-    A discriminator's gradient of such an image may be beyond any number.
-    """
 
 
 class ImageFolder:
@@ -125,12 +113,10 @@ class ImageFolder:
             ValueError: The image is smaller than the crop, too long to be resized, has no halves
                 of equal width, or its pixels are of a kind without a known range.
         """
-        return from_uint8(self.load_pixels(index, rng)[: self.channels])
+        return from_uint8(self.load_uint8(index, rng).x)
 
-    def load_pixels(self, index: int, rng: torch.Generator | None) -> Tensor:
-        """Load one image as `load` does, but as uint8 in [0, 255], of which `load` makes floats.
-
-        Where there are masks, the image's comes as one more channel, cropped and mirrored alike.
+    def load_uint8(self, index: int, rng: torch.Generator | None) -> LoadedImage:
+        """Load one image as `load` does, but as uint8 in [0, 255], and its mask if there are masks.
 
         Args:
             index: As of `load`.
@@ -141,20 +127,17 @@ class ImageFolder:
             ValueError: As `load` does.
         """
         if self.half is None:
-            used = self.whole(index)
-            judged = [used]
+            image = self.uncropped(index)
+            checked = [image]
         else:
-            used, judged = self._halved(index, rng)
-        size = used.height, used.width
-        box, mirrored = self._center(size), False
-        if rng is not None:
-            box, mirrored = self._draw(self.files[index], size, judged, rng)
+            image, checked = self._halved(index, rng)
+        crop = self._crop(self.files[index], image, checked, rng)
         if self.masks is None:
-            return _cut(used, box, mirrored)
-        mask = mask_of(self.masks, index, self.files[index], size)
-        return torch.cat([_cut(used, box, mirrored), _cut(mask, box, mirrored)])
+            return LoadedImage(crop.cut(image))
+        mask = mask_of(self.masks, index, self.files[index], (image.height, image.width))
+        return LoadedImage(crop.cut(image), crop.cut(mask))
 
-    def whole(self, index: int) -> Image.Image:
+    def uncropped(self, index: int) -> Image.Image:
         """Return an image, resized but not cropped; not for halves.
 
         Raises:
@@ -172,20 +155,37 @@ class ImageFolder:
     def _halved(
         self, index: int, rng: torch.Generator | None
     ) -> tuple[Image.Image, list[Image.Image]]:
-        """Return a half, resized, and what judges its crops: both halves, in color.
+        """Return a half, resized, and the images that a crop must have contrast in.
 
-        Whatever the half's channels: a crop drawn again for one half alone would tear a pair apart.
+        These are both halves, in color, whatever the half's channels: a crop drawn again for one
+        half alone would tear a pair apart.
         """
         path = self.files[index]
         image = read_image(path, self.channels, self.background, self.max_value)
         size = self._fitted_of(path, (image.height, image.width))
-        used = _half(image, self.half, size)
+        half = _half(image, self.half, size)
         if rng is None:
-            return used, []
-        seen = image
+            return half, []
         if self.channels != 3:
-            seen = read_image(path, 3, self.background, self.max_value)
-        return used, [_half(seen, "left", size), _half(seen, "right", size)]
+            image = read_image(path, 3, self.background, self.max_value)
+        return half, [_half(image, "left", size), _half(image, "right", size)]
+
+    def _crop(
+        self,
+        path: Path,
+        image: Image.Image,
+        checked: Sequence[Image.Image],
+        rng: torch.Generator | None,
+    ) -> Crop:
+        size = image.height, image.width
+        if rng is None:
+            return center_crop(size, self.crop or size)
+        crop = draw_crop(checked, self.crop or size, self.flip, rng)
+        if crop is None:
+            raise BlankCrop(
+                f"cannot use image {str(path)!r}: each of {MAX_CROPS} crops drawn is of one color"
+            )
+        return crop
 
     def check_sizes(self) -> None:
         """Move images that cannot be used as they are from ``files`` to ``bad``.
@@ -213,7 +213,7 @@ class ImageFolder:
     def _fault(self, path: Path) -> str | None:
         """Say in what way an image's header rules it out; None if it does not."""
         try:
-            self._fitted(read_size(path))
+            self._fitted_size(read_size(path))
         except OSError as error:
             cause = error.strerror or str(error).removeprefix(f"cannot read image {str(path)!r}: ")
             return f"cannot be read: {cause}"
@@ -223,67 +223,19 @@ class ImageFolder:
 
     def _fitted_of(self, path: Path, size: tuple[int, int]) -> tuple[int, int]:
         try:
-            return self._fitted(size)
+            return self._fitted_size(size)
         except ValueError as error:
             raise ValueError(f"cannot use image {str(path)!r}: it {error}") from error
 
-    def _fitted(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return the height and width after resizing what is used of an image of a size.
-
-        Raises:
-            ValueError: The image cannot be used; the message goes on where its name ends.
-        """
-        height, width = size
-        if self.half is not None and width % 2:
-            raise ValueError(
-                f"is {by(size)} (height x width), but two images of equal width side by side "
-                "have an even width: correct or remove it"
-            )
-        used = (height, width if self.half is None else width // 2)
-        shown = f"is {by(used)}" if self.half is None else f"has a {self.half} half of {by(used)}"
-        shown += " (height x width)"
-        if self.resize is not None and is_too_long(used):
-            raise ValueError(
-                f"{shown}, but one side may be {MAX_ASPECT} times the other at most for resizing: "
-                "cut or remove it"
-            )
-        fitted = resized(used, self.resize)
-        if self.crop is not None and (fitted[0] < self.crop[0] or fitted[1] < self.crop[1]):
-            raise ValueError(
-                f"{shown}{'' if fitted == used else f', resized {by(fitted)}'}, and cannot hold "
-                f"the crop {by(self.crop)}: set data.resize to {max(self.crop)} or more, choose a "
-                "smaller crop, or remove it"
-            )
-        return fitted
-
-    def _center(self, size: tuple[int, int]) -> Box:
-        height, width = self.crop or size
-        top, left = round((size[0] - height) / 2), round((size[1] - width) / 2)
-        return left, top, left + width, top + height
-
-    def _draw(
-        self, path: Path, size: tuple[int, int], judged: list[Image.Image], rng: torch.Generator
-    ) -> tuple[Box, bool]:
-        """Draw where a crop shows something in all of the judged pictures, and if to mirror it."""
-        height, width = self.crop or size
-        for _ in range(MAX_CROPS):
-            # Three draws whatever the settings, so that they do not change each other's.
-            down, along, side = torch.rand(3, generator=rng, dtype=torch.float64).tolist()
-            top, left = int(down * (size[0] - height + 1)), int(along * (size[1] - width + 1))
-            box = (left, top, left + width, top + height)
-            if all(shows(picture, box) for picture in judged):
-                return box, self.flip and side < 0.5
-        raise BlankCrop(
-            f"cannot use image {str(path)!r}: each of {MAX_CROPS} crops drawn is of one color"
-        )
+    def _fitted_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return fitted_size(size, self.resize, self.crop, self.half)
 
 
-class Pixels:
-    """An image folder's images as uint8 tensors ``(channels, height, width)`` in [0, 255].
+class Uint8Images:
+    """An image folder's images as uint8 tensors in [0, 255], with their masks if it has masks.
 
     They are cropped and mirrored where they are decoded: what is cut off then need not be sent, and
-    a crop of one color has to be known there, for another image to stand in. Where the folder has
-    masks they come along, as one more channel.
+    a crop of one color has to be known there, for another image to replace it.
 
     Args:
         images: The folder.
@@ -300,14 +252,9 @@ class Pixels:
         """The files in use."""
         return self.images.files
 
-    def load(self, index: int, rng: torch.Generator | None) -> Tensor:
-        """Load one image, as `ImageFolder.load_pixels` does."""
-        return self.images.load_pixels(index, rng)
-
-
-def _cut(picture: Image.Image, box: Box, mirrored: bool) -> Tensor:
-    crop = picture.crop(box)
-    return to_pixels(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else crop)
+    def load(self, index: int, rng: torch.Generator | None) -> LoadedImage:
+        """Load one image, as `ImageFolder.load_uint8` does."""
+        return self.images.load_uint8(index, rng)
 
 
 def _half(image: Image.Image, half: Half | None, size: tuple[int, int]) -> Image.Image:

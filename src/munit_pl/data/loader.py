@@ -1,4 +1,4 @@
-"""From samples to batches: what was passed over is counted, what goes wrong is known in time."""
+"""The loader: samples become batches, skipped files are counted, errors are known in time."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -7,30 +7,28 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from munit_pl.data.datasets import TrainingPairs, ValidationPairs
-from munit_pl.data.replacement import Sample
+from munit_pl.data.datasets import Sample, TrainingPairs, ValidationPairs
 from munit_pl.data.sampler import StreamSampler
 from munit_pl.data.skipped_files import BadFile, BadFiles, DataError, Trouble
 from munit_pl.data.worker_processes import Watch, explain
 from munit_pl.exits import ExitCode
 
-Images = tuple[Tensor, Tensor]
+Images = tuple[Tensor, ...]  # x_a, x_b, and mask_a, mask_b if there are masks
 
 
 class Batch(NamedTuple):
     """What comes from a worker.
 
     Attributes:
-        x_a: Images of domain a, ``(N, C, H, W)`` in [-1, 1], or uint8 in [0, 255].
-        x_b: Images of domain b.
-        passed_over: The files that could not be used.
-        substituted: The samples that others took the place of.
+        images: ``x_a`` and ``x_b``, ``(N, C, H, W)`` in [-1, 1], or uint8 in [0, 255]; then their
+            masks if there are any, ``(N, 1, H, W)`` in [0, 1], or uint8 in [0, 255].
+        skipped: The files that could not be used.
+        replaced: How many samples others took the place of.
     """
 
-    x_a: Tensor
-    x_b: Tensor
-    passed_over: list[BadFile]
-    substituted: int
+    images: Images
+    skipped: list[BadFile]
+    replaced: int
 
 
 class _Failure(NamedTuple):
@@ -49,7 +47,7 @@ class Samples(Dataset[Sample | Trouble]):
 
     def __getitem__(self, position: int) -> Sample | Trouble:
         try:
-            return self.pairs.read(position)
+            return self.pairs[position]
         except DataError as error:
             return error.trouble
 
@@ -61,23 +59,20 @@ def collate(samples: Sequence[Sample | Trouble]) -> Batch | Trouble:
         if isinstance(sample, Trouble):
             return sample
         good.append(sample)
-    return Batch(
-        default_collate([sample.x_a for sample in good]),
-        default_collate([sample.x_b for sample in good]),
-        [bad for sample in good for bad in sample.passed_over],
-        sum(bool(sample.passed_over) for sample in good),
-    )
+    *columns, skipped = map(list, zip(*good, strict=True))
+    images = tuple(default_collate(column) for column in columns if column[0] is not None)
+    return Batch(images, [bad for files in skipped for bad in files], sum(map(bool, skipped)))
 
 
 class PairLoader(DataLoader[Any]):
-    """A `DataLoader` that yields pairs ``(x_a, x_b)``, each ``(N, C, H, W)`` in [-1, 1].
+    """A `DataLoader` that yields ``(x_a, x_b)``, each ``(N, C, H, W)`` in [-1, 1].
 
-    Where a domain gives bytes, uint8 in [0, 255], so does this; where it gives masks as one more
-    channel, they are still that.
+    With masks it yields ``(x_a, x_b, mask_a, mask_b)``, masks ``(N, 1, H, W)`` in [0, 1]. Where a
+    domain gives uint8 in [0, 255], so does this.
 
     It fetches a batch ahead of the one that it yields, on training data across the end of an epoch
     too. If that fails the ledger is told, while there is a batch to go on with, so that the run can
-    end in order; whoever asks for the next batch all the same gets a `DataError`. Files passed over
+    end in order; whoever asks for the next batch all the same gets a `DataError`. Skipped files
     count when their batch is yielded, as a checkpoint counts iterations.
 
     Args:
@@ -103,8 +98,8 @@ class PairLoader(DataLoader[Any]):
             next_one = self._start_next_epoch() if following is None else following
             if isinstance(next_one, _Failure):
                 self.bad_files.trouble = self.bad_files.trouble or next_one.trouble
-            self.bad_files.add(batch.passed_over, batch.substituted if training else 0)
-            yield batch.x_a, batch.x_b
+            self.bad_files.add(batch.skipped, batch.replaced if training else 0)
+            yield batch.images
             batch = following
 
     def _start(self) -> tuple[Iterator[Any], Batch | _Failure | None]:

@@ -8,16 +8,17 @@ from PIL import Image
 from torch import Tensor
 
 from munit_pl.data.images.reading import read_size
+from munit_pl.data.images.tensors import from_uint8
 from munit_pl.data.listing import scan_folder
 from munit_pl.data.sizes import by
 
 ENDING = "_masks"  # of a folder's name
 
 
-class Whole(Protocol):
+class Uncropped(Protocol):
     """Images, resized and not cropped."""
 
-    def whole(self, index: int) -> Image.Image:
+    def uncropped(self, index: int) -> Image.Image:
         """Return one."""
 
 
@@ -66,7 +67,7 @@ def find_masks(images: Sequence[Path], folder: Path) -> list[Path]:
     return found
 
 
-def mask_of(masks: Whole, index: int, image: Path, size: tuple[int, int]) -> Image.Image:
+def mask_of(masks: Uncropped, index: int, image: Path, size: tuple[int, int]) -> Image.Image:
     """Return an image's mask, gray.
 
     Args:
@@ -80,32 +81,24 @@ def mask_of(masks: Whole, index: int, image: Path, size: tuple[int, int]) -> Ima
         ValueError: It is none, or of another size.
     """
     try:
-        mask = masks.whole(index)
+        mask = masks.uncropped(index)
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # as when a disk is lost
             raise
-        raise _useless(image, str(error)) from error
+        raise _unusable(image, str(error)) from error
     if (mask.height, mask.width) != size:
         other = by((mask.height, mask.width))
-        raise _useless(image, f"resized it is {other}, the image {by(size)}: make them of one size")
+        raise _unusable(
+            image, f"resized it is {other}, the image {by(size)}: make them of one size"
+        )
     if mask.getextrema()[1] == 1:
-        raise _useless(image, "its levels are 0 and 1, but what may change is white, 255")
+        raise _unusable(image, "its levels are 0 and 1, but what may change is white, 255")
     return mask
 
 
-def split_off(x_a: Tensor, x_b: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Part images from the masks that are their last channel, all in [-1, 1].
-
-    Args:
-        x_a: Images of domain a and their masks, ``(N, C + 1, H, W)``.
-        x_b: Images of domain b likewise.
-
-    Returns:
-        Both domains' images, ``(N, C, H, W)``, then both domains' masks, ``(N, 1, H, W)`` in
-        [0, 1].
-    """
-    m_a, m_b = ((x[:, -1:] + 1) / 2 for x in (x_a, x_b))
-    return x_a[:, :-1].contiguous(), x_b[:, :-1].contiguous(), m_a, m_b
+def to_unit_range(mask: Tensor) -> Tensor:
+    """Return masks as floats in [0, 1], of uint8 in [0, 255] or of such floats."""
+    return mask if mask.is_floating_point() else (from_uint8(mask) + 1) / 2
 
 
 def _missing(place: Path) -> str:
@@ -124,7 +117,7 @@ def _fault(image: Path, masks: Sequence[Path], bad: Mapping[Path, str]) -> str |
     try:
         size = read_size(image)
     except OSError:
-        return None  # it is passed over when it is read
+        return None  # it is skipped when it is read
     try:
         other = read_size(mask)
     except OSError as error:
@@ -137,5 +130,5 @@ def _fault(image: Path, masks: Sequence[Path], bad: Mapping[Path, str]) -> str |
     )
 
 
-def _useless(image: Path, cause: str) -> ValueError:
+def _unusable(image: Path, cause: str) -> ValueError:
     return ValueError(f"cannot use the mask of image {str(image)!r}: {cause}")

@@ -1,14 +1,16 @@
-"""What stands in for an image that cannot be used, and for how long to wait for a lost disk."""
+"""Which image replaces one that cannot be read, and how long a lost disk is waited for."""
 
 import time
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from munit_pl.data.domain import Domain
-from munit_pl.data.image_folder import BlankCrop
+from munit_pl.data.cropping import BlankCrop
+from munit_pl.data.domain import LoadedImage, SampleDomain
 from munit_pl.data.skipped_files import BadFile, DataError, Trouble
 from munit_pl.data.worker_processes import note_reading
 from munit_pl.exits import ExitCode
@@ -17,46 +19,59 @@ MAX_ATTEMPTS = 100  # images tried for one sample
 MAX_UNREADABLE = 10  # in a row that the system does not read, until the disk counts as lost
 PATIENCE = 60.0  # seconds to wait for a lost disk
 
-T = TypeVar("T")
 
-
-class Unusable(Exception):
-    """An image cannot be used.
+class UnreadableImage(Exception):
+    """An image cannot be read, or not be used.
 
     Attributes:
         bad: The image's file.
-        unread: Whether the system could not read it, as when a disk is lost; else it is at fault.
+        by_system: Whether the system could not read it, as when a disk is lost; else the file is
+            at fault.
     """
 
-    def __init__(self, bad: BadFile, unread: bool) -> None:
+    def __init__(self, bad: BadFile, by_system: bool) -> None:
         super().__init__(str(bad))
         self.bad = bad
-        self.unread = unread
+        self.by_system = by_system
 
 
-class Sample(NamedTuple):
-    """What is read at a position.
+@dataclass(frozen=True)
+class Candidate:
+    """An image that may be read for a sample.
 
     Attributes:
-        x_a: An image of domain a, ``(C, H, W)`` in [-1, 1].
-        x_b: One of domain b.
-        passed_over: The files that could not be used, for which others stand in.
+        index: Which of its domain's.
+        rng: Draws its crop and flip; None augments nothing.
     """
 
-    x_a: Tensor
-    x_b: Tensor
-    passed_over: list[BadFile]
+    index: int
+    rng: torch.Generator | None = None
 
 
-class Usable:
-    """A domain in which the next image stands in for one that cannot be used.
+class Source(NamedTuple):
+    """What one domain's part of a sample is read from.
+
+    Attributes:
+        domain: The domain.
+        name: What it is called.
+        candidates: The right image, then those that may replace it; iterated anew after each wait
+            for a lost disk.
+    """
+
+    domain: SampleDomain
+    name: str
+    candidates: Iterable[Candidate]
+
+
+class WithReplacement:
+    """A domain in which the next image takes the place of one that cannot be read.
 
     Args:
         domain: The domain.
         name: What it is called.
     """
 
-    def __init__(self, domain: Domain, name: str) -> None:
+    def __init__(self, domain: SampleDomain, name: str) -> None:
         self.domain = domain
         self.name = name
 
@@ -67,92 +82,82 @@ class Usable:
         """Return an image, ``(C, H, W)`` in [-1, 1].
 
         Raises:
-            DataError: As `first_usable` does.
+            DataError: As `first_readable` does.
         """
-        n = len(self.domain)
-        image, _ = first_usable(
-            lambda attempt: read_image_of(self.domain, self.name, (index + attempt) % n, rng, index)
-        )
-        return image
+        source = Source(self.domain, self.name, candidates_from(index, len(self.domain), rng))
+        (image,), _ = first_readable([source], index)
+        return image.x
 
 
-def read_image_of(
-    domain: Domain, name: str, index: int, rng: torch.Generator | None, position: int
-) -> Tensor:
-    """Load an image of the domain called ``name``.
-
-    Raises:
-        Unusable: If that cannot be done.
-    """
-    file = name_of(domain, index)
-    note_reading(file)
-    try:
-        return domain.load(index, rng)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        bad = BadFile(file, name, reason, position, isinstance(error, BlankCrop))
-        raise Unusable(bad, _is_of_the_system(error)) from error
-    finally:
-        note_reading("")
+def candidates_from(index: int, n: int, rng: torch.Generator | None = None) -> list[Candidate]:
+    """Return an image of ``n`` and those after it, as often around as it takes."""
+    return [Candidate((index + attempt) % n, rng) for attempt in range(MAX_ATTEMPTS)]
 
 
-def name_of(domain: Domain, index: int) -> str:
-    """Return the path of an image, or its number if its domain has no files."""
-    files = getattr(domain, "files", None)
-    return f"image {index}" if files is None else str(files[index])
-
-
-def read_both(
-    load_a: Callable[[int], Tensor], load_b: Callable[[int], Tensor], paired: bool
-) -> Sample:
-    """Read both domains' images of a sample, each on its own or, if paired, together.
-
-    Args:
-        load_a: Loads domain a's image: the right one at attempt 0, then those that may stand in
-            for it; raises `Unusable`.
-        load_b: Likewise of domain b.
-        paired: Whether both must be of one attempt.
-
-    Raises:
-        DataError: As `first_usable` does.
-    """
-    if paired:
-        pair, passed_over = first_usable(lambda attempt: (load_a(attempt), load_b(attempt)))
-        return Sample(*pair, passed_over)
-    x_a, bad_a = first_usable(load_a)
-    x_b, bad_b = first_usable(load_b)
-    return Sample(x_a, x_b, bad_a + bad_b)
-
-
-def first_usable(load: Callable[[int], T]) -> tuple[T, list[BadFile]]:
-    """Return what the first attempt gives that succeeds, and the files passed over before it.
+def first_readable(
+    sources: Sequence[Source], position: int
+) -> tuple[list[LoadedImage], list[BadFile]]:
+    """Read the first candidates of several domains that can be read together.
 
     If the system cannot read file after file, a disk may be away for a while. Then all begins anew,
-    with attempt 0, so that the outcome is what it would have been with the disk in its place.
+    with the first candidates, so that the outcome is what it would have been with the disk there.
 
     Args:
-        load: Makes an attempt; raises `Unusable`.
+        sources: The domains; a pair's image is replaced together with its partner.
+        position: Of the sample, for messages.
+
+    Returns:
+        An image of each domain, and the files skipped before they were found.
 
     Raises:
         DataError: After ``MAX_ATTEMPTS``, or ``PATIENCE``.
     """
-    passed_over: list[BadFile] = []
+    skipped: list[BadFile] = []
     for pause in _pauses():
         if pause:
             time.sleep(pause)
-        passed_over = []
+        skipped = []
         unread = 0
-        for attempt in range(MAX_ATTEMPTS):
+        attempts = zip(*(source.candidates for source in sources), strict=False)
+        for candidates in islice(attempts, MAX_ATTEMPTS):
             try:
-                return load(attempt), passed_over
-            except Unusable as error:
-                passed_over.append(error.bad)
-                unread = unread + 1 if error.unread else 0
+                return [
+                    read_image(source.domain, source.name, candidate, position)
+                    for source, candidate in zip(sources, candidates, strict=True)
+                ], skipped
+            except UnreadableImage as error:
+                skipped.append(error.bad)
+                unread = unread + 1 if error.by_system else 0
             if unread == MAX_UNREADABLE:
                 break
         else:
-            raise DataError(_none_is_good(passed_over[-1]))
-    raise DataError(_disk_is_lost(passed_over[-1]))
+            raise DataError(_none_is_good(skipped[-1]))
+    raise DataError(_disk_is_lost(skipped[-1]))
+
+
+def read_image(domain: SampleDomain, name: str, candidate: Candidate, position: int) -> LoadedImage:
+    """Load an image of the domain called ``name``.
+
+    Raises:
+        UnreadableImage: If that cannot be done.
+    """
+    file = _name_of(domain, candidate.index)
+    note_reading(file)
+    try:
+        image = domain.load(candidate.index, candidate.rng)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        bad = BadFile(file, name, reason, position, isinstance(error, BlankCrop))
+        raise UnreadableImage(bad, _is_of_the_system(error)) from error
+    finally:
+        note_reading("")
+    return image if isinstance(image, LoadedImage) else LoadedImage(image)
+
+
+def _name_of(domain: SampleDomain, index: int) -> str:
+    """Return the path of an image, or its number if its domain has no files."""
+    files = getattr(domain, "files", None)
+    return f"image {index}" if files is None else str(files[index])
 
 
 def _pauses() -> Iterator[float]:

@@ -1,8 +1,9 @@
 """Heights and widths of images, before and after they are resized."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+Half = Literal["left", "right"]  # of a file that holds two images side by side
 Size = int | tuple[int, int]  # of the shortest side, or height and width
 
 MAX_SIDE = 1 << 16  # pixels, of what a file may say of its images
@@ -64,6 +65,47 @@ def resized(size: tuple[int, int], shortest: int | None) -> tuple[int, int]:
     if height <= width:
         return shortest, int(shortest * width / height)
     return int(shortest * height / width), shortest
+
+
+def fitted_size(
+    size: tuple[int, int],
+    resize: int | None,
+    crop: tuple[int, int] | None = None,
+    half: Half | None = None,
+) -> tuple[int, int]:
+    """Return the height and width after resizing what is used of an image.
+
+    Args:
+        size: Height and width of the image.
+        resize: Pixels of the shortest side afterwards; None keeps the size.
+        crop: Height and width that must fit.
+        half: Which half of the image is used; None uses all of it.
+
+    Raises:
+        ValueError: The image cannot be used; the message goes on where its name ends.
+    """
+    height, width = size
+    if half is not None and width % 2:
+        raise ValueError(
+            f"is {by(size)} (height x width), but two images of equal width side by side "
+            "have an even width: correct or remove it"
+        )
+    used = (height, width if half is None else width // 2)
+    told = f"is {by(used)}" if half is None else f"has a {half} half of {by(used)}"
+    told += " (height x width)"
+    if resize is not None and is_too_long(used):
+        raise ValueError(
+            f"{told}, but one side may be {MAX_ASPECT} times the other at most for resizing: "
+            "cut or remove it"
+        )
+    fitted = resized(used, resize)
+    if crop is not None and (fitted[0] < crop[0] or fitted[1] < crop[1]):
+        raise ValueError(
+            f"{told}{'' if fitted == used else f', resized {by(fitted)}'}, and cannot hold the "
+            f"crop {by(crop)}: set data.resize to {max(crop)} or more, choose a smaller crop, or "
+            "remove it"
+        )
+    return fitted
 
 
 def by(size: tuple[int, int]) -> str:

@@ -11,8 +11,8 @@ import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
 
+from munit_pl.data.cropping import BlankCrop
 from munit_pl.data.domain import Domain
-from munit_pl.data.image_folder import BlankCrop
 
 _BYTES_THAT_FIT = 5000  # into a checkpoint of any model
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from munit_pl.data.image_folder import BlankCrop, ImageFolder
+from munit_pl.data.cropping import BlankCrop
+from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.tools import inspection
 from munit_pl.data.tools.inspection import Use, inspect_folder, inspect_image
 from munit_pl.data.tools.verdict import judge

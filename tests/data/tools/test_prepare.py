@@ -77,8 +77,8 @@ def test_training_on_a_png_copy_is_training_on_the_original(root, out):
             for rng in (lambda: None, lambda: rng_for(1)):
                 here, there = (
                     ImageFolder([path], channels, 16, (12, 14), background=(9, 8, 7))
-                    .load_pixels(0, rng())
-                    .int()
+                    .load_uint8(0, rng())
+                    .x.int()
                     for path in (file, copy)
                 )
                 few = 0 if channels in own.get(file.stem, (3, 4)) else 3

@@ -18,14 +18,14 @@ from munit_pl.checks import (
     checked,
 )
 from munit_pl.data.datasets import TrainingPairs, ValidationPairs
-from munit_pl.data.domain import Domain, DomainName, Split
+from munit_pl.data.domain import Domain, DomainName, SampleDomain, Split
 from munit_pl.data.file_identity import compare_files, digest
-from munit_pl.data.image_folder import ImageFolder, Pixels
+from munit_pl.data.image_folder import ImageFolder, Uint8Images
 from munit_pl.data.images.bit_depth import FULL, MaxValue, find_max_value
 from munit_pl.data.images.tensors import from_uint8
 from munit_pl.data.loader import Images, PairLoader, Samples, collate
-from munit_pl.data.masks import split_off
-from munit_pl.data.replacement import MAX_ATTEMPTS, Unusable, read_image_of
+from munit_pl.data.masks import to_unit_range
+from munit_pl.data.replacement import MAX_ATTEMPTS, Candidate, UnreadableImage, read_image
 from munit_pl.data.sampler import StreamSampler
 from munit_pl.data.sizes import ImageSize
 from munit_pl.data.skipped_files import BadFile, BadFiles, Trouble
@@ -54,8 +54,7 @@ class TwoDomains(LightningDataModule):
         max_bad_fraction: Share of a domain's files that may be unusable, in [0, 1]. A single one
             always may.
         timeout: Seconds to wait for a batch of stuck workers; 0 waits for ever.
-        masks: Whether batches hold masks too. `batch_domains` then gives images whose last channel
-            is their mask; `on_after_batch_transfer` parts them.
+        masks: Whether batches hold masks too. `batch_domains` then gives images with their masks.
 
     Attributes:
         resize: Pixels of the shortest side before images are cropped, None where they keep their
@@ -121,7 +120,7 @@ class TwoDomains(LightningDataModule):
         """Return both domains' images of a split."""
         raise NotImplementedError
 
-    def batch_domains(self, split: Split) -> tuple[Domain, Domain]:
+    def batch_domains(self, split: Split) -> tuple[SampleDomain, SampleDomain]:
         """Return what a split's batches are read from: its ``domains``, unless overridden."""
         return self.domains[split]
 
@@ -161,7 +160,7 @@ class TwoDomains(LightningDataModule):
 
     def train_dataloader(self) -> PairLoader:
         """Return the stream of training batches, from the trainer's current iteration on."""
-        domains = in_bytes(self.batch_domains("train"))
+        domains = as_uint8(self.batch_domains("train"))
         pairs = TrainingPairs(*domains, seed=self.seed, paired=self.paired)
         trainer = self.trainer
         assert trainer is not None
@@ -174,31 +173,31 @@ class TwoDomains(LightningDataModule):
         )
         height, width = self.size
         values = (sum(self.channels.values()) + 2 * self.masks) * height * width
-        bytes_each = 1 if all(isinstance(domain, Pixels) for domain in domains) else 4
+        bytes_each = 1 if all(isinstance(domain, Uint8Images) for domain in domains) else 4
         warn_of_little_shared_memory(self.num_workers, bytes_each * self.batch_size * values)
         return self._loader(pairs, sampler)
 
     def val_dataloader(self) -> PairLoader:
         """Return all pairs of test images, in order."""
-        domains = in_bytes(self.batch_domains("test"))
+        domains = as_uint8(self.batch_domains("test"))
         return self._loader(ValidationPairs(*domains, paired=self.paired))
 
     def on_after_batch_transfer(self, batch: Images, dataloader_idx: int) -> tuple[Tensor, ...]:
         """Turn bytes into floats in [-1, 1], on the device, of the trainer's precision.
 
         Returns:
-            ``(x_a, x_b)``; of data with masks ``(x_a, x_b, m_a, m_b)``, masks ``(N, 1, H, W)`` in
+            ``(x_a, x_b)``; with masks ``(x_a, x_b, mask_a, mask_b)``, masks ``(N, 1, H, W)`` in
             [0, 1].
         """
-        x_a, x_b = (x if x.is_floating_point() else from_uint8(x) for x in batch)
-        floats = split_off(x_a, x_b) if self.masks else (x_a, x_b)
+        images = (x if x.is_floating_point() else from_uint8(x) for x in batch[:2])
+        floats = (*images, *map(to_unit_range, batch[2:]))
         plugin = self.trainer.precision_plugin if self.trainer else None
         return plugin.convert_input(floats) if plugin else floats
 
     def first_images(self, split: Split, domain: DomainName, n: int) -> Tensor:
         """Return a domain's first images, ``(N, C, H, W)`` in [-1, 1], not augmented.
 
-        Those that cannot be used are passed over and counted.
+        Those that cannot be used are skipped and counted.
 
         Args:
             split: Which images.
@@ -214,8 +213,8 @@ class TwoDomains(LightningDataModule):
             if len(shown) == n:
                 break
             try:
-                shown.append(read_image_of(images, domain, index, None, index))
-            except Unusable as error:
+                shown.append(read_image(images, domain, Candidate(index), index).x)
+            except UnreadableImage as error:
                 self.bad_files.add([error.bad])
         if not shown:
             raise OSError(f"domain {domain}: none of the first {split} images can be used")
@@ -278,9 +277,9 @@ class TwoDomains(LightningDataModule):
         )
 
 
-def in_bytes(domains: tuple[Domain, Domain]) -> tuple[Domain, Domain]:
-    """Return domains whose images are bytes, where they are images of files."""
-    a, b = (Pixels(domain) if isinstance(domain, ImageFolder) else domain for domain in domains)
+def as_uint8(domains: tuple[SampleDomain, SampleDomain]) -> tuple[SampleDomain, SampleDomain]:
+    """Return domains whose images are uint8, where they are images of files."""
+    a, b = (Uint8Images(d) if isinstance(d, ImageFolder) else d for d in domains)
     return a, b
 
 

@@ -2,7 +2,7 @@
 
 from munit_pl.checks import HeightWidth, NonNegativeInt, PositiveInt, Seed, checked
 from munit_pl.data.datamodules.base import TwoDomains
-from munit_pl.data.domain import Domain, DomainName, Split
+from munit_pl.data.domain import DomainName, SampleDomain, Split
 from munit_pl.data.drawn.dataset import DrawnShoes, MaskedShoes
 from munit_pl.data.sizes import height_and_width
 
@@ -42,7 +42,7 @@ class DrawnDataModule(TwoDomains):
         """Return both domains' drawings of a split."""
         return self._make_domain(split, "a", "a"), self._make_domain(split, "b", "b")
 
-    def batch_domains(self, split: Split) -> tuple[Domain, Domain]:
+    def batch_domains(self, split: Split) -> tuple[SampleDomain, SampleDomain]:
         """Return both domains' drawings of a split; if paired, domain a's shoes in both."""
         if self.masks:
             a = self._make_domain(split, "a", "a")

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from munit_pl.data.domain import DomainName
+from munit_pl.data.domain import DomainName, LoadedImage
 from munit_pl.data.drawn.shoes import Parts, Points, Shoe, sample_shoe, shoe_parts
 from munit_pl.randomness import rng_for
 
@@ -105,7 +105,7 @@ class DrawnShoes:
 
 
 class MaskedShoes:
-    """Drawn shoes with their masks as one more channel: 1 where the shoe may show, -1 elsewhere.
+    """Drawn shoes with their masks.
 
     Masks are silhouettes grown by a pixel, of which a shoe's edge covers a part.
 
@@ -119,12 +119,11 @@ class MaskedShoes:
     def __len__(self) -> int:
         return len(self.shoes)
 
-    def load(self, index: int, rng: torch.Generator | None = None) -> Tensor:
-        """Return picture ``index`` and its mask, ``(4, H, W)`` in [-1, 1]; see `DrawnShoes`."""
+    def load(self, index: int, rng: torch.Generator | None = None) -> LoadedImage:
+        """Return drawing ``index`` and its mask, 1 where the shoe may show, 0 elsewhere."""
         truth = self.shoes.truth(index)
-        picture = truth.x_a if self.shoes.domain == "a" else truth.x_b
-        mask = F.max_pool2d(truth.silhouette[None].float(), 3, 1, 1)
-        return torch.cat([picture, 2 * mask - 1])
+        x = truth.x_a if self.shoes.domain == "a" else truth.x_b
+        return LoadedImage(x, F.max_pool2d(truth.silhouette[None].float(), 3, 1, 1))
 
 
 def draw(shoe: Shoe, size: tuple[int, int]) -> Truth:

@@ -1,4 +1,4 @@
-"""Whether there is something to be seen in an image."""
+"""The contrast of an image: a part of one color shows nothing."""
 
 import numpy as np
 from PIL import Image
@@ -8,19 +8,19 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom
 BLANK = 2  # gray levels: with fewer in each channel an image is of one color
 
 
-def shows(picture: Image.Image, box: Box) -> bool:
-    """Return whether a part of a picture is more than one color."""
+def has_contrast(image: Image.Image, box: Box) -> bool:
+    """Return whether a part of an image is more than one color."""
     left, top, right, bottom = box
     middle = (top + bottom) // 2
-    # One row that shows something spares a look at all of them.
+    # One row that has contrast spares a look at all of them.
     parts = ((left, middle, right, middle + 1), box)
-    return any(levels(picture.crop(part)) >= BLANK for part in parts)
+    return any(levels(image.crop(part)) >= BLANK for part in parts)
 
 
-def levels(picture: Image.Image) -> int:
+def levels(image: Image.Image) -> int:
     """Return how far the darkest and the brightest pixel lie apart, where a channel has most.
 
     Returns:
         Gray levels, 0 to 255, of an image of 8 bits a channel.
     """
-    return int(np.ptp(np.reshape(picture.getextrema(), (-1, 2)), axis=1).max())
+    return int(np.ptp(np.reshape(image.getextrema(), (-1, 2)), axis=1).max())

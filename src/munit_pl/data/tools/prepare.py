@@ -278,7 +278,7 @@ def _picture(path: Path, recipe: Recipe) -> tuple[Image.Image | None, bool, Form
         return _deep(path, resize), False, format
     on_white = transparent and recipe.format == "jpg"
     channels = 4 if transparent and not on_white else 1 if mode in _GRAY else 3
-    return ImageFolder([path], channels, resize, crop=None).whole(0), on_white, format
+    return ImageFolder([path], channels, resize, crop=None).uncropped(0), on_white, format
 
 
 def _deep(path: Path, resize: int | None) -> Image.Image:

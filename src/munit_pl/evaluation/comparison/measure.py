@@ -101,8 +101,9 @@ def measure_losses(module: AdversarialModule, shoes: DrawnDataModule, inputs: in
     pairs = ValidationPairs(*shoes.batch_domains("test"))
     sums: Figures = {}
     for places in _batches(inputs):
-        images = zip(*(pairs[i] for i in places), strict=True)
-        x_a, x_b = (torch.stack(x).to(module.device) for x in images)
+        samples = [pairs[i] for i in places]
+        x_a = torch.stack([sample.x_a for sample in samples]).to(module.device)
+        x_b = torch.stack([sample.x_b for sample in samples]).to(module.device)
         draws = module.draw(x_a, x_b, "table1", places[0])
         for term, pair in module.validation_terms(x_a, x_b, draws).items():
             sums[term] = sums.get(term, 0.0) + pair.sum().item() * len(places)
