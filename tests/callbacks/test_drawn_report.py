@@ -5,7 +5,8 @@ from PIL import Image
 
 from munit_pl import DrawnDataModule, MUNITModule, Translator
 from munit_pl.callbacks.drawn_report import DrawnReport
-from munit_pl.evaluation.protocols import evaluate, find_protocol
+from munit_pl.evaluation.evaluate import evaluate
+from munit_pl.evaluation.protocols.registry import find_protocol
 from munit_pl.evaluation.task import EvaluationTask
 
 

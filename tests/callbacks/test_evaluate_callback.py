@@ -16,8 +16,8 @@ from munit_pl.callbacks import evaluate as evaluate_file
 from munit_pl.callbacks.evaluate import Evaluate
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.train import train
-from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
+from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 from munit_pl.evaluation.report import Figure, Report
 from munit_pl.metrics.lpips import FeatureDistance
 

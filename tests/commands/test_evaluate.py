@@ -23,9 +23,9 @@ from munit_pl.data.images.tensors import to_picture
 from munit_pl.data.sizes import ImageSize
 from munit_pl.evaluation import plots as plots_file
 from munit_pl.evaluation.extractors import FeatureExtractors
-from munit_pl.evaluation.munit2018 import Munit2018
-from munit_pl.evaluation.protocols import PROTOCOLS
-from munit_pl.evaluation.starganv2 import StarGANv2
+from munit_pl.evaluation.protocols.munit2018_lpips_cis import Munit2018
+from munit_pl.evaluation.protocols.registry import PROTOCOLS
+from munit_pl.evaluation.protocols.starganv2_fid_lpips import StarGANv2
 from munit_pl.layers.initialization import initialize
 from munit_pl.metrics.lpips import FeatureDistance
 from munit_pl.metrics.network import to_rgb
@@ -49,7 +49,7 @@ class Colors(nn.Module):
         return self(x), self(x)
 
 
-def quick_instruments(*_):
+def quick_extractors(*_):
     distance = FeatureDistance(lambda x: [x], None, "pixels")
     return FeatureExtractors(Colors(), distance, {"b": Colors()}, torch.device("cpu"))
 
@@ -61,7 +61,7 @@ def quick():
         "starganv2": StarGANv2(inputs=3, outputs=3, kernel_subset=5),
     }
     return patch.dict(PROTOCOLS, few), patch.object(
-        evaluate_file, "load_feature_extractors", quick_instruments
+        evaluate_file, "load_feature_extractors", quick_extractors
     )
 
 

@@ -17,10 +17,10 @@ from munit_pl.commands.train import train
 from munit_pl.commands.translate import main as translate
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images.tensors import to_picture
-from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.extractors import FeatureExtractors
-from munit_pl.evaluation.protocols import PROTOCOLS
-from munit_pl.evaluation.starganv2 import StarGANv2
+from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
+from munit_pl.evaluation.protocols.registry import PROTOCOLS
+from munit_pl.evaluation.protocols.starganv2_fid_lpips import StarGANv2
 from munit_pl.inference.loading import read_generators
 from munit_pl.metrics.lpips import FeatureDistance
 from munit_pl.models.base.description import export_generators

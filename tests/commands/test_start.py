@@ -14,7 +14,7 @@ import munit_pl
 from munit_pl.commands import start
 from munit_pl.commands.options import evaluate, translate
 from munit_pl.evaluation.extractors import DistanceName, FeaturesName
-from munit_pl.evaluation.protocols import PROTOCOLS
+from munit_pl.evaluation.protocols.registry import PROTOCOLS
 from munit_pl.inference.animation import ANIMATIONS
 from munit_pl.inference.execution import Precision
 from munit_pl.models.munit.tiling import SMALLEST_TILE

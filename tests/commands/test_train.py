@@ -25,7 +25,7 @@ from munit_pl.commands import train as train_file
 from munit_pl.commands.config.building import build
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.train import main, train
-from munit_pl.evaluation.drawn import Drawn
+from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 
 OTHERS = pytest.mark.parametrize("method", ["unit", "noisy_cyclegan", "bicyclegan"], indirect=True)
 

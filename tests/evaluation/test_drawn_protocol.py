@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from munit_pl.data.drawn.dataset import DrawnShoes, draw
-from munit_pl.evaluation.drawn import Drawn
+from munit_pl.evaluation.measuring import measure
+from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.translator import Translator
 from munit_pl.layers.initialization import initialize
@@ -87,7 +88,7 @@ class Same:
 
 
 def figures_of(translator, protocol=PROTOCOL, **settings):
-    measured = protocol.measure(EvaluationTask(translator, *domains(), **settings))
+    measured = measure(protocol, EvaluationTask(translator, *domains(), **settings))
     assert (measured.distributions, measured.deviations) == ({}, [])
     return {figure.key: figure for figure in measured.figures}
 

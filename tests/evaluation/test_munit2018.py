@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from munit_pl.evaluation.extractors import FeatureExtractors
-from munit_pl.evaluation.munit2018 import Munit2018
+from munit_pl.evaluation.measuring import measure
+from munit_pl.evaluation.protocols.munit2018_lpips_cis import Munit2018
 from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.metrics.lpips import FeatureDistance
 
@@ -50,6 +51,7 @@ class Coloring:
     """Answers input ``i``, told by its blue, with ``colors(i, K)``."""
 
     device = CPU
+    reads_styles = True
 
     def __init__(self, colors):
         self.colors = colors
@@ -80,7 +82,7 @@ def extractors():
     return FeatureExtractors(features, distance, {}, CPU)
 
 
-def subject_of(colors, n=4, **settings):
+def task_of(colors, n=4, **settings):
     inputs = [plain(0.0, 0.0, i / 100) for i in range(n)]
     train = Plain(inputs), Plain(inputs)
     return EvaluationTask(Coloring(colors), train, (Plain(inputs), Plain(inputs)), **settings)
@@ -96,11 +98,11 @@ def growing(i, k):
 
 
 def test_diversity_is_the_mean_of_nineteen_neighbors_of_each_input(extractors):
-    measured = Munit2018(inputs=4).measure(subject_of(growing), extractors)
+    measured = measure(Munit2018(inputs=4), task_of(growing), extractors)
     steps = [[(i + 1) * 0.002 * (2 * j + 1) for j in range(19)] for i in range(4)]
     expected = [sum(map(distance_of, row)) / 19 for row in steps]
     assert list(figures_of(measured)) == ["a2b/diversity", "b2a/diversity"]
-    assert list(measured.distributions) == ["a2b: diversity, pixels", "b2a: diversity, pixels"]
+    assert list(measured.distributions) == ["a2b, diversity, pixels", "b2a, diversity, pixels"]
     for figure, per_input in zip(measured.figures, measured.distributions.values(), strict=True):
         assert figure.value == pytest.approx(sum(expected) / 4, rel=1e-4)
         assert per_input == pytest.approx(expected, rel=1e-4)
@@ -109,7 +111,7 @@ def test_diversity_is_the_mean_of_nineteen_neighbors_of_each_input(extractors):
 
 
 def test_a_single_input_has_a_distribution_too(extractors):
-    measured = Munit2018(inputs=1).measure(subject_of(growing), extractors)
+    measured = measure(Munit2018(inputs=1), task_of(growing), extractors)
     assert [len(values) for values in measured.distributions.values()] == [1, 1]
 
 
@@ -117,40 +119,40 @@ def test_a_single_input_has_a_distribution_too(extractors):
 def test_a_real_image_is_never_compared_with_itself(extractors, n):
     """All pairs of two or three colors evenly around the circle are the same distance apart."""
     real = [at(2 * pi * j / n) for j in range(n)]
-    task = subject_of(growing, n)
+    task = task_of(growing, n)
     task = replace(task, test=(task.test[0], Plain(real)))
-    measured = Munit2018(inputs=2).measure(task, extractors)
+    measured = measure(Munit2018(inputs=2), task, extractors)
     expected = distance_of(2 * pi / n)
     assert figures_of(measured)["a2b/diversity"].real == pytest.approx(expected, rel=1e-5)
     assert len(task.test[1].loaded) == 2 + 2 * 2 * 19  # as inputs of b2a, and in pairs
 
 
 def test_real_pairs_are_of_the_target_domain(extractors):
-    task = subject_of(growing, 4)
+    task = task_of(growing, 4)
     test = tuple(Plain([at(angle * i) for i in range(4)]) for angle in (0.1, 0.8))
-    measured = Munit2018(inputs=4).measure(replace(task, test=test), extractors)
+    measured = measure(Munit2018(inputs=4), replace(task, test=test), extractors)
     far, near = (figures_of(measured)[f"{there}/diversity"].real for there in ("a2b", "b2a"))
     assert near < distance_of(0.4) < far
 
 
 def test_no_more_outputs_are_made_than_are_measured(extractors):
-    task = subject_of(growing)
-    Munit2018(inputs=3).measure(task, extractors)
+    task = task_of(growing)
+    measure(Munit2018(inputs=3), task, extractors)
     asked = task.translator.asked
     assert [(to, i, len(styles)) for to, i, styles in asked] == [
         (to, i, 20) for to in "ba" for i in range(3)
     ]
     drawn = torch.cat([styles.flatten() for *_, styles in asked])
     assert len(drawn.unique()) == len(drawn)  # each input has styles of its own
-    again = subject_of(growing)
-    Munit2018(inputs=2).measure(again, extractors)
+    again = task_of(growing)
+    measure(Munit2018(inputs=2), again, extractors)
     assert torch.equal(again.translator.asked[1][2], asked[1][2])
 
 
 def test_scores_take_their_samples_from_the_domain_that_has_a_classifier(extractors):
-    task = subject_of(lambda i, k: [plain(*MODES[j % 4].tolist()) for j in range(k)])
+    task = task_of(lambda i, k: [plain(*MODES[j % 4].tolist()) for j in range(k)])
     with_one = replace(extractors, classifiers={"b": FourModes()})
-    measured = Munit2018(inputs=2).measure(task, with_one)
+    measured = measure(Munit2018(inputs=2), task, with_one)
     assert [(to, len(styles)) for to, _, styles in task.translator.asked] == [
         ("b", 100),
         ("b", 100),
@@ -178,9 +180,9 @@ def test_scores_take_their_samples_from_the_domain_that_has_a_classifier(extract
 def test_scores_tell_modes_within_an_input_from_modes_among_inputs(
     extractors, mode, cis, inception
 ):
-    task = subject_of(lambda i, k: [plain(*MODES[mode(i, j)].tolist()) for j in range(k)])
+    task = task_of(lambda i, k: [plain(*MODES[mode(i, j)].tolist()) for j in range(k)])
     both = replace(extractors, classifiers={"a": FourModes(), "b": FourModes()})
-    figures = figures_of(Munit2018(inputs=4).measure(task, both))
+    figures = figures_of(measure(Munit2018(inputs=4), task, both))
     assert list(figures) == Munit2018().keys(both)
     for there in ("a2b", "b2a"):
         expected = {
@@ -195,20 +197,20 @@ def test_scores_tell_modes_within_an_input_from_modes_among_inputs(
 
 def test_paired_images_are_compared_with_their_translations(extractors):
     """Truth i lies at -0.1 i, all translations of input i at 0.2 i."""
-    task = subject_of(lambda i, k: [at(0.2 * i)] * k, paired=True)
+    task = task_of(lambda i, k: [at(0.2 * i)] * k, paired=True)
     truths = [at(-0.1 * i) for i in range(4)]
     task = replace(task, test=(task.test[0], Plain(truths)))
-    figures = figures_of(Munit2018(inputs=4).measure(task, extractors))
+    figures = figures_of(measure(Munit2018(inputs=4), task, extractors))
     expected = sum(distance_of(0.3 * i) for i in range(4)) / 4
     assert figures["a2b/paired"].value == pytest.approx(expected, rel=1e-5)
     assert figures["a2b/paired"].label == "distance from the truth, pixels"
     assert figures["a2b/paired"].better == "lower"
     assert "a2b/paired" not in figures_of(
-        Munit2018(inputs=4).measure(subject_of(growing), extractors)
+        measure(Munit2018(inputs=4), task_of(growing), extractors)
     )
 
 
 def test_too_few_test_images_are_told_with_the_limit_that_would_do(extractors):
     with pytest.raises(ValueError, match=r"100 test images of domain a, .* 7: .*\(--limit 7\)"):
-        Munit2018().check(subject_of(growing, 7))
-    Munit2018(inputs=7).check(subject_of(growing, 7))
+        Munit2018().check(task_of(growing, 7))
+    Munit2018(inputs=7).check(task_of(growing, 7))

@@ -2,14 +2,19 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
+from torchmetrics.aggregation import MeanMetric
 
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.evaluation import protocols
-from munit_pl.evaluation.drawn import Drawn
-from munit_pl.evaluation.protocols import PROTOCOLS, evaluate, find_protocol, keys
+from munit_pl.evaluation import evaluate as evaluate_file
+from munit_pl.evaluation.evaluate import evaluate
+from munit_pl.evaluation.extractors import FeatureExtractors
+from munit_pl.evaluation.measuring import Measured
+from munit_pl.evaluation.protocols.base import MetricEntry, Row
+from munit_pl.evaluation.protocols.registry import PROTOCOLS, find_protocol
 from munit_pl.evaluation.report import Figure
-from munit_pl.evaluation.starganv2 import StarGANv2
-from munit_pl.evaluation.task import EvaluationTask, Measured
+from munit_pl.evaluation.task import DIRECTIONS, EvaluationTask
+from munit_pl.metrics.lpips import FeatureDistance
 
 
 class White:
@@ -35,8 +40,15 @@ def task():
     return EvaluationTask(White(), train, test, seed=5)
 
 
-def report(protocol, task):
-    return evaluate(protocol, task, None, {"checkpoint": "x.ckpt"}, {"data": "shoes"})
+class Colors(nn.Module):
+    name = "colors"
+
+    def features_and_logits(self, x):
+        return x.mean((2, 3)), x.mean((2, 3))
+
+
+def report(protocol, task, *own):
+    return evaluate(protocol, task, None, {"checkpoint": "x.ckpt"}, {"data": "shoes"}, own)
 
 
 @pytest.mark.parametrize(
@@ -80,13 +92,15 @@ def test_a_report_says_what_was_measured_on_what(task):
     assert made.data == {"data": "shoes"}
     assert (made.seed, made.networks) == (5, {})
     assert made.seconds > 0
-    assert [figure.key for figure in made.figures] == keys(find_protocol("drawn"), None)
+    assert [figure.key for figure in made.figures] == find_protocol("drawn").keys()
 
 
 def test_a_limit_is_a_deviation_in_words_and_without_one_there_is_none(monkeypatch, task):
     assert report(find_protocol("drawn", 3), task).deviations == ["inputs 3 instead of 64"]
     measured = Measured([Figure("a2b/x", "x", 1.0, "")], {}, [])
-    monkeypatch.setattr(Drawn, "measure", lambda *_: measured)  # of 64 it would take seconds
+    monkeypatch.setattr(
+        evaluate_file, "measure", lambda *_: measured
+    )  # of 64 it would take seconds
     assert report(find_protocol("drawn"), task).deviations == []
 
 
@@ -107,16 +121,64 @@ def test_a_limit_that_leaves_nothing_out_of_all_changes_nothing(
         assert protocol.inputs == inputs
         return Measured([Figure("a2b/x", "x", 1.0, "")], {}, ["for want of images"])
 
-    monkeypatch.setattr(StarGANv2, "measure", measure)
-    monkeypatch.setattr(protocols, "_given", lambda extractors: None)
+    monkeypatch.setattr(evaluate_file, "measure", measure)
     made = report(find_protocol("starganv2", limit), task)
     assert made.deviations == deviations
     assert made.numbers["inputs"] == inputs
 
 
-@pytest.mark.parametrize("name", ["munit2018", "starganv2"])
-def test_a_protocol_that_sees_with_networks_is_given_some(task, name):
-    with pytest.raises(ValueError, match="needs networks to see with"):
-        report(find_protocol(name, 2), task)
-    with pytest.raises(ValueError, match="needs networks to see with"):
-        keys(find_protocol(name), None)
+def test_a_protocol_that_needs_feature_extractors_asks_for_them(task):
+    for protocol in PROTOCOLS.values():
+        if protocol.needs_extractors:
+            with pytest.raises(ValueError, match="needs feature extractors"):
+                report(replace(protocol, inputs=2), task)
+            with pytest.raises(ValueError, match="needs feature extractors"):
+                protocol.keys()
+
+
+class Channels(MeanMetric):
+    """A metric of a user's own: the mean of all translations."""
+
+    def update(self, outputs):
+        super().update(outputs)
+
+
+def test_a_metric_of_ones_own_takes_part_by_one_entry(task):
+    own = MetricEntry(
+        lambda _: Channels(),
+        {"random": ["outputs"]},
+        [Row("mean", "mean value", "")],
+        None,
+        "means",
+    )
+    plain, with_own = (
+        report(find_protocol("drawn", 2), task),
+        report(find_protocol("drawn", 2), task, own),
+    )
+    added = {f.key: f.value for f in with_own.figures if f not in plain.figures}
+    assert added == {"a2b/mean": 1.0, "b2a/mean": 1.0}  # white
+    assert with_own.distributions == {"a2b, means": [1.0, 1.0], "b2a, means": [1.0, 1.0]}
+
+
+def test_a_metric_of_ones_own_is_refused_what_the_protocol_has_not(task):
+    for inputs, told in [
+        ({"test": ["x"]}, "protocol drawn has no samples 'test': there are random"),
+        ({"random": ["x"]}, "samples 'random' of protocol drawn have no 'x', but inputs, outputs"),
+    ]:
+        own = MetricEntry(lambda _: Channels(), inputs, [Row("mean", "mean", "")])
+        with pytest.raises(ValueError, match=told):
+            report(find_protocol("drawn", 2), task, own)
+
+
+def test_samples_have_what_their_protocol_says_that_it_provides(task):
+    shoes = [DrawnShoes(domain, "test", 6, (16, 16)) for domain in "ab"]
+    task = replace(task, train=(*shoes,), test=(*shoes,), paired=True)
+    distance = FeatureDistance(lambda x: [x], None, "pixels")
+    extractors = FeatureExtractors(Colors(), distance, {}, torch.device("cpu"))
+    for protocol in PROTOCOLS.values():
+        for direction in DIRECTIONS:
+            found = {}
+            for sample in replace(protocol, inputs=2).draw_samples(direction, task, extractors):
+                found.setdefault(sample.kind, sample.values.keys())
+            for kind, names in protocol.provides.items():
+                assert {*names} <= found[kind], (protocol.name, direction, kind)

@@ -9,9 +9,10 @@ from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from munit_pl.evaluation.extractors import FeatureExtractors
-from munit_pl.evaluation.sets import SetComparison
-from munit_pl.evaluation.starganv2 import StarGANv2
+from munit_pl.evaluation.measuring import measure
+from munit_pl.evaluation.protocols.starganv2_fid_lpips import StarGANv2
 from munit_pl.evaluation.task import EvaluationTask
+from munit_pl.metrics.fid_kid_is import DistributionMetrics
 from munit_pl.metrics.inception import Inception
 from munit_pl.metrics.lpips import FeatureDistance
 
@@ -99,7 +100,7 @@ class Original(Inception):
         return x.mean((2, 3)), x.mean((2, 3))
 
 
-def instruments_of(network):
+def extractors_of(network):
     distance = FeatureDistance(lambda x: [x[:, :2]], None, "pixels")
     return FeatureExtractors(network, distance, {}, CPU)
 
@@ -115,7 +116,7 @@ def figures_of(measured):
 
 
 def test_each_input_has_ten_translations_by_random_styles_and_ten_by_examples(task):
-    measured = StarGANv2().measure(task, instruments_of(Colors()))
+    measured = measure(StarGANv2(), task, extractors_of(Colors()))
     asked = task.translator.asked
     assert [(to, len(styles)) for to, _, styles in asked] == [("b", 10)] * 12 + [("a", 10)] * 14
     for first, domain in ((0, 0), (12, 1)):
@@ -133,7 +134,7 @@ def test_each_input_has_ten_translations_by_random_styles_and_ten_by_examples(ta
 
 
 def test_diversity_is_the_mean_of_all_45_pairs_of_each_input(task):
-    measured = StarGANv2().measure(task, instruments_of(Colors()))
+    measured = measure(StarGANv2(), task, extractors_of(Colors()))
     figures, asked = figures_of(measured), iter(task.translator.asked)
     labels = iter(measured.distributions.values())
     for there, n in (("a2b", 6), ("b2a", 7)):
@@ -148,7 +149,7 @@ def test_diversity_is_the_mean_of_all_45_pairs_of_each_input(task):
 
 
 def test_examples_are_test_images_of_the_target_domain(task):
-    StarGANv2().measure(task, instruments_of(Colors()))
+    measure(StarGANv2(), task, extractors_of(Colors()))
     examples = task.translator.examples
     assert [domain for domain, _ in examples] == ["b"] * 6 + ["a"] * 7
     for domain, x in examples:
@@ -160,51 +161,49 @@ def test_examples_are_test_images_of_the_target_domain(task):
 
 
 def test_each_real_image_enters_a_comparison_once(task, monkeypatch):
-    entered = Counter()
-    add = SetComparison.add
+    entered = []  # into each comparison, of which some are updated with the same images
+    made, update = DistributionMetrics.__init__, DistributionMetrics.update
 
-    def counted(comparison, features, logits, real):
-        for blue in features[:, 2].tolist():
-            entered[id(comparison), round(blue, 2), real] += 1
-        add(comparison, features, logits, real)
+    def prepare(metric, *arguments):
+        made(metric, *arguments)
+        entered.append((metric, Counter()))
 
-    kept = []  # so that no id is given twice
-    made = SetComparison.__init__
-    monkeypatch.setattr(SetComparison, "add", counted)
-    monkeypatch.setattr(
-        SetComparison, "__init__", lambda self, *args: (kept.append(self), made(self, *args))[1]
-    )
+    def counted(metric, features, logits, real):
+        (counts,) = (counts for one, counts in entered if one is metric)
+        counts.update((round(blue, 2), real) for blue in features[:, 2].tolist())
+        update(metric, features, logits, real)
+
+    monkeypatch.setattr(DistributionMetrics, "__init__", prepare)
+    monkeypatch.setattr(DistributionMetrics, "update", counted)
+    monkeypatch.setattr(DistributionMetrics, "compute", lambda _: (torch.tensor(0.0),) * 7)
     network = Colors()
-    StarGANv2().measure(task, instruments_of(network))
+    measure(StarGANv2(), task, extractors_of(network))
     # Training images of a and b have blue 0.1 and 0.2, test images 0.3 and 0.4, outputs none.
     expected = []
     for train, n_train, test, n_test, inputs in ((0.2, 9, 0.4, 7, 6), (0.1, 8, 0.3, 6, 7)):
-        expected += [{(train, True): n_train, (0, False): 10 * inputs}] * 2
-        expected += [{(train, True): n_train, (test, False): n_test}]
-    found = [
-        {key[1:]: times for key, times in entered.items() if key[0] == id(comparison)}
-        for comparison in kept
-    ]
-    assert found == expected
+        of_outputs = {(train, True): n_train, (0, False): 10 * inputs}
+        of_real = {(train, True): n_train, (test, False): n_test}
+        expected += [of_outputs, of_real, of_outputs]
+    assert [dict(counts) for _, counts in entered] == expected
     # Seen once for all three comparisons.
     assert network.seen == {0.1: 8, 0.2: 9, 0.3: 6, 0.4: 7, 0: 260}
 
 
 def test_keys_are_those_of_the_figures(task):
-    extractors = instruments_of(Colors())
-    measured = StarGANv2().measure(task, extractors)
+    extractors = extractors_of(Colors())
+    measured = measure(StarGANv2(), task, extractors)
     keys = [
-        f"{there}/{how}/{measure}"
+        f"{there}/{how}/{name}"
         for there in ("a2b", "b2a")
         for how in ("latent", "reference")
-        for measure in MEASURES
+        for name in MEASURES
     ]
     keys += [f"mean/{how}/{m}" for how in ("latent", "reference") for m in ("diversity", "fd")]
     assert list(figures_of(measured)) == StarGANv2().keys(extractors, True) == keys
 
 
 def test_means_are_over_both_directions(task):
-    figures = figures_of(StarGANv2().measure(task, instruments_of(Colors())))
+    figures = figures_of(measure(StarGANv2(), task, extractors_of(Colors())))
     for how in ("latent", "reference"):
         for name in ("diversity", "fd"):
             both = [figures[f"{there}/{how}/{name}"].value for there in ("a2b", "b2a")]
@@ -212,8 +211,8 @@ def test_means_are_over_both_directions(task):
 
 
 def test_fid_is_called_so_only_if_inception_saw_it(task):
-    by_lite0 = StarGANv2().measure(task, instruments_of(Colors()))
-    by_inception = StarGANv2().measure(task, instruments_of(Original()))
+    by_lite0 = measure(StarGANv2(), task, extractors_of(Colors()))
+    by_inception = measure(StarGANv2(), task, extractors_of(Original()))
     labels = [[figure.label for figure in m.figures[:4]] for m in (by_lite0, by_inception)]
     diversity = "random styles: diversity, pixels"
     assert labels == [
@@ -224,8 +223,8 @@ def test_fid_is_called_so_only_if_inception_saw_it(task):
 
 
 def test_real_values_are_those_of_test_images_of_the_target(task):
-    extractors = instruments_of(Colors())
-    figures = figures_of(StarGANv2().measure(task, extractors))
+    extractors = extractors_of(Colors())
+    figures = figures_of(measure(StarGANv2(), task, extractors))
     frechet = FrechetInceptionDistance(feature=Given())
     for images, real in ((task.train[1], True), (task.test[1], False)):
         frechet.update(torch.stack(images.images).mean((2, 3)), real=real)
@@ -236,18 +235,18 @@ def test_real_values_are_those_of_test_images_of_the_target(task):
 
 
 def test_smaller_subsets_for_want_of_images_are_a_deviation(task):
-    measured = StarGANv2().measure(task, instruments_of(Colors()))
+    measured = measure(StarGANv2(), task, extractors_of(Colors()))
     assert measured.deviations == [
         "a2b: kernel_subset 7 instead of 100, for want of images",
         "b2a: kernel_subset 6 instead of 100, for want of images",
     ]
-    enough = StarGANv2(kernel_subset=6).measure(task, instruments_of(Colors()))
+    enough = measure(StarGANv2(kernel_subset=6), task, extractors_of(Colors()))
     assert enough.deviations == []
 
 
 def test_a_limit_is_of_inputs_and_leaves_the_sets_whole(task):
     network = Colors()
-    StarGANv2(inputs=2).measure(task, instruments_of(network))
+    measure(StarGANv2(inputs=2), task, extractors_of(network))
     assert len(task.translator.asked) == 2 * 2 * 2
     assert network.seen == {0.1: 8, 0.2: 9, 0.3: 6, 0.4: 7, 0: 80}
 

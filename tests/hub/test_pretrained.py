@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from munit_pl import DrawnDataModule, Translator, random_styles
-from munit_pl.evaluation.drawn import Drawn
+from munit_pl.evaluation.measuring import measure
+from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.hub.model_lookup import find_model
 from munit_pl.hub.pretrained import PRETRAINED, find_pretrained
@@ -28,8 +29,8 @@ def test_its_weights_are_computed_with_in_full_precision():
 def test_it_keeps_shapes_and_follows_examples():
     datamodule = DrawnDataModule(size=(64, 64))
     domains = [datamodule.make_domains(split) for split in ("train", "test")]
-    subject = EvaluationTask(Translator.pretrained(device="cpu"), *domains)
-    figures = {f.key: f.value for f in Drawn(inputs=16).measure(subject).figures}
+    task = EvaluationTask(Translator.pretrained(device="cpu"), *domains)
+    figures = {f.key: f.value for f in measure(Drawn(inputs=16), task).figures}
     assert figures["a2b/silhouette_iou"] > 0.6
     assert figures["a2b/guided_error"] < 0.8 * figures["a2b/chance_error"]
 

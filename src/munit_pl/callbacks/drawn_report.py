@@ -9,12 +9,13 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
 
-from munit_pl.callbacks.evaluate import subject_of
+from munit_pl.callbacks.evaluate import task_of
 from munit_pl.callbacks.stopping import final_figures
 from munit_pl.checks import Seed, checked
 from munit_pl.data.datamodules.drawn import DrawnDataModule
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.evaluation.drawn import Drawn
+from munit_pl.evaluation.measuring import measure
+from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
 from munit_pl.reports.grid import draw_grid, surviving
@@ -49,17 +50,17 @@ class DrawnReport(Callback):
 
     def _report(self, trainer: Trainer, pl_module: LightningModule) -> None:
         datamodule = _datamodule(trainer)
-        subject = subject_of(trainer, pl_module, self.seed)
+        task = task_of(trainer, pl_module, self.seed)
         test = datamodule.make_domains("test")
         protocol = Drawn(inputs=min(Drawn.inputs, *map(len, test)))
-        figures = {f.key: f.value for f in protocol.measure(subject).figures}
+        figures = {f.key: f.value for f in measure(protocol, task).figures}
         if not trainer.is_global_zero:
             return
-        for line in _sentences(figures, subject.translator, protocol.inputs):
+        for line in _sentences(figures, task.translator, protocol.inputs):
             _log.info("%s", line)
         with surviving("the drawn report"):
             (self.folder / "drawn.json").write_text(json.dumps(figures, indent=1))
-            self._picture(subject.translator, *test).save(self.folder / "drawn.png")
+            self._picture(task.translator, *test).save(self.folder / "drawn.png")
 
     def _picture(
         self, translator: Translator, drawings: DrawnShoes, shoes: DrawnShoes

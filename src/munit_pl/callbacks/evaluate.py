@@ -16,9 +16,9 @@ from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.domain import Domain
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.replacement import WithReplacement
-from munit_pl.evaluation.drawn import Drawn
+from munit_pl.evaluation.evaluate import evaluate
 from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
-from munit_pl.evaluation.protocols import evaluate, find_protocol, keys
+from munit_pl.evaluation.protocols.registry import find_protocol
 from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.translator import Translator
 from munit_pl.models.base.module import AdversarialModule
@@ -63,17 +63,17 @@ class Evaluate(Callback):
         self.every_n_steps = every_n_steps
         self.networks = dict(networks or {})
         self.seed = seed
-        self._instruments: FeatureExtractors | None = None
+        self._extractors: FeatureExtractors | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find the networks and refuse data that the protocol cannot use, before training."""
         if not isinstance(trainer.datamodule, TwoDomains):  # type: ignore[attr-defined]
             raise TypeError("an evaluation takes test images of this package's data modules")
-        task = subject_of(trainer, pl_module, self.seed)
+        task = task_of(trainer, pl_module, self.seed)
         self.protocol.check(task)
-        if not isinstance(self.protocol, Drawn):
-            self._instruments = load_feature_extractors(**self.networks, device=task.device)
-        known = keys(self.protocol, self._instruments, task.translator.reads_styles)
+        if self.protocol.needs_extractors:
+            self._extractors = load_feature_extractors(**self.networks, device=task.device)
+        known = self.protocol.keys(self._extractors, task.translator.reads_styles)
         if self.best.monitor not in known:
             raise ValueError(
                 f"monitor is {self.best.monitor}, but must be one of {', '.join(known)}"
@@ -95,8 +95,8 @@ class Evaluate(Callback):
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule) -> None:
         report = evaluate(
             self.protocol,
-            subject_of(trainer, pl_module, self.seed),
-            self._instruments,
+            task_of(trainer, pl_module, self.seed),
+            self._extractors,
             {"iteration": str(trainer.global_step)},
             {"data": "test images of the run"},
         )
@@ -121,7 +121,7 @@ class Evaluate(Callback):
         self.best.load_state_dict(state_dict)
 
 
-def subject_of(trainer: Trainer, pl_module: LightningModule, seed: int) -> EvaluationTask:
+def task_of(trainer: Trainer, pl_module: LightningModule, seed: int) -> EvaluationTask:
     """Return what a run trains, and its images, as an evaluation takes them."""
     datamodule = trainer.datamodule  # type: ignore[attr-defined]
     assert isinstance(pl_module, AdversarialModule)

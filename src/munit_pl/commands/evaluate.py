@@ -22,12 +22,11 @@ from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.datamodules.unpaired import UnpairedDataModule
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.sizes import ImageSize
-from munit_pl.evaluation.drawn import Drawn
+from munit_pl.evaluation.evaluate import evaluate
 from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
-from munit_pl.evaluation.munit2018 import Munit2018
-from munit_pl.evaluation.protocols import Protocol, evaluate, find_protocol
+from munit_pl.evaluation.protocols.base import EvaluationProtocol
+from munit_pl.evaluation.protocols.registry import find_protocol
 from munit_pl.evaluation.report import Report
-from munit_pl.evaluation.starganv2 import StarGANv2
 from munit_pl.evaluation.task import DOMAINS, EvaluationTask
 from munit_pl.hub.model_lookup import find_model, run_of
 from munit_pl.inference.translator import Translator
@@ -90,9 +89,9 @@ def _evaluate(options: argparse.Namespace) -> None:
             )
             translator = load_translator(options.precision, load, place)
             datamodule = _read_data(options, translator)
-            task = _find_subject(options, translator, datamodule, place)
+            task = _make_task(options, translator, datamodule, place)
             protocol.check(task)
-            extractors = None if isinstance(protocol, Drawn) else _load_networks(options, task)
+            extractors = _load_extractors(options, task) if protocol.needs_extractors else None
             file = {
                 "checkpoint": options.checkpoint.name,
                 "sha256": digest(options.checkpoint),
@@ -103,12 +102,12 @@ def _evaluate(options: argparse.Namespace) -> None:
             _write(report, out, options, task)
 
 
-def _find_protocol(options: argparse.Namespace) -> Protocol:
+def _find_protocol(options: argparse.Namespace) -> EvaluationProtocol:
     drawn = not any(setting.startswith("data=") for setting in options.data)
     drawn |= "data=drawn" in options.data
     only_there = options.paired or options.classifier_a or options.classifier_b
-    usual = Drawn if drawn else Munit2018 if only_there else StarGANv2
-    return find_protocol(options.protocol or usual.name, options.limit)
+    usual = "drawn" if drawn else "munit2018" if only_there else "starganv2"
+    return find_protocol(options.protocol or usual, options.limit)
 
 
 def _folder_beside(checkpoint: Path) -> Path:
@@ -129,7 +128,7 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def _find_subject(
+def _make_task(
     options: argparse.Namespace, translator: Translator, datamodule: TwoDomains, place: Place
 ) -> EvaluationTask:
     """Bring model and data together, and try one image of each domain."""
@@ -193,7 +192,7 @@ def _names(settings: Sequence[str]) -> set[str]:
     return {setting.lstrip("+").split("=")[0] for setting in settings}
 
 
-def _load_networks(options: argparse.Namespace, task: EvaluationTask) -> FeatureExtractors:
+def _load_extractors(options: argparse.Namespace, task: EvaluationTask) -> FeatureExtractors:
     return load_feature_extractors(
         options.features,
         options.distance,

@@ -48,6 +48,17 @@ class FeatureExtractors:
         return {"features": self.features.name, "distance": self.distance.name, **classifiers}
 
 
+def given(extractors: FeatureExtractors | None) -> FeatureExtractors:
+    """Return the feature extractors that a protocol needs.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if extractors is None:
+        raise ValueError("this protocol needs feature extractors: see load_feature_extractors")
+    return extractors
+
+
 @checked
 def load_feature_extractors(
     features: FeaturesName = "auto",

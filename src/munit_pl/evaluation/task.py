@@ -9,7 +9,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from munit_pl.data.domain import Domain, DomainName
-from munit_pl.evaluation.report import Figure
 from munit_pl.inference.translator import Translator
 from munit_pl.randomness import rng_for
 
@@ -22,20 +21,6 @@ class Direction(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.source}2{self.target}"
-
-
-class Measured(NamedTuple):
-    """What a protocol measured.
-
-    Attributes:
-        figures: The numbers.
-        distributions: Single values behind some of them, by label: one per input.
-        deviations: Where the data did not allow what the protocol asks, in words.
-    """
-
-    figures: list[Figure]
-    distributions: dict[str, list[float]]
-    deviations: list[str]
 
 
 DOMAINS: tuple[DomainName, DomainName] = ("a", "b")

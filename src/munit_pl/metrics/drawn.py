@@ -211,7 +211,7 @@ class DrawnMetric(Metric, Generic[Figures]):
     """`drawn_a2b` or `drawn_b2a` over all batches and processes.
 
     Args:
-        measure: Which of the two. Its arguments are those of ``update``, by name.
+        measure: Which of the two. Its arguments are those of ``update``.
     """
 
     full_state_update = False
@@ -223,10 +223,10 @@ class DrawnMetric(Metric, Generic[Figures]):
         for name in self.arguments:
             self.add_state(name, [], dist_reduce_fx="cat")
 
-    def update(self, **tensors: Tensor) -> None:
-        """Add the tensors of ``N`` inputs."""
-        for name in self.arguments:
-            getattr(self, name).append(tensors[name].to(self.device))
+    def update(self, *tensors: Tensor) -> None:
+        """Add the tensors of ``N`` inputs, in the order of the function's arguments."""
+        for name, tensor in zip(self.arguments, tensors, strict=True):
+            getattr(self, name).append(tensor.to(self.device))
 
     def compute(self) -> Figures:
         """Return the figures over all inputs so far."""

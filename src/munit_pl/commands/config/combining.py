@@ -13,7 +13,7 @@ from munit_pl.commands.config.suggestions import nearest
 from munit_pl.commands.config.trainer_arguments import refused_by_trainer
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.datamodules.drawn import DrawnDataModule
-from munit_pl.evaluation.drawn import Drawn
+from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 from munit_pl.models.base.module import AdversarialModule
 
 

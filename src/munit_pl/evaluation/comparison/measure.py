@@ -9,16 +9,17 @@ from munit_pl.data.datamodules.drawn import DrawnDataModule
 from munit_pl.data.datasets import ValidationPairs
 from munit_pl.data.domain import Domain
 from munit_pl.data.drawn.dataset import DrawnShoes
+from munit_pl.evaluation import measuring
 from munit_pl.evaluation.comparison.rows import Extent
-from munit_pl.evaluation.drawn import Drawn
 from munit_pl.evaluation.extractors import FeatureExtractors
-from munit_pl.evaluation.sets import SetComparison, add_images
+from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 from munit_pl.evaluation.style_transfer import transfer_statistics
 from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
 from munit_pl.metrics.diversity import Diversity, PairDistance
 from munit_pl.metrics.drawn import body_color, color_error
+from munit_pl.metrics.fid_kid_is import kernel_distance
 from munit_pl.models.base.module import AdversarialModule
 
 Figures = dict[str, float]
@@ -61,7 +62,8 @@ def measure(
         random style each to real shoes; "pair_distance", the mean distance of translations of the
         same drawing; and "parameters" of the networks that a translation passes.
     """
-    drawn = Drawn(extent.inputs, extent.styles).measure(_subject(translator, shoes))
+    task = EvaluationTask(translator, shoes.domains["train"], shoes.domains["test"], _SEED)
+    drawn = measuring.measure(Drawn(extent.inputs, extent.styles), task)
     of_drawn = {figure.key: figure for figure in drawn.figures}
     figures = {key: of_drawn[f"a2b/{key}"].value for key in _DRAWN}
     real = {key: of_drawn[f"a2b/{key}"].real or 0.0 for key in _DRAWN}
@@ -110,10 +112,6 @@ def measure_losses(module: AdversarialModule, shoes: DrawnDataModule, inputs: in
     return {term: value / inputs for term, value in sums.items()}
 
 
-def _subject(translator: Translator, shoes: DrawnDataModule) -> EvaluationTask:
-    return EvaluationTask(translator, shoes.domains["train"], shoes.domains["test"], _SEED)
-
-
 def _transfer_error(translator: Translator, shoes: DrawnDataModule, inputs: int) -> float:
     """Return the body colors' error of examples followed by AdaIN statistics, in [0, 255]."""
     drawings, examples = shoes.domains["test"]
@@ -132,13 +130,17 @@ def _transfer_error(translator: Translator, shoes: DrawnDataModule, inputs: int)
 def _kernel_distance(
     outputs: Iterator[Tensor], real: Iterator[Tensor], extractors: FeatureExtractors, extent: Extent
 ) -> float:
-    comparison = SetComparison(extractors.features, extent.subset, _SEED, extractors.device)
     with torch.no_grad():
-        for x in outputs:
-            add_images(x, False, comparison)
-        for x in real:
-            add_images(x, True, comparison)
-    return comparison.values()["kd"][1]
+        theirs, ours = (
+            torch.cat(
+                [
+                    extractors.features.features_and_logits(x.to(extractors.device))[0]
+                    for x in images
+                ]
+            )
+            for images in (outputs, real)
+        )
+    return kernel_distance(ours, theirs, extent.subset, _SEED).item()
 
 
 def _pair_distance(

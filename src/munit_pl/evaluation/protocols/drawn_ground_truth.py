@@ -1,21 +1,54 @@
 """The drawn shoes' protocol: exact measures, by the known truth, with no network."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from munit_pl.data.domain import DomainName
 from munit_pl.data.drawn.dataset import DrawnShoes, Truth, draw
-from munit_pl.evaluation.report import Figure
-from munit_pl.evaluation.task import DOMAINS, EvaluationTask, Measured
+from munit_pl.evaluation.extractors import FeatureExtractors
+from munit_pl.evaluation.protocols.base import (
+    Available,
+    EvaluationProtocol,
+    MetricEntry,
+    Row,
+    Sample,
+)
+from munit_pl.evaluation.task import DOMAINS, Direction, EvaluationTask
 from munit_pl.inference.styles import random_styles
-from munit_pl.metrics.drawn import DrawnA2B, DrawnB2A, DrawnMetric, drawn_a2b, drawn_b2a
+from munit_pl.metrics.drawn import DrawnMetric, drawn_a2b, drawn_b2a
+
+# What `drawn_a2b` and `drawn_b2a` take, in order.
+_A2B = (
+    "outputs",
+    "guided",
+    "cycled",
+    "inputs",
+    "silhouettes",
+    "uppers",
+    "examples",
+    "example_uppers",
+)
+_B2A = ("translations", "truths")
+_A2B_ROWS = (
+    Row("silhouette_iou", "shape kept: silhouette IoU", "higher"),
+    Row("guided_error", "example followed: color error, of 255", "lower"),
+    Row("chance_error", "the same, were the example ignored", ""),
+    Row("color_spread", "variety: colors' spread for one shape, of the real set's", "higher"),
+    Row("color_energy", "colors as the real set's: energy distance", "lower"),
+    Row("cycle_error", "there and back: error, of 255", "lower"),
+)
+_B2A_ROWS = (
+    Row("edge_f1", "lines where they belong: F1 of the ink", "higher", real=1.0),
+    Row("paired_error", "distance from the true drawing, of 255", "lower", real=0.0),
+)
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Drawn(EvaluationProtocol):
     """Exact measures on the drawn shoes, see `DrawnA2B` and `DrawnB2A`.
 
     Input ``i`` of a domain is translated under random styles, and drawing ``i`` in the style of
@@ -29,6 +62,8 @@ class Drawn:
 
     name: ClassVar[str] = "drawn"
     version: ClassVar[int] = 1
+    needs_extractors: ClassVar[bool] = False
+    provides: ClassVar[Mapping[str, Sequence[str]]] = {"random": ("inputs", "outputs")}
 
     inputs: int = 64
     styles: int = 8
@@ -38,30 +73,32 @@ class Drawn:
         for domain in DOMAINS:
             _shoes(task, domain, self.inputs)
 
-    def keys(self) -> list[str]:
-        """Return the keys of all figures."""
-        return [*(f"a2b/{key}" for key, *_ in _A2B), *(f"b2a/{key}" for key, *_ in _B2A)]
+    def metrics(self, direction: Direction, available: Available) -> list[MetricEntry]:
+        """Return the direction's `DrawnMetric`."""
+        if direction.target == "a":
+            return [MetricEntry(lambda _: DrawnMetric(drawn_b2a), {"random": _B2A}, _B2A_ROWS)]
+        perfect = MetricEntry(lambda _: DrawnMetric(drawn_a2b), {"ground_truth": _A2B}, _A2B_ROWS)
+        return [MetricEntry(lambda _: DrawnMetric(drawn_a2b), {"random": _A2B}, _A2B_ROWS, perfect)]
 
-    def measure(self, task: EvaluationTask) -> Measured:
-        """Measure both directions; no network is needed."""
+    def draw_samples(
+        self, direction: Direction, task: EvaluationTask, extractors: FeatureExtractors | None
+    ) -> Iterator[Sample]:
+        """Yield each input's translations, and from a to b what a perfect model would make."""
         drawings, shoes = (_shoes(task, domain, self.inputs) for domain in DOMAINS)
-        of_model, of_truth = DrawnMetric(drawn_a2b), DrawnMetric(drawn_a2b)
-        back = DrawnMetric(drawn_b2a)
-        for metric in (of_model, of_truth, back):
-            metric.to(task.device)
-        for i in task.share(self.inputs, "drawn shoes"):
+        for i in task.share(self.inputs, f"{direction}: drawn shoes"):
             drawing, shoe = drawings.truth(i), shoes.truth(i)
+            if direction.target == "a":
+                yield Sample("random", self._draw(task, shoe, i))
+                continue
             known = {
-                "drawings": drawing.x_a[None],
+                "inputs": drawing.x_a[None],
                 "silhouettes": drawing.silhouette[None],
                 "uppers": drawing.upper[None],
                 "examples": shoe.x_b[None],
                 "example_uppers": shoe.upper[None],
             }
-            of_model.update(**known, **self._translate(task, drawing, shoe, i))
-            of_truth.update(**known, **self._paint(task, drawing, shoe, i))
-            back.update(translations=self._draw(task, shoe, i), truths=shoe.x_a[None])
-        return Measured(_figures(of_model.compute(), of_truth.compute(), back.compute()), {}, [])
+            yield Sample("random", {**known, **self._translate(task, drawing, shoe, i)})
+            yield Sample("ground_truth", {**known, **self._paint(task, drawing, shoe, i)})
 
     def _translate(
         self, task: EvaluationTask, drawing: Truth, shoe: Truth, i: int
@@ -82,7 +119,7 @@ class Drawn:
             own = random_styles(1, translator.style_dim("a"), task.seed, self.name, "own", i)
         guided = translator.translate(x_a, guide, "b")[:, 0]
         cycled = translator.translate(translations[:, 0], own, "a")[:, 0]
-        return {"translations": translations, "guided": guided, "cycled": cycled}
+        return {"outputs": translations, "guided": guided, "cycled": cycled}
 
     def _paint(
         self, task: EvaluationTask, drawing: Truth, shoe: Truth, i: int
@@ -94,16 +131,23 @@ class Drawn:
         translations = torch.stack([_colored_as(drawing, other) for other in others])
         guided = _colored_as(drawing, shoe)
         return {
-            "translations": translations[None],
+            "outputs": translations[None],
             "guided": guided[None],
             "cycled": drawing.x_a[None],
         }
 
-    def _draw(self, task: EvaluationTask, shoe: Truth, i: int) -> Tensor:
+    def _draw(self, task: EvaluationTask, shoe: Truth, i: int) -> dict[str, Tensor]:
         """Translate a colored shoe to a line drawing."""
         dim = task.translator.style_dim("a")
         style = random_styles(1, dim, task.seed, self.name, "b2a", i)
-        return task.translator.translate(shoe.x_b[None], style, "a")[:, 0]
+        x = shoe.x_b[None]
+        outputs = task.translator.translate(x, style, "a")
+        return {
+            "inputs": x,
+            "outputs": outputs,
+            "translations": outputs[:, 0],
+            "truths": shoe.x_a[None],
+        }
 
 
 def _shoes(task: EvaluationTask, domain: DomainName, n: int) -> DrawnShoes:
@@ -118,30 +162,3 @@ def _colored_as(drawing: Truth, other: Truth) -> Tensor:
     shoe = replace(drawing.shoe, body=other.shoe.body, sole=other.shoe.sole)
     height, width = drawing.silhouette.shape
     return draw(shoe, (height, width)).x_b
-
-
-def _figures(a2b: DrawnA2B, perfect: DrawnA2B, b2a: DrawnB2A) -> list[Figure]:
-    there = [
-        Figure(f"a2b/{key}", label, getattr(a2b, key), better, getattr(perfect, key))
-        for key, label, better in _A2B
-    ]
-    back = [
-        Figure(f"b2a/{key}", label, getattr(b2a, key), better, perfect_value)
-        for key, label, better, perfect_value in _B2A
-    ]
-    return there + back
-
-
-_Rows = tuple[tuple[str, str, Literal["higher", "lower", ""]], ...]
-_A2B: _Rows = (
-    ("silhouette_iou", "shape kept: silhouette IoU", "higher"),
-    ("guided_error", "example followed: color error, of 255", "lower"),
-    ("chance_error", "the same, were the example ignored", ""),
-    ("color_spread", "variety: colors' spread for one shape, of the real set's", "higher"),
-    ("color_energy", "colors as the real set's: energy distance", "lower"),
-    ("cycle_error", "there and back: error, of 255", "lower"),
-)
-_B2A: tuple[tuple[str, str, Literal["higher", "lower"], float], ...] = (
-    ("edge_f1", "lines where they belong: F1 of the ink", "higher", 1.0),
-    ("paired_error", "distance from the true drawing, of 255", "lower", 0.0),
-)

@@ -3,11 +3,7 @@ import torch
 from torch import nn
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from munit_pl.evaluation.sets import SetComparison
-
-
-class Network(nn.Module):
-    name = "net"
+from munit_pl.metrics.fid_kid_is import DistributionMetrics
 
 
 class Given(nn.Module):
@@ -20,12 +16,12 @@ class Given(nn.Module):
 
 
 def compared(real, outputs, logits, subset=20, seed=0):
-    comparison = SetComparison(Network(), subset, seed, torch.device("cpu"))
+    metric = DistributionMetrics(subset, seed)
     for x in real.split(7):
-        comparison.add(x, x, True)
+        metric.update(x, x, True)
     for x, of_x in zip(outputs.split(9), logits.split(9), strict=True):
-        comparison.add(x, of_x, False)
-    return {key: value for key, (_, value, _) in comparison.values().items()}
+        metric.update(x, of_x, False)
+    return {key: value.item() for key, value in metric.compute()._asdict().items()}
 
 
 @pytest.fixture
@@ -74,5 +70,5 @@ def test_inception_score_is_the_number_of_classes_if_each_has_its_share(features
     real, _ = features
     logits = 1000 * torch.eye(5).repeat(4, 1)
     found = compared(real, real, logits)
-    assert found["is"] == pytest.approx(5)
+    assert found["inception"] == pytest.approx(5)
     assert (found["precision"], found["recall"], found["coverage"]) == (1, 1, 1)

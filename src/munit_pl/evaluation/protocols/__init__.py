@@ -1,0 +1,1 @@
+"""Evaluation protocols, a file each: which metrics are computed on which images."""
