@@ -23,8 +23,8 @@ NonNegativeFloat = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Interval(ge=0, le=1)]
 WithinOne = Annotated[float, Interval(gt=-1, lt=1)]
 Below1 = Annotated[float, Interval(ge=0, lt=1)]
-Depth = Annotated[int, Interval(ge=1, le=100)]  # of layers: more are asked for by mistake
-Halvings = Annotated[int, Interval(ge=0, le=100)]
+Depth = Annotated[int, Interval(ge=1, le=1000)]  # of layers: more are asked for by mistake
+Halvings = Annotated[int, Interval(ge=0, le=1000)]
 Seed = Annotated[int, Interval(ge=0, le=2**32 - 1)]  # what NumPy's generator takes
 HeightWidth = PositiveInt | Annotated[Sequence[PositiveInt], Len(2, 2)]
 
@@ -41,12 +41,13 @@ class ArgumentsOf:
     Attributes:
         what: A class or function.
         without: Its arguments that do not come from the mapping.
-        further: Of the mapping, what else takes items of it; None for nothing.
+        further: What ``what`` hands other items on to, told from the mapping; None where that
+            names nothing.
     """
 
     what: Callable[..., Any]
     without: tuple[str, ...] = ()
-    further: Callable[[Mapping[str, Any]], Callable[..., Any] | None] = lambda _: None
+    further: Callable[[Mapping[str, Any]], Callable[..., Any] | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,8 @@ def _words(details: Sequence[Mapping[str, Any]]) -> str:
     """Say what must hold instead of errors that were found in one place."""
     kinds = [_KINDS[one["type"]] for one in details if one["type"] in _KINDS]
     ranges = [_range(one) for one in details if one["type"] in _RANGES]
-    choices = [word for one in details if one["type"] == "literal_error" for word in _choices(one)]
+    literals = [one for one in details if one["type"] == "literal_error"]
+    choices = list(dict.fromkeys(word for one in literals for word in _choices(one)))
     others = [
         one["msg"] for one in details if one["type"] not in (*_KINDS, *_RANGES, "literal_error")
     ]

@@ -18,6 +18,7 @@ import torch
 from hostile_files import Payload
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
+from training import LEAST
 
 import munit_pl
 from munit_pl import MUNITModule, Translator, UNITModule
@@ -175,6 +176,19 @@ def test_hydras_targets_in_a_checkpoint_are_not_called(tmp_path):
     torch.save(hostile.checkpoint(dim=target), path)
     assert "dim is a dict" in refused("Translator", path)
     assert not trace.exists()
+
+
+def test_an_optimizer_and_a_schedule_are_named_among_pytorchs_own():
+    for group, named in [
+        ("optimizer", {"name": "os.system"}),
+        ("optimizer", {"name": "lr_scheduler"}),
+        ("optimizer", {"name": "Optimizer"}),
+        ("scheduler", {"kind": "LambdaLR", "lr_lambda": "print"}),
+        ("scheduler", {"kind": "warnings"}),
+    ]:
+        module = MUNITModule(**LEAST, **{group: named})
+        with pytest.raises(ValueError, match="but must be one of"):
+            module.configure_optimizers()
 
 
 def test_training_goes_on_from_no_file_that_runs_code(tmp_path):

@@ -240,7 +240,7 @@ def test_there_is_no_evaluation_between_its_iterations(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"mode": "least"}, "mode is 'least', but must be min or max"),
+        ({"mode": "least"}, "mode is 'least', but must be one of min, max"),
         ({"every_n_steps": 0}, "every_n_steps"),
         ({"protocol": "fid"}, "there is no protocol fid: there are drawn"),
         ({"limit": 1}, "the limit is 1"),

@@ -371,10 +371,13 @@ def test_weights_that_are_missing_are_told(refused, folder, monkeypatch, tmp_pat
     assert "no classifier at none.safetensors" in line
 
 
-def test_a_missing_package_is_told_before_anything_is_measured(refused, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    line = refused(*TINY, "--limit", "2")
-    assert "matplotlib is not installed" in line
+@pytest.mark.parametrize(("module", "option"), [("matplotlib", "--seed=0"), ("jinja2", "--report")])
+def test_a_missing_package_is_told_before_anything_is_measured(
+    refused, monkeypatch, module, option
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    line = refused(*TINY, "--limit", "2", option)
+    assert f"{module} is not installed" in line
     assert "munit-pl[evaluate]" in line
 
 

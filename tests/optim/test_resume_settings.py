@@ -2,18 +2,20 @@ import copy
 
 import pytest
 import torch
-from torch.optim import Adam
 
+from munit_pl.optim.optimizers import make_optimizer
 from munit_pl.optim.resume_settings import adopt_settings, describe_changes
 from munit_pl.optim.schedules import schedule
 
 STEPS = {"kind": "step", "step_size": 2, "gamma": 0.3, "constant": 3, "decay": 4, "warmup": 0}
 SCHEDULES = [STEPS, STEPS | {"gamma": 0.7}, STEPS | {"step_size": 3}, STEPS | {"warmup": 3}]
+SCHEDULES += [STEPS | {"kind": "CosineAnnealingLR", "T_max": n} for n in (6, 20)]
+SCHEDULES += [STEPS | {"kind": "MultiStepLR", "milestones": [1, 6]}]
 SCHEDULES += [STEPS | {"kind": "linear"}, STEPS | {"kind": "linear", "constant": 1, "decay": 8}]
 
 
 def pair(settings):
-    optimizer = Adam([torch.nn.Parameter(torch.ones(1))], **settings["optimizer"])
+    optimizer = make_optimizer([torch.nn.Parameter(torch.ones(1))], **settings["optimizer"])
     return optimizer, schedule(optimizer, **settings["scheduler"])
 
 
@@ -91,3 +93,11 @@ def test_what_a_run_cannot_change_is_refused_by_its_name():
     has = copy.deepcopy(had) | {"optimizer": {"lr": 1e-4, "amsgrad": True}}
     with pytest.raises(ValueError, match=r"model.optimizer.amsgrad was False and is True now"):
         resumed(saved(had, 1)[0], has)
+    has = copy.deepcopy(had) | {"optimizer": {"name": "RMSprop"}}
+    with pytest.raises(ValueError, match=r"model.optimizer.name was 'Adam' and is 'RMSprop' now"):
+        resumed(saved(had, 1)[0], has)
+    for name, changed in (("RMSprop", {"centered": True}), ("RMSprop", {"momentum": 0.9})):
+        had = {"optimizer": {"name": name}, "scheduler": STEPS}
+        has = {"optimizer": {"name": name} | changed, "scheduler": STEPS}
+        with pytest.raises(ValueError, match=rf"optimizer.{min(changed)} was .* cannot change"):
+            resumed(saved(had, 1)[0], has)

@@ -5,7 +5,7 @@ import torch
 from torch.optim import SGD
 from torch.optim.lr_scheduler import StepLR
 
-from munit_pl.optim.schedules import ends_at, linear_decay, rates_at, schedule
+from munit_pl.optim.schedules import ends_at, rates_at, schedule
 
 
 def rates(optimizer, scheduler, iterations):
@@ -19,7 +19,7 @@ def rates(optimizer, scheduler, iterations):
 
 def fresh(**arguments):
     optimizer = SGD([torch.zeros(1)], lr=8.0)
-    return optimizer, linear_decay(optimizer, **arguments)
+    return optimizer, schedule(optimizer, "linear", **arguments)
 
 
 def test_rate_is_constant_then_falls_linearly_to_zero_and_stays_there():

@@ -1,13 +1,17 @@
+import xml.etree.ElementTree as ElementTree
+
 import pytest
 
-from munit_pl.reports.curves import lay_out, smoothed, thin, ticks
+from munit_pl.reports.curves import draw_panel, smoothed, thin, ticks
 
 
-def lines(panel):
+def lines(figure):
     """The points of a panel's lines, by class."""
     return {
-        name: [tuple(float(x) for x in pair.split(",")) for pair in line.split()]
-        for name, line in panel.lines.items()
+        line.get("class"): [
+            tuple(float(x) for x in pair.split(",")) for pair in line.get("points").split()
+        ]
+        for line in ElementTree.fromstring(figure).iter("polyline")
     }
 
 
@@ -26,7 +30,7 @@ def test_ticks_are_two_to_five_round_numbers(low, high, expected):
 
 
 def test_a_line_goes_from_the_left_margin_to_the_right_and_up_with_the_values():
-    drawn = lines(lay_out("x", {"": {0: 1.0, 10: 3.0, 20: 2.0}}))["raw line0"]
+    drawn = lines(draw_panel("x", {"": {0: 1.0, 10: 3.0, 20: 2.0}}))["raw line0"]
     assert [x for x, _ in drawn] == [56, 214, 372]
     heights = [y for _, y in drawn]
     assert heights[1] < heights[2] < heights[0]  # downwards in SVG
@@ -34,21 +38,23 @@ def test_a_line_goes_from_the_left_margin_to_the_right_and_up_with_the_values():
 
 
 def test_the_legend_has_each_curves_last_value():
-    panel = lay_out("gen/image", {"a": {0: 5.0, 1: 0.25}, "b": {0: 1.0}})
-    assert panel.legend == ["a 0.25", "b 1"]
-    assert (panel.title, panel.first, panel.last) == ("gen/image", 1, 2)
-    assert set(lines(panel)) == {"raw line0", "raw line1", "smooth line0", "smooth line1"}
+    figure = draw_panel("gen/image", {"a": {0: 5.0, 1: 0.25}, "b": {0: 1.0}})
+    text = "".join(ElementTree.fromstring(figure).itertext())
+    assert "gen/image" in text
+    assert "a 0.25" in text
+    assert "b 1" in text
+    assert set(lines(figure)) == {"raw line0", "raw line1", "smooth line0", "smooth line1"}
 
 
 @pytest.mark.parametrize("points", [{0: 1.0}, {0: 0.0, 1: 0.0}, {3: -2.0, 4: -2.0}])
 def test_a_constant_and_a_single_value_are_drawn_in_the_middle(points):
-    drawn = lines(lay_out("x", {"": points}))["raw line0"]
+    drawn = lines(draw_panel("x", {"": points}))["raw line0"]
     assert {y for _, y in drawn} == {83.0}  # between the margins of 8 and 22, of 180
 
 
 def test_one_outlier_in_a_hundred_does_not_flatten_the_rest():
     points = {i: float(i % 2) for i in range(200)} | {100: 1e6}
-    drawn = lines(lay_out("x", {"": points}))["raw line0"]
+    drawn = lines(draw_panel("x", {"": points}))["raw line0"]
     heights = sorted(y for _, y in drawn)
     assert heights[-1] - heights[0] > 100
     assert heights[0] >= 8
@@ -67,3 +73,7 @@ def test_smoothing_takes_less_at_the_ends():
     values = [y for _, y in smoothed(line)]
     assert values[:2] == [0.5, 1]
     assert values[-1] == 38.5
+
+
+def test_titles_cannot_be_markup():
+    assert "<script>" not in draw_panel("<script>", {"<b": {0: 1.0}})

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from PIL import Image
 from munit_pl.callbacks.evaluate import task_of
 from munit_pl.callbacks.stopping import final_figures
 from munit_pl.checks import Seed, checked
+from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.datamodules.drawn import DrawnDataModule
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.evaluation.measuring import measure
@@ -42,6 +44,14 @@ class DrawnReport(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse other data now, and not when days of training are over."""
         _datamodule(trainer)
+
+    def check_data(self, datamodule: TwoDomains) -> Iterator[str]:
+        """Yield why these images cannot be measured, if they cannot."""
+        if not isinstance(datamodule, DrawnDataModule):
+            yield (
+                "the drawn report measures runs on the drawn shoes (data=drawn); on other data "
+                "leave it out: ~callbacks.report"
+            )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure, log, draw and save."""

@@ -1,6 +1,7 @@
 """A protocol's figures while a model trains, and the checkpoint that was best by one of them."""
 
 import logging
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,11 +14,13 @@ from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.stopping import final_figures
 from munit_pl.checks import Arguments, ArgumentsOf, PositiveInt, Seed, checked
 from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.datamodules.drawn import DrawnDataModule
 from munit_pl.data.domain import Domain
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.replacement import WithReplacement
 from munit_pl.evaluation.evaluate import evaluate
 from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
+from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 from munit_pl.evaluation.protocols.registry import find_protocol
 from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.translator import Translator
@@ -59,6 +62,9 @@ class Evaluate(Callback):
     ) -> None:
         self.folder = Path(folder)
         self.protocol = find_protocol(protocol, limit)
+        known = self.protocol.keys() if isinstance(self.protocol, Drawn) else [monitor]
+        if monitor not in known:
+            raise ValueError(f"monitor is {monitor}, but must be one of {', '.join(known)}")
         self.best = Best(monitor, mode)
         self.every_n_steps = every_n_steps
         self.networks = dict(networks or {})
@@ -78,6 +84,11 @@ class Evaluate(Callback):
             raise ValueError(
                 f"monitor is {self.best.monitor}, but must be one of {', '.join(known)}"
             )
+
+    def check_data(self, datamodule: TwoDomains) -> Iterator[str]:
+        """Yield why the protocol cannot measure these images, if it cannot."""
+        if isinstance(self.protocol, Drawn) and not isinstance(datamodule, DrawnDataModule):
+            yield "protocol drawn measures models of the drawn shoes (data=drawn)"
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Evaluate every ``every_n_steps`` iterations."""

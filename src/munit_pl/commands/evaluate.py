@@ -75,7 +75,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         options.checkpoint = find_model(options.checkpoint, tell)
         out = options.out or _folder_beside(options.checkpoint) / "evaluation" / protocol.name
         _check_folder(out)
-        import_extra("matplotlib")
+        for module in ("matplotlib", "jinja2") if options.report else ("matplotlib",):
+            import_extra(module)
         place = find_place()
         device = options.device or gpu_of(place)
         with join_processes(place, device):

@@ -23,7 +23,6 @@ from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.evaluate import Evaluate
 from munit_pl.callbacks.stop_request import RunStopped
 from munit_pl.commands.config.building import build
-from munit_pl.commands.config.combining import check_pair
 from munit_pl.commands.config.overrides import failing_as_input_error
 from munit_pl.commands.config.validation import check_config
 from munit_pl.commands.errors import InputError
@@ -114,7 +113,7 @@ def _fit(cfg: DictConfig, folder: Path) -> Trainer:
         datamodule.setup("fit")
         module.setup("fit")
         if isinstance(datamodule, TwoDomains) and isinstance(module, AdversarialModule):
-            for fault in check_pair(datamodule, module):
+            for fault in module.check_data(datamodule):
                 raise InputError(fault)
         summary = StartSummary(folder, ckpt_path)
         if ckpt_path:

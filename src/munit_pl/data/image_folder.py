@@ -20,6 +20,21 @@ from munit_pl.data.sizes import Half, by, fitted_size
 _REDUCED_TO = 2
 
 
+def check_crop(resize: int | None, crop: tuple[int, int] | None) -> None:
+    """Refuse a crop that is larger than an image may be.
+
+    Raises:
+        ValueError: A side is below 1, or above the shortest side that images are resized to.
+    """
+    if crop is not None and min(crop) < 1:
+        raise ValueError(f"crop is {by(crop)}, but both sides must be at least 1")
+    if resize is not None and crop is not None and min(crop) > resize:
+        raise ValueError(
+            f"crop {by(crop)} does not fit an image whose shortest side is resized to "
+            f"{resize}: set data.resize to {max(crop)} or more, or choose a smaller data.crop"
+        )
+
+
 class ImageFolder:
     """One domain's image files, loaded as tensors ``(channels, height, width)`` in [-1, 1].
 
@@ -70,17 +85,11 @@ class ImageFolder:
             raise ValueError(f"channels is {channels}, but must be 1, 3 or 4")
         if resize is not None and resize < 1:
             raise ValueError(f"resize is {resize}, but must be at least 1, or None")
-        if crop is not None and min(crop) < 1:
-            raise ValueError(f"crop is {by(crop)}, but both sides must be at least 1")
         if max_images is not None and max_images < 1:
             raise ValueError(f"max_images is {max_images}, but must be at least 1, or None")
         if half not in ("left", "right", None):
             raise ValueError(f"half is {half!r}, but must be 'left', 'right' or None")
-        if resize is not None and crop is not None and min(crop) > resize:
-            raise ValueError(
-                f"crop {by(crop)} does not fit an image whose shortest side is resized to "
-                f"{resize}: set data.resize to {max(crop)} or more, or choose a smaller data.crop"
-            )
+        check_crop(resize, crop)
         self.files = list(files[:max_images])
         self.bad = dict(bad or {}) if len(self.files) == len(files) else {}
         self.channels = channels

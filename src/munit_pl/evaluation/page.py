@@ -1,6 +1,9 @@
 """An evaluation as one HTML file to look at: pictures first, then numbers."""
 
+from importlib.resources import files
 from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined, Template
 
 from munit_pl.checks import PositiveInt, checked
 from munit_pl.evaluation.codes_section import into_the_codes
@@ -15,7 +18,6 @@ from munit_pl.evaluation.report import Report
 from munit_pl.evaluation.style_space import map_styles
 from munit_pl.evaluation.task import DIRECTIONS, EvaluationTask
 from munit_pl.io.files import write_whole
-from munit_pl.io.templates import load_template
 from munit_pl.reports.logs import log_files
 
 
@@ -45,7 +47,7 @@ def write_page(
     """
     compared = [figure for figure in report.figures if figure.real is not None]
     spread = report.distributions
-    html = load_template("munit_pl.evaluation", "page.html.jinja").render(
+    html = _template().render(
         report=report,
         sections=picture_sections(task, num_images, num_styles),
         maps=[
@@ -75,3 +77,11 @@ def _curves(run_folder: Path | None) -> bytes | None:
         log_files(run_folder),
         [path for path in reports if path.parent.name.isdecimal()],
     )
+
+
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    source = files("munit_pl.evaluation").joinpath("page.html.jinja")
+    return environment.from_string(source.read_text(encoding="utf-8"))

@@ -10,7 +10,6 @@ from munit_pl.data.sizes import ImageSize
 from munit_pl.hub.pretrained import PRETRAINED
 from munit_pl.io.files import digest
 from munit_pl.io.regular_files import open_regular
-from munit_pl.io.templates import load_template
 
 DRAWN = "drawn shoes, which munit_pl draws itself: no third party has rights in them"
 _MAX_REPORT = 1 << 20  # bytes
@@ -71,16 +70,65 @@ def model_card(networks: Mapping[str, Any], facts: Facts, whole: bool) -> str:
         facts: What else is known.
         whole: Whether the discriminators are there, too.
     """
+    license = f"license: {json.dumps(facts.license)}\n" if facts.license else ""
+    rows = [
+        f"| {name} | {plain(network['kind'])} | {plain(_listed(network['arguments']))} |"
+        for name, network in networks.items()
+    ]
     sizes = {ImageSize.from_plain(n["image_size"]) for n in networks.values() if "image_size" in n}
     whites = [
         f"white is {network['max_value']} in 16-bit gray files for {name}"
         for name, network in networks.items()
         if "max_value" in network
     ]
-    template = load_template("munit_pl.hub", "card.md.jinja", escape=plain)
-    return template.render(
-        facts=facts, whole=whole, networks=networks, images=[*map(str, sizes), *whites]
+    return _PAGE.format(
+        front=license,
+        whole=_WHOLE if whole else "",
+        networks="\n".join(rows),
+        data="; ".join([plain(facts.data or "not told"), *map(str, sizes), *whites]),
+        figures=_table(facts),
+        license=plain(facts.license or "") or "Not told: ask whoever trained it before you use it.",
     )
+
+
+_PAGE = """---
+library_name: munit_pl
+pipeline_tag: image-to-image
+{front}---
+
+# An image-to-image translator
+
+It translates images of domain a to domain b, and back.
+
+```python
+from munit_pl import Translator
+
+translator = Translator.load("FOLDER")  # where these files lie
+pictures = translator("photo.png", styles=10)
+```
+{whole}
+## Networks
+
+| | kind | arguments |
+|---|---|---|
+{networks}
+
+## Data
+
+Trained on: {data}.
+
+## Figures
+
+{figures}
+
+## License
+
+{license}
+"""
+
+_WHOLE = """
+The discriminators are in it, too: `MUNIT.from_pretrained("FOLDER")`.
+"""
 
 
 def plain(text: str) -> str:
@@ -89,6 +137,18 @@ def plain(text: str) -> str:
     Names of figures, protocols and arguments come from files beside a checkpoint, or from within.
     """
     return re.sub(r"([\\`*\[\]<>|&~#!$])", r"\\\1", " ".join(_UNSEEN.sub(" ", text).split()))
+
+
+def _table(facts: Facts) -> str:
+    if not facts.figures:
+        return "None are known."
+    rows = [f"| {plain(name)} | {value:.4g} |" for name, value in facts.figures.items()]
+    measured = plain(facts.measured or "by whoever trained it")
+    return "\n".join([f"Measured {measured}:", "", "| | |", "|---|---|", *rows])
+
+
+def _listed(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in arguments.items())
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 
 MAX_NORM = 1e18  # Adam's second moment holds squares, and in fp32 nothing above 3.4e38
 
@@ -24,8 +24,9 @@ def skip_unless_finite(optimizer: Optimizer, norm: Tensor) -> Tensor:
         Whether the step is one to skip, a boolean scalar on the device of ``norm``.
     """
     bad = ~(norm <= MAX_NORM)  # so that it holds of NaN too
-    if all(group.get("fused") for group in optimizer.param_groups):
-        # What gradient scalers tell fused kernels, which look themselves: nothing waits.
+    if isinstance(optimizer, Adam) and all(g.get("fused") for g in optimizer.param_groups):
+        # What gradient scalers tell fused kernels, which look themselves: nothing waits. SGD's
+        # would leave its momentum unset where the first step is skipped.
         cast(Any, optimizer).found_inf = bad.float()
     elif bad:  # Only the host can tell the other kernels. That is free on the CPU alone.
         optimizer.zero_grad()  # a step without gradients is none

@@ -1,5 +1,6 @@
 """A run that goes on with other settings than it was started with."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, StepLR
 from munit_pl.optim.schedules import rates_at
 
 _FIXED = ("generator", "discriminator", "initialization")  # what the networks are, or began as
+_MOMENTS = ("optimizer.name", "optimizer.amsgrad", "optimizer.centered")  # what a state holds
 # Of a group: what is loaded, and how Adam is computed, which changes no result.
 _LOADED = {"params", "lr", "fused", "foreach", "capturable", "differentiable"}
 _SCHEDULE = ("step_size", "gamma")  # of `StepLR`, whose state tells them
@@ -30,7 +32,7 @@ def adopt_settings(
     Args:
         checkpoint: Of a run with as many optimizers and schedulers; changed in place.
         optimizers: The discriminators' and the generators', made with the new settings.
-        schedulers: Theirs. Of those that are neither `StepLR` nor `LambdaLR` the state stays.
+        schedulers: Theirs.
         settings: The module's hyper-parameters.
 
     Returns:
@@ -47,10 +49,9 @@ def adopt_settings(
         _adopt_groups(saved, optimizer.param_groups)
         for saved, optimizer in zip(groups, optimizers, strict=True)
     ]
-    if "optimizer.amsgrad" in of_player[-1]:
-        changes["optimizer.amsgrad"] = of_player[-1]["optimizer.amsgrad"]
-    for name, (before, now) in changes.items():
-        if name.split(".")[0] in _FIXED or name == "optimizer.amsgrad":
+    moments = dict(_changed_moments(had, settings, of_player[-1]))
+    for name, (before, now) in (changes | moments).items():
+        if name.split(".")[0] in _FIXED or name in moments:
             raise ValueError(
                 f"model.{name} was {_short(before)} and is {_short(now)} now, which cannot change "
                 "in a run that goes on: give what it was started with"
@@ -66,6 +67,10 @@ def adopt_settings(
             new, changed = _adopt_schedule(saved, scheduler, groups[i])
             checkpoint["lr_schedulers"][i] = new
             changes |= {name: change for name, change in changed.items() if name not in changes}
+        elif saved["base_lrs"] != scheduler.base_lrs or _plain(had.get("scheduler")) != _plain(
+            settings["scheduler"]
+        ):
+            checkpoint["lr_schedulers"][i] = _replay(scheduler, saved["last_epoch"], groups[i])
     return changes
 
 
@@ -87,6 +92,34 @@ def _changes(
             yield from _changes(before, now, f"{place}.")
         elif _plain(before) != _plain(now):
             yield place, (before, now)
+
+
+def _changed_moments(
+    had: Mapping[str, Any], has: Mapping[str, Any], groups: Changes
+) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield what of an optimizer has changed that its state, which is gone on with, depends on."""
+    names = [settings.get("optimizer", {}).get("name", "Adam") for settings in (had, has)]
+    if names[0] != names[1]:
+        yield "optimizer.name", (names[0], names[1])
+    for name in _MOMENTS:
+        if name in groups:
+            yield name, groups[name]
+    before, _ = groups.get("optimizer.momentum", (None, None))
+    if before == 0 and names[0] == "RMSprop":  # which keeps a momentum only where it has one
+        yield "optimizer.momentum", groups["optimizer.momentum"]
+
+
+def _replay(
+    scheduler: LRScheduler, iterations: int, groups: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Bring a new scheduler to an iteration, set its groups' rates and return its state."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its optimizer has made no step
+        for _ in range(iterations):
+            scheduler.step()
+    for group, rate in zip(groups, scheduler.get_last_lr(), strict=True):
+        group["lr"] = rate
+    return scheduler.state_dict()
 
 
 def _adopt_groups(saved: list[dict[str, Any]], own: list[dict[str, Any]]) -> Changes:

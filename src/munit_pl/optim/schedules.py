@@ -1,11 +1,12 @@
 """Learning rates as functions of the iteration."""
 
+import inspect
 import math
 from bisect import bisect_left
-from collections.abc import Callable
-from typing import Annotated, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
 
-from torch.optim import Optimizer
+from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, StepLR
 
 from munit_pl.checks import (
@@ -17,57 +18,64 @@ from munit_pl.checks import (
     checked,
 )
 
-
-@checked
-def linear_decay(
-    optimizer: Optimizer, constant: NonNegativeInt = 100_000, decay: PositiveInt = 100_000
-) -> LambdaLR:
-    """Keep the learning rate for a while, then let it fall linearly to 0.
-
-    The schedule of CycleGAN (Zhu et al., 2017, section 4) and BicycleGAN, in iterations where they
-    count epochs. Iteration ``k``, from 0, runs at ``lr`` until ``constant`` and from there on at
-    ``lr * (1 - (k - constant) / decay)``; from ``constant + decay`` on at 0.
-
-    Args:
-        optimizer: Whose rate it is.
-        constant: Iterations at the full rate.
-        decay: Iterations within which it falls.
-
-    Raises:
-        ValueError: If ``constant`` is negative or ``decay`` below 1.
-    """
-    return LambdaLR(optimizer, _falling(constant, decay))
+# "step" and "linear", which may warm up, and PyTorch's own that are functions of the iteration.
+Kind = Literal[
+    "step",
+    "linear",
+    "StepLR",
+    "MultiStepLR",
+    "ExponentialLR",
+    "ConstantLR",
+    "LinearLR",
+    "PolynomialLR",
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+]
 
 
 @checked
 def schedule(
     optimizer: Optimizer,
-    kind: Literal["step", "linear"] = "step",
+    kind: Kind = "step",
     step_size: PositiveInt = 100_000,
     gamma: PositiveFloat = 0.5,
     constant: NonNegativeInt = 100_000,
     decay: PositiveInt = 100_000,
     warmup: NonNegativeInt = 0,
+    **further: Any,
 ) -> LRScheduler:
-    """Let the learning rate rise if asked for, then fall by steps or linearly.
+    """Let the learning rate rise if asked for, then fall by steps, linearly or as PyTorch has it.
 
-    Iteration ``k``, from 0, runs at ``lr * gamma ** (k // step_size)`` if ``kind`` is "step", and
-    as `linear_decay` says if it is "linear". The first ``warmup`` iterations run at
-    ``(k + 1) / warmup`` of that: Adam's second moments are poor estimates at first (Goyal et al.,
-    "Accurate, Large Minibatch SGD", 2017, section 2.2, for the linear rise).
+    Iteration ``k``, from 0, runs at ``lr * gamma ** (k // step_size)`` if ``kind`` is "step". If it
+    is "linear", at ``lr`` until ``constant``, then at ``lr * (1 - (k - constant) / decay)`` and
+    from ``constant + decay`` on at 0: the schedule of CycleGAN (Zhu et al., 2017, section 4) and of
+    BicycleGAN, which count epochs. The first ``warmup`` iterations run at ``(k + 1) / warmup`` of
+    that: Adam's second moments are poor estimates at first (Goyal et al., "Accurate, Large
+    Minibatch SGD", 2017, section 2.2, for the linear rise).
 
     Args:
         optimizer: Whose rate it is.
-        kind: "step" or "linear".
+        kind: "step", "linear" or the name of a class of `torch.optim.lr_scheduler`.
         step_size: Of "step": iterations between two falls.
-        gamma: Of "step": what the rate is multiplied by.
+        gamma: Of "step", and of classes that have one: what the rate is multiplied by.
         constant: Of "linear": iterations before it falls, those of ``warmup`` among them.
         decay: Of "linear": iterations within which it falls to 0.
-        warmup: Iterations in which it rises; none if 0.
+        warmup: Of "step" and "linear": iterations in which it rises; none if 0.
+        **further: Other arguments of the class, such as ``T_max`` of CosineAnnealingLR.
 
     Raises:
+        TypeError: If it takes no such argument.
         ValueError: If a value is out of range.
     """
+    if kind not in ("step", "linear"):
+        if warmup:
+            raise ValueError(f"warmup is {warmup}, but must be 0 with kind={kind}, which has none")
+        cls: Any = getattr(lr_scheduler, kind)
+        taken = inspect.signature(cls).parameters.keys()
+        listed = {"step_size": step_size, "gamma": gamma}
+        return cls(optimizer, **{k: v for k, v in listed.items() if k in taken}, **further)
+    if further:
+        raise TypeError(f"{kind} takes no {', '.join(further)}")
     falling = _falling(constant, decay)
     if kind == "step" and not warmup:
         return StepLR(optimizer, step_size, gamma)  # whose state is in checkpoints
@@ -81,8 +89,13 @@ def schedule(
     return LambdaLR(optimizer, factor)
 
 
-ScheduleArguments = Annotated[Arguments, ArgumentsOf(schedule, without=("optimizer",))]
-LinearDecayArguments = Annotated[Arguments, ArgumentsOf(linear_decay, without=("optimizer",))]
+def _named(arguments: Mapping[str, Any]) -> Any:
+    return getattr(lr_scheduler, str(arguments.get("kind")), None)
+
+
+ScheduleArguments = Annotated[
+    Arguments, ArgumentsOf(schedule, without=("optimizer", "last_epoch"), further=_named)
+]
 
 
 def rates_at(scheduler: StepLR | LambdaLR, iteration: int) -> list[float]:
@@ -104,7 +117,7 @@ def ends_at(scheduler: LRScheduler, iterations: float) -> int | None:
 
 
 def _falling(constant: int, decay: int) -> Callable[[int], float]:
-    """Return the share of the rate as a function of the iteration, as `linear_decay` says."""
+    """Return the share of the rate as a function of the iteration, as `schedule` says."""
 
     def factor(iteration: int) -> float:
         return 1 - min(max(iteration - constant, 0), decay) / decay

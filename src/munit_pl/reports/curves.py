@@ -1,55 +1,56 @@
-"""Curves laid out for an SVG in a page."""
+"""Curves as SVG to stand in a page: text made of numbers, without any other package."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from html import escape
 
 from munit_pl.reports.logs import Points
 
-WIDTH, HEIGHT = 380, 180
-LEFT, RIGHT, _TOP, _BOTTOM = 56, 8, 8, 22  # margins
+_WIDTH, _HEIGHT = 380, 180
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 8, 8, 22  # margins
 _POINTS = 240  # of a line at most: more would not be seen
 _ROBUST = 50  # values from which on the scale leaves the outermost hundredths out
 
 Line = list[tuple[float, float]]
 
 
-class Panel(NamedTuple):
-    """Curves on one scale, laid out for an SVG."""
+def draw_panel(title: str, curves: Mapping[str, Points]) -> str:
+    """Draw curves on one scale, each as logged and, more heavily, as a moving average.
 
-    title: str
-    legend: list[str]  # what tells the curves apart, with their last values
-    lines: dict[str, str]  # points by class: as logged and, more heavily, as a moving average
-    ticks: list[tuple[float, float]]  # values on the scale, each with its height
-    first: int  # iteration, counted from 1
-    last: int
+    Args:
+        title: What they show.
+        curves: One or two, each with at least one value, by what tells them apart.
 
-
-def lay_out(title: str, curves: Mapping[str, Points]) -> Panel:
-    """Lay out one or two curves, each with at least one value, by what tells them apart."""
+    Returns:
+        A ``figure`` element; its legend has the last values.
+    """
     raw = {name: thin(list(points.items())) for name, points in curves.items()}
     smooth = {name: smoothed(line) for name, line in raw.items()}
     low, high = _scale([value for points in curves.values() for value in points.values()])
     first = min(min(points) for points in curves.values())
     last = max(max(points) for points in curves.values())
 
-    def across(x: float) -> float:
-        return LEFT + (x - first) / ((last - first) or 1.0) * (WIDTH - LEFT - RIGHT)
+    def place(line: Line) -> str:
+        span, height = (last - first) or 1.0, high - low
+        return " ".join(
+            f"{_LEFT + (x - first) / span * (_WIDTH - _LEFT - _RIGHT):.1f},"
+            f"{_TOP + (high - min(max(y, low), high)) / height * (_HEIGHT - _TOP - _BOTTOM):.1f}"
+            for x, y in line
+        )
 
-    def down(y: float) -> float:
-        return _TOP + (high - min(max(y, low), high)) / (high - low) * (HEIGHT - _TOP - _BOTTOM)
-
-    return Panel(
-        title,
-        [f"{name} {list(points.values())[-1]:.4g}" for name, points in curves.items()],
-        {
-            f"{weight} line{i}": " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in line)
-            for lines, weight in ((raw, "raw"), (smooth, "smooth"))
-            for i, line in enumerate(lines.values())
-        },
-        [(y, round(down(y), 1)) for y in ticks(low, high)],
-        round(first + 1),
-        round(last + 1),
+    drawn = [_axis(y, place([(first, y)])) for y in ticks(low, high)]
+    drawn += [_end(first, _LEFT, "start"), _end(last, _WIDTH - _RIGHT, "end")]
+    for lines, weight in ((raw, "raw"), (smooth, "smooth")):
+        for i, line in enumerate(lines.values()):
+            drawn.append(f'<polyline class="{weight} line{i}" points="{place(line)}"/>')
+    legend = "".join(
+        f'<span class="key{i}">{escape(name)} {value:.4g}</span>'
+        for i, (name, value) in enumerate((n, list(p.values())[-1]) for n, p in curves.items())
+    )
+    return (
+        f"<figure><figcaption><b>{escape(title)}</b>{legend}</figcaption>"
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f"{''.join(drawn)}</svg></figure>"
     )
 
 
@@ -81,6 +82,18 @@ def _scale(values: Sequence[float]) -> tuple[float, float]:
     low, high = ordered[out], ordered[-1 - out]
     room = 0.05 * (high - low) or 0.05 * abs(high) or 0.05
     return low - room, high + room
+
+
+def _axis(value: float, point: str) -> str:
+    y = float(point.partition(",")[2])
+    return (
+        f'<path class="rule" d="M{_LEFT},{y}H{_WIDTH - _RIGHT}"/>'
+        f'<text x="{_LEFT - 5}" y="{y + 3.5}" text-anchor="end">{value:.4g}</text>'
+    )
+
+
+def _end(iteration: float, x: float, anchor: str) -> str:
+    return f'<text x="{x}" y="{_HEIGHT - 6}" text-anchor="{anchor}">{iteration + 1:.0f}</text>'
 
 
 def _mean(values: Sequence[float]) -> float:

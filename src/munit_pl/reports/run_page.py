@@ -1,15 +1,17 @@
 """A run's folder as one page, ``index.html``, which shows its files and needs no network."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from html import escape
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 from urllib.parse import quote
 
 import yaml
 
 from munit_pl.io.files import write_whole
-from munit_pl.io.templates import load_template
-from munit_pl.reports import curves
+from munit_pl.reports.curves import draw_panel
 from munit_pl.reports.logs import Points, by_domain, log_files, read_logs
 
 _SECTIONS = {  # by the part before the slash
@@ -22,7 +24,7 @@ _SECTIONS = {  # by the part before the slash
 _OTHER = "Rates, gradients, speed"
 _ASIDE = ("lr", "grad_norm")  # no terms, whatever part they are of
 _FIRST = ("gen/total", "dis/total", "val/image", "speed/images_per_second")
-_DIRECTIONS = {"a2b": "a to b", "b2a": "b to a"}
+_DIRECTIONS = ("a2b", "b2a")
 
 
 def write_run_page(folder: Path, state: str, facts: Mapping[str, str]) -> None:
@@ -41,62 +43,102 @@ def write_run_page(folder: Path, state: str, facts: Mapping[str, str]) -> None:
     """
     grids = _find_grids(folder)
     logs = read_logs(log_files(folder))
-    page = load_template("munit_pl.reports", "run_page.html.jinja").render(
-        title=f"{folder.absolute().parent.name}/{folder.absolute().name}",
-        state=state,
-        figures=_last_values(logs),
+    template = files("munit_pl.reports").joinpath("run_page.html").read_text(encoding="utf-8")
+    page = Template(template).substitute(
+        title=escape(f"{folder.absolute().parent.name}/{folder.absolute().name}"),
+        state=escape(state),
+        cards="".join(_cards(logs)),
         drawn=_drawn(folder),
-        grids=grids,
-        sections=_sections(logs),
-        svg=curves,
-        facts=facts,
-        overrides=" ".join(_overrides(folder)),
-        settings=_read(folder / ".hydra" / "config.yaml"),
+        newest=_newest(grids),
+        strip="".join(_strip(grids)),
+        steps=json.dumps(list(grids)),
+        curves="".join(_curves(logs)) or "<p>There are none yet, or the run logs no CSV.</p>",
+        facts="".join(_rows(facts)),
+        overrides=escape(" ".join(_overrides(folder))) or "none",
+        settings=escape(_read(folder / ".hydra" / "config.yaml")),
     )
     write_whole(folder / "index.html", page)
 
 
-def _find_grids(folder: Path) -> dict[str, list[tuple[str, str]]]:
-    """Return the grids in order: by iteration, as their names have it, addresses and captions."""
-    grids: dict[str, list[tuple[str, str]]] = {}
+def _find_grids(folder: Path) -> dict[str, list[str]]:
+    """Return the pictures' addresses, by the iteration as their names have it, in order."""
+    grids: dict[str, list[str]] = {}
     for file in sorted((folder / "grids").glob("*_?2?.png")):
         step, _, direction = file.stem.rpartition("_")
         if step.isdecimal() and direction in _DIRECTIONS:
-            text = f"{_DIRECTIONS[direction]}, iteration {int(step)}"
-            grids.setdefault(step, []).append((f"grids/{quote(file.name)}", text))
+            grids.setdefault(step, []).append(f"grids/{quote(file.name)}")
     return dict(sorted(grids.items(), key=lambda item: int(item[0])))
 
 
-def _last_values(logs: Mapping[str, Points]) -> dict[str, float]:
-    """Return the last values of what says most."""
+def _newest(grids: Mapping[str, list[str]]) -> str:
+    if not grids:
+        return "<p>There is none yet.</p>"
+    step, pictures = list(grids.items())[-1]
+    shown = "".join(_picture(picture, step, eager=True) for picture in pictures)
+    last = len(grids) - 1
+    slider = (
+        f'<label hidden>iteration <output>{int(step)}</output><input type="range" min="0" '
+        f'max="{last}" value="{last}" aria-label="iteration"></label>'
+    )
+    return f'{slider}<div class="newest">{shown}</div>'
+
+
+def _strip(grids: Mapping[str, list[str]]) -> Iterator[str]:
+    """Yield small pictures, of the newest first: a long run has thousands, read as one scrolls."""
+    for step, pictures in reversed(list(grids.items())):
+        shown = "".join(_picture(picture, step) for picture in pictures)
+        yield f"<figure><figcaption>{int(step)}</figcaption>{shown}</figure>"
+
+
+def _picture(address: str, step: str, eager: bool = False) -> str:
+    direction = "a to b" if address.endswith("a2b.png") else "b to a"
+    lazy = "" if eager else ' loading="lazy"'
+    text = f"{direction}, iteration {int(step)}"
+    return f'<a href="{address}"><img src="{address}" alt="{text}" title="{text}"{lazy}></a>'
+
+
+def _cards(logs: Mapping[str, Points]) -> Iterator[str]:
+    """Yield the last values of what says most."""
     evaluated = [column for column in logs if column.startswith("eval/")]
-    return {
-        column: list(logs[column].values())[-1]
-        for column in (*_FIRST, *evaluated)
-        if column in logs
-    }
+    for column in (*_FIRST, *evaluated):
+        if column in logs:
+            value = list(logs[column].values())[-1]
+            yield f"<div><b>{value:.4g}</b>{escape(column)}</div>"
 
 
-def _sections(logs: Mapping[str, Points]) -> dict[str, list[curves.Panel]]:
+def _curves(logs: Mapping[str, Points]) -> Iterator[str]:
     panels: dict[str, dict[str, dict[str, Points]]] = {}
     for column, points in logs.items():
         title, domain = by_domain(column)
         part, _, name = column.partition("/")
         section = _SECTIONS.get(part, _OTHER) if name not in _ASIDE else _OTHER
         panels.setdefault(section, {}).setdefault(title, {})[domain] = points
-    return {
-        section: [curves.lay_out(title, both) for title, both in panels[section].items()]
-        for section in (*_SECTIONS.values(), _OTHER)
-        if section in panels
-    }
+    for section in (*_SECTIONS.values(), _OTHER):
+        if section in panels:
+            drawn = "".join(draw_panel(title, them) for title, them in panels[section].items())
+            yield f'<h3>{section}</h3><div class="panels">{drawn}</div>'
 
 
-def _drawn(folder: Path) -> dict[str, float]:
-    """Return what `DrawnReport` has measured of a run on the drawn shoes."""
+def _drawn(folder: Path) -> str:
+    """Return what `DrawnReport` has left of a run on the drawn shoes."""
     try:
-        return dict(json.loads(_read(folder / "drawn.json") or "{}"))
+        figures: dict[str, float] = json.loads(_read(folder / "drawn.json") or "{}")
     except ValueError:
-        return {}
+        figures = {}
+    if not figures:
+        return ""
+    rows = "".join(_rows({key: f"{value:.4g}" for key, value in figures.items()}))
+    picture = '<a href="drawn.png"><img src="drawn.png" alt="test drawings, translated"></a>'
+    return (
+        '<section><h2>On test drawings</h2><div class="wide">'
+        f"{picture}</div><details><summary>Figures</summary><table>{rows}</table></details>"
+        "</section>"
+    )
+
+
+def _rows(values: Mapping[str, str]) -> Iterator[str]:
+    for name, value in values.items():
+        yield f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
 
 
 def _overrides(folder: Path) -> list[str]:

@@ -1,25 +1,6 @@
 import pytest
 
-from munit_pl.commands.config.suggestions import meant, nearest, slips
-
-
-@pytest.mark.parametrize(
-    ("name", "other", "count"),
-    [
-        ("dim", "dim", 0),
-        ("dmi", "dim", 1),  # swapped
-        ("di", "dim", 1),
-        ("diim", "dim", 1),
-        ("dam", "dim", 1),
-        ("channelsa_", "channels_a", 1),
-        ("channelsa_", "channels_b", 2),
-        ("", "seed", 4),
-        ("lrr", "lr", 1),
-        ("kitten", "sitting", 3),  # Levenshtein's textbook pair
-    ],
-)
-def test_slips_are_the_letters_left_out_added_mistaken_or_swapped(name, other, count):
-    assert slips(name, other) == slips(other, name) == count
+from munit_pl.commands.config.suggestions import meant, nearest
 
 
 @pytest.mark.parametrize(
@@ -38,7 +19,7 @@ def test_of_many_names_that_are_not_near_the_help_tells():
     assert nearest("zzzzz", names, "munit-train") == " (see munit-train --help)"
 
 
-def test_a_setting_is_meant_by_its_last_part_or_by_all_its_letters_but_one():
+def test_a_setting_is_meant_by_its_last_part_or_by_almost_all_its_letters():
     known = ["seed", "model.optimizer.lr", "model.generator.dim", "model.discriminator.dim"]
     for name, settings in {
         "lr": ["model.optimizer.lr"],

@@ -15,7 +15,6 @@ from munit_pl.models.base.module import AdversarialModule
 from munit_pl.models.bicyclegan.module import BicycleGANModule, Initializations
 from munit_pl.models.bicyclegan.networks import BicycleGANGenerator, BranchDiscriminators
 from munit_pl.models.bicyclegan.objective import LossWeights
-from munit_pl.optim.schedules import linear_decay
 
 CONF = Path(__file__).parents[3] / "conf"
 
@@ -178,8 +177,9 @@ def test_bicyclegan_yaml_lists_every_setting_with_its_default():
         "discriminator": defaults(BranchDiscriminators),
         "initialization": Initializations()._asdict(),
         "weights": LossWeights()._asdict(),
-        "scheduler": dict.fromkeys(defaults(linear_decay), "${share:1/2,${trainer.max_steps}}"),
-        "optimizer": {"lr": 2e-4, "betas": [0.5, 0.999], "fused": None},
+        "scheduler": {"kind": "linear"}
+        | dict.fromkeys(("constant", "decay"), "${share:1/2,${trainer.max_steps}}"),
+        "optimizer": {"name": "Adam", "lr": 2e-4, "betas": [0.5, 0.999], "fused": None},
     }
     for name, values in groups.items():
         assert config.pop(name) == {k: v for k, v in values.items() if k not in channels}, name

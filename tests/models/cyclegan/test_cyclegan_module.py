@@ -298,12 +298,10 @@ def test_configuration_lists_every_setting_with_its_default():
     for name, value in conf.items():
         if not isinstance(value, dict):
             assert value == parameters[name].default
-    assert conf["optimizer"] == {"weight_decay": 0, "fused": None} | {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in CycleGANModule.adam.items()
-    }
+    adam = {"name": "Adam", "lr": 2e-4, "betas": [0.5, 0.999], "weight_decay": 0, "fused": None}
+    assert conf["optimizer"] == adam
     half = "${share:1/2,${trainer.max_steps}}"
-    assert conf["scheduler"] == {"constant": half, "decay": half}
+    assert conf["scheduler"] == {"kind": "linear", "constant": half, "decay": half}
     assert conf["initialization"] == {"generator": "normal", "discriminator": "normal"}
 
 

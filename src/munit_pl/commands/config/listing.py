@@ -55,31 +55,5 @@ def keys(values: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
             yield from keys(value, f"{prefix}{key}.")
 
 
-def listed_of_class(cls: type) -> Listed:
-    """Return the settings that ``munit_pl.conf`` lists for a class, or what it is derived from."""
-    names = [base.__name__ for base in reversed(cls.__mro__)]
-    found = [node for name in names for node in _objects() if _name(node) == name]
-    return {key: value for node in found for key, value in node.items() if key != "_target_"}
-
-
-def _name(node: Listed) -> str:
-    return str(node["_target_"]).rpartition(".")[2]
-
-
-@cache
-def _objects() -> tuple[Listed, ...]:
-    """Return every mapping with ``_target_`` in the groups' files."""
-    folders = [folder for folder in files("munit_pl.conf").iterdir() if folder.is_dir()]
-    found = [node for folder in folders for node in _nodes(folder)]
-    return tuple(node for node in found if isinstance(node, dict) and "_target_" in node)
-
-
-def _nodes(folder: Any) -> Iterator[Any]:
-    for file in folder.iterdir():
-        if file.name.endswith(".yaml"):
-            settings = _read(file)
-            yield from (settings, *settings.values())
-
-
 def _read(file: Any) -> Listed:
     return yaml.load(file.read_text(encoding="utf-8"), yaml.CSafeLoader) or {}

@@ -14,7 +14,6 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from munit_pl.commands.config.own_folders import missing_folder
 from munit_pl.commands.config.resolving import resolve
 from munit_pl.commands.config.spelling import completed
-from munit_pl.commands.config.targets import refused_of_hydra
 from munit_pl.commands.config.trainer_arguments import refused_by_trainer
 from munit_pl.commands.errors import InputError, all_of
 
@@ -27,8 +26,8 @@ def check_overrides(overrides: Sequence[str], config: str = "train") -> DictConf
         config: A file of ``munit_pl.conf``.
 
     Raises:
-        InputError: If settings are misspelt or do not compose, if Hydra is asked to build what it
-            may not, if the images lie in other folders, or if the Trainer would refuse an argument.
+        InputError: If settings are misspelt or do not compose, if the images lie in other folders,
+            or if the Trainer would refuse an argument.
     """
     whole = completed(overrides, config)
     with initialize_config_module("munit_pl.conf", version_base="1.3"):
@@ -36,8 +35,6 @@ def check_overrides(overrides: Sequence[str], config: str = "train") -> DictConf
             cfg = compose(config, whole, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise InputError(" ".join(str(error).split())) from None
-    for fault in refused_of_hydra(cfg.hydra):
-        raise InputError(fault)
     with open_dict(cfg):
         del cfg["hydra"]
     tree = resolve(cfg).tree

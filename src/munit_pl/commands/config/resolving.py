@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-Path = tuple[str | int, ...]
-Faults = dict[Path, str]
+from munit_pl.checks import Place, join
+
+Faults = dict[Place, str]
 
 
 class Resolved(NamedTuple):
@@ -23,19 +24,13 @@ class Resolved(NamedTuple):
 
     tree: dict[str, Any]
     faults: Faults
-    borrowed: dict[Path, Path]
+    borrowed: dict[Place, Place]
 
 
 _DEEPEST = 30  # an interpolation that names what it lies in would go on for ever
 
 
-def join(path: Path) -> str:
-    """Return where a value lies, as it is written on the command line."""
-    text = "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in path)
-    return text.removeprefix(".")
-
-
-def missing(path: Path) -> str:
+def missing(path: Place) -> str:
     """Return the line that says that a value must be given."""
     return f"{join(path)} is not given: add {join(path)}=VALUE"
 
@@ -47,7 +42,7 @@ def resolve(cfg: DictConfig) -> Resolved:
     return resolved
 
 
-def _resolve(node: DictConfig | ListConfig, path: Path, to: Resolved) -> Any:
+def _resolve(node: DictConfig | ListConfig, path: Place, to: Resolved) -> Any:
     values = {name: _value(node, name, (*path, name), to) for name in _names(node)}
     return list(values.values()) if isinstance(node, ListConfig) else values
 
@@ -56,7 +51,7 @@ def _names(node: DictConfig | ListConfig) -> Iterator[Any]:
     yield from range(len(node)) if isinstance(node, ListConfig) else node.keys()
 
 
-def _value(node: DictConfig | ListConfig, name: Any, path: Path, to: Resolved) -> Any:
+def _value(node: DictConfig | ListConfig, name: Any, path: Place, to: Resolved) -> Any:
     raw: Any = node._get_node(name)
     text, faults = str(raw._value()), to.faults
     if other := re.fullmatch(r"\$\{([\w.]+)\}", text):

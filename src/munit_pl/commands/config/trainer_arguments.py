@@ -1,7 +1,36 @@
 """What the Trainer would refuse, told before Lightning is imported."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
+
+from munit_pl.checks import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
+from munit_pl.commands.config.suggestions import nearest
+
+_OrAll = PositiveInt | Literal[-1]
+_Limit = NonNegativeFloat | None
+
+# Of what Lightning's signature tells less than is known.
+TRAINER: dict[str, Any] = {
+    "max_steps": _OrAll,
+    "max_epochs": _OrAll | None,
+    "devices": list[NonNegativeInt] | str | _OrAll,
+    "num_nodes": PositiveInt,
+    "log_every_n_steps": PositiveInt,
+    "check_val_every_n_epoch": PositiveInt | None,
+    "val_check_interval": PositiveFloat | str | dict[str, int] | None,
+    "limit_train_batches": _Limit,
+    "limit_val_batches": _Limit,
+    "limit_test_batches": _Limit,
+    "limit_predict_batches": _Limit,
+    "num_sanity_val_steps": Annotated[int, Ge(-1)] | None,
+}
 
 # The two updates of an iteration are the module's own work, and the rest has its own group: with
 # each argument, the values that change nothing, and what to write instead of others.
@@ -36,6 +65,23 @@ def refused_by_trainer(tree: Mapping[str, Any]) -> Iterator[str]:
     elif trainer.get("strategy", "auto") == "auto":
         several = {"devices": _count(trainer) > 1, "num_nodes": _is_above_one(trainer)}
         yield from (_without_ddp(trainer, name) for name, yes in several.items() if yes)
+
+
+def refused_together(trainer: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a trainer's settings that are good one by one; imports Lightning."""
+    from lightning.pytorch.accelerators import AcceleratorRegistry
+    from lightning.pytorch.strategies import StrategyRegistry
+
+    if trainer.get("max_steps", -1) == -1 and trainer.get("max_epochs") in (-1, None):
+        yield "trainer.max_steps is -1, so that trainer.max_epochs must be given: nothing would end"
+    interval = trainer.get("val_check_interval")
+    if isinstance(interval, float) and trainer.get("check_val_every_n_epoch", 1) is None:
+        yield f"trainer.val_check_interval is {interval}, but must be a whole number of iterations"
+    for name, registry in (("accelerator", AcceleratorRegistry), ("strategy", StrategyRegistry)):
+        known = {"auto", "gpu", *registry} if name == "accelerator" else {"auto", *registry}
+        value = trainer.get(name, "auto")
+        if isinstance(value, str) and value not in known:
+            yield f"there is no {name} {value}" + nearest(value, sorted(known), "munit-train")
 
 
 def refused_by_machine(trainer: Mapping[str, Any]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from munit_pl.checks import (
 )
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.domain import DomainName, Split
-from munit_pl.data.image_folder import ImageFolder
+from munit_pl.data.image_folder import ImageFolder, check_crop
 from munit_pl.data.images.bit_depth import MaxValue
 from munit_pl.data.images.reading import Channels, Color, Rgb
 from munit_pl.data.listing import scan_folder
@@ -86,6 +86,7 @@ class AlignedDataModule(TwoDomains):
         self.root = Path(root)
         self.folders: dict[Split, str] = {"train": train, "test": test}
         self.reverse = reverse
+        check_crop(resize, self.size)
         self.resize = resize
         self.flip = flip
         self.channels = {"a": channels_a, "b": channels_b}

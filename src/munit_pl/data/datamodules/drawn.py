@@ -37,6 +37,7 @@ class DrawnDataModule(TwoDomains):
     ) -> None:
         super().__init__(height_and_width(size), batch_size, num_workers, seed, paired, masks=masks)
         self.lengths = {"train": length, "test": test_length}
+        self.make_domains("train")  # which refuses sizes that cannot be drawn
 
     def make_domains(self, split: Split) -> tuple[DrawnShoes, DrawnShoes]:
         """Return both domains' drawings of a split."""

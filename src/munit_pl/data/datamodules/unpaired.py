@@ -18,7 +18,7 @@ from munit_pl.checks import (
 from munit_pl.data.datamodules.base import TwoDomains, files_of
 from munit_pl.data.domain import Domain, DomainName, Split
 from munit_pl.data.file_identity import compare_files
-from munit_pl.data.image_folder import ImageFolder
+from munit_pl.data.image_folder import ImageFolder, check_crop
 from munit_pl.data.images.bit_depth import MaxValue
 from munit_pl.data.images.reading import Channels, Color, Rgb
 from munit_pl.data.listing import scan_folder, scan_list
@@ -112,6 +112,7 @@ class UnpairedDataModule(TwoDomains):
         self.root = Path(root)
         self.folders = {"train_a": train_a, "train_b": train_b, "test_a": test_a, "test_b": test_b}
         self.lists: dict[str, str | None] = Lists(**lists or {})._asdict()
+        check_crop(resize, self.size)
         self.resize = resize
         self.flip = flip
         self.channels = {"a": channels_a, "b": channels_b}

@@ -1,6 +1,7 @@
 """What every method's LightningModule shares: two players, updated in turns."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -10,10 +11,10 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
-from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import LRScheduler, StepLR
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.hub.model_lookup import find_checkpoint
@@ -23,8 +24,9 @@ from munit_pl.models.base.description import describe, method_of, recall_images
 from munit_pl.models.base.pair import DomainPair
 from munit_pl.models.base.renamed import current_names
 from munit_pl.optim.finite_updates import count_skipped, keep_finite, skip_unless_finite
+from munit_pl.optim.optimizers import make_optimizer
 from munit_pl.optim.resume_settings import adopt_settings, describe_changes
-from munit_pl.optim.schedules import ends_at
+from munit_pl.optim.schedules import ends_at, schedule
 from munit_pl.randomness import rng_for
 
 Images = tuple[Tensor, ...]  # x_a and x_b; from data with masks also m_a and m_b
@@ -75,14 +77,17 @@ class AdversarialModule(DomainPair, LightningModule):
             They are no buffers: checkpoints hold them, state dicts do not.
         generators_first: Whether the generators' update comes before the discriminators'.
         paired: Whether ``x_a[i]`` and ``x_b[i]`` must show the same thing.
-        adam: The method's arguments of `torch.optim.Adam`, where ``optimizer`` gives no others.
+        default_optimizer: The method's arguments of `make_optimizer`, where ``optimizer`` gives no
+            others.
+        default_scheduler: Of `schedule`, likewise.
         discriminator_steps: The discriminators' updates in each iteration. All but the last are on
             the same images and other random numbers, before all else; they are not logged.
     """
 
     generators_first: ClassVar[bool] = False
     paired: ClassVar[bool] = False
-    adam: ClassVar[dict[str, Any]] = {"lr": 1e-4, "betas": (0.5, 0.999), "weight_decay": 1e-4}
+    default_optimizer: ClassVar[dict[str, Any]] = {"lr": 1e-4, "weight_decay": 1e-4}
+    default_scheduler: ClassVar[dict[str, Any]] = {}
     discriminator_steps: int = 1
 
     weights: tuple[float, ...]
@@ -158,13 +163,50 @@ class AdversarialModule(DomainPair, LightningModule):
     def log_codes(self, parts: Sequence[MicroBatch]) -> None:
         """Log what the method wants known of its codes in an iteration that is written down."""
 
-    def adam_arguments(self, player: str) -> dict[str, Any]:
-        """Return the arguments of Adam for "dis" or "gen"."""
-        return self.adam | self.hparams["optimizer"]
+    def optimizer_arguments(self, player: str) -> dict[str, Any]:
+        """Return the arguments of `make_optimizer` for "dis" or "gen"."""
+        return self.default_optimizer | self.hparams["optimizer"]
 
     def make_scheduler(self, optimizer: Optimizer) -> LRScheduler:
         """Return the schedule of one optimizer, stepped once an iteration."""
-        return StepLR(optimizer, **{"step_size": 100_000, "gamma": 0.5} | self.hparams["scheduler"])
+        return schedule(optimizer, **self.default_scheduler | self.hparams["scheduler"])
+
+    def check_data(self, datamodule: TwoDomains) -> Iterator[str]:
+        """Yield a line for each reason why this cannot be trained on these images."""
+        for network in (self.gen_a, self.dis_a):
+            try:
+                cast(Any, network).check_size(*datamodule.size)
+            except ValueError as error:
+                yield str(error)
+        for (domain, given), gen in zip(
+            datamodule.channels.items(), (self.gen_a, self.gen_b), strict=True
+        ):
+            taken = getattr(gen, "in_channels", given)
+            if taken != given:
+                yield (
+                    f"domain {domain}: the images have {given} channels, but the networks take "
+                    f"{taken}: set model.input_channels_{domain}, which images of folders follow"
+                )
+        if getattr(self.weights, "mask", 0) > 0 and not datamodule.masks:
+            yield (
+                "model.weights.mask is above 0, but the images come without masks: set "
+                "data.masks=true (data=folder, data=drawn), or the weight to 0"
+            )
+        if self.paired and not datamodule.paired:
+            yield (
+                f"{type(self).__name__} learns from pairs, but these images are none: use "
+                "data=aligned, or data.paired=true where the data has it"
+            )
+        if (parts := self.hparams["accumulate"]) > datamodule.batch_size:
+            yield (
+                f"model.accumulate is {parts}, but there are only data.batch_size="
+                f"{datamodule.batch_size} images to split into parts"
+            )
+
+    def check_precision(self, precision: object) -> Iterator[str]:
+        """Yield why this cannot be trained in one of Lightning's precisions, if it cannot."""
+        if self.hparams["optimizer"].get("fused") and str(precision) in ("16", "16-mixed"):
+            yield "model.optimizer.fused=true is not supported with trainer.precision=16-mixed"
 
     def training_step(self, batch: Images, batch_idx: int) -> None:
         """Update both players, then the learning rates."""
@@ -220,20 +262,30 @@ class AdversarialModule(DomainPair, LightningModule):
         self.log_dict(values, batch_size=len(x_a), sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return one Adam for both discriminators and one for both generators.
+        """Return one optimizer for both discriminators and one for both generators.
 
-        They are fused unless something speaks against it: one pass over memory, and on CUDA, to
+        Adam is fused unless something speaks against it: one pass over memory, and on CUDA, to
         skip a step of any other, the host would have to wait for the device in each iteration.
         """
         able = all(parameter.device.type in ("cuda", "cpu") for parameter in self.parameters())
         pairs = {"dis": (self.dis_a, self.dis_b), "gen": (self.gen_a, self.gen_b)}
         optimizers = []
         for player, (a, b) in pairs.items():
-            arguments = self.adam_arguments(player)
-            if arguments.get("fused") is None and not arguments.get("foreach"):
+            arguments = self.optimizer_arguments(player)
+            skips = arguments.get("name", "Adam") in ("Adam", "AdamW")
+            if skips and arguments.get("fused") is None and not arguments.get("foreach"):
                 arguments["fused"] = (able and self._scaler is None) or None
-            optimizers.append(Adam([*a.parameters(), *b.parameters()], **arguments))
+            optimizers.append(make_optimizer([*a.parameters(), *b.parameters()], **arguments))
         return optimizers, [self.make_scheduler(optimizer) for optimizer in optimizers]
+
+    def check_optimizers(self) -> None:
+        """Raise a `ValueError` or a `TypeError` if an optimizer or a schedule cannot be made."""
+        for player in ("dis", "gen"):
+            weight = nn.Parameter(torch.zeros(1, device="cpu"))
+            optimizer = make_optimizer([weight], **self.optimizer_arguments(player))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the optimizer has made no step
+                self.make_scheduler(optimizer).step()
 
     def on_fit_start(self) -> None:
         """Note the images' size and white, and refuse a fused Adam under fp16.

@@ -3,8 +3,6 @@
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from munit_pl.checks import (
     Arguments,
@@ -33,7 +31,7 @@ from munit_pl.models.bicyclegan.objective import (
     translate,
 )
 from munit_pl.optim.optimizers import OptimizerArguments
-from munit_pl.optim.schedules import LinearDecayArguments, linear_decay
+from munit_pl.optim.schedules import ScheduleArguments
 
 _Initialization = Initialization | Literal["small_xavier"]
 
@@ -66,8 +64,9 @@ class BicycleGANModule(AdversarialModule):
             `small_xavier`), as published, or a name that `initialize` knows.
         gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
         weights: The terms' weights, see `LossWeights`.
-        optimizer: Arguments of `torch.optim.Adam`, the same for both optimizers.
-        scheduler: Arguments of `linear_decay`, in iterations; the authors count epochs.
+        optimizer: Arguments of `make_optimizer`, the same for both optimizers.
+        scheduler: Arguments of `schedule`, "linear" unless another kind is given, in iterations;
+            the authors count epochs.
         clip_norm: Largest norm of each optimizer's gradient; none unless given.
         accumulate: Parts that a batch is split into, whose gradients are added up before each
             step: the same update in less memory.
@@ -80,7 +79,8 @@ class BicycleGANModule(AdversarialModule):
 
     generators_first: ClassVar[bool] = True
     paired: ClassVar[bool] = True
-    adam: ClassVar[dict[str, Any]] = {"lr": 2e-4, "betas": (0.5, 0.999)}
+    default_optimizer: ClassVar[dict[str, Any]] = {"lr": 2e-4}
+    default_scheduler: ClassVar[dict[str, Any]] = {"kind": "linear"}
 
     gen_a: BicycleGANGenerator
     gen_b: BicycleGANGenerator
@@ -101,7 +101,7 @@ class BicycleGANModule(AdversarialModule):
         gan_loss: GanLoss = "lsgan",
         weights: Annotated[Arguments, ArgumentsOf(LossWeights)] = None,
         optimizer: OptimizerArguments = None,
-        scheduler: LinearDecayArguments = None,
+        scheduler: ScheduleArguments = None,
         clip_norm: PositiveFloat | None = None,
         accumulate: PositiveInt = 1,
         seed: Seed = 0,
@@ -142,10 +142,6 @@ class BicycleGANModule(AdversarialModule):
         return discriminator_terms(
             self.dis_a, self.dis_b, part.x_a, part.x_b, part.cached, self.gan_loss
         )
-
-    def make_scheduler(self, optimizer: Optimizer) -> LRScheduler:
-        """Return `linear_decay`."""
-        return linear_decay(optimizer, **self.hparams["scheduler"])
 
     def _initialize(self, generator: _Initialization, discriminator: _Initialization) -> None:
         for networks, how in (

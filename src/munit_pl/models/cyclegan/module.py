@@ -4,8 +4,6 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from munit_pl.checks import (
     Arguments,
@@ -30,7 +28,7 @@ from munit_pl.models.cyclegan.objective import (
     translate,
 )
 from munit_pl.optim.optimizers import OptimizerArguments
-from munit_pl.optim.schedules import LinearDecayArguments, linear_decay
+from munit_pl.optim.schedules import ScheduleArguments
 
 
 class Initializations(NamedTuple):
@@ -60,8 +58,8 @@ class CycleGANModule(AdversarialModule):
             weight is 0, or if the domains differ in channels.
         noise_dim: Length of the noise that each generator sees beside the image; 0 for none.
         pool_size: Earlier translations held for each discriminator, in each process; 0 for none.
-        optimizer: Arguments of `torch.optim.Adam`, the same for both optimizers.
-        scheduler: Arguments of `linear_decay`, in iterations.
+        optimizer: Arguments of `make_optimizer`, the same for both optimizers.
+        scheduler: Arguments of `schedule`, in iterations, "linear" unless another kind is given.
         clip_norm: Largest norm of each optimizer's gradient; none unless given.
         accumulate: Parts that a batch is split into, whose gradients are added up before each
             step: the same update in less memory.
@@ -80,7 +78,8 @@ class CycleGANModule(AdversarialModule):
     dis_b: PatchDiscriminator
 
     generators_first = True
-    adam: ClassVar[dict[str, Any]] = {"lr": 2e-4, "betas": (0.5, 0.999)}
+    default_optimizer: ClassVar[dict[str, Any]] = {"lr": 2e-4}
+    default_scheduler: ClassVar[dict[str, Any]] = {"kind": "linear"}
 
     def __init__(
         self,
@@ -99,7 +98,7 @@ class CycleGANModule(AdversarialModule):
         noise_dim: NonNegativeInt = 0,
         pool_size: NonNegativeInt = 50,
         optimizer: OptimizerArguments = None,
-        scheduler: LinearDecayArguments = None,
+        scheduler: ScheduleArguments = None,
         clip_norm: PositiveFloat | None = None,
         accumulate: PositiveInt = 1,
         seed: Seed = 0,
@@ -150,10 +149,6 @@ class CycleGANModule(AdversarialModule):
         return discriminator_terms(
             self.dis_a, self.dis_b, part.x_a, part.x_b, x_ab, x_ba, self.gan_loss
         )
-
-    def make_scheduler(self, optimizer: Optimizer) -> LRScheduler:
-        """Return `linear_decay`."""
-        return linear_decay(optimizer, **self.hparams["scheduler"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the pools of all processes, ``(processes, images, C, H, W)`` each."""

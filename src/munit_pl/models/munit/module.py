@@ -6,8 +6,6 @@ from typing import Annotated, Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from munit_pl.checks import (
     Arguments,
@@ -39,7 +37,7 @@ from munit_pl.models.munit.objective import (
     translate,
 )
 from munit_pl.optim.optimizers import OptimizerArguments
-from munit_pl.optim.schedules import ScheduleArguments, schedule
+from munit_pl.optim.schedules import ScheduleArguments
 from munit_pl.recipes.ada import EVERY, adaptive, overfitting_heuristic
 from munit_pl.recipes.consistency import NUM_RANDOM as FOR_SHIFTS
 from munit_pl.recipes.consistency import consistency_term
@@ -81,7 +79,7 @@ class MUNITModule(MUNIT, PerceptualModule):
             A weight of "mask" takes batches with masks, ``(x_a, x_b, m_a, m_b)``, each
             ``(N, 1, H, W)`` with 1 where an image may change and 0 where it must not.
         perceptual: Arguments of `load_vgg16`, for a perceptual weight above 0.
-        optimizer: Arguments of `torch.optim.Adam`, the same for both optimizers.
+        optimizer: Arguments of `make_optimizer`, the same for both optimizers.
         scheduler: Arguments of `munit_pl.optim.schedules.schedule`, in iterations: unless another
             kind is asked for, iteration ``k``, from 0, runs at ``lr * gamma ** (k // step_size)``.
         shared_styles: Draw one pair of styles for both updates and not one for each. The
@@ -188,15 +186,11 @@ class MUNITModule(MUNIT, PerceptualModule):
             module.get_submodule(name).load_state_dict(state)
         return module
 
-    def adam_arguments(self, player: str) -> dict[str, Any]:
-        """Return the arguments of Adam, with the discriminators' own rate."""
-        arguments = super().adam_arguments(player)
+    def optimizer_arguments(self, player: str) -> dict[str, Any]:
+        """Return the arguments of `make_optimizer`, with the discriminators' own rate."""
+        arguments = super().optimizer_arguments(player)
         rate = self.hparams["lr_discriminator"] if player == "dis" else None
         return arguments if rate is None else arguments | {"lr": rate}
-
-    def make_scheduler(self, optimizer: Optimizer) -> LRScheduler:
-        """Return `munit_pl.optim.schedules.schedule`."""
-        return schedule(optimizer, **self.hparams["scheduler"])
 
     def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:
         """Draw the styles of each update, or one pair for both if they are shared.

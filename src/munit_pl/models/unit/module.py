@@ -61,8 +61,8 @@ class UNITModule(PerceptualModule):
         gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
         weights: The terms' weights, see `LossWeights`.
         perceptual: Arguments of `load_vgg16`, for a perceptual weight above 0.
-        optimizer: Arguments of `torch.optim.Adam`, the same for both optimizers.
-        scheduler: Arguments of `torch.optim.lr_scheduler.StepLR`, in iterations.
+        optimizer: Arguments of `make_optimizer`, the same for both optimizers.
+        scheduler: Arguments of `schedule`, in iterations.
         shared_noise: Draw the codes' noise once for both updates and not once for each. The
             generators' pass is then computed once; the algorithm differs a little from the
             original.

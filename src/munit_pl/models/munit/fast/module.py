@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
+from torch.optim import Adam
 
 from munit_pl.checks import Arguments, ArgumentsOf, PositiveFloat, PositiveInt, Seed, WithinOne
 from munit_pl.losses.adversarial import GanLoss
@@ -179,7 +180,11 @@ class FastMUNITModule(MUNITModule):
             precision=str(self.trainer.precision),
             processes=self.trainer.world_size,
             accumulate=self.hparams["accumulate"],
-            fused=all(g["fused"] for o in self.trainer.optimizers for g in o.param_groups),
+            fused=all(
+                isinstance(o, Adam) and g["fused"]
+                for o in self.trainer.optimizers
+                for g in o.param_groups
+            ),
             r1=self.weights.r1,
             discriminator_steps=self.discriminator_steps,
             diversity=self.weights.diversity,
