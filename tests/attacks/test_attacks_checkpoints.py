@@ -27,7 +27,7 @@ from munit_pl.commands.evaluate import main as evaluate
 from munit_pl.commands.runtime.resume import check_checkpoint
 from munit_pl.commands.translate import main as translate
 from munit_pl.data.images.tensors import to_picture
-from munit_pl.inference.loading import read_generators
+from munit_pl.inference.generator_loading import read_generators
 from munit_pl.io.pretrained_weights import load_alexnet_weights
 from munit_pl.io.safe_reading import read_checkpoint
 from munit_pl.losses.perceptual import load_vgg16

@@ -6,7 +6,7 @@ from training import fit, make_trainer
 
 from munit_pl.callbacks import auto_precision
 from munit_pl.callbacks.auto_precision import AutoPrecision
-from munit_pl.inference.precision import Choice
+from munit_pl.inference.precision_choice import Choice
 
 
 class Watched(METHODS["munit"].module):

@@ -10,7 +10,7 @@ from munit_pl.commands.benchmark import main
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.benchmark import parse
 from munit_pl.evaluation.comparison.rows import ROWS
-from munit_pl.inference.precision import Choice
+from munit_pl.inference.precision_choice import Choice
 
 TINY = [
     "data.size=[16,16]",

@@ -13,7 +13,7 @@ from munit_pl.commands import export as command
 from munit_pl.commands.export import main as export
 from munit_pl.commands.translate import main as translate
 from munit_pl.export import programs
-from munit_pl.inference.loading import read_generators
+from munit_pl.inference.generator_loading import read_generators
 
 
 @pytest.fixture

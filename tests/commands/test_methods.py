@@ -21,7 +21,7 @@ from munit_pl.evaluation.extractors import FeatureExtractors
 from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 from munit_pl.evaluation.protocols.registry import PROTOCOLS
 from munit_pl.evaluation.protocols.starganv2_fid_lpips import StarGANv2
-from munit_pl.inference.loading import read_generators
+from munit_pl.inference.generator_loading import read_generators
 from munit_pl.metrics.lpips import FeatureDistance
 from munit_pl.models.base.description import export_generators
 

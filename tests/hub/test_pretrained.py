@@ -7,7 +7,7 @@ from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.hub.model_lookup import find_model
 from munit_pl.hub.pretrained import PRETRAINED, find_pretrained
-from munit_pl.inference.loading import read_generators
+from munit_pl.inference.generator_loading import read_generators
 
 
 def test_the_drawn_shoes_come_with_the_package_in_three_megabytes():

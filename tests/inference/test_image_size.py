@@ -13,7 +13,7 @@ from munit_pl.data.images.opening import MAX_PIXELS
 from munit_pl.data.images.tensors import to_picture
 from munit_pl.data.sizes import ImageSize
 from munit_pl.export.programs import export_graphs
-from munit_pl.inference.loading import read_generators
+from munit_pl.inference.generator_loading import read_generators
 from munit_pl.models.base.description import export_generators, recall_images
 
 SIZE = ImageSize(286, (256, 192))

@@ -10,7 +10,7 @@ import torch
 
 from munit_pl import Translator
 from munit_pl.inference import onnx as onnx_graphs
-from munit_pl.inference.loading import read_generators
+from munit_pl.inference.generator_loading import read_generators
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx has it")
 pytest.importorskip("onnxruntime", reason="the extra onnx has it")

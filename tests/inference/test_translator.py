@@ -6,7 +6,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from munit_pl.inference import execution as inference
-from munit_pl.inference.precision import Choice
+from munit_pl.inference.precision_choice import Choice
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.tensor_translator import TranslatorOptions
 from munit_pl.inference.translator import Translator

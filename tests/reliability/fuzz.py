@@ -145,7 +145,7 @@ def image_readers(path: Path) -> Iterator[Callable[[], object]]:
 
 def checkpoint_readers(path: Path) -> Iterator[Callable[[], object]]:
     """Give all that reads a model."""
-    from munit_pl.inference.loading import read_generators
+    from munit_pl.inference.generator_loading import read_generators
     from munit_pl.io.safe_reading import read_checkpoint
 
     yield lambda: read_checkpoint(path)
@@ -261,7 +261,7 @@ def _watch_readers() -> None:
         from PIL import Image
 
         import munit_pl.data.image_folder
-        import munit_pl.inference.loading
+        import munit_pl.inference.generator_loading
 
         Image.init()
     assert munit_pl

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.images.reading import read_image, read_size
 from munit_pl.data.images.tensors import to_tensor
-from munit_pl.inference.loading import read_generators
+from munit_pl.inference.generator_loading import read_generators
 from munit_pl.io.safe_reading import read_checkpoint
 from munit_pl.models.base.description import export_generators
 

@@ -31,7 +31,7 @@ def gradio():
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     """A page of a tiny model that nobody trained, served."""
-    from munit_pl.web.page import LOOKS, Page
+    from munit_pl.web.page import THEME, Page
     from munit_pl.web.serving import keep_files_in, serve
 
     folder = tmp_path_factory.mktemp("web")
@@ -42,7 +42,7 @@ def address(tmp_path_factory):
         patch.setenv("GRADIO_TEMP_DIR", "")  # put back afterwards
         keep_files_in(folder / "visitors")
         page = Page(Translator(*gens, device="cpu"), "tiny", ("drawing", "shoe"), SIDE, folder)
-        yield serve(page.blocks, "127.0.0.1", free_port(), **LOOKS)
+        yield serve(page.blocks, "127.0.0.1", free_port(), **THEME)
         page.blocks.close(verbose=False)
 
 
@@ -269,5 +269,5 @@ def test_what_a_method_has_no_use_for_is_left_out(method, tabs, tmp_path, monkey
     page = Page(translator, "tiny", ("drawing", "shoe"), SIDE, tmp_path)
     shown = page.blocks.config["components"]
     assert [c["props"]["label"] for c in shown if c["type"] == "tabitem"] == tabs
-    pictures, styles = page.studio.fill(torch.zeros(1, 3, 16, 16), "b", 4, 0)
+    pictures, styles = page.handlers.fill(torch.zeros(1, 3, 16, 16), "b", 4, 0)
     assert len(pictures) == len(styles) == (4 if len(tabs) > 1 else 1)

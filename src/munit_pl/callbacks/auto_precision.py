@@ -6,14 +6,14 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins import MixedPrecision
 
-from munit_pl.inference.precision import choose_precision
+from munit_pl.inference.precision_choice import choose_precision
 
 
 class AutoPrecision(Callback):
     """Train in ``bf16-mixed`` where the device is faster in it; the trainer is one of ``32-true``.
 
     Process 0 chooses, before training and once all have met, and all follow: with clocks of their
-    own they might differ. See `munit_pl.inference.precision.choose_precision`.
+    own they might differ. See `munit_pl.inference.precision_choice.choose_precision`.
 
     Args:
         note: Called by each process with what was chosen, "bf16-mixed" or "32-true".

@@ -29,7 +29,7 @@ from munit_pl.evaluation.comparison.results import (
 )
 from munit_pl.evaluation.comparison.rows import STEPS
 from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
-from munit_pl.inference.precision import choose_precision
+from munit_pl.inference.precision_choice import choose_precision
 from munit_pl.inference.translator import Translator
 from munit_pl.io.checkpoint_files import newest_valid
 from munit_pl.io.files import write_whole

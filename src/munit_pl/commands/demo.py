@@ -50,7 +50,7 @@ def serve_demo(options: argparse.Namespace) -> None:
     _check_extra()
     translator = _load(options)
     # Imported where it is used: gradio takes seconds, and belongs to an extra.
-    from munit_pl.web.page import LOOKS, Page
+    from munit_pl.web.page import THEME, Page
     from munit_pl.web.serving import keep_files_in, serve
 
     built_in = options.checkpoint is None
@@ -63,7 +63,7 @@ def serve_demo(options: argparse.Namespace) -> None:
             size=_choose_size(options.size, translator),
             folder=Path(folder),
         )
-        address = serve(page.blocks, options.host, options.port, **LOOKS)
+        address = serve(page.blocks, options.host, options.port, **THEME)
         try:
             print(f"munit-demo: open {address} (Ctrl-C ends it)", flush=True)
             if not _is_local(options.host):

@@ -15,7 +15,7 @@ from munit_pl.export.programs import ExportError, export_graphs, require_onnx
 from munit_pl.hub.card import facts_beside
 from munit_pl.hub.folder import write_folder
 from munit_pl.hub.model_lookup import find_model
-from munit_pl.inference.loading import Generators, read_generators
+from munit_pl.inference.generator_loading import Generators, read_generators
 from munit_pl.inference.onnx import OnnxGraph
 from munit_pl.io.files import whole_folder
 from munit_pl.models.base.description import describe, export_generators
@@ -48,7 +48,7 @@ def _export(options: argparse.Namespace) -> None:
         with whole_folder(options.out) as folder:
             gens = _read(options)
             if options.format != "safetensors":
-                export_graphs(folder, *gens, options.format, told=print)
+                export_graphs(folder, *gens, options.format, log=print)
                 return
             facts = facts_beside(options.checkpoint)
             facts = facts._replace(data=options.data or facts.data, license=options.license)

@@ -14,7 +14,7 @@ from munit_pl.data.domain import DomainName
 from munit_pl.layers.blocks import with_plain_weights
 from munit_pl.models.base.generator import DomainGenerator
 
-_SHORTEST = 2  # times the networks' own: their smallest maps have one pixel, a case of its own
+_SHORTEST = 2  # times the networks' own, at which the smallest maps have one pixel: a special case
 _BATCH = 2  # a batch of one would be taken for a constant
 
 Shapes = tuple[dict[int, Dim], ...]
@@ -26,11 +26,11 @@ class Graph(NamedTuple):
     Attributes:
         part: "content", "style" or "decode".
         domain: Whose it is: which images it reads, or which it makes.
-        network: What is traced.
-        inputs: An example.
+        network: The module that is traced.
+        inputs: Example inputs.
         names: The inputs' names.
-        shapes: Of each input, which sides are free.
-        content_factor: How many pixels of an image's side are one of its content's.
+        shapes: Of each input, the dynamic dimensions.
+        content_factor: Downsampling factor from an image to its content.
     """
 
     part: str
@@ -53,7 +53,7 @@ class Graph(NamedTuple):
 
 
 class _Unstyled(nn.Module):
-    """A decoder of a method without styles: it is given none, for no graph takes an empty input."""
+    """A decoder of a method without styles, as graphs take no empty input."""
 
     def __init__(self, decoder: nn.Module) -> None:
         super().__init__()
@@ -131,12 +131,12 @@ def _decoding(domain: DomainName, gen: DomainGenerator, other: DomainGenerator) 
 
 
 def content_factor(gen: DomainGenerator) -> int:
-    """Return how many pixels of an image's side are one of its content's."""
+    """Return the downsampling factor from a domain's images to their content."""
     return gen.multiple if gen.has_content_code else 1
 
 
 def _free(multiple: int, least: int) -> dict[int, Dim]:
-    """Leave batch and sides free, the latter as multiples from the least on."""
+    """Make batch and sides dynamic, the latter as multiples from the least on."""
     low = -(-least // multiple)
     height, width = Dim("height", min=low), Dim("width", min=low)
     return {0: Dim("n", min=1), 2: multiple * height, 3: multiple * width}

@@ -46,23 +46,23 @@ def export_graphs(
     gen_a: DomainGenerator,
     gen_b: DomainGenerator,
     form: Format,
-    told: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Write a model's graphs and ``model.json`` into a folder, and check each as it was written.
 
-    Each graph takes any number of images, of any sides from twice the networks' shortest on;
-    multiples of the networks' factor, but for styles.
+    Each graph takes any number of images, of any sides from twice the networks' smallest on;
+    multiples of the networks' downsampling factor, but for styles.
 
     Args:
         folder: Where they go; it is there.
         gen_a: Domain a's generator, on the CPU; put into evaluation mode.
         gen_b: Domain b's generator, likewise.
         form: "torch" for `torch.export` programs, "onnx" for ONNX.
-        told: Called with a line for each graph that was checked.
+        log: Called with a line for each graph that was checked.
 
     Raises:
         ExportError: If a graph differs from its network by more than `TOLERANCE`.
-        ImportError: If what ONNX takes is not installed.
+        ImportError: If the packages that ONNX needs are not installed.
     """
     if form == "onnx":
         require_onnx()
@@ -80,7 +80,7 @@ def export_graphs(
             "output": graph.output,
             "difference": float(f"{difference:.2g}"),
         }
-        told(f"{path.name}: differs from the networks by {difference:.1e} at most")
+        log(f"{path.name}: differs from the networks by {difference:.1e} at most")
     (folder / "model.json").write_text(json.dumps(_metadata(gens, graphs, form), indent=1) + "\n")
 
 
@@ -98,11 +98,11 @@ def require_onnx() -> None:
 def check(
     graph: Graph, run: Callable[..., Tensor], gens: dict[DomainName, DomainGenerator]
 ) -> float:
-    """Compare what was written with the network, at other batches and sides than it was traced.
+    """Compare an exported graph with its network, at other batches and sizes than it was traced.
 
     Args:
         graph: The graph.
-        run: What was read back.
+        run: The exported graph, read back.
         gens: Both generators.
 
     Returns:
@@ -168,16 +168,16 @@ def _load(path: Path, form: Format) -> Callable[..., Tensor]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporters' remarks, which are for their makers, off the terminal."""
-    log = logging.getLogger("torch.onnx")
-    before = log.level
-    log.setLevel(logging.ERROR)
+    """Suppress the exporters' log messages, warnings and prints."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        log.setLevel(before)
+        logger.setLevel(before)
 
 
 def _metadata(

@@ -1,4 +1,4 @@
-"""The page that comes with a shared model: what it is, was trained on, measured, and allowed."""
+"""Model cards: networks, training data, metrics and license of a shared model."""
 
 import json
 import re

@@ -1,25 +1,25 @@
-"""The file that is meant where a model is named: by a file, a folder, a run, or a name."""
+"""Finding a model's file by its path, its folder, its run's folder, or its name."""
 
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from munit_pl.hub.pretrained import PRETRAINED, meant
+from munit_pl.hub.pretrained import PRETRAINED, suggest_pretrained
 from munit_pl.io.checkpoint_files import newest_valid
 
-Told = Callable[[str], None]
+Warn = Callable[[str], None]
 
 _EXPORTED = ("model.safetensors", "model.json")  # what `munit-export` writes to a folder
 _CHECKPOINTS = "checkpoints"  # where a run has them
 
 
-def find_model(path: str | Path, told: Told = warnings.warn) -> Path:
+def find_model(path: str | Path, warn: Warn = warnings.warn) -> Path:
     """Return the file that holds the model that the user named.
 
     Args:
         path: A file, the folder of an export, a run's folder, whose newest whole checkpoint is
             meant, or the name of a model of `PRETRAINED`.
-        told: Called with a line for each checkpoint that is passed over, being damaged.
+        warn: Called with a line for each checkpoint that is passed over, being damaged.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -31,21 +31,21 @@ def find_model(path: str | Path, told: Told = warnings.warn) -> Path:
             return path / file
     if not path.exists() and name in PRETRAINED:
         return PRETRAINED[name]
-    return find_checkpoint(path, told)
+    return find_checkpoint(path, warn)
 
 
-def find_checkpoint(path: str | Path, told: Told = warnings.warn) -> Path:
+def find_checkpoint(path: str | Path, warn: Warn = warnings.warn) -> Path:
     """Return a checkpoint that was named by its file or its run; see `find_model`."""
     path = Path(path)
     if path.is_dir():
-        return newest_of_run(path.parent if path.name == _CHECKPOINTS else path, told)
+        return newest_of_run(path.parent if path.name == _CHECKPOINTS else path, warn)
     if not path.is_file():
-        hint = f": did you mean {other}?" if (other := meant(path)) else ""
+        hint = f": did you mean {other}?" if (other := suggest_pretrained(path)) else ""
         raise FileNotFoundError(f"there is no checkpoint {path}{hint}")
     return path
 
 
-def newest_of_run(run: Path, told: Told = warnings.warn) -> Path:
+def newest_of_run(run: Path, warn: Warn = warnings.warn) -> Path:
     """Return the newest whole checkpoint of a run's folder; see `find_model`."""
     if not holds_checkpoints(run):
         raise FileNotFoundError(f"the folder {run} has no {_listed(run)}")
@@ -54,7 +54,7 @@ def newest_of_run(run: Path, told: Told = warnings.warn) -> Path:
         reasons = "; ".join(passed) or "those that are there are not named after iterations"
         raise ValueError(f"{run / _CHECKPOINTS} has no whole checkpoint: {reasons}")
     for reason in passed:
-        told(f"passed over: {reason}")
+        warn(f"passed over: {reason}")
     return newest
 
 

@@ -23,7 +23,7 @@ def find_pretrained(name: str) -> Path:
     return PRETRAINED[name]
 
 
-def meant(path: str | Path) -> str | None:
-    """Return the name of a model that comes with the package, where another was typed for it."""
+def suggest_pretrained(path: str | Path) -> str | None:
+    """Return the name of a model that comes with the package, where it was probably misspelt."""
     near = get_close_matches(str(path), PRETRAINED, n=1, cutoff=0.75)
     return near[0] if near and not Path(path).exists() and str(path) not in PRETRAINED else None

@@ -1,4 +1,4 @@
-"""Networks put to use: on which device, in which precision, whole or in tiles."""
+"""Running networks: on which device, in which precision, whole or in tiles."""
 
 import copy
 from typing import Literal, get_args
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from munit_pl.inference.onnx import OnnxGraph
-from munit_pl.inference.precision import choose_precision
+from munit_pl.inference.precision_choice import choose_precision
 from munit_pl.layers.blocks import autocast_layers
 from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.components.content_encoder import ContentEncoder
@@ -25,8 +25,8 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _CPU = torch.device("cpu")
 
 
-class Inference:
-    """How the networks of generators are computed.
+class NetworkRunner:
+    """Runs the networks of generators.
 
     Args:
         gen: One of the generators.
@@ -41,7 +41,7 @@ class Inference:
         precision_reason: Why, in a few words; empty unless "auto" was asked for.
 
     Raises:
-        ValueError: If an option is none of these, or does not fit the generator.
+        ValueError: If an option is invalid, or is not supported for the generator.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Inference:
                 )
             device, precision = _CPU, "fp32"
         self.device = _find_device(device)
-        self.precision, self.precision_reason = _resolve(precision, self.device)
+        self.precision, self.precision_reason = _resolve_precision(precision, self.device)
         self._dtype = _DTYPES[self.precision]
         self._tile = tile
         self._compile = compile
@@ -74,7 +74,7 @@ class Inference:
     def prepare(self, gen: DomainGenerator) -> DomainGenerator:
         """Move a generator to the device, for evaluation; in half precision this is a copy."""
         if self.precision != "fp32":
-            gen = _holding(gen, self._dtype)
+            gen = _cast_copy(gen, self._dtype)
         gen.to(self.device).eval()
         for part in (gen.content_encoder, gen.style_encoder, gen.decoder) if self._compile else ():
             if part is not None:
@@ -108,7 +108,7 @@ def _find_device(device: str | torch.device | None) -> torch.device:
     return torch.device(device)
 
 
-def _resolve(precision: Precision, device: torch.device) -> tuple[Precision, str]:
+def _resolve_precision(precision: Precision, device: torch.device) -> tuple[Precision, str]:
     """Return what to compute in, and why, if the machine is to choose."""
     if precision != "auto":
         return precision, ""
@@ -116,8 +116,8 @@ def _resolve(precision: Precision, device: torch.device) -> tuple[Precision, str
     return "bf16" if choice.bf16 else "fp32", choice.reason
 
 
-def _holding(gen: DomainGenerator, dtype: torch.dtype) -> DomainGenerator:
-    """Return a copy whose weights are already what autocast would make of them at each call."""
+def _cast_copy(gen: DomainGenerator, dtype: torch.dtype) -> DomainGenerator:
+    """Return a copy whose weights are cast once, as autocast would cast them at each call."""
     gen = copy.deepcopy(gen)
     for layer in autocast_layers(gen):
         layer.to(dtype)

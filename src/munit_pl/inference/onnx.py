@@ -1,4 +1,4 @@
-"""An ONNX export put to use: generators whose networks are graphs that onnxruntime computes."""
+"""Inference with ONNX exports: generators whose networks are graphs run by onnxruntime."""
 
 import hashlib
 import importlib.util
@@ -39,7 +39,7 @@ def require_onnxruntime() -> None:
 
 @cache
 def _bound_memory() -> None:
-    """Have all sessions of this process share memory, of which there is so much and no more."""
+    """Let all sessions of this process share one allocator, whose memory is limited."""
     import onnxruntime
 
     with suppress(OSError):  # not told by systems other than Linux
@@ -193,7 +193,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _generator(said: dict[str, Any], path: Path) -> DomainGenerator:
-    """Make a domain's generator of what the metadata say, none of which is taken on trust."""
+    """Make a domain's generator from untrusted metadata, all of which is checked."""
     sizes = [said.get(name) for name in _SIZES]
     for name, size in zip(_SIZES, sizes, strict=True):
         least = 0 if name == "style_dim" else 1

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from munit_pl.data.domain import DomainName
 from munit_pl.data.sizes import ImageSize
-from munit_pl.inference.execution import Inference, Precision
+from munit_pl.inference.execution import NetworkRunner, Precision
 from munit_pl.models.base.generator import DomainGenerator
 
 
@@ -38,15 +38,15 @@ class TensorTranslator:
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, but must be at least 1")
-        self._inference = Inference(gen_a, device, precision, tile, compile)
-        self.device = self._inference.device
-        self.precision = self._inference.precision
-        self.precision_reason = self._inference.precision_reason
+        self._runner = NetworkRunner(gen_a, device, precision, tile, compile)
+        self.device = self._runner.device
+        self.precision = self._runner.precision
+        self.precision_reason = self._runner.precision_reason
         usual = 1 if self.device.type == "cpu" else 8
         self.batch_size = (batch_size or usual) if tile is None else 1
         self._gens: dict[DomainName, DomainGenerator] = {
-            "a": self._inference.prepare(gen_a),
-            "b": self._inference.prepare(gen_b),
+            "a": self._runner.prepare(gen_a),
+            "b": self._runner.prepare(gen_b),
         }
         self.image_size: ImageSize | None = gen_a.image_size
 
@@ -69,12 +69,12 @@ class TensorTranslator:
 
     @property
     def reads_styles(self) -> bool:
-        """Whether styles can be read from images, to follow an example."""
+        """Whether styles can be encoded from images."""
         return all(gen.style_encoder is not None for gen in self._gens.values())
 
     @property
     def reconstructs(self) -> bool:
-        """Whether images have a content code, from which their own domain can show them again."""
+        """Whether images have a content code, from which they can be reconstructed."""
         return all(gen.has_content_code for gen in self._gens.values())
 
     @torch.no_grad()
@@ -89,7 +89,7 @@ class TensorTranslator:
         gen.check_size(*x.shape[2:])
         parts = torch.split(x, self.batch_size)
         return torch.cat(
-            [self._inference.run(gen.content_encoder, part).float().cpu() for part in parts]
+            [self._runner.run(gen.content_encoder, part).float().cpu() for part in parts]
         )
 
     @torch.no_grad()
@@ -103,16 +103,16 @@ class TensorTranslator:
         encoder = self.check(x, domain).style_encoder
         if encoder is None:
             raise ValueError("this model's method reads no style from an image")
-        styles = [self._inference.run(encoder, part) for part in torch.split(x, self.batch_size)]
+        styles = [self._runner.run(encoder, part) for part in torch.split(x, self.batch_size)]
         return torch.cat(styles).float().cpu()
 
     @torch.no_grad()
     def translate(self, x: Tensor, styles: Tensor, to: DomainName = "b") -> Tensor:
-        """Show the content of images in styles of domain ``to``.
+        """Decode the content of images in styles of domain ``to``.
 
         Args:
             x: Images of the domain that is not ``to``, ``(N, C, H, W)`` in [-1, 1], of any size
-                from the networks' shortest side on.
+                from the networks' smallest side on.
             styles: ``(K, style_dim)``, the same for all images, or ``(N, K, style_dim)``.
             to: The domain to translate to.
 
@@ -139,12 +139,12 @@ class TensorTranslator:
 
     @torch.no_grad()
     def decode(self, content: Tensor, styles: Tensor, to: DomainName = "b") -> Tensor:
-        """Show contents, from `encode_content`, in styles of domain ``to``.
+        """Decode contents, as of `encode_content`, in styles of domain ``to``.
 
         Args:
             content: ``(N, ...)``, of either domain.
             styles: ``(K, style_dim)``, the same for all contents, or ``(N, K, style_dim)``.
-            to: The domain to show them in.
+            to: The domain to decode to.
 
         Returns:
             Images, ``(N, K, C', H, W)`` in [-1, 1].
@@ -158,7 +158,7 @@ class TensorTranslator:
         # All pairs of a content and one of its styles, the styles of a content side by side.
         pairs = torch.arange(len(content) * k)
         shown = [
-            self._inference.run(gen.decoder, content[these // k], styles.flatten(0, 1)[these])
+            self._runner.run(gen.decoder, content[these // k], styles.flatten(0, 1)[these])
             .float()
             .cpu()
             for these in torch.split(pairs, self.batch_size)
@@ -175,7 +175,7 @@ class TensorTranslator:
         shown = []
         for first in range(0, len(x), self.batch_size):
             images = slice(first, first + self.batch_size)
-            content = self._inference.run(gen.content_encoder, padded[images])
+            content = self._runner.run(gen.content_encoder, padded[images])
             y = self.decode(content, styles[images], to)
             if y.shape[-2:] != padded.shape[-2:]:  # of a graph of unknown origin
                 shown_in, given = ("x".join(map(str, z.shape[-2:])) for z in (y, padded))

@@ -1,4 +1,4 @@
-"""Images in, images out: a trained model put to use."""
+"""Inference with a trained model: images in, translated images out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from munit_pl.data.images.reading import resize_image
 from munit_pl.data.images.tensors import to_picture, to_tensor
 from munit_pl.data.sizes import Size
 from munit_pl.hub.pretrained import find_pretrained
-from munit_pl.inference.loading import read_generators
+from munit_pl.inference.generator_loading import read_generators
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.tensor_translator import TensorTranslator, TranslatorOptions
 
@@ -23,32 +23,32 @@ if TYPE_CHECKING:
 
 
 class Translator(TensorTranslator):
-    """Translates images of any size, each under any number of styles.
+    """Translates images of any size, each in any number of styles.
 
-    An image's content is encoded once, however many styles it is shown in. It holds no state
-    between calls, so threads may share one. Results come to the CPU as float32.
+    The content of an image is encoded once, however many styles it is decoded in. A translator has
+    no state that changes between calls, so threads may share one. Results are float32 on the CPU.
 
     Args:
         gen_a: Domain a's generator; moved to ``device`` and put into evaluation mode. In half
             precision this is done with a copy, which holds its weights in that type.
         gen_b: Domain b's generator, likewise.
-        device: Where to compute: "cpu", "cuda", "mps"; unless given the fastest there is.
+        device: "cpu", "cuda", "mps" and so on; by default the fastest that is available.
         precision: "fp32", or the type that autocast computes with: "bf16", "fp16"; "auto" is bf16
             where the device is faster in it, and fp32 elsewhere.
-        batch_size: Images that are decoded at once; unless given 1 on a CPU, where large maps of
-            several images fall out of its caches, and 8 elsewhere.
-        tile: Side in pixels of the tiles that layers are computed in, for images larger than the
-            device's memory allows. The same images but for rounding; see
-            `munit_pl.models.munit.tiling`. MUNIT's networks alone can be.
-        compile: Compile the networks with `torch.compile`, which takes its time for each new size.
+        batch_size: Images that are decoded at once; by default 1 on a CPU, where large feature
+            maps of several images do not fit into its caches, and 8 elsewhere.
+        tile: Side in pixels of the tiles that layers are computed in, for images whose feature maps
+            do not fit into the device's memory. Exact but for rounding; see
+            `munit_pl.models.munit.tiling`. For MUNIT's networks only.
+        compile: Compile the networks with `torch.compile`, anew for each image size.
 
     Attributes:
-        precision: What is computed in, never "auto".
+        precision: The precision in use, never "auto".
         precision_reason: Why, in a few words; empty unless "auto" was asked for.
-        image_size: How images were brought to size for the model's training, if that is known.
+        image_size: How images were resized and cropped in training, if that is known.
 
     Raises:
-        ValueError: If an option is none of these, or there is no such device.
+        ValueError: If an option is invalid, or there is no such device.
     """
 
     @classmethod
@@ -88,7 +88,7 @@ class Translator(TensorTranslator):
         domain: DomainName,
         resize: Size | Literal["training"] | None = "training",
     ) -> Tensor:
-        """Read an image as one of ``domain``, at the scale that the model has learnt.
+        """Read an image as one of ``domain``, at the scale that the model was trained at.
 
         Args:
             image: A path, an image of Pillow's or an array, as of a call.

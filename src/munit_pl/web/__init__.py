@@ -1,4 +1,4 @@
-"""The web page of ``munit-demo``: `answers` computes, `page` shows, `serving` lets in."""
+"""The web page of ``munit-demo``: a layout, its event handlers, and the server."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What the page is made of, and how a control gets its answer."""
+"""The page's components, and how a handler is attached to an event."""
 
 import functools
 from collections.abc import Callable
@@ -44,12 +44,12 @@ def result(label: str, height: int, elem_id: str) -> Any:
 
 
 def when(trigger: Any, fn: Callable[..., Any], inputs: Any, outputs: Any, **more: Any) -> Any:
-    """Have ``fn`` answer a trigger; one at a time, since the model takes all of the machine."""
+    """Attach a handler to an event; one runs at a time, since the model takes the whole machine."""
     return trigger(_telling(fn), inputs, outputs, **_ONE_BY_ONE, **more)
 
 
 def _telling(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn what an answer may be refused for into a message on the page."""
+    """Turn the errors that a handler may raise into messages on the page."""
 
     @functools.wraps(fn)
     def told(*arguments: Any) -> Any:

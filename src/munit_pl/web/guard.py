@@ -1,4 +1,4 @@
-"""What is answered at all: requests to this page, by its own name, from itself, of bounded size.
+"""Requests that are let through: to this page by its own name, from itself, of bounded size.
 
 A web site that somebody visits can have their browser ask a page on their own machine. The browser
 then names that site in the header Origin, or, if the site's name was made to lead here, in Host.
@@ -20,7 +20,7 @@ class Guard:
     """ASGI middleware that refuses what no visitor of the page sends.
 
     Args:
-        app: What answers.
+        app: What rendering.
         names: Host names that the page is opened by, besides "localhost" and addresses of numbers.
         most: Bytes of a request's body.
     """

@@ -1,4 +1,4 @@
-"""The page: what stands on it, and which answer each control asks for."""
+"""The page: its layout, and which handler each control's events have."""
 
 import functools
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ import gradio as gr
 
 from munit_pl.data.domain import DomainName
 from munit_pl.inference.translator import Translator
-from munit_pl.web import answers
+from munit_pl.web import rendering
 from munit_pl.web.controls import result, upload, when
-from munit_pl.web.serving import KEPT_SECONDS, UPLOAD_BYTES
-from munit_pl.web.studio import Studio
+from munit_pl.web.handlers import Handlers
+from munit_pl.web.serving import RETENTION_SECONDS, UPLOAD_BYTES
 from munit_pl.web.uploads import PIXELS
 
-LOOKS = {
+THEME = {
     "theme": gr.themes.Soft(primary_hue="orange", neutral_hue="slate"),
     "css": """
 .gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
@@ -51,17 +51,17 @@ class Page:
     ) -> None:
         self.translator = translator
         self.names = dict(zip(_DOMAINS, names, strict=True))
-        self.studio = Studio(translator, size, folder)
-        self.dimensions = self.studio.dimensions
+        self.handlers = Handlers(translator, size, folder)
+        self.dimensions = self.handlers.dimensions
         self.examples = {
-            domain: answers.draw_examples(folder, domain, _EXAMPLES, size)
+            domain: rendering.draw_examples(folder, domain, _EXAMPLES, size)
             for domain in _DOMAINS
             if translator.channels(domain) == 3
         }
         with gr.Blocks(
             title=f"munit: {title}",
             analytics_enabled=False,
-            delete_cache=(KEPT_SECONDS // 4, KEPT_SECONDS),
+            delete_cache=(RETENTION_SECONDS // 4, RETENTION_SECONDS),
         ) as self.blocks:
             self._lay_out(title)
             self._listen()
@@ -69,7 +69,9 @@ class Page:
     # What stands on the page
 
     def _lay_out(self, title: str) -> None:
-        self.x, self.styles, self.code = (gr.State(time_to_live=KEPT_SECONDS) for _ in range(3))
+        self.x, self.styles, self.code = (
+            gr.State(time_to_live=RETENTION_SECONDS) for _ in range(3)
+        )
         gr.Markdown(f"# One picture, many styles\n{self._about(title)}")
         with gr.Row():
             with gr.Column(scale=2, min_width=280):
@@ -96,7 +98,8 @@ class Page:
         return (
             f"Model **{title}**, {styles}, computed on {self.translator.device}. Pictures of up to "
             f"{UPLOAD_BYTES // 2**20} MB and {PIXELS // 10**6} million pixels are "
-            f"brought to a shortest side of {self.studio.size} pixels, and forgotten after an hour."
+            f"brought to a shortest side of {self.handlers.size} pixels, and forgotten after an "
+            "hour."
         )
 
     def _direction(self, to: DomainName) -> str:
@@ -158,7 +161,13 @@ class Page:
         with gr.Tab("Style by hand", id="hand"), gr.Row():
             with gr.Column(elem_id="values"):
                 self.values = [
-                    gr.Slider(-answers.LARGEST, answers.LARGEST, 0.0, step=0.01, label=f"{i}")
+                    gr.Slider(
+                        -rendering.MAX_STYLE_VALUE,
+                        rendering.MAX_STYLE_VALUE,
+                        0.0,
+                        step=0.01,
+                        label=f"{i}",
+                    )
                     for i in range(self.dimensions)
                 ]
             with gr.Column():
@@ -190,39 +199,39 @@ class Page:
         picture, now = [self.picture, self.to], [self.x, self.to]
         # Not at every change: gradio reports that of an upload twice.
         for trigger in (self.picture.upload, self.picture.clear, self.to.input, *self.taken):
-            taken = when(trigger, self.studio.take, picture, [self.picture, self.x], **_AS_SENT)
+            taken = when(trigger, self.handlers.take, picture, [self.picture, self.x], **_AS_SENT)
             gallery = [*now, self.count, self.series], [self.gallery, self.styles]
-            taken = when(taken.success, self.studio.fill, *gallery)
+            taken = when(taken.success, self.handlers.fill, *gallery)
             if self.dimensions:
-                taken = when(taken.success, self.studio.make, [*now, *self.values], self.made)
+                taken = when(taken.success, self.handlers.make, [*now, *self.values], self.made)
             if self.translator.reads_styles:
                 self._listen_to_example(taken.success)
         for trigger in (self.count.release, self.series.input):
-            when(trigger, self.studio.fill, *gallery, trigger_mode="always_last")
-        when(self.more.click, self.studio.refill, gallery[0], [*gallery[1], self.series])
+            when(trigger, self.handlers.fill, *gallery, trigger_mode="always_last")
+        when(self.more.click, self.handlers.refill, gallery[0], [*gallery[1], self.series])
         if self.translator.reads_styles:
             for trigger in (self.example.upload, self.example.clear, *self.followable):
                 read = self._listen_to_example(trigger)
                 if self.dimensions:
-                    self._listen_to_values(read.success, self.studio.start_from, [self.code], now)
+                    self._listen_to_values(read.success, self.handlers.start_from, [self.code], now)
         if self.dimensions:
             self._listen_to_hand(now)
             inputs = [*now, self.series, self.stops, self.steps, self.fps, self.kind]
             outputs = [self.animation, self.download]
-            when(self.animate.click, self.studio.animate, inputs, outputs)
+            when(self.animate.click, self.handlers.animate, inputs, outputs)
 
     def _listen_to_example(self, trigger: Any) -> Any:
         inputs = [self.example, self.x, self.to]
         outputs = [self.example, self.followed, self.code]
-        return when(trigger, self.studio.follow, inputs, outputs, **_AS_SENT)
+        return when(trigger, self.handlers.follow, inputs, outputs, **_AS_SENT)
 
     def _listen_to_hand(self, now: list[Any]) -> None:
         moved = functools.partial(gr.on, [slider.input for slider in self.values])
-        when(moved, self.studio.make, [*now, *self.values], self.made, trigger_mode="always_last")
-        self._listen_to_values(self.gallery.select, self.studio.pick, [self.styles], now)
-        self._listen_to_values(self.zero.click, self.studio.start_at_zero, [], now)
-        self._listen_to_values(self.dice.click, self.studio.start_anywhere, [], now)
+        when(moved, self.handlers.make, [*now, *self.values], self.made, trigger_mode="always_last")
+        self._listen_to_values(self.gallery.select, self.handlers.pick, [self.styles], now)
+        self._listen_to_values(self.zero.click, self.handlers.start_at_zero, [], now)
+        self._listen_to_values(self.dice.click, self.handlers.start_anywhere, [], now)
 
     def _listen_to_values(self, trigger: Any, fn: Any, inputs: list[Any], now: list[Any]) -> None:
         changed = when(trigger, fn, inputs, self.values)
-        when(changed.success, self.studio.make, [*now, *self.values], self.made)
+        when(changed.success, self.handlers.make, [*now, *self.values], self.made)

@@ -13,29 +13,29 @@ from munit_pl.web.guard import Guard
 
 UPLOAD_BYTES = 10 * 2**20
 BODY_BYTES = UPLOAD_BYTES + 2**16  # of a request: an upload with what is around it
-QUEUE = 16  # answers that may be waited for at a time
+QUEUE = 16  # events that may wait at a time
 SESSIONS = 100  # visitors whose picture is remembered
-KEPT_SECONDS = 3600  # that files and pictures of visitors are kept
+RETENTION_SECONDS = 3600  # that files and pictures of visitors are kept
 
 
 def keep_files_in(folder: Path) -> None:
-    """Have uploads and answers written to a folder; to be called before the page is built."""
+    """Have uploads and results written to a folder; to be called before the page is built."""
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
 
 
 def visitors_folder() -> Path:
-    """Return the folder of uploads and answers, in which no file outlives ``KEPT_SECONDS`` long."""
+    """Return the folder of uploads and results, which are removed after ``RETENTION_SECONDS``."""
     return Path(os.environ["GRADIO_TEMP_DIR"])
 
 
-def serve(page: gr.Blocks, host: str, port: int | None, **looks: Any) -> str:
+def serve(page: gr.Blocks, host: str, port: int | None, **theme: Any) -> str:
     """Serve a page in threads of its own.
 
     Args:
         page: What to serve; built after `keep_files_in` was called.
         host: The address to listen on.
         port: Unless given the first free one from 7860 on.
-        **looks: Theme and CSS.
+        **theme: Theme and CSS.
 
     Returns:
         The address to open.
@@ -65,7 +65,7 @@ def serve(page: gr.Blocks, host: str, port: int | None, **looks: Any) -> str:
         run_history=False,
         footer_links=[],
         app_kwargs={"middleware": [guard]},
-        **looks,
+        **theme,
     )
     return str(address)
 

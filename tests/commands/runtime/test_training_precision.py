@@ -9,7 +9,7 @@ from munit_pl.commands.config.validation import check_config
 from munit_pl.commands.runtime import training_precision
 from munit_pl.commands.runtime.training_precision import explain_slow_precision, keep_precision
 from munit_pl.commands.train import train
-from munit_pl.inference import precision as machine
+from munit_pl.inference import precision_choice as machine
 
 AUTO = "trainer.precision=auto"
 
@@ -20,7 +20,7 @@ def machine_of(monkeypatch):
 
     def set_ratio(ratio):
         for module in (machine, training_precision):
-            monkeypatch.setattr(module, "time_bf16", lambda training: ratio)
+            monkeypatch.setattr(module, "time_bf16_ratio", lambda training: ratio)
 
     return set_ratio
 

@@ -40,7 +40,7 @@ def test_all_processes_compute_in_what_the_first_chose(load, monkeypatch, capsys
 
 
 def test_slow_bf16_is_told_of_where_it_was_asked_for_by_name(load, monkeypatch, capsys):
-    monkeypatch.setattr(translator_loading, "time_bf16", lambda training: 8.26)
+    monkeypatch.setattr(translator_loading, "time_bf16_ratio", lambda training: 8.26)
     load_translator("bf16", load, Place())
     assert capsys.readouterr().err == (
         "--precision is bf16, though bf16 convolutions take 8.3 times as long as fp32 ones on this "
@@ -50,6 +50,6 @@ def test_slow_bf16_is_told_of_where_it_was_asked_for_by_name(load, monkeypatch, 
     load.device = "cuda"
     load_translator("bf16", load, Place())
     load.device = "cpu"
-    monkeypatch.setattr(translator_loading, "time_bf16", lambda training: 0.6)
+    monkeypatch.setattr(translator_loading, "time_bf16_ratio", lambda training: 0.6)
     load_translator("bf16", load, Place())
     assert capsys.readouterr().err == ""

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 from training import fit, images, make_trainer, pairs_of
 
-from munit_pl.inference.loading import read_generators
+from munit_pl.inference.generator_loading import read_generators
 
 FOLDER = REFERENCE / "before_layout"  # README.md there says how they were made
 

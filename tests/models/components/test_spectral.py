@@ -14,7 +14,7 @@ from munit_pl.callbacks.ema import WeightAverage
 from munit_pl.callbacks.grids import ImageGrid
 from munit_pl.callbacks.histograms import Histograms
 from munit_pl.export.programs import export_graphs
-from munit_pl.inference.loading import read_generators
+from munit_pl.inference.generator_loading import read_generators
 from munit_pl.layers.blocks import autocast_layers, with_plain_weights
 from munit_pl.layers.initialization import converge_spectral_norm
 from munit_pl.models.base.description import export_generators

@@ -8,7 +8,7 @@ from recorded import REFERENCE, score_apart, train_three_iterations
 from safetensors.torch import load_file
 
 from munit_pl import UNITModule
-from munit_pl.inference.loading import read_generators
+from munit_pl.inference.generator_loading import read_generators
 from munit_pl.models.base.objective import Decodings
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.components.nvlabs_files import rename

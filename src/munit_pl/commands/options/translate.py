@@ -11,7 +11,7 @@ from functools import partial
 from munit_pl import __version__
 from munit_pl.commands.options import add_precision
 from munit_pl.data.sizes import Size
-from munit_pl.hub.pretrained import meant
+from munit_pl.hub.pretrained import suggest_pretrained
 
 KEEP = "none"  # of --resize
 
@@ -47,7 +47,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse_intermixed_args(arguments)
     if contradiction := _contradiction(options):
         parser.error(contradiction)
-    if name := meant(options.checkpoint):
+    if name := suggest_pretrained(options.checkpoint):
         sys.exit(f"munit-translate: there is no {options.checkpoint}: did you mean {name}?")
     return options
 

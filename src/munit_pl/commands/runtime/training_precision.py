@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from munit_pl.callbacks.auto_precision import AutoPrecision
 from munit_pl.commands.runtime.processes import is_first, tell
-from munit_pl.inference.precision import SLOWER, describe, time_bf16
+from munit_pl.inference.precision_choice import SLOW_RATIO, describe_ratio, time_bf16_ratio
 from munit_pl.io.safe_reading import read_checkpoint
 
 _NAMES = r"(16|bf16)-(mixed|true)|(32|64)-true"
@@ -41,9 +41,10 @@ def explain_slow_precision(trainer: Trainer) -> None:
     """Say how much slower bf16 is on a processor that has no arithmetic for it."""
     on_cpu = trainer.strategy.root_device.type == "cpu"
     if on_cpu and str(trainer.precision) == "bf16-mixed" and is_first():
-        ratio = time_bf16(training=True)
-        if ratio > SLOWER:
-            tell(f"trainer.precision is bf16-mixed, though {describe(ratio)}: 32-true is faster")
+        ratio = time_bf16_ratio(training=True)
+        if ratio > SLOW_RATIO:
+            told = describe_ratio(ratio)
+            tell(f"trainer.precision is bf16-mixed, though {told}: 32-true is faster")
 
 
 def _record(cfg: DictConfig, precision: str) -> None:

@@ -6,7 +6,7 @@ from torch import distributed
 
 from munit_pl.commands.runtime.processes import Place, tell
 from munit_pl.inference.execution import Precision
-from munit_pl.inference.precision import SLOWER, describe, time_bf16
+from munit_pl.inference.precision_choice import SLOW_RATIO, describe_ratio, time_bf16_ratio
 from munit_pl.inference.translator import Translator
 
 
@@ -32,7 +32,7 @@ def load_translator(
     if translator.precision_reason:
         tell(f"precision: {translator.precision} ({translator.precision_reason})")
     elif precision == "bf16" and translator.device.type == "cpu":
-        ratio = time_bf16(training=False)
-        if ratio > SLOWER:
-            tell(f"--precision is bf16, though {describe(ratio)}: fp32 is faster")
+        ratio = time_bf16_ratio(training=False)
+        if ratio > SLOW_RATIO:
+            tell(f"--precision is bf16, though {describe_ratio(ratio)}: fp32 is faster")
     return translator

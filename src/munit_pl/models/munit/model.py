@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 from munit_pl.checks import Arguments, ArgumentsOf, PositiveInt
-from munit_pl.hub import client as hub
+from munit_pl.hub import huggingface as hub
 from munit_pl.hub.card import Facts
 from munit_pl.hub.folder import write_folder
 from munit_pl.models.base.description import describe, recall_images

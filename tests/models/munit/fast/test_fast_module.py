@@ -16,7 +16,7 @@ from munit_pl import DrawnDataModule, FastMUNITModule, MUNITModule, Translator
 from munit_pl.commands.config.building import build
 from munit_pl.commands.config.validation import check_config
 from munit_pl.commands.errors import InputError
-from munit_pl.inference.loading import read_generators
+from munit_pl.inference.generator_loading import read_generators
 from munit_pl.models.munit.fast.parts import PARTS
 
 EXACT = {"rtol": 0, "atol": 0}

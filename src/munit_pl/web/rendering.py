@@ -1,4 +1,4 @@
-"""What the web page answers: images and settings in, images out. Knows nothing of the page."""
+"""What the web page shows: images and settings in, images out. Knows nothing of gradio."""
 
 import tempfile
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from munit_pl.inference.animation import animate, even_times
 from munit_pl.inference.styles import slerp
 from munit_pl.inference.translator import Translator
 
-LARGEST = 4.0  # of a style's values, which are drawn from N(0, 1)
+MAX_STYLE_VALUE = 4.0  # that the page's sliders reach; styles are drawn from N(0, 1)
 
 _AT_ONCE = 8  # images that are held before they are pictures
 
@@ -39,13 +39,14 @@ def from_values(values: Sequence[float], style_dim: int) -> Tensor:
 def to_values(style: Tensor, count: int) -> list[float]:
     """Return a style ``(style_dim,)`` as ``count`` values, within what the page can set.
 
-    Values are cut off at ``LARGEST``, rounded to hundredths, and 0 beyond the style's length.
+    Values are clamped to ``MAX_STYLE_VALUE``, rounded to hundredths, and 0 beyond the style's
+    length.
     """
-    values = [round(float(value), 2) for value in style.clamp(-LARGEST, LARGEST)]
+    values = [round(float(value), 2) for value in style.clamp(-MAX_STYLE_VALUE, MAX_STYLE_VALUE)]
     return values + [0.0] * (count - len(values))
 
 
-def tour(styles: Tensor, steps: int) -> Tensor:
+def closed_path(styles: Tensor, steps: int) -> Tensor:
     """Go from each style to the next, and from the last to the first.
 
     Args:

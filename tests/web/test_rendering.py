@@ -12,7 +12,7 @@ from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
 from munit_pl.layers.initialization import initialize
 from munit_pl.models.munit.networks import AdaINGenerator
-from munit_pl.web import answers
+from munit_pl.web import rendering
 
 RED = (200, 40, 60)
 
@@ -28,7 +28,7 @@ def translator():
 @pytest.mark.parametrize("to", ["a", "b"])
 def test_each_style_is_shown_as_it_is_shown_alone(translator, to):
     x, styles = torch.rand(1, 3, 16, 24) * 2 - 1, random_styles(11, 8, 0)
-    pictures = answers.show(translator, x, styles, to)
+    pictures = rendering.show(translator, x, styles, to)
     assert [picture.size for picture in pictures] == [(24, 16)] * 11
     for picture, style in zip(pictures, styles, strict=True):
         alone = to_picture(translator.translate(x, style[None], to)[0, 0])
@@ -39,9 +39,9 @@ def test_each_style_is_shown_as_it_is_shown_alone(translator, to):
 
 def test_sliders_hold_a_style_to_hundredths_and_within_their_range():
     style = torch.tensor([0.123, -1.5, 9.0, -9.0])
-    values = answers.to_values(style, 6)
+    values = rendering.to_values(style, 6)
     assert values == [0.12, -1.5, 4.0, -4.0, 0.0, 0.0]
-    assert answers.from_values(values, 4).tolist() == [pytest.approx(values[:4])]
+    assert rendering.from_values(values, 4).tolist() == [pytest.approx(values[:4])]
 
 
 def test_a_tour_passes_its_styles_on_arcs_and_ends_before_its_start():
@@ -55,14 +55,14 @@ def test_a_tour_passes_its_styles_on_arcs_and_ends_before_its_start():
         [0, 0, 2],
         [half, 0, half],
     ]
-    torch.testing.assert_close(answers.tour(styles, 2), torch.tensor(expected))
+    torch.testing.assert_close(rendering.closed_path(styles, 2), torch.tensor(expected))
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
 def test_an_animation_holds_its_pictures_and_repeats(kind, tmp_path):
     colors = [RED, (0, 90, 180), (250, 250, 250)]
     path = tmp_path / f"styles.{kind}"
-    answers.write_animation([Image.new("RGB", (20, 12), c) for c in colors], path, 10)
+    rendering.write_animation([Image.new("RGB", (20, 12), c) for c in colors], path, 10)
     with Image.open(path) as animation:
         assert (animation.n_frames, animation.info["loop"]) == (3, 0)
         for i, color in enumerate(colors):
@@ -73,7 +73,7 @@ def test_an_animation_holds_its_pictures_and_repeats(kind, tmp_path):
 
 @pytest.mark.parametrize("domain", ["a", "b"])
 def test_examples_are_shoes_of_the_test_split(domain, tmp_path):
-    files = answers.draw_examples(tmp_path, domain, 2, 48)
+    files = rendering.draw_examples(tmp_path, domain, 2, 48)
     shoes = DrawnShoes(domain, "test", 2, (48, 48))
     assert len(set(files)) == 2
     for i, file in enumerate(files):

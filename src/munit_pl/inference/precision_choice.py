@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 _MAP = (1, 128, 16, 16)
 _SECONDS = 0.05
-SLOWER = 1.2  # times as long, which is worth a line where bf16 was asked for by name
+SLOW_RATIO = 1.2  # times as long, which is worth a line where bf16 was asked for by name
 # Of this thread alone, whatever else the machine does. Windows' goes in steps of 16 ms.
 _clock = time.perf_counter if os.name == "nt" else time.thread_time
 
@@ -45,19 +45,19 @@ def choose_precision(device: torch.device, *, training: bool) -> Choice:
         has = "has" if capable else "has no"
         return Choice(capable, f"{torch.cuda.get_device_name(device)} {has} bf16 arithmetic")
     if device.type == "cpu":
-        ratio = time_bf16(training)
-        return Choice(ratio < 1, describe(ratio))
+        ratio = time_bf16_ratio(training)
+        return Choice(ratio < 1, describe_ratio(ratio))
     return Choice(False, f"auto chooses bf16 on CPUs and CUDA devices only, not on {device.type}")
 
 
-def describe(ratio: float) -> str:
-    """Say in words what `time_bf16` found."""
+def describe_ratio(ratio: float) -> str:
+    """Say in words what `time_bf16_ratio` found."""
     figure = f"{ratio:.2f}" if ratio < 1 else f"{ratio:.1f}"
     return f"bf16 convolutions take {figure} times as long as fp32 ones on this processor"
 
 
 @cache
-def time_bf16(training: bool) -> float:
+def time_bf16_ratio(training: bool) -> float:
     """Return how many times as long as in fp32 a convolution takes in bf16 on this processor.
 
     It takes about a tenth of a second, and no random numbers. One thread computes, as several
@@ -81,12 +81,12 @@ def time_bf16(training: bool) -> float:
     torch.set_num_threads(1)
     try:
         with torch.set_grad_enabled(training):
-            return compare(convolve)
+            return measure_ratio(convolve)
     finally:
         torch.set_num_threads(threads)
 
 
-def compare(seconds: Callable[[bool], float]) -> float:
+def measure_ratio(seconds: Callable[[bool], float]) -> float:
     """Return how many times as long bf16 takes, by the shortest of several times of each.
 
     They take turns, so that what disturbs one disturbs the other; what is slower than the shortest

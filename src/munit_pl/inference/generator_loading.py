@@ -94,7 +94,7 @@ def _joined(states: Any) -> dict[str, Any] | None:
 
 
 def _build(name: str, description: Any, state: Mapping[str, Tensor], path: Path) -> DomainGenerator:
-    """Build a generator of what a file says, none of which is taken on trust."""
+    """Build a generator from what an untrusted file says, all of which is checked."""
     said = description.get(name) if isinstance(description, dict) else None
     called = said.get("kind") if isinstance(said, dict) else None
     if (

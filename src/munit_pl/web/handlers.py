@@ -1,4 +1,4 @@
-"""What each control of the page does: one picture, one direction and one style at a time."""
+"""Event handlers of the page's controls: one picture, one direction and one style at a time."""
 
 import uuid
 from pathlib import Path
@@ -13,16 +13,16 @@ from munit_pl.data.domain import DomainName
 from munit_pl.data.images.tensors import to_tensor
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
-from munit_pl.web import answers
+from munit_pl.web import rendering
 from munit_pl.web.serving import visitors_folder
 from munit_pl.web.uploads import read_upload
 
 
-class Studio:
-    """Answers the controls of a page.
+class Handlers:
+    """The event handlers of a page.
 
     ``x`` is a visitor's picture as a tensor, none while there is none; ``to`` the domain that it
-    is translated to; ``sent`` what gradio tells of an uploaded file. What cannot be answered is a
+    is translated to; ``sent`` what gradio tells of an uploaded file. What cannot be done raises a
     ``ValueError`` with a message for the visitor.
 
     Args:
@@ -47,7 +47,7 @@ class Studio:
         if x is None:
             return [], None
         styles = self._random(to, int(count), series)
-        pictures = answers.show(self.translator, x, styles, to)
+        pictures = rendering.show(self.translator, x, styles, to)
         return [(picture, f"{i}") for i, picture in enumerate(pictures)], styles
 
     def refill(self, x: Tensor | None, to: DomainName, count: float, series: float | None) -> Any:
@@ -61,15 +61,15 @@ class Studio:
         if example is None:
             return None, None, None
         style = self.translator.encode_style(example, to)
-        shown = None if x is None else answers.show(self.translator, x, style, to)[0]
+        shown = None if x is None else rendering.show(self.translator, x, style, to)[0]
         return _kept(example), shown, style[0]
 
     def make(self, x: Tensor | None, to: DomainName, *values: float) -> Image.Image | None:
         """Return the picture in the style that the sliders say."""
         if x is None:
             return None
-        style = answers.from_values(values, self.translator.style_dim(to))
-        return answers.show(self.translator, x, style, to)[0]
+        style = rendering.from_values(values, self.translator.style_dim(to))
+        return rendering.show(self.translator, x, style, to)[0]
 
     def pick(self, styles: Tensor | None, event: gr.SelectData) -> list[Any]:
         """Bring the sliders to the style of the gallery's picture that was clicked."""
@@ -82,7 +82,7 @@ class Studio:
         """Bring the sliders to a style."""
         if style is None:
             return [gr.skip()] * self.dimensions
-        return answers.to_values(style, self.dimensions)
+        return rendering.to_values(style, self.dimensions)
 
     def start_at_zero(self) -> list[Any]:
         """Bring the sliders to the middle of all styles."""
@@ -103,11 +103,11 @@ class Studio:
         kind: str,
     ) -> tuple[str, Any]:
         """Return the file of an animation through the gallery's first styles, to show and save."""
-        styles = answers.tour(self._random(to, int(stops), series), int(steps))
-        pictures = answers.show(self.translator, _given(x), styles, to)
+        styles = rendering.closed_path(self._random(to, int(stops), series), int(steps))
+        pictures = rendering.show(self.translator, _given(x), styles, to)
         path = visitors_folder() / uuid.uuid4().hex / f"styles.{kind}"
         path.parent.mkdir(parents=True)
-        answers.write_animation(pictures, path, int(fps))
+        rendering.write_animation(pictures, path, int(fps))
         return str(path), gr.DownloadButton(value=str(path), interactive=True)
 
     def _read(self, sent: Any, domain: DomainName) -> Tensor | None:

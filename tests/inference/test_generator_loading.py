@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from munit_pl import MUNITModule, Translator
 from munit_pl.callbacks.ema import WeightAverage
-from munit_pl.inference.loading import read_generators
+from munit_pl.inference.generator_loading import read_generators
 from munit_pl.models.base.description import export_generators
 
 

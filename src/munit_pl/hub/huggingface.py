@@ -1,4 +1,4 @@
-"""Folders of models on Hugging Face's hub; nothing goes there or comes from there unasked."""
+"""Up- and download of model folders to and from Hugging Face's hub, only where asked for."""
 
 import contextlib
 from collections.abc import Iterator
