@@ -55,6 +55,14 @@ class TensorTranslator:
         """Domain a's generator and domain b's."""
         return self._gens["a"], self._gens["b"]
 
+    @property
+    def resize(self) -> int | None:
+        """Pixels of the shortest side of images in training; None if they kept their size.
+
+        None, too, if that is not known.
+        """
+        return self.image_size.resize if self.image_size else None
+
     def channels(self, domain: DomainName) -> int:
         """Return the channels of a domain's images."""
         return self._generator(domain).in_channels

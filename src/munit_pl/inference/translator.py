@@ -74,14 +74,6 @@ class Translator(TensorTranslator):
         """
         return cls.load(find_pretrained(name), **options)
 
-    @property
-    def resize(self) -> int | None:
-        """Pixels of the shortest side of images in training; None if they kept their size.
-
-        None, too, if that is not known.
-        """
-        return self.image_size.resize if self.image_size else None
-
     def read(
         self,
         image: PictureLike,

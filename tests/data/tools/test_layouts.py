@@ -31,6 +31,7 @@ def colors(folder):
 
 def made(source, tmp_path, layout, classes=(), **options):
     out = tmp_path / "out"
+    out.parent.mkdir(exist_ok=True)
     done = arrange(plan(source, layout, classes), out, layout == "pairs", **options)
     return out, done
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from munit_pl.data.images.reading import read_image
 from munit_pl.data.isolated_processes import TOO_MUCH, run_all
 from munit_pl.data.listing import list_images, scan_folder
 from munit_pl.data.tools.catalogue import Layout
+from munit_pl.io.files import whole_folder
 
 FOLDERS = ("trainA", "trainB", "testA", "testB")
 
@@ -153,8 +153,6 @@ def arrange(
 ) -> Arranged:
     """Make the two domains' folders, or leave nothing behind.
 
-    All is written to a folder beside ``out``, which takes its name once it is complete.
-
     Args:
         planned: Which files go where.
         out: Where the folders go: no such folder yet, or an empty one.
@@ -169,10 +167,9 @@ def arrange(
         ValueError: Of one of the folders no file can be used.
         OSError: ``out`` cannot be written.
     """
-    fresh = out.with_name(f"{out.name}.arranging-{secrets.token_hex(4)}")
-    jobs = list(_jobs(planned, fresh, halves))
     done = Arranged(dict.fromkeys(planned, 0))
-    try:
+    with whole_folder(out) as fresh:
+        jobs = list(_jobs(planned, fresh, halves))
         for parent in {job.target.parent for job in jobs}:
             parent.mkdir(parents=True, exist_ok=True)
         faults = run_all(_halve, jobs, workers) if halves else (_place(job, move) for job in jobs)
@@ -185,10 +182,7 @@ def arrange(
                 done.counts[job.target.relative_to(fresh).parts[0]] += 1
             else:
                 done.bad[job.source] = fault or TOO_MUCH
-        _finish(fresh, out, done)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
+        _check_domains(done)
     return done
 
 
@@ -233,11 +227,8 @@ def _place(job: _Job, move: bool) -> str:
     return ""
 
 
-def _finish(fresh: Path, out: Path, done: Arranged) -> None:
+def _check_domains(done: Arranged) -> None:
     for folder, count in done.counts.items():
         if not count:
             path, fault = next(iter(done.bad.items()))
             raise ValueError(f"no image for {folder} can be used: {path.name!r} {fault}")
-    if out.exists():
-        out.rmdir()
-    fresh.rename(out)
