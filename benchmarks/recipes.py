@@ -29,6 +29,11 @@ COLUMNS = {  # keys of drawn.json, what each is called, its decimals
 }
 
 
+def augmented(name: str) -> list[str]:
+    """Return the settings of one augmentation alone."""
+    return ["+recipe=diffaugment", f"model.recipes.diffaugment.augmentations=[{name}]"]
+
+
 def recipes(steps: int) -> dict[str, list[str]]:
     """Return the settings of each row, for runs of so many iterations."""
     half = max(1, steps // 2)
@@ -41,27 +46,26 @@ def recipes(steps: int) -> dict[str, list[str]]:
         "ttur": ["model.lr_discriminator=2.0e-3"],  # four times the demo's
         "warmup": [f"model.scheduler.warmup={max(1, steps // 15)}"],
         "linear": [f"model.scheduler.{setting}" for setting in linear],
-        "r1": ["model.weights.r1=1.0"],
-        "r1_strong": ["model.weights.r1=10.0"],
-        "color": ["model.diffaugment=[color]"],
-        "translation": ["model.diffaugment=[translation]"],
-        "cutout": ["model.diffaugment=[cutout]"],
-        "diffaugment": ["model.diffaugment=[color,translation,cutout]"],
-        "adaptive": [
-            "model.diffaugment=[color,translation,cutout]",
-            "model.adaptive_augment=0.6",
-            f"model.adaptive_images={max(1, BATCH * steps // 4)}",  # the paper's are too many
+        "r1": ["+recipe=r1"],
+        "r1_strong": ["+recipe=r1", "model.recipes.r1.weight=10.0"],
+        "color": augmented("color"),
+        "translation": augmented("translation"),
+        "cutout": augmented("cutout"),
+        "diffaugment": ["+recipe=diffaugment"],
+        "ada": [
+            "+recipe=ada",
+            f"model.recipes.ada.length={max(1, BATCH * steps // 4)}",  # the paper's are too many
         ],
-        "consistency": ["model.weights.consistency=10.0"],
-        "diversity": ["model.weights.diversity=1.0"],
+        "consistency": ["+recipe=consistency"],
+        "mode_seeking": ["+recipe=mode_seeking"],
         "two_steps": ["model.discriminator_steps=2"],
-        "global": ["model.discriminator.global_judge=true"],
+        "global": ["model.discriminator.global_discriminator=true"],
         "spectral_both": [
             "model.gan_loss=hinge",
             "model.discriminator.norm=spectral",
             "model.generator.spectral=true",
         ],
-        "mask": ["data.masks=true", "model.weights.mask=10.0"],
+        "mask": ["data.masks=true", "+recipe=mask"],
     }
 
 

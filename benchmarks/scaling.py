@@ -22,8 +22,9 @@ import torch
 
 from benchmarks.iteration.machine import describe
 from munit_pl import MUNITModule, Translator, random_styles
+from munit_pl.callbacks.fast.iteration import Iteration
 from munit_pl.commands.runtime.peak_memory import LiveBytes, predict_peak
-from munit_pl.models.munit.fast.iteration import Iteration
+from munit_pl.models.base.objective import Images
 
 MIB = 2**20
 
@@ -60,8 +61,9 @@ class Case:
             z = random_styles(self.styles, translator.style_dim("b"), 0)
             return lambda: void(translator.translate(x_a, z))
         optimizers, _ = module.configure_optimizers()
-        iteration, draws = Iteration(module, optimizers), module.draw(x_a, x_b, 0)
-        return lambda: void(iteration(x_a, x_b, draws))
+        batch = Images(x_a, x_b)
+        iteration, draws = Iteration(module, optimizers), module.draw_all(batch, 0)
+        return lambda: void(iteration(batch, draws))
 
     def tensors(self) -> int:
         """Return the bytes of tensors alive at once, at most."""

@@ -10,9 +10,9 @@ from lightning.fabric import Fabric
 
 from munit_pl.losses.adversarial import adversarial_loss
 from munit_pl.losses.terms import total
-from munit_pl.models.base.objective import discriminator_terms
+from munit_pl.models.base.objective import Images, Styles, Translations, discriminator_terms
 from munit_pl.models.munit.model import MUNIT
-from munit_pl.models.munit.objective import LossWeights, decode, encode, generator_terms
+from munit_pl.models.munit.objective import LossWeights, Networks, decode, encode, generator_terms
 
 
 class Objective(torch.nn.Module):
@@ -23,17 +23,17 @@ class Objective(torch.nn.Module):
         self.nets, self.weights, self.gan = nets, LossWeights(), adversarial_loss("lsgan")
 
     def forward(self, player, x_a, x_b):
-        gens = self.nets.gen_a, self.nets.gen_b
-        discs = self.nets.dis_a, self.nets.dis_b
-        z_a, z_b = torch.randn(2, len(x_a), self.nets.style_dim, device=x_a.device)
+        nets, images = self.nets, Images(x_a, x_b)
+        networks = Networks(nets.gen_a, nets.gen_b, nets.dis_a, nets.dis_b)
+        styles = Styles(*torch.randn(2, len(x_a), nets.style_dim, device=x_a.device))
         with torch.set_grad_enabled(player == "gen"):
-            codes = encode(*gens, x_a, x_b)
-            decoded = decode(*gens, codes, z_a, z_b)
+            codes = encode(networks, images)
+            decoded = decode(networks, codes, styles)
         if player == "dis":
-            fake = decoded.x_ab, decoded.x_ba
-            terms = discriminator_terms(*discs, x_a, x_b, *fake, self.gan)
+            fakes = Translations(decoded.x_ab, decoded.x_ba)
+            terms = discriminator_terms(networks[2:], images, fakes, self.gan)
         else:
-            terms = generator_terms(*gens, *discs, x_a, x_b, codes, decoded, z_a, z_b, self.gan)
+            terms = generator_terms(networks, images, codes, decoded, styles, self.gan)
         return total(terms, self.weights)
 
 

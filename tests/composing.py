@@ -7,7 +7,7 @@ from functools import cache
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-_CHOICE = re.compile(r"~|(?!output_dir)(\w+|\+experiment|\+debug)=\[?[a-z]")
+_CHOICE = re.compile(r"~|(?!output_dir)(\w+|\+experiment|\+debug|\+recipe)=\[?[a-z]")
 
 
 @cache

@@ -6,6 +6,7 @@ from recorded import REFERENCE
 from safetensors.torch import load_file
 
 from munit_pl import MUNITModule
+from munit_pl.models.base.objective import Styles
 from munit_pl.models.components.nvlabs_files import rename
 from munit_pl.models.components.nvlabs_networks import DISCRIMINATOR_NAMES
 from munit_pl.models.munit.nvlabs import _generator_names
@@ -27,7 +28,7 @@ class Injected(MUNITModule):
     """MUNIT with recorded styles in the place of random ones."""
 
     def draw_styles(self, n, stream, step):
-        return tuple(self.inputs[f"{stream}_style_{d}.{step}"].flatten(1) for d in "ab")
+        return Styles(*(self.inputs[f"{stream}_style_{d}.{step}"].flatten(1) for d in "ab"))
 
 
 def read(case):

@@ -65,10 +65,10 @@ def choose(groups: list[str], precisions: list[str], device: str) -> list[Arm]:
         groups: "switches" (what anyone may turn on without touching the algorithm), "each" (saving
             alone), "together" (all savings in ``plain``), "ours", "fast", "reference".
         precisions: The first is that of ``plain``, of each saving and of the reference.
-        device: Where. On CUDA "fast" comes in the last precision alone, which is the preset's own.
+        device: Where. "fast" takes CUDA, and comes in the last precision alone, which is its own.
     """
     first = precisions[0]
-    of_fast = precisions[-1:] if device.startswith("cuda") else precisions
+    of_fast = precisions[-1:] if device.startswith("cuda") else []
     arms = [Arm("plain", "plain", first)]
     for precision in precisions:
         if "switches" in groups:

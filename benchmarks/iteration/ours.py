@@ -10,37 +10,20 @@ from torch import Tensor
 
 from benchmarks.iteration.arm import Arm, Case
 from benchmarks.plain import Draws, Terms
-from munit_pl import FastMUNITModule, MUNITModule
+from munit_pl import MUNITModule
+from munit_pl.callbacks.fast.callback import FastIteration
+from munit_pl.models.base.micro_batch import Batch
 
 PRECISIONS = {"bf16": "bf16-mixed"}
 
 
-class Measuring:
-    """What is mixed into a module so that its styles can be given and its terms read."""
+class Measured(MUNITModule):
+    """The package's module, whose random numbers can be given."""
 
     given: Draws | None = None
-    seen: Terms
 
-    def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> Draws:
-        return self.given or super().draw(x_a, x_b, *where)  # type: ignore[misc]
-
-    def iterate(self, batch: tuple[Tensor, Tensor]) -> Any:
-        terms, parts = super().iterate(batch)  # type: ignore[misc]
-        self.seen = {
-            f"{player}/{term}_{domain}": value
-            for player, of_parts in terms.items()
-            for term, pair in of_parts[0].items()
-            for domain, value in zip("ab", pair.detach(), strict=True)
-        }
-        return terms, parts
-
-
-class Measured(Measuring, MUNITModule):
-    """The package's module, measured."""
-
-
-class MeasuredFast(Measuring, FastMUNITModule):
-    """The package's fast preset, measured."""
+    def draw_all(self, batch: Batch, *where: int | str) -> Draws:
+        return self.given or super().draw_all(batch, *where)
 
 
 class OursRunner:
@@ -70,9 +53,12 @@ class OursRunner:
         self.optimizers = optimizers
         self.schedules = schedules
         self.parameters = dict(self.module.named_parameters())
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "munit_fast goes on without .* CUDA device")
-            self.module.on_train_start()
+        self.module.on_train_start()
+        if arm.system == "fast":
+            FastIteration(bf16=arm.precision == "bf16").on_train_start(self.trainer, self.module)
+        self.seen: Terms = {}
+        self._run = self.module.run_iteration or self.module.iterate
+        self.module.run_iteration = self._keep
 
     def iterate(self, x_a: Tensor, x_b: Tensor, draws: Draws | None = None) -> Terms:
         self.module.given = draws
@@ -80,7 +66,17 @@ class OursRunner:
             self.module.training_step((x_a, x_b), 0)
         for schedule in self.schedules:
             schedule.step()
-        return self.module.seen
+        return self.seen
+
+    def _keep(self, batch: Batch) -> Any:
+        terms, parts = self._run(batch)
+        self.seen = {
+            f"{player}/{term}_{domain}": value
+            for player, of_parts in terms.items()
+            for term, pair in of_parts[0].items()
+            for domain, value in zip("ab", pair.detach(), strict=True)
+        }
+        return terms, parts
 
     def outputs(self, x_a: Tensor, x_b: Tensor, draws: Draws) -> dict[str, Tensor]:
         m = self.module
@@ -94,8 +90,6 @@ class OursRunner:
                 made |= {f"dis_{domain}.{i}": scale for i, scale in enumerate(dis(x))}
         return made
 
-    def _make(self, arm: Arm, case: Case) -> Measured | MeasuredFast:
+    def _make(self, arm: Arm, case: Case) -> Measured:
         arguments = case.arguments() | {"weights": case.weights, "shared_styles": arm.one_draw}
-        if arm.system == "ours":
-            return Measured(**arguments)
-        return MeasuredFast(**arguments, bf16=arm.precision == "bf16")
+        return Measured(**arguments)

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from munit_pl.inference.translator import Translator
     from munit_pl.models.bicyclegan.module import BicycleGANModule
     from munit_pl.models.cyclegan.module import CycleGANModule
-    from munit_pl.models.munit.fast.module import FastMUNITModule
     from munit_pl.models.munit.model import MUNIT
     from munit_pl.models.munit.module import MUNITModule
     from munit_pl.models.unit.module import UNITModule
+    from munit_pl.recipes.base import Recipe
 
 __all__ = [
     "MUNIT",
@@ -25,8 +25,8 @@ __all__ = [
     "BicycleGANModule",
     "CycleGANModule",
     "DrawnDataModule",
-    "FastMUNITModule",
     "MUNITModule",
+    "Recipe",
     "Translator",
     "UNITModule",
     "UnpairedDataModule",
@@ -44,8 +44,8 @@ _MODULES = {
     "BicycleGANModule": "models.bicyclegan.module",
     "CycleGANModule": "models.cyclegan.module",
     "DrawnDataModule": "data.datamodules.drawn",
-    "FastMUNITModule": "models.munit.fast.module",
     "MUNITModule": "models.munit.module",
+    "Recipe": "recipes.base",
     "Translator": "inference.translator",
     "UNITModule": "models.unit.module",
     "UnpairedDataModule": "data.datamodules.unpaired",

@@ -41,9 +41,7 @@ CASES = {
     "recipes": (
         "munit",
         {
-            "weights": {"diversity": 1.0, "r1": 1.0},
-            "r1_every": 2,
-            "diffaugment": ["color", "translation", "cutout"],
+            "recipes": {"diffaugment": {}, "r1": {"every": 2}, "mode_seeking": {}},
             "discriminator_steps": 2,
         },
     ),

@@ -17,7 +17,6 @@ from runs import DDP, SMALL, Run, assert_same_state, load
 from munit_pl import (
     BicycleGANModule,
     CycleGANModule,
-    FastMUNITModule,
     MUNITModule,
     UNITModule,
 )
@@ -251,7 +250,7 @@ def test_bad_settings_are_told_in_one_line_before_training(config, tmp_path):
             ["+model.generator.dmi=4"],
             r"no setting model\.generator\.dmi: did you mean model\.generator\.dim\?",
         ),
-        (["model.weights.perceptual=1", "model.perceptual.path=x.pt"], "no file .* at x.pt"),
+        (["+recipe=perceptual", "model.recipes.perceptual.path=x.pt"], "no file .* at x.pt"),
     ]:
         with pytest.raises(InputError, match=message) as error:
             train(config(*overrides))
@@ -371,8 +370,7 @@ def test_the_demo_is_added_beside_other_settings_where_there_are_flags(
 @pytest.mark.parametrize(
     ("model", "module", "small"),
     [
-        ("munit", MUNITModule, {"num_res_blocks": 2}),
-        ("munit_fast", FastMUNITModule, {"num_res_blocks": 2, "padding_mode": "zeros"}),
+        ("munit", MUNITModule, {"num_res_blocks": 2, "padding_mode": "zeros"}),
         ("unit", UNITModule, {"num_res_blocks": 2}),
         ("cyclegan", CycleGANModule, {"num_res_blocks": 3}),
         ("bicyclegan", BicycleGANModule, {"num_downsample": 4}),
@@ -388,7 +386,7 @@ def test_a_model_alone_trains_on_the_demo_with_small_settings_of_its_own(
     cfg = composed("train", *words)
     assert (cfg.name, cfg.data.size) == ("demo", [64, 64])
     schedule = cfg.model.scheduler
-    if model in ("munit", "unit"):
+    if model == "unit":
         assert schedule.step_size < cfg.trainer.max_steps  # the rate falls once
     else:
         assert schedule.constant + schedule.decay == cfg.trainer.max_steps  # it falls to 0

@@ -82,7 +82,7 @@ def test_the_configuration_holds_every_argument_defaults_too(tmp_path, tiny):
         "norm": "none",
         "activation": "lrelu",
         "padding_mode": "reflect",
-        "global_judge": False,
+        "global_discriminator": False,
     }
     with safe_open(tmp_path / "model.safetensors", "pt") as file:
         described = json.loads(file.metadata()["munit_pl"])

@@ -340,7 +340,9 @@ def test_without_a_path_the_file_in_pytorchs_cache_is_read(caffe, torchvision_fi
 
 
 def test_without_a_file_nothing_is_downloaded_unless_asked(offline):
-    with pytest.raises(FileNotFoundError, match=f"no {offline}: .*model.perceptual.download=true"):
+    with pytest.raises(
+        FileNotFoundError, match=f"no {offline}: .*model.recipes.perceptual.download=true"
+    ):
         load_vgg16()
 
 

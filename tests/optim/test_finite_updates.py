@@ -115,9 +115,9 @@ class Faults(Callback):
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         player, *fault = self.faults.get(batch_idx + 1, ("", ""))[0].split(" ")
         if player == "losses":
-            weights = pl_module.weights
-            pl_module.weights = type(weights)(*(1e30 * weight for weight in weights))
-            self.undo = lambda: setattr(pl_module, "weights", weights)
+            weights = pl_module.term_weights
+            pl_module.term_weights = {term: 1e30 * weight for term, weight in weights.items()}
+            self.undo = lambda: setattr(pl_module, "term_weights", weights)
             return
         if not player:
             return
@@ -258,7 +258,8 @@ class Noisy(MUNITModule):
     """Draws from the global generator, as the code of others may."""
 
     def generator_terms(self, part):
-        part.x_a = part.x_a + 0.1 * torch.randn_like(part.x_a)
+        x_a = part.images.x_a
+        part.images = part.images._replace(x_a=x_a + 0.1 * torch.randn_like(x_a))
         return super().generator_terms(part)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch.utils.data import DataLoader
-from training import make_trainer, moved, weights
+from training import fit, make_trainer, moved, weights
 
-from munit_pl import MUNITModule
-from munit_pl.models.base.module import MicroBatch
+from munit_pl import MUNITModule, Recipe, Translator
+from munit_pl.recipes.base import GeneratorPass
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -62,19 +62,30 @@ def test_the_plain_loop_makes_the_modules_update(monkeypatch):
     torch.testing.assert_close(weights(trained), weights(module), atol=1e-6, rtol=0)
 
 
-def test_a_subclass_trains_with_its_own_data_and_term(monkeypatch, tmp_path, capsys):
+def test_a_recipe_of_ones_own_trains_and_is_found_in_checkpoints_by_its_name(
+    monkeypatch, tmp_path, capsys
+):
     monkeypatch.chdir(tmp_path)
-    names = run(monkeypatch, "subclass.py", "2")
+    names = run(monkeypatch, "own_recipe.py", "2")
     assert "2 iterations" in capsys.readouterr().out
 
-    module = names["BrightMUNIT"](**names["SMALL"])
-    x_a, x_b = torch.full((2, 1, 3, 16, 16), 0.5).unbind(0)
-    part = MicroBatch(x_a, x_b, module.draw(x_a, x_b, 0), fraction=1.0, is_whole_batch=True)
-    added = (
-        module.generator_terms(part)["image"] - MUNITModule.generator_terms(module, part)["image"]
-    )
-    darker = (module.translate(x_a, part.draws["gen_b"]).mean() - 0.5).abs()
-    torch.testing.assert_close(added, torch.stack([darker, torch.zeros(())]))
+    x = torch.full((4, 2, 3, 16, 16), 0.5)
+    x[2] -= 0.25  # x_ab
+    z = torch.zeros(2, 0)
+    done = GeneratorPass(*x, z, z, None, {})
+    assert names["Brightness"]().generator_term(done).tolist() == [0, 0.25]
+
+    recipes = {"brightness": {"weight": 5.0}}
+    module = MUNITModule(**names["SMALL"], recipes=recipes)
+    metrics = fit(module, steps=1)
+    assert {"gen/brightness_a", "gen/brightness_b"} <= metrics.callback_metrics.keys()
+    metrics.save_checkpoint("x.ckpt")
+    assert MUNITModule.load_from_checkpoint("x.ckpt").hparams["recipes"] == recipes
+    monkeypatch.delitem(Recipe.kinds, "brightness")  # a program that knows nothing of it
+    with pytest.raises(ValueError, match=r"no recipe brightness .*of your own must have"):
+        MUNITModule.load_from_checkpoint("x.ckpt")
+    assert MUNITModule.load_from_checkpoint("x.ckpt", recipes={}).hparams["recipes"] == {}
+    assert Translator.load("x.ckpt") is not None
 
 
 def test_a_project_with_a_configuration_of_its_own_finds_this_packages_groups(

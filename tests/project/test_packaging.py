@@ -113,4 +113,4 @@ def test_a_script_of_another_project_uses_the_wheel_in_an_environment_of_its_own
 
     assert str(site) in run("-c", "import munit_pl; print(munit_pl.__file__)")
     assert (python.parent / "munit-train").exists()
-    assert "2 iterations" in run(str(ROOT / "examples" / "subclass.py"), "2")
+    assert "2 iterations" in run(str(ROOT / "examples" / "own_recipe.py"), "2")

@@ -5,12 +5,19 @@ from training import fit, images, moved, weights
 
 from munit_pl import MUNITModule
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
-from munit_pl.recipes.consistency import NUM_RANDOM, consistency, consistency_term, shift_and_flip
+from munit_pl.recipes.base import DiscriminatorPass
+from munit_pl.recipes.consistency import NUM_RANDOM, Consistency, consistency, shift_and_flip
 from munit_pl.recipes.diffaugment import AUGMENTATIONS, Augmented
 from munit_pl.recipes.diffaugment import NUM_RANDOM as TO_AUGMENT
 
 STILL = (0.5, 0.5, 0.9)  # neither shifted nor mirrored
 MIRRORED = (0.5, 0.5, 0.1)
+
+
+def term_of(dis, images, real, drawn):
+    draws = dict(zip(("shift_a", "shift_b"), drawn, strict=True))
+    done = DiscriminatorPass((dis, dis), *images, real, 0.0, draws, {})
+    return Consistency().discriminator_term(done)
 
 
 def numbers(*rows):
@@ -96,7 +103,7 @@ def test_each_discriminator_is_held_to_its_own_images():
     dis = Left()
     (real_a,), (real_b,) = dis.score_batches(x_a), dis.score_batches(x_b)
     still, mirrored = numbers(STILL, STILL), numbers(MIRRORED, MIRRORED)
-    term = consistency_term(dis, dis, x_a, x_b, (real_a, real_b), (still, mirrored))
+    term = term_of(dis, (x_a, x_b), (real_a, real_b), (still, mirrored))
     left, right = x_b[..., :8].mean((1, 2, 3)), x_b[..., 8:].mean((1, 2, 3))
     expected = torch.stack([torch.tensor(0.0), (left - right).square().mean()])
     torch.testing.assert_close(term, expected)
@@ -109,19 +116,20 @@ def test_behind_augmentations_both_images_are_augmented_alike():
     )
     real, _ = dis.score_batches(x, images(seed=1))
     still = numbers(STILL, STILL)
-    term = consistency_term(dis, dis, x, x, (real, real), (still, still))
+    term = term_of(dis, (x, x), (real, real), (still, still))
     torch.testing.assert_close(term, torch.zeros(2), rtol=0, atol=1e-10)
     assert consistency(real, dis(x)) > 1e-8  # with the generators' numbers they differ
 
 
 def test_numbers_are_functions_of_seed_domain_image_and_iteration(tiny, monkeypatch):
-    module, x = MUNITModule(**tiny, weights={"consistency": 1.0}, seed=3), images(4)
-    drawn, later = module.draw(x, x, 5), module.draw(x, x, 6)
-    without = MUNITModule(**tiny, seed=3).draw(x, x, 5)
+    module = MUNITModule(**tiny, recipes={"consistency": {}}, seed=3)
+    batch = images(4), images(4)
+    drawn, later = module.draw_all(batch, 5), module.draw_all(batch, 6)
+    without = MUNITModule(**tiny, seed=3).draw_all(batch, 5)
     assert drawn.keys() - without.keys() == {"shift_a", "shift_b"}
     assert all(torch.equal(values, drawn[name]) for name, values in without.items())
     monkeypatch.setattr(MUNITModule, "global_rank", 1)
-    half = module.draw(images(), images(), 5)
+    half = module.draw_all((images(), images()), 5)
     for name in ("shift_a", "shift_b"):
         assert drawn[name].shape == (4, NUM_RANDOM)
         assert torch.equal(drawn[name][2:], half[name])
@@ -134,7 +142,7 @@ def test_numbers_are_functions_of_seed_domain_image_and_iteration(tiny, monkeypa
     [
         ({"discriminator": {"norm": "spectral"}, "shared_styles": True}, "32-true"),
         (
-            {"weights": {"r1": 1.0}, "r1_every": 1, "diffaugment": [*AUGMENTATIONS]},
+            {"recipes": {"diffaugment": {}, "r1": {"every": 1}}},
             "bf16-mixed",
         ),
         ({"discriminator": {"norm": "batch"}, "accumulate": 2}, "bf16-mixed"),
@@ -143,7 +151,7 @@ def test_numbers_are_functions_of_seed_domain_image_and_iteration(tiny, monkeypa
 )
 def test_it_trains_and_is_logged_with_all_else(tiny, others, precision):
     options = {**others, "discriminator": tiny["discriminator"] | others.get("discriminator", {})}
-    options["weights"] = {"consistency": 10.0, **others.get("weights", {})}
+    options["recipes"] = {"consistency": {}, **others.get("recipes", {})}
     module = MUNITModule(**(tiny | options))
     metrics = fit(module, steps=2, precision=precision).callback_metrics
     assert metrics["dis/consistency_a"] > 0
@@ -163,7 +171,11 @@ def test_with_the_term_alone_discriminators_learn_to_care_less(tiny):
     adam = {"weight_decay": 0.0, "lr": 0.0}
     tiny["initialization"] = {"discriminator": "kaiming"}
     module = MUNITModule(
-        **tiny, weights={**no_terms, "consistency": 1.0}, optimizer=adam, lr_discriminator=1e-3
+        **tiny,
+        weights=no_terms,
+        recipes={"consistency": {"weight": 1.0}},
+        optimizer=adam,
+        lr_discriminator=1e-3,
     )
     before = weights(module.dis_a), weights(module.gen_a)
     fit(module, steps=40, callbacks=[Logged()])

@@ -5,8 +5,8 @@ from munit_pl.recipes.diffaugment import (
     AUGMENTATIONS,
     NUM_RANDOM,
     Augmented,
+    DiffAugment,
     augment,
-    check_augmentations,
     color,
     cutout,
     translation,
@@ -146,6 +146,6 @@ def test_whether_they_are_made_is_decided_for_each_use():
 
 
 def test_names_are_checked_and_put_into_order():
-    assert check_augmentations(["cutout", "color"]) == ("color", "cutout")
-    with pytest.raises(ValueError, match="but must be a list of some of color, translation, cut"):
-        check_augmentations(["colour"])
+    assert DiffAugment(["cutout", "color"]).augmentations == ("color", "cutout")
+    with pytest.raises(ValueError, match="but must be one of color, translation, cutout"):
+        DiffAugment(["colour"])

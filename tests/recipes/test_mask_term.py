@@ -13,7 +13,7 @@ from munit_pl.callbacks.progress import Speed
 from munit_pl.commands.runtime.peak_memory import LiveBytes, predict_peak
 
 EXACT = {"rtol": 0, "atol": 0}
-MASK = {"weights": {"mask": 10.0}}
+MASK = {"recipes": {"mask": {}}}
 
 
 def masked(steps, value=None, n=2):
@@ -114,7 +114,7 @@ def test_with_the_term_the_background_of_translations_stays_closer_to_the_source
     start, changed = MUNITModule(**tiny).state_dict(), []
     adam = {"lr": 1e-3, "betas": [0.5, 0.99]}
     for weight in (0.0, 10.0):
-        module = MUNITModule(**tiny, optimizer=adam, weights={"mask": weight})
+        module = MUNITModule(**tiny, optimizer=adam, recipes={"mask": {"weight": weight}})
         module.load_state_dict(start)
         make_trainer(max_steps=60, max_epochs=-1, limit_val_batches=0).fit(module, data)
         batch = next(iter(data.val_dataloader()))
@@ -128,10 +128,12 @@ def test_with_the_term_the_background_of_translations_stays_closer_to_the_source
 # Bad input
 
 
-def test_batches_without_masks_are_refused_where_they_have_a_weight(tiny):
+def test_batches_without_masks_are_refused_where_they_are_asked_for(tiny):
     module = MUNITModule(**tiny, **MASK)
     before = weights(module)
-    with pytest.raises(ValueError, match=r"weights\.mask is above 0, but batches hold no masks"):
+    with pytest.raises(
+        ValueError, match="recipe mask takes batches with masks, but these have none"
+    ):
         fit(module, steps=1)
     torch.testing.assert_close(weights(module), before, **EXACT)
 
@@ -140,9 +142,9 @@ def test_masks_that_would_be_spread_over_images_are_refused(tiny):
     module, x = MUNITModule(**tiny, **MASK), images()
     for shape in [(2, 16, 16), (2, 3, 16, 16), (2, 1, 8, 8), (1, 1, 16, 16)]:
         with pytest.raises(ValueError, match=r"masks are \(.*\), but must be \(2, 1, 16, 16\)"):
-            module.masks_of((x, x, torch.ones(shape), torch.ones(shape)))
+            module.draw_all((x, x, torch.ones(shape), torch.ones(shape)), 0)
 
 
 def test_domains_of_different_channels_are_refused(tiny):
-    with pytest.raises(ValueError, match="mask is 10, but would compare images of 1 and of 3"):
+    with pytest.raises(ValueError, match="mask would compare images of 1 and of 3"):
         MUNITModule(1, 3, **tiny, **MASK)

@@ -3,7 +3,8 @@ import torch
 
 from munit_pl.layers import padding
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
-from munit_pl.recipes.r1 import gradient_penalty, r1_term
+from munit_pl.recipes.base import DiscriminatorPass
+from munit_pl.recipes.r1 import R1, gradient_penalty
 
 A, B = torch.tensor(3.0), torch.tensor(5.0)
 
@@ -39,8 +40,10 @@ def test_each_images_penalty_is_its_own():
 def test_a_term_weighs_each_domain_by_how_often_it_counts():
     x_a, x_b = torch.randn(2, 2, 1, 2, 2)
     one, two = (lambda x: [x]), (lambda x: [2 * x])  # penalties 1/8 and 4/8
-    term = r1_term(one, two, x_a, x_b, torch.tensor([16.0, 16.0]))
-    torch.testing.assert_close(term, torch.tensor([2.0, 8.0]))
+    draws = {"r1": torch.tensor([16.0, 16.0])}
+    done = DiscriminatorPass((one, two), x_a, x_b, (), 0.0, draws, {})
+    torch.testing.assert_close(R1().discriminator_term(done), torch.tensor([2.0, 8.0]))
+    assert R1().discriminator_term(done._replace(draws={})) is None
 
 
 def test_under_autocast_nothing_is_computed_in_a_half_type():

@@ -10,20 +10,16 @@ from torch.optim.lr_scheduler import StepLR
 from training import fit, fp16, images, make_trainer, moved, weights
 
 from munit_pl import DrawnDataModule, MUNITModule
-from munit_pl.recipes.diffaugment import AUGMENTATIONS
 
 NO_TERMS = dict.fromkeys(("gan", "image", "style", "content"), 0.0)
 ALL = {
     "gan_loss": "hinge",
-    "weights": {"diversity": 1.0, "r1": 1.0},
-    "r1_every": 2,
-    "diffaugment": [*AUGMENTATIONS],
+    "recipes": {"diffaugment": {}, "r1": {"every": 2}, "mode_seeking": {}},
     "discriminator_steps": 2,
     "lr_discriminator": 4e-4,
     "scheduler": {"kind": "linear", "constant": 2, "decay": 3, "warmup": 2},
 }
-NEW = ("lr_discriminator", "r1_every", "diffaugment", "discriminator_steps")
-NEW += ("adaptive_augment", "adaptive_images")
+NEW = ("lr_discriminator", "discriminator_steps", "recipes")
 
 
 def rates_of(module, steps):
@@ -50,13 +46,14 @@ def test_rates_rise_in_the_warm_up_and_fall_as_asked(tiny):
 
 
 def test_the_penalty_comes_in_every_so_manyth_iteration_and_counts_as_often(tiny):
-    module, x = MUNITModule(**tiny, weights={"r1": 1.0}, r1_every=16), images()
-    due = {k: module.draw(x, x, k)["r1"] for k in range(40) if "r1" in module.draw(x, x, k)}
+    module, batch = MUNITModule(**tiny, recipes={"r1": {}}), (images(), images())
+    drawn = {k: module.draw_all(batch, k) for k in range(40)}
+    due = {k: draws["r1"] for k, draws in drawn.items() if "r1" in draws}
     assert {k: counts.tolist() for k, counts in due.items()} == {15: [16, 16], 31: [16, 16]}
 
 
 def test_with_the_penalty_alone_discriminators_learn_in_its_iterations_alone(tiny):
-    options = {"weights": {**NO_TERMS, "r1": 1.0}, "r1_every": 2}
+    options = {"weights": NO_TERMS, "recipes": {"r1": {"every": 2}}}
     seen = []
 
     class Watch(Callback):
@@ -76,34 +73,34 @@ def test_with_the_penalty_alone_discriminators_learn_in_its_iterations_alone(tin
 
 
 def test_augmentations_and_other_styles_are_functions_of_seed_domain_and_iteration(tiny):
-    options = {"diffaugment": ["color"], "weights": {"diversity": 1.0}}
-    module, x = MUNITModule(**tiny, **options, seed=3), images()
-    drawn = module.draw(x, x, 5)
+    recipes = {"diffaugment": {"augmentations": ["color"]}, "mode_seeking": {}}
+    module, batch = MUNITModule(**tiny, recipes=recipes, seed=3), (images(), images())
+    drawn = module.draw_all(batch, 5)
     torch.manual_seed(7)
-    again = MUNITModule(**tiny, **options, seed=3).draw(x, x, 5)
-    later = module.draw(x, x, 6)
+    again = MUNITModule(**tiny, recipes=recipes, seed=3).draw_all(batch, 5)
+    later = module.draw_all(batch, 6)
     for name in ("augment_a", "augment_b", "other_a", "other_b"):
         assert torch.equal(drawn[name], again[name])
         assert not torch.equal(drawn[name], later[name])
     assert not torch.equal(drawn["augment_a"], drawn["augment_b"])
     assert not torch.equal(drawn["other_a"], drawn["gen_a"])
-    without = MUNITModule(**tiny, seed=3).draw(x, x, 5)
+    without = MUNITModule(**tiny, seed=3).draw_all(batch, 5)
     assert all(torch.equal(values, drawn[name]) for name, values in without.items())
 
 
 def test_draws_of_two_processes_are_those_of_one(tiny, monkeypatch):
-    module = MUNITModule(**tiny, diffaugment=["cutout"], weights={"diversity": 1.0, "r1": 1.0})
-    whole, halves = module.draw(images(4), images(4), 15), []
+    module = MUNITModule(**tiny, recipes={"diffaugment": {}, "mode_seeking": {}, "r1": {}})
+    whole, halves = module.draw_all((images(4), images(4)), 15), []
     for rank in (0, 1):
         monkeypatch.setattr(MUNITModule, "global_rank", rank)
-        halves.append(module.draw(images(), images(), 15))
+        halves.append(module.draw_all((images(), images()), 15))
     assert {"augment_a", "other_b", "r1"} < whole.keys()
     for name, values in whole.items():
         assert torch.equal(torch.cat([half[name] for half in halves]), values)
 
 
 def test_discriminators_see_every_image_augmented_and_generators_none(tiny, monkeypatch):
-    module = MUNITModule(**tiny, diffaugment=[*AUGMENTATIONS])
+    module = MUNITModule(**tiny, recipes={"diffaugment": {}})
     monkeypatch.setattr("munit_pl.recipes.diffaugment.augment", lambda x, *_: 0 * x)
     judged, encoded = [], []
     module.dis_a.register_forward_pre_hook(lambda _, x: judged.append(x[0]))
@@ -148,7 +145,7 @@ def test_all_recipes_together_train_and_log_their_terms(tiny, options, precision
     plugins = fp16(init_scale=64.0)[1] if precision == "16-mixed" else []
     given = {"plugins": plugins} if plugins else {"precision": precision}
     metrics = fit(module, steps=2, **given).callback_metrics
-    assert {"dis/r1_a", "dis/r1_b", "gen/diversity_a", "gen/diversity_b"} <= metrics.keys()
+    assert {"dis/r1_a", "dis/r1_b", "gen/mode_seeking_a", "gen/mode_seeking_b"} <= metrics.keys()
     assert all(value.isfinite() for value in metrics.values())
     assert moved(before, weights(module))
     assert all(p.isfinite().all() for p in module.parameters())
@@ -157,7 +154,7 @@ def test_all_recipes_together_train_and_log_their_terms(tiny, options, precision
 @pytest.mark.parametrize("norm", ["batch", "instance", "layer", "spectral"])
 def test_every_normalization_can_be_penalized(tiny, norm):
     tiny["discriminator"]["norm"] = norm
-    module = MUNITModule(**tiny, weights={"r1": 1.0}, r1_every=1)
+    module = MUNITModule(**tiny, recipes={"r1": {"every": 1}})
     assert fit(module, steps=1).callback_metrics["dis/r1_a"] > 0
 
 
@@ -210,16 +207,18 @@ def test_a_resumed_run_with_all_recipes_is_the_uninterrupted_one(tiny, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"r1_every": 0}, "r1_every is 0, but must be at least 1"),
         ({"discriminator_steps": 0}, "discriminator_steps is 0, but must be at least 1"),
+        ({"recipes": {"r1": {"every": 0}}}, "every is 0, but must be at least 1"),
+        ({"recipes": {"ada": {"target": 6}}}, "target is 6, but must be below 1"),
+        ({"recipes": {"ada": {"length": 0}}}, "length is 0, but must be at least 1"),
+        ({"recipes": {"ada": {}, "diffaugment": {}}}, "recipes ada and diffaugment both augment"),
         (
-            {"adaptive_augment": 0.6},
-            "adaptive_augment is 0.6, but diffaugment names no augmentation",
+            {"recipes": {"diffaugment": {"augmentations": ["colour"]}}},
+            r"augmentations\[0\] is 'colour', but must be one of color, translation, cutout",
         ),
-        ({"adaptive_augment": 6, "diffaugment": ["cutout"]}, "adaptive_augment is 6, but must be"),
         (
-            {"diffaugment": ["colour"]},
-            r"diffaugment is \['colour'\], but must be a list of some of",
+            {"recipes": {"diffaugment": {"augmentations": []}}},
+            r"augmentations is \[\], but must be a list of 1 or more",
         ),
     ],
 )

@@ -31,7 +31,7 @@ _WEIGHTS = Pretrained(
     "VGG-16",
     "vgg16-397923af.pth",
     "the perceptual loss",
-    "give its path, or allow the download of 528 MB with model.perceptual.download=true",
+    "give its path, or allow the download of 528 MB with model.recipes.perceptual.download=true",
 )
 _URL = f"https://download.pytorch.org/models/{_WEIGHTS.file_name}"
 
@@ -102,6 +102,14 @@ def perceptual_loss(x: Tensor, target: Tensor, vgg: Vgg16) -> Tensor:
     return F.mse_loss(F.instance_norm(to_float32(vgg16_features(x, vgg))), expected)
 
 
+def check_source(source: VggSource, path: str | None) -> None:
+    """Raise a `ValueError` if ``source`` is unknown, or is "caffe" without a path."""
+    if source not in get_args(VggSource):
+        raise ValueError(f"source is {source!r}, but must be torchvision or caffe")
+    if path is None and source == "caffe":
+        raise ValueError("source caffe needs a path: a file with VGG-16's Caffe weights")
+
+
 def load_vgg16(
     source: VggSource = "torchvision", path: str | None = None, download: bool = False
 ) -> Vgg16:
@@ -120,10 +128,7 @@ def load_vgg16(
         FileNotFoundError: If there is no file.
         OSError: If the download fails.
     """
-    if source not in get_args(VggSource):
-        raise ValueError(f"perceptual source is {source!r}, but must be torchvision or caffe")
-    if path is None and source == "caffe":
-        raise ValueError("perceptual source caffe needs a path: a file with VGG-16's Caffe weights")
+    check_source(source, path)
     file = None if path is None else Path(path)
     state = load_weights(_WEIGHTS, file, _URL if download else None)
     return Vgg16(source, _rename(state, path or _WEIGHTS.file_name))

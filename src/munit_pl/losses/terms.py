@@ -1,6 +1,7 @@
 """Terms of an objective, by name: one value for each domain."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,9 +22,15 @@ class Discriminator(Protocol):
         """Return the logits of each of several batches."""
 
 
-def total(terms: Terms, weights: tuple[float, ...]) -> Tensor:
-    """Return the sum of ``terms`` over both domains, weighted by a named tuple: equation 5."""
-    weighted = [getattr(weights, term) * pair.sum() for term, pair in terms.items()]
+def total(terms: Terms, weights: Mapping[str, float] | tuple[float, ...]) -> Tensor:
+    """Return the sum of ``terms`` over both domains, weighted by name: equation 5.
+
+    Args:
+        terms: The terms.
+        weights: Their weights by name; also as a named tuple.
+    """
+    by_name: Any = weights if isinstance(weights, Mapping) else cast(Any, weights)._asdict()
+    weighted = [by_name[term] * pair.sum() for term, pair in terms.items()]
     return torch.stack(weighted).sum()
 
 

@@ -8,10 +8,18 @@ probability p that rises while the overfitting heuristic r_t is above a target, 
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
+from torch.distributed import all_reduce
 
 from munit_pl.checks import PositiveInt, WithinOne, checked
 from munit_pl.losses.adversarial import Logits
+from munit_pl.recipes.base import DiscriminatorPass, Host
+from munit_pl.recipes.diffaugment import (
+    AUGMENTATIONS,
+    VIEWS,
+    Augmentations,
+    DiffAugment,
+)
 
 EVERY = 4  # iterations over which r_t is accumulated before p moves
 
@@ -34,27 +42,37 @@ def overfitting_heuristic(real: Logits, boundary: float) -> Tensor:
     return torch.stack([sign.mean() for sign in signs]).mean()
 
 
-class AdaptiveAugment:
-    """The probabilities p of augmentations, domain a's and domain b's.
+class ADA(DiffAugment):
+    """`DiffAugment` whose augmentations are made with probabilities p, domain a's and domain b's.
 
     All is held in tensors, so that nothing waits for a device, and is the same in all processes.
+    Checkpoints hold it, state dicts of the module do not.
 
     Args:
-        target: The r_t above which p rises.
-        images: Images of a domain in which a probability can go from 0 to 1.
+        augmentations: Which, of `AUGMENTATIONS`.
+        target: The r_t above which p rises and below which it falls, in (-1, 1).
+        length: Images of a domain in which a probability can go from 0 to 1.
 
     Attributes:
-        p_steps: The probabilities times ``images``, ``(2,)`` integers, which no type rounds.
+        p_steps: The probabilities times ``length``, ``(2,)`` integers, which no type rounds.
         accumulated: Since p last moved, ``(3,)``: both r_t times images, and images.
 
     Raises:
         ValueError: If an argument is out of range.
     """
 
+    name = "ada"
+
     @checked
-    def __init__(self, target: WithinOne = 0.6, images: PositiveInt = 500_000) -> None:
+    def __init__(
+        self,
+        augmentations: Augmentations = AUGMENTATIONS,
+        target: WithinOne = 0.6,
+        length: PositiveInt = 500_000,
+    ) -> None:
+        super().__init__(augmentations)
         self.target = target
-        self.images = images
+        self.length = length
         # On no device that is only the default of the moment.
         self.p_steps = torch.zeros(2, dtype=torch.int64, device="cpu")
         self.accumulated = torch.zeros(3, dtype=torch.float32, device="cpu")
@@ -62,7 +80,14 @@ class AdaptiveAugment:
     @property
     def probability(self) -> Tensor:
         """Domain a's and domain b's probability, ``(2,)``."""
-        return self.p_steps / self.images
+        return self.p_steps / self.length
+
+    def draw(self, module: Host, batch: Sequence[Tensor], *where: int | str) -> dict[str, Tensor]:
+        """Return which augmentations are made, ``(N, 3, 3)`` booleans, too."""
+        shape, n = (2, len(VIEWS), len(AUGMENTATIONS)), len(batch[0])
+        chances = module.draw_each(torch.rand, shape, n, "made", *where).to(batch[0].device)
+        made_a, made_b = self.decide(chances).unbind(1)
+        return super().draw(module, batch, *where) | {"made_a": made_a, "made_b": made_b}
 
     def decide(self, drawn: Tensor) -> Tensor:
         """Return which augmentations are made.
@@ -76,54 +101,46 @@ class AdaptiveAugment:
         of_domain = self.probability.to(drawn.device).view(2, *[1] * (drawn.ndim - 2))
         return drawn < of_domain
 
-    @torch.no_grad()
-    def measure(self, heuristics: Tensor, n: int, together: bool = False) -> None:
-        """Accumulate r_t of an iteration.
+    def discriminator_term(self, done: DiscriminatorPass) -> None:
+        """Leave both `overfitting_heuristic` for `after_step`; there is no term."""
+        heuristics = [overfitting_heuristic(logits, done.boundary) for logits in done.real]
+        done.statistics["r_t"] = torch.stack(heuristics)
 
-        Args:
-            heuristics: Domain a's `overfitting_heuristic` and domain b's, ``(2,)``.
-            n: Of how many images of each domain.
-            together: Whether other processes measured theirs. All must call it then; no host waits
-                for its device, which a reduction of Lightning's would have it do.
+    @torch.no_grad()
+    def after_step(
+        self, statistics: Mapping[str, Tensor], images: int, iteration: int, distributed: bool
+    ) -> None:
+        """Accumulate r_t, and let each p rise or fall by the images seen since it last did.
+
+        No host waits for its device, which a reduction of Lightning's would have it do.
         """
-        accumulated = n * torch.cat([heuristics, torch.ones_like(heuristics[:1])])
-        if together:
-            distributed.all_reduce(accumulated)
+        r_t = statistics["r_t"]
+        accumulated = images * torch.cat([r_t, torch.ones_like(r_t[:1])])
+        if distributed:
+            all_reduce(accumulated)
         self.accumulated = self.accumulated.to(accumulated.device) + accumulated
+        if iteration % EVERY == 0:
+            self._move()
 
-    @torch.no_grad()
-    def move(self) -> None:
-        """Let each probability rise or fall by the images seen since it last did, within [0, 1]."""
+    def _move(self) -> None:
         sums, images = self.accumulated[:2], self.accumulated[2]
         step = (sums / images - self.target).sign() * images
-        self.p_steps = (self.p_steps.to(step.device) + step.long()).clamp(0, self.images)
+        self.p_steps = (self.p_steps.to(step.device) + step.long()).clamp(0, self.length)
         self.accumulated = torch.zeros_like(self.accumulated)
 
-    def state(self) -> dict[str, list[float]]:
-        """Return plain values that `load` takes."""
-        # Not as images, so that one that goes on at another speed goes on from the same place.
-        p_steps = [images / self.images for images in self.p_steps.tolist()]
-        return {"probability": p_steps, "seen": self.accumulated.tolist()}
+    def logs(self) -> dict[str, Tensor]:
+        """Return both probabilities."""
+        p_a, p_b = self.probability
+        return {"ada/p_a": p_a, "ada/p_b": p_b}
 
-    def load(self, state: Mapping[str, Sequence[float]]) -> None:
-        """Go on from what `state` returned."""
-        p_steps = [round(p * self.images) for p in state["probability"]]
+    def state_dict(self) -> dict[str, list[float]]:
+        """Return the probabilities, and what has been accumulated."""
+        # Not as images, so that one that goes on at another speed goes on from the same place.
+        probability = [images / self.length for images in self.p_steps.tolist()]
+        return {"probability": probability, "seen": self.accumulated.tolist()}
+
+    def load_state_dict(self, state: Mapping[str, Sequence[float]]) -> None:
+        """Go on from what `state_dict` returned."""
+        p_steps = [round(p * self.length) for p in state["probability"]]
         self.p_steps = torch.tensor(p_steps, dtype=torch.int64, device="cpu")
         self.accumulated = torch.tensor(state["seen"], dtype=torch.float32, device="cpu")
-
-
-def adaptive(
-    target: float | None, images: int, augmentations: Sequence[str]
-) -> AdaptiveAugment | None:
-    """Return what says how often ``augmentations`` are made; None if they always are.
-
-    Raises:
-        ValueError: If there are none, or an argument is out of range.
-    """
-    if target is None:
-        return None
-    if not augmentations:
-        raise ValueError(
-            f"adaptive_augment is {target}, but diffaugment names no augmentation to make"
-        )
-    return AdaptiveAugment(target, images)

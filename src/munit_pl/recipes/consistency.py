@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from munit_pl.checks import NonNegativeFloat, checked
 from munit_pl.losses.adversarial import Logits, scores
-from munit_pl.losses.terms import Discriminator
+from munit_pl.recipes.base import DiscriminatorPass, Host, Recipe
 from munit_pl.recipes.diffaugment import gather_pixels, sources
 
 NUM_RANDOM = 3  # drawn for each image: two for a shift, one for a flip
@@ -21,7 +22,7 @@ def shift_and_flip(x: Tensor, drawn: Tensor) -> Tensor:
 
     Args:
         x: Images, ``(N, C, H, W)``.
-        drawn: Drawn from U[0, 1), ``(N, NUMBERS)``: down and right, of which 0 is as far up and
+        drawn: Drawn from U[0, 1), ``(N, NUM_RANDOM)``: down and right, of which 0 is as far up and
             left as can be, and a flip, if below one half.
 
     Returns:
@@ -49,24 +50,32 @@ def consistency(real: Logits, again: Logits) -> Tensor:
     return (scores(real) - scores(again)).square().mean(1).sum()
 
 
-def consistency_term(
-    dis_a: Discriminator,
-    dis_b: Discriminator,
-    x_a: Tensor,
-    x_b: Tensor,
-    real: Sequence[Logits],
-    drawn: Sequence[Tensor],
-) -> Tensor:
-    """Return `consistency` of domain a's and of domain b's discriminator, ``(2,)``.
+class Consistency(Recipe):
+    """Real images, shifted and mirrored, are to score as they did.
 
     Args:
-        dis_a: Domain a's discriminator. One behind augmentations makes the image's own of it again.
-        dis_b: Domain b's discriminator.
-        x_a: Real images of domain a, ``(N, C, H, W)``.
-        x_b: Real images of domain b.
-        real: The logits of ``x_a`` and of ``x_b``, graphs included.
-        drawn: Random numbers for `shift_and_flip` of ``x_a`` and of ``x_b``, ``(N, NUMBERS)`` each.
+        weight: Lambda in the paper, which takes 10.
     """
-    (again_a,) = dis_a.score_batches(shift_and_flip(x_a, drawn[0]))
-    (again_b,) = dis_b.score_batches(shift_and_flip(x_b, drawn[1]))
-    return torch.stack([consistency(real[0], again_a), consistency(real[1], again_b)])
+
+    name = "consistency"
+
+    @checked
+    def __init__(self, weight: NonNegativeFloat = 10.0) -> None:
+        self.weight = weight
+
+    def draw(self, module: Host, batch: Sequence[Tensor], *where: int | str) -> dict[str, Tensor]:
+        """Return random numbers for `shift_and_flip` of both domains, ``(N, NUM_RANDOM)`` each."""
+        x = batch[0]
+        drawn = module.draw_each(torch.rand, (2, NUM_RANDOM), len(x), "shift", *where)
+        shift_a, shift_b = drawn.to(x.device).unbind(1)
+        return {"shift_a": shift_a, "shift_b": shift_b}
+
+    def discriminator_term(self, done: DiscriminatorPass) -> Tensor:
+        """Return `consistency` of both discriminators, ``(2,)``.
+
+        One behind augmentations makes the image's own of it again.
+        """
+        (dis_a, dis_b), (real_a, real_b) = done.discriminators, done.real
+        (again_a,) = dis_a.score_batches(shift_and_flip(done.x_a, done.draws["shift_a"]))
+        (again_b,) = dis_b.score_batches(shift_and_flip(done.x_b, done.draws["shift_b"]))
+        return torch.stack([consistency(real_a, again_a), consistency(real_b, again_b)])

@@ -5,32 +5,26 @@ images a discriminator learns them by heart; augmented real ones alone would tea
 augment, so translations are augmented alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, get_args
 
 import torch
+from annotated_types import Len
 from torch import Tensor
 
+from munit_pl.checks import checked
 from munit_pl.layers.autocast import to_float32, without_autocast
 from munit_pl.losses.terms import Discriminator
+from munit_pl.recipes.base import Discriminators, Host, Recipe
 
-AUGMENTATIONS = ("color", "translation", "cutout")
+Augmentation = Literal["color", "translation", "cutout"]
+Augmentations = Annotated[Sequence[Augmentation], Len(1)]
+AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
 NUM_RANDOM = 7  # drawn for each image: three for color, two for a shift, two for a place
 VIEWS = ("real", "fake", "generated")  # of each update's own: the discriminators' two, and one
 
 SHIFT_RATIO = 8  # at most this part of a side
 CUTOUT_RATIO = 2  # this part of a side
-
-
-def check_augmentations(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the augmentations called ``names`` in the order in which they are made.
-
-    Raises:
-        ValueError: If there is no such augmentation.
-    """
-    if not set(names) <= set(AUGMENTATIONS):
-        known = ", ".join(AUGMENTATIONS)
-        raise ValueError(f"diffaugment is {[*names]}, but must be a list of some of {known}")
-    return tuple(name for name in AUGMENTATIONS if name in names)
 
 
 def augment(x: Tensor, names: Sequence[str], drawn: Tensor, made: Tensor | None = None) -> Tensor:
@@ -39,8 +33,8 @@ def augment(x: Tensor, names: Sequence[str], drawn: Tensor, made: Tensor | None 
     Args:
         x: Images, ``(N, C, H, W)`` in [-1, 1].
         names: Which of `AUGMENTATIONS`, in this order.
-        drawn: Drawn from U[0, 1), ``(N, NUMBERS)``; each augmentation has its own, whatever others
-            there are.
+        drawn: Drawn from U[0, 1), ``(N, NUM_RANDOM)``; each augmentation has its own, whatever
+            others there are.
         made: Which of `AUGMENTATIONS` are made of which image, ``(N, 3)`` booleans; all of
             ``names`` unless given.
 
@@ -157,7 +151,7 @@ class Augmented:
     Args:
         dis: The discriminator.
         names: Which of `AUGMENTATIONS`.
-        drawn: Random numbers for the images of each of `VIEWS`, ``(N, 3, NUMBERS)``.
+        drawn: Random numbers for the images of each of `VIEWS`, ``(N, 3, NUM_RANDOM)``.
         made: Which are made of those images, ``(N, 3, 3)``, see `augment`; all unless given.
     """
 
@@ -182,3 +176,41 @@ class Augmented:
             for x, drawn, made in zip(batches, self._drawn, self._made, strict=False)
         ]
         return self._dis.score_batches(*seen)
+
+
+class DiffAugment(Recipe):
+    """All images are augmented on their way to the discriminators.
+
+    Args:
+        augmentations: Which, of `AUGMENTATIONS`. They are made in that order.
+
+    Raises:
+        ValueError: If there is no such augmentation, or none is given.
+    """
+
+    name = "diffaugment"
+
+    @checked
+    def __init__(self, augmentations: Augmentations = AUGMENTATIONS) -> None:
+        self.augmentations = tuple(name for name in AUGMENTATIONS if name in augmentations)
+
+    def check(self, module: Host, others: Sequence[Recipe]) -> None:
+        """Raise a `ValueError` if another recipe augments, too."""
+        names = [other.name for other in others if isinstance(other, DiffAugment)]
+        if len(names) > 1:
+            raise ValueError(f"recipes {' and '.join(names)} both augment: take one of them")
+
+    def draw(self, module: Host, batch: Sequence[Tensor], *where: int | str) -> dict[str, Tensor]:
+        """Return random numbers for each of `VIEWS`, ``(N, 3, NUM_RANDOM)``, of both domains."""
+        shape, x = (2, len(VIEWS), NUM_RANDOM), batch[0]
+        drawn = module.draw_each(torch.rand, shape, len(x), "augment", *where).to(x.device)
+        augment_a, augment_b = drawn.unbind(1)
+        return {"augment_a": augment_a, "augment_b": augment_b}
+
+    def wrap(self, discriminators: Discriminators, draws: Mapping[str, Tensor]) -> Discriminators:
+        """Return both discriminators, behind the augmentations."""
+        dis_a, dis_b = discriminators
+        return (
+            Augmented(dis_a, self.augmentations, draws["augment_a"], draws.get("made_a")),
+            Augmented(dis_b, self.augmentations, draws["augment_b"], draws.get("made_b")),
+        )

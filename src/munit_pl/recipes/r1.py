@@ -1,11 +1,16 @@
 """The R1 gradient penalty, which keeps discriminators flat where images are real."""
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
+from munit_pl.checks import NonNegativeFloat, PositiveInt, checked
 from munit_pl.layers.autocast import to_float32, without_autocast
 from munit_pl.losses.adversarial import scores
 from munit_pl.losses.terms import Discriminator
+from munit_pl.recipes.base import DiscriminatorPass, Host, Recipe
 
 
 def gradient_penalty(dis: Discriminator, x: Tensor) -> Tensor:
@@ -28,21 +33,41 @@ def gradient_penalty(dis: Discriminator, x: Tensor) -> Tensor:
         return to_float32(gradient).square().flatten(1).sum(1) / 2
 
 
-def r1_term(
-    dis_a: Discriminator, dis_b: Discriminator, x_a: Tensor, x_b: Tensor, counts: Tensor
-) -> Tensor:
-    """Return the penalty of domain a's and of domain b's discriminator, ``(2,)``.
+class R1(Recipe):
+    """The penalty in one of ``every`` iterations, counted ``every`` times.
 
-    Computed in one of ``k`` iterations and counted ``k`` times, it pulls as strongly as in each:
-    the lazy regularization of Karras et al., "Analyzing and Improving the Image Quality of
-    StyleGAN", CVPR 2020, appendix B.
+    So it pulls as strongly as in each: the lazy regularization of Karras et al., "Analyzing and
+    Improving the Image Quality of StyleGAN", CVPR 2020, appendix B. It passes through
+    augmentations, where recipes make some.
 
     Args:
-        dis_a: Domain a's discriminator.
-        dis_b: Domain b's discriminator.
-        x_a: Real images of domain a, ``(N, C, H, W)``.
-        x_b: Real images of domain b.
-        counts: How often each image's penalty counts, ``(N,)``.
+        weight: What the paper calls gamma.
+        every: Iterations of which one has the penalty.
+
+    Raises:
+        ValueError: If ``every`` is below 1.
     """
-    pairs = (dis_a, x_a), (dis_b, x_b)
-    return torch.stack([(counts * gradient_penalty(dis, x)).mean() for dis, x in pairs])
+
+    name = "r1"
+    same_every_iteration: ClassVar[bool] = False
+
+    @checked
+    def __init__(self, weight: NonNegativeFloat = 1.0, every: PositiveInt = 16) -> None:
+        self.weight = weight
+        self.every = every
+
+    def draw(self, module: Host, batch: Sequence[Tensor], *where: int | str) -> dict[str, Tensor]:
+        """Return "r1", ``(N,)``: how often each image's penalty counts; in validation none."""
+        # Of iterations counted from 1, those that logs take too.
+        if isinstance(where[0], str) or (where[0] + 1) % self.every != 0:
+            return {}
+        x = batch[0]
+        return {"r1": torch.full((len(x),), float(self.every), device=x.device)}
+
+    def discriminator_term(self, done: DiscriminatorPass) -> Tensor | None:
+        """Return the penalty of both discriminators, ``(2,)``, in iterations that have it."""
+        if "r1" not in done.draws:
+            return None
+        pairs = zip(done.discriminators, (done.x_a, done.x_b), strict=True)
+        counts = done.draws["r1"]
+        return torch.stack([(counts * gradient_penalty(dis, x)).mean() for dis, x in pairs])

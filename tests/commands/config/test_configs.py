@@ -12,6 +12,7 @@ from munit_pl import DrawnDataModule, MUNITModule
 from munit_pl.commands.config.building import build
 from munit_pl.models.munit.objective import LossWeights
 from munit_pl.optim.schedules import schedule
+from munit_pl.recipes.base import Recipe
 
 CONF = Path(__file__).parents[3] / "conf"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
@@ -81,9 +82,10 @@ def test_experiment_has_the_originals_values(config):
         assert cfg.data.resize == size
         assert cfg.data.crop == [size, size]
         assert cfg.data.batch_size == 1
-        weights = {"gan": 1, "image": 10, "style": 1, "content": 1, "diversity": 0, "r1": 0}
-        weights |= {"consistency": 0, "mask": 0}
-        assert cfg.model.weights == {**weights, "cycle": cycle, "perceptual": perceptual}
+        weights = {"gan": 1, "image": 10, "style": 1, "content": 1, "cycle": cycle}
+        assert cfg.model.weights == weights
+        recipes = {name: recipe.weight for name, recipe in cfg.model.recipes.items()}
+        assert recipes == ({"perceptual": perceptual} if perceptual else {})
         adam = {
             "name": "Adam",
             "lr": 1e-4,
@@ -114,7 +116,7 @@ def test_the_sets_of_later_work_are_trained_on_with_the_papers_settings(config, 
 
 def test_photographs_of_high_resolution_are_trained_on_with_the_perceptual_loss(config):
     cfg = config("+experiment=summer2winter_yosemite_hd")
-    assert (cfg.model.weights.perceptual, cfg.model.weights.cycle) == (1, 10)
+    assert (cfg.model.recipes.perceptual.weight, cfg.model.weights.cycle) == (1, 10)
     assert (cfg.data.resize, cfg.data.crop) == (1024, [512, 512])
 
 
@@ -132,9 +134,7 @@ def test_munit_yaml_lists_every_setting_with_its_default(config):
     arguments = inspect.signature(schedule).parameters
     expected = {k: a.default for k, a in arguments.items() if a.default is not a.empty}
     assert listed["scheduler"] == expected
-    for name in ("lr_discriminator", "r1_every", "diffaugment", "discriminator_steps"):
-        assert listed[name] == default.hparams[name]
-    for name in ("adaptive_augment", "adaptive_images"):
+    for name in ("lr_discriminator", "discriminator_steps", "recipes"):
         assert listed[name] == default.hparams[name]
     assert {k: v.shape for k, v in built.state_dict().items()} == {
         k: v.shape for k, v in default.state_dict().items()
@@ -142,6 +142,19 @@ def test_munit_yaml_lists_every_setting_with_its_default(config):
     assert built.weights == default.weights
     with_optimizers = [module.configure_optimizers()[0][1].defaults for module in (built, default)]
     assert with_optimizers[0] | {"betas": (0.5, 0.999)} == with_optimizers[1]
+
+
+def test_each_recipe_has_a_file_of_its_arguments_with_their_defaults(config):
+    files = {file.stem: file.read_text() for file in (CONF / "recipe").glob("*.yaml")}
+    assert files.keys() == Recipe.kinds.keys()
+    for name, text in files.items():
+        assert text.startswith(f"# @package model.recipes.{name}\n")
+        arguments = inspect.signature(Recipe.kinds[name]).parameters.items()
+        defaults = {k: list(a.default) if k == "augmentations" else a.default for k, a in arguments}
+        assert yaml.safe_load(text) == defaults
+    cfg = config("+recipe=[r1,ada]", "model.recipes.r1.weight=2")
+    assert list(cfg.model.recipes) == ["r1", "ada"]
+    assert [recipe.weight for recipe in build(cfg.model).recipes] == [2, 1]
 
 
 def test_trainers_compose(config):
@@ -189,7 +202,7 @@ def test_the_modern_preset_is_munit_but_for_what_was_measured_to_gain(config):
 def test_callbacks_are_a_file_each_and_composed_by_lists(config):
     usual = set(config().callbacks)
     added = {path.stem for path in (CONF / "callbacks").glob("*.yaml")} - usual - {"default"}
-    assert added == {"ema", "evaluate", "drawn_report", "fault_injection"}
+    assert added == {"ema", "evaluate", "drawn_report", "fast", "fault_injection"}
     both = config("callbacks=[default,ema,evaluate]")
     assert set(both.callbacks) == usual | {"ema", "evaluate"}
 

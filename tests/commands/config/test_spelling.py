@@ -34,7 +34,7 @@ def faults(*overrides, **options):
             "root=x",
             "there is no setting root: did you mean data.root, with data=aligned or data=folder?",
         ),
-        ("+demo=munit_fast", "demo is chosen already: write demo=munit_fast, without +"),
+        ("+demo=munit_modern", "demo is chosen already: write demo=munit_modern, without +"),
         ("+seed=1", "seed is a setting already: write seed=1, without +"),
         ("experiment=demo", "experiment is chosen by nothing yet: write +experiment=demo"),
         ("modle=unit", "there is no setting modle: did you mean model?"),

@@ -29,12 +29,12 @@ def test_views_and_what_is_gone_weigh_nothing():
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            {"weights": {"r1": 1.0, "diversity": 1.0}, "r1_every": 2},
+            {"recipes": {"r1": {"every": 2}, "mode_seeking": {}}},
             "32-true",
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            {"weights": {"consistency": 1.0}, "diffaugment": ["cutout"], "adaptive_augment": 0.6},
+            {"recipes": {"ada": {"augmentations": ["cutout"]}, "consistency": {}}},
             "32-true",
             marks=pytest.mark.slow,
         ),

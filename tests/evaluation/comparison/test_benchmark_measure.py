@@ -141,10 +141,11 @@ def test_losses_are_means_over_images_and_sums_over_domains(shoes):
         def eval(self):
             pass
 
-        def draw(self, x_a, x_b, *where):
+        def draw_all(self, batch, *where):
             return {}
 
-        def validation_terms(self, x_a, x_b, draws):
+        def validation_terms(self, part):
+            x_a, x_b = part.images
             return {"x": torch.stack([x_a.mean(), 10 * x_b.mean()])}
 
     many = make_shoes([16, 16], replace(EXTENT, compared=10))

@@ -186,10 +186,10 @@ def test_validation_logs_the_generators_terms_and_draws_what_it_drew_before(meth
 
 def test_draws_of_two_processes_are_those_of_one(method, monkeypatch):
     module = method.make()
-    whole, halves = module.draw(images(4), images(4), 0), []
+    whole, halves = module.draw_all((images(4), images(4)), 0), []
     for rank in (0, 1):
         monkeypatch.setattr(method.module, "global_rank", rank)
-        halves.append(module.draw(images(), images(), 0))
+        halves.append(module.draw_all((images(), images()), 0))
     for name, values in whole.items():
         assert torch.equal(torch.cat([half[name] for half in halves]), values)
 

@@ -33,7 +33,13 @@ def test_settings_are_known_by_their_former_names():
     noted = torch.load(path, weights_only=True)["hyper_parameters"]
     assert noted["diffaugment"] == ["colour"]
     settings = METHODS["munit"].module.load_from_checkpoint(path).hparams
-    assert settings["diffaugment"] == ["color"]
+    assert settings["weights"] == {}
+    assert settings["recipes"] == {
+        "ada": {"augmentations": ["color"], "target": 0.6, "length": 500_000},
+        "r1": {"weight": 1.0, "every": 16},
+        "consistency": {"weight": 1.0},
+        "mode_seeking": {"weight": 1.0},
+    }
     assert settings["initialization"] == noted["initialisation"]
     assert "initialisation" not in settings
 

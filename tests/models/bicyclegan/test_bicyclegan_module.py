@@ -57,7 +57,7 @@ def test_one_iteration_is_the_published_one_in_each_direction(network, accumulat
     # Three images: parts of two and one.
     pairs = pairs_of(1, 3, (1, 3), 24)
     x_a, x_b = (x.double() for x in pairs[0])
-    draws = expected.draw(x_a, x_b, 0)
+    draws = expected.draw_all((x_a, x_b), 0)
     fit(module, steps=1, pairs=pairs, precision="64-true")
     for to, A, B in (("a", x_b, x_a), ("b", x_a, x_b)):
         gen, dis = getattr(expected, f"gen_{to}"), getattr(expected, f"dis_{to}")
@@ -107,14 +107,17 @@ def test_every_option_trains_with_a_batch_of_one_or_more(options):
 
 
 def test_draws_are_a_function_of_seed_and_place():
-    module, x = small(seed=3), images()
-    drawn = module.draw(x, x, 5)
+    module, batch = small(seed=3), (images(), images())
+    drawn = module.draw_all(batch, 5)
     assert drawn.keys() == {"eps_a", "eps_b", "z_a", "z_b"}
     assert all(values.shape == (2, 3) for values in drawn.values())
     torch.manual_seed(1)
-    again = small(seed=3).draw(x, x, 5)
+    again = small(seed=3).draw_all(batch, 5)
     assert all(torch.equal(again[name], values) for name, values in drawn.items())
-    others = [*module.draw(x, x, 6).values(), *small(seed=4).draw(x, x, 5).values()]
+    others = [
+        *module.draw_all(batch, 6).values(),
+        *small(seed=4).draw_all(batch, 5).values(),
+    ]
     tensors = [*drawn.values(), *others]
     distinct = {tuple(values.flatten().tolist()) for values in tensors}
     assert len(distinct) == len(tensors) == 12
@@ -177,6 +180,7 @@ def test_bicyclegan_yaml_lists_every_setting_with_its_default():
         "discriminator": defaults(BranchDiscriminators),
         "initialization": Initializations()._asdict(),
         "weights": LossWeights()._asdict(),
+        "recipes": {},
         "scheduler": {"kind": "linear"}
         | dict.fromkeys(("constant", "decay"), "${share:1/2,${trainer.max_steps}}"),
         "optimizer": {"name": "Adam", "lr": 2e-4, "betas": [0.5, 0.999], "fused": None},

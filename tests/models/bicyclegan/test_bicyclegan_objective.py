@@ -9,10 +9,12 @@ from torch import nn
 
 from munit_pl.losses.adversarial import ADVERSARIAL_LOSSES
 from munit_pl.losses.terms import total
+from munit_pl.models.base.objective import Images
 from munit_pl.models.bicyclegan.networks import BicycleGANGenerator, BranchDiscriminators
 from munit_pl.models.bicyclegan.objective import (
     Draws,
     LossWeights,
+    Networks,
     Posteriors,
     Translations,
     discriminator_terms,
@@ -34,26 +36,25 @@ def networks():
     sizes |= {"encoder_dim": 2, "encoder_downsample": 2}
     gens = [BicycleGANGenerator(own, other, **sizes) for own, other in ((1, 3), (3, 1))]
     dises = [BranchDiscriminators(channels, 2, 2, 2) for channels in (1, 3)]
-    return (*gens, *dises)
+    return Networks(*gens, *dises)
 
 
 @pytest.fixture
 def batch():
     """Images of both domains and random numbers."""
-    images = torch.rand(2, 1, 24, 32) * 2 - 1, torch.rand(2, 3, 24, 32) * 2 - 1
-    return (*images, Draws(*torch.randn(4, 2, 3)))
+    images = Images(torch.rand(2, 1, 24, 32) * 2 - 1, torch.rand(2, 3, 24, 32) * 2 - 1)
+    return images, Draws(*torch.randn(4, 2, 3))
 
 
 def passes(networks, batch):
-    gen_a, gen_b, *_ = networks
-    x_a, x_b, draws = batch
-    posteriors = read(gen_a, gen_b, x_a, x_b)
-    return posteriors, translate(gen_a, gen_b, x_a, x_b, posteriors, draws)
+    images, draws = batch
+    posteriors = read(networks, images)
+    return posteriors, translate(networks, images, posteriors, draws)
 
 
 def terms_of(networks, batch, gan=LSGAN):
-    x_a, x_b, draws = batch
-    return generator_terms(*networks, x_a, x_b, *passes(networks, batch), draws, gan)
+    images, draws = batch
+    return generator_terms(networks, images, *passes(networks, batch), draws, gan)
 
 
 def mean_difference(x, y):
@@ -81,7 +82,7 @@ def direction(A, B, E, G, eps, z):
 
 def both_directions(networks, batch):
     gen_a, gen_b, *_ = networks
-    x_a, x_b, draws = batch
+    (x_a, x_b), draws = batch
     of_a = direction(x_b, x_a, gen_a.style_encoder, gen_a.decoder, draws.eps_a, draws.z_a)
     of_b = direction(x_a, x_b, gen_b.style_encoder, gen_b.decoder, draws.eps_b, draws.z_b)
     return of_a, of_b
@@ -107,7 +108,7 @@ def test_generator_terms_are_the_published_ones(networks, batch, gan, score):
 @pytest.mark.parametrize(("gan", "score"), [(LSGAN, squares), (NSGAN, entropies)])
 def test_discriminator_terms_are_the_published_ones(networks, batch, gan, score):
     _, _, D_a, D_b = networks
-    x_a, x_b, _ = batch
+    (x_a, x_b), _ = batch
     (encoded_a, random_a, *_), (encoded_b, random_b, *_) = both_directions(networks, batch)
     expected = {
         "gan": (
@@ -120,7 +121,7 @@ def test_discriminator_terms_are_the_published_ones(networks, batch, gan, score)
         ),
     }
     _, translations = passes(networks, batch)
-    terms = discriminator_terms(D_a, D_b, x_a, x_b, translations, gan)
+    terms = discriminator_terms((D_a, D_b), batch[0], translations, gan)
     assert terms.keys() == expected.keys()
     for term, pair in expected.items():
         torch.testing.assert_close(terms[term], torch.stack(pair), msg=term)
@@ -158,24 +159,23 @@ def test_latent_gradient_is_that_of_a_frozen_encoder(networks, batch):
     gradients = [p.grad.clone() for p in gen_b.decoder.parameters()]
     gen_b.zero_grad()
     gen_b.style_encoder.requires_grad_(False)
-    x_a, _, draws = batch
+    (x_a, _), draws = batch
     mean_difference(gen_b.style_encoder(gen_b.decoder(x_a, draws.z_b)), draws.z_b).backward()
     for parameter, gradient in zip(gen_b.decoder.parameters(), gradients, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, atol=1e-7, rtol=1e-4)
 
 
 def test_a_frozen_reading_is_a_reading(networks, batch):
-    encoder, (_, x_b, _) = networks[1].style_encoder, batch
+    encoder, ((_, x_b), _) = networks[1].style_encoder, batch
     assert torch.equal(read_frozen(encoder, x_b), encoder(x_b))
     assert all(p.requires_grad for p in encoder.parameters())
 
 
 def test_discriminator_terms_have_no_gradient_to_the_generators(networks, batch):
     gen_a, gen_b, dis_a, dis_b = networks
-    x_a, x_b, _ = batch
     _, translations = passes(networks, batch)
     assert all(fake.requires_grad for fake in translations)
-    terms = discriminator_terms(dis_a, dis_b, x_a, x_b, translations, LSGAN)
+    terms = discriminator_terms((dis_a, dis_b), batch[0], translations, LSGAN)
     (terms["gan"] + terms["gan_random"]).sum().backward()
     assert all(p.grad is None for gen in (gen_a, gen_b) for p in gen.parameters())
     weights = [p for dis in (dis_a, dis_b) for p in dis.parameters() if p.ndim > 1]
@@ -214,10 +214,10 @@ def test_samples_have_the_mean_and_variance_asked_for():
 
 
 def test_a_batch_of_equal_pairs_has_the_terms_of_one(networks, batch):
-    x_a, x_b, draws = batch
-    one = x_a[:1], x_b[:1], Draws(*(values[:1] for values in draws))
-    five = x_a[:1].expand(5, -1, -1, -1), x_b[:1].expand(5, -1, -1, -1)
-    many = (*five, Draws(*(values[:1].expand(5, -1) for values in draws)))
+    images, draws = batch
+    one = Images(*(x[:1] for x in images)), Draws(*(values[:1] for values in draws))
+    five = Images(*(x[:1].expand(5, -1, -1, -1) for x in images))
+    many = five, Draws(*(values[:1].expand(5, -1) for values in draws))
     expected = terms_of(networks, one)
     for term, pair in terms_of(networks, many).items():
         torch.testing.assert_close(pair, expected[term], msg=term)
@@ -243,8 +243,8 @@ def stubs():
     random_ab, random_ba = (z[:, :, None, None].expand(2, 1, 4, 4) for z in (z_b, z_a))
     zeros = Posteriors(*torch.zeros(4, 2, 1))
     return (
-        (paint, paint, believe, believe),
-        x,
+        Networks(paint, paint, believe, believe),
+        Images(x, x),
         zeros,
         Translations(x, x, random_ab, random_ba),
         draws,
@@ -252,8 +252,8 @@ def stubs():
 
 
 def test_every_generator_term_is_zero_when_its_promise_holds():
-    networks, x, posteriors, translations, draws = stubs()
-    terms = generator_terms(*networks, x, x, posteriors, translations, draws, LSGAN)
+    networks, images, posteriors, translations, draws = stubs()
+    terms = generator_terms(networks, images, posteriors, translations, draws, LSGAN)
     assert terms.keys() == set(LossWeights._fields)
     assert all(pair.tolist() == pytest.approx([0, 0], abs=1e-6) for pair in terms.values())
 
@@ -268,13 +268,13 @@ def test_every_generator_term_is_zero_when_its_promise_holds():
     ids=str,
 )
 def test_a_broken_promise_costs_its_distance_in_its_own_term(broken, expected):
-    networks, x, posteriors, translations, draws = stubs()
+    networks, images, posteriors, translations, draws = stubs()
     for name, by in broken.items():
         if name in Posteriors._fields:
             posteriors = posteriors._replace(**{name: getattr(posteriors, name) + by})
         else:
             translations = translations._replace(**{name: getattr(translations, name) + by})
-    terms = generator_terms(*networks, x, x, posteriors, translations, draws, LSGAN)
+    terms = generator_terms(networks, images, posteriors, translations, draws, LSGAN)
     for term, pair in terms.items():
         assert pair.tolist() == pytest.approx(expected.get(term, [0, 0]), abs=1e-6), term
 
@@ -286,10 +286,10 @@ def test_constant_discriminators_cost_what_the_losses_say():
 
         return SimpleNamespace(score_batches=score_batches)
 
-    _, x, _, translations, _ = stubs()
+    _, images, _, translations, _ = stubs()
     dis_a = SimpleNamespace(encoded=constant(0.5, 1), random=constant(0.0, 2))
     dis_b = SimpleNamespace(encoded=constant(1.0, 1), random=constant(3.0, 2))
-    terms = discriminator_terms(dis_a, dis_b, x, x, translations, LSGAN)
+    terms = discriminator_terms((dis_a, dis_b), images, translations, LSGAN)
     # (1 - score)**2 + score**2, at each scale.
     assert terms["gan"].tolist() == [0.5, 1]
     assert terms["gan_random"].tolist() == [2, 2 * (4 + 9)]

@@ -55,7 +55,7 @@ def test_weights_and_losses_are_those_of_a_plain_loop_over_the_published_equatio
         scheduler={"constant": 1, "decay": 2},
     ).double()
     plain, pairs = copy.deepcopy(module), [(a.double(), b.double()) for a, b in pairs_of(3)]
-    drawn = [module.draw(*pair, k) for k, pair in enumerate(pairs)]
+    drawn = [module.draw_all(pair, k) for k, pair in enumerate(pairs)]
     noise = [(draws["z_a"], draws["z_b"]) for draws in drawn]
     loss_G, loss_D = plain_loop(plain, pairs, noise, 1e-3, (10, 5))
     metrics = fit(module, pairs=pairs, steps=3, precision="64-true").callback_metrics
@@ -209,8 +209,8 @@ def test_a_smaller_pool_takes_no_more_than_it_holds():
 
 
 def test_draws_are_a_function_of_seed_and_place():
-    module, x = small(noise_dim=2, seed=3), images()
-    drawn = module.draw(x, x, 5)
+    module, batch = small(noise_dim=2, seed=3), (images(), images())
+    drawn = module.draw_all(batch, 5)
     assert {name: tuple(values.shape) for name, values in drawn.items()} == {
         "z_a": (2, 2),
         "z_b": (2, 2),
@@ -218,9 +218,9 @@ def test_draws_are_a_function_of_seed_and_place():
         "chance_b": (2,),
     }
     torch.manual_seed(1)
-    again = small(noise_dim=2, seed=3).draw(x, x, 5)
+    again = small(noise_dim=2, seed=3).draw_all(batch, 5)
     assert all(torch.equal(again[name], values) for name, values in drawn.items())
-    others = [module.draw(x, x, 6), small(noise_dim=2, seed=4).draw(x, x, 5)]
+    others = [module.draw_all(batch, 6), small(noise_dim=2, seed=4).draw_all(batch, 5)]
     tensors = [values for draws in (drawn, *others) for values in draws.values()]
     assert len({tuple(values.flatten().tolist()) for values in tensors}) == 12
 

@@ -5,10 +5,12 @@ import torch
 
 from munit_pl.losses.adversarial import ADVERSARIAL_LOSSES
 from munit_pl.losses.terms import total
+from munit_pl.models.base.objective import Images, Styles, Translations
 from munit_pl.models.components.patch_discriminator import PatchDiscriminator
 from munit_pl.models.cyclegan.networks import CycleGANGenerator
 from munit_pl.models.cyclegan.objective import (
     LossWeights,
+    Networks,
     discriminator_terms,
     generator_terms,
     translate,
@@ -22,7 +24,8 @@ def make_networks(channels_a, channels_b):
         CycleGANGenerator(own, other, 2, 1, noise_dim=2)
         for own, other in ((channels_a, channels_b), (channels_b, channels_a))
     ]
-    return (*gens, *(PatchDiscriminator(channels, 2, 2) for channels in (channels_a, channels_b)))
+    dises = [PatchDiscriminator(channels, 2, 2) for channels in (channels_a, channels_b)]
+    return Networks(*gens, *dises)
 
 
 @pytest.fixture
@@ -33,12 +36,13 @@ def networks():
 @pytest.fixture
 def batch():
     """Images and noise of both domains."""
-    x_a, x_b = torch.rand(2, 2, 3, 16, 24) * 2 - 1
-    return x_a, x_b, torch.randn(2, 2), torch.randn(2, 2)
+    return Images(*torch.rand(2, 2, 3, 16, 24) * 2 - 1), Styles(*torch.randn(2, 2, 2))
 
 
-def translated(networks, batch):
-    return translate(*networks[:2], *batch)
+def terms_of(networks, batch, gan=LSGAN, **options):
+    images, noise = batch
+    made = translate(networks, images, noise)
+    return generator_terms(networks, images, made, noise, gan, **options)
 
 
 def distance(x, y):
@@ -56,16 +60,14 @@ def entropies(scales, target):
 @pytest.mark.parametrize(("gan", "score"), [(LSGAN, squares), (NSGAN, entropies)])
 def test_generator_terms_are_the_equations(networks, batch, gan, score):
     F, G, D_X, D_Y = networks  # the paper's letters: G from X to Y, F back
-    x, y, z_F, z_G = batch
+    (x, y), (z_F, z_G) = batch
     fake_y, fake_x = G.decoder(x, z_G), F.decoder(y, z_F)
     expected = {
         "gan": (score(D_X(fake_x), 1), score(D_Y(fake_y), 1)),
         "cycle": (distance(F.decoder(fake_y, z_F), x), distance(G.decoder(fake_x, z_G), y)),
         "identity": (distance(F.decoder(x, z_F), x), distance(G.decoder(y, z_G), y)),
     }
-    terms = generator_terms(
-        *networks, x, y, translated(networks, batch), z_F, z_G, gan, identity=True
-    )
+    terms = terms_of(networks, batch, gan, identity=True)
     assert terms.keys() == expected.keys()
     for term, pair in expected.items():
         torch.testing.assert_close(terms[term], torch.stack(pair), msg=term)
@@ -74,9 +76,9 @@ def test_generator_terms_are_the_equations(networks, batch, gan, score):
 @pytest.mark.parametrize(("gan", "score"), [(LSGAN, squares), (NSGAN, entropies)])
 def test_discriminator_terms_are_half_of_the_equation(networks, batch, gan, score):
     _, _, D_X, D_Y = networks
-    x, y, *_ = batch
-    fake_y, fake_x = translated(networks, batch)
-    terms = discriminator_terms(D_X, D_Y, x, y, fake_y, fake_x, gan)
+    (x, y), noise = batch
+    fakes = fake_y, fake_x = translate(networks, Images(x, y), noise)
+    terms = discriminator_terms((D_X, D_Y), Images(x, y), Translations(*fakes), gan)
     expected = (
         (score(D_X(x), 1) + score(D_X(fake_x), 0)) / 2,
         (score(D_Y(y), 1) + score(D_Y(fake_y), 0)) / 2,
@@ -109,12 +111,9 @@ class Constant:
 
 
 def shifted_terms(by_a, by_b, noise_a=0.0, noise_b=0.0, scores=(1.0, 1.0)):
-    gens = Shift(by_a), Shift(by_b)
-    x_a, x_b = torch.randn(2, 2, 3, 4, 4)
-    z_a, z_b = torch.full((2, 1), noise_a), torch.full((2, 1), noise_b)
-    judges = [Constant(score) for score in scores]
-    translations = translate(*gens, x_a, x_b, z_a, z_b)
-    return generator_terms(*gens, *judges, x_a, x_b, translations, z_a, z_b, LSGAN)
+    networks = Networks(Shift(by_a), Shift(by_b), *(Constant(score) for score in scores))
+    noise = Styles(torch.full((2, 1), noise_a), torch.full((2, 1), noise_b))
+    return terms_of(networks, (Images(*torch.randn(2, 2, 3, 4, 4)), noise))
 
 
 def test_every_generator_term_is_zero_where_its_promise_holds():
@@ -141,18 +140,17 @@ def test_adversarial_term_of_generators_is_the_squared_distance_from_one():
 
 
 def test_adversarial_term_of_discriminators_is_halved():
-    images = torch.randn(4, 2, 3, 4, 4)
-    terms = discriminator_terms(Constant(0.5), Constant(2.0), *images, LSGAN)
+    x = torch.randn(4, 2, 3, 4, 4)
+    images, fakes = Images(*x[:2]), Translations(*x[2:])
+    terms = discriminator_terms((Constant(0.5), Constant(2.0)), images, fakes, LSGAN)
     assert terms["gan"].tolist() == [(0.25 + 0.25) / 2, (1 + 4) / 2]
 
 
 def test_identity_is_not_computed_unless_asked_for():
     """Domains of different channels cannot even be put in."""
-    networks = make_networks(1, 3)
-    x_a, x_b = torch.randn(2, 1, 16, 16), torch.randn(2, 3, 16, 16)
-    z_a, z_b = torch.randn(2, 2), torch.randn(2, 2)
-    translations = translated(networks, (x_a, x_b, z_a, z_b))
-    terms = generator_terms(*networks, x_a, x_b, translations, z_a, z_b, LSGAN, identity=False)
+    images = Images(torch.randn(2, 1, 16, 16), torch.randn(2, 3, 16, 16))
+    batch = images, Styles(*torch.randn(2, 2, 2))
+    terms = terms_of(make_networks(1, 3), batch, identity=False)
     assert terms.keys() == {"gan", "cycle"}
 
 
@@ -163,19 +161,16 @@ def has_gradient(network):
 @pytest.mark.parametrize("term", ["gan", "cycle", "identity"])
 @pytest.mark.parametrize("domain", [0, 1])
 def test_each_term_reaches_the_generators_that_it_is_about(networks, batch, term, domain):
-    x_a, x_b, z_a, z_b = batch
-    terms = generator_terms(*networks, x_a, x_b, translated(networks, batch), z_a, z_b, LSGAN)
+    terms = terms_of(networks, batch)
     terms[term][domain].backward()
     both = term == "cycle"
     assert [has_gradient(gen) for gen in networks[:2]] == [both or domain == i for i in (0, 1)]
 
 
 def test_discriminator_terms_have_no_gradient_to_the_generators(networks, batch):
-    dis_a, dis_b = networks[2:]
-    x_a, x_b, *_ = batch
-    fakes = translated(networks, batch)
+    fakes = translate(networks, *batch)
     assert all(fake.requires_grad for fake in fakes)
-    discriminator_terms(dis_a, dis_b, x_a, x_b, *fakes, LSGAN)["gan"].sum().backward()
+    discriminator_terms(networks[2:], batch[0], fakes, LSGAN)["gan"].sum().backward()
     assert [has_gradient(network) for network in networks] == [False, False, True, True]
 
 
@@ -187,6 +182,7 @@ def test_weights_are_the_published_ones_unless_given():
 
 def test_letters_follow_the_path():
     x_a, x_b, z = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4), torch.zeros(1, 1)
-    x_ab, x_ba = translate(Shift(10), Shift(20), x_a, x_b, z, z)
+    networks = Networks(Shift(10), Shift(20), None, None)
+    x_ab, x_ba = translate(networks, Images(x_a, x_b), Styles(z, z))
     assert x_ab.unique().tolist() == [20]
     assert x_ba.unique().tolist() == [11]

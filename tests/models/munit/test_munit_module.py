@@ -7,8 +7,8 @@ from training import fit, images
 
 from munit_pl import MUNITModule
 from munit_pl.losses.perceptual import Vgg16
-from munit_pl.models.base import perceptual as perceptual_module
 from munit_pl.models.munit.networks import AdaINGenerator
+from munit_pl.recipes import perceptual as perceptual_module
 
 
 @pytest.mark.parametrize(
@@ -131,10 +131,10 @@ def test_perceptual_term_is_logged_with_its_weights_source_and_not_saved(tiny, m
         vgg.parameters[f"{layer}.weight"] = torch.randn(after, before, 3, 3)
         vgg.parameters[f"{layer}.bias"] = torch.zeros(after)
     asked = []
-    monkeypatch.setattr(perceptual_module, "load_vgg16", lambda **kw: asked.append(kw) or vgg)
-    module = MUNITModule(**tiny, weights={"perceptual": 1.0}, perceptual={"download": False})
+    monkeypatch.setattr(perceptual_module, "load_vgg16", lambda *given: asked.append(given) or vgg)
+    module = MUNITModule(**tiny, recipes={"perceptual": {"path": "x.pth"}})
     metrics = fit(module, steps=1).callback_metrics
-    assert asked == [{"download": False}]
+    assert asked == [("torchvision", "x.pth", False)]
     assert metrics["gen/perceptual_torchvision_a"] > 0
     assert not any("vgg" in name or "conv1_1" in name for name in module.state_dict())
 
@@ -144,8 +144,8 @@ def vgg_layers():
     return [f"conv{s + 1}_{i + 1}" for s, n in enumerate(stages) for i in range(n)]
 
 
-def test_without_a_perceptual_weight_no_vgg_is_looked_for(tiny, monkeypatch):
-    monkeypatch.setattr(perceptual_module, "load_vgg16", lambda **_: pytest.fail("it was"))
+def test_without_the_recipe_no_vgg_is_looked_for(tiny, monkeypatch):
+    monkeypatch.setattr(perceptual_module, "load_vgg16", lambda *_: pytest.fail("it was"))
     fit(MUNITModule(**tiny), steps=1)
 
 
@@ -169,7 +169,7 @@ def test_encoded_styles_are_logged_against_the_prior(tiny):
             "gan_loss is 'wgan', but must be one of lsgan, nsgan",
         ),
         ({"accumulate": 0}, ValueError, "accumulate is 0, but must be at least 1"),
-        ({"input_channels_a": 1, "weights": {"perceptual": 1.0}}, ValueError, "3 channels"),
+        ({"input_channels_a": 1, "recipes": {"perceptual": {}}}, ValueError, "3 channels"),
         ({"initialization": {"generator": "he"}}, ValueError, "initialization is 'he'"),
     ],
 )

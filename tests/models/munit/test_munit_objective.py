@@ -5,19 +5,24 @@ import torch
 
 from munit_pl.losses.adversarial import ADVERSARIAL_LOSSES
 from munit_pl.losses.terms import l1, total
-from munit_pl.models.base.objective import Decodings, discriminator_terms
+from munit_pl.models.base.objective import (
+    Decodings,
+    Images,
+    Styles,
+    Translations,
+    discriminator_terms,
+)
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.munit.networks import AdaINGenerator
 from munit_pl.models.munit.objective import (
     Codes,
     LossWeights,
+    Networks,
     decode,
     encode,
     generator_terms,
     translate,
 )
-from munit_pl.recipes.mask import background_l1
-from munit_pl.recipes.mode_seeking import mode_seeking
 
 LSGAN, NSGAN = ADVERSARIAL_LOSSES["lsgan"], ADVERSARIAL_LOSSES["nsgan"]
 
@@ -27,25 +32,29 @@ def networks():
     """Of different channels, so that no domain's network fits the other's images."""
     gens = [AdaINGenerator(channels, 2, 3, 4, 1, 1) for channels in (1, 3)]
     dises = [MultiScaleDiscriminator(channels, 2, 2, 2) for channels in (1, 3)]
-    return (*gens, *dises)
+    return Networks(*gens, *dises)
 
 
 @pytest.fixture
 def batch():
     """Images and styles of both domains."""
-    return (
-        torch.rand(2, 1, 16, 24) * 2 - 1,
-        torch.rand(2, 3, 16, 24) * 2 - 1,
-        torch.randn(2, 3),
-        torch.randn(2, 3),
-    )
+    images = Images(torch.rand(2, 1, 16, 24) * 2 - 1, torch.rand(2, 3, 16, 24) * 2 - 1)
+    return images, Styles(*torch.randn(2, 2, 3))
 
 
 def passes(networks, batch):
-    gen_a, gen_b, *_ = networks
-    x_a, x_b, z_a, z_b = batch
-    codes = encode(gen_a, gen_b, x_a, x_b)
-    return codes, decode(gen_a, gen_b, codes, z_a, z_b)
+    images, styles = batch
+    codes = encode(networks, images)
+    return codes, decode(networks, codes, styles)
+
+
+def terms_of(networks, batch, gan=LSGAN, **options):
+    images, styles = batch
+    return generator_terms(networks, images, *passes(networks, batch), styles, gan, **options)
+
+
+def translations_of(decoded):
+    return Translations(decoded.x_ab, decoded.x_ba)
 
 
 def mean_difference(x, y):
@@ -64,7 +73,7 @@ def entropies(scales, target):
 @pytest.mark.parametrize(("gan", "score"), [(LSGAN, squares), (NSGAN, entropies)])
 def test_generator_terms_are_the_equations(networks, batch, gan, score):
     E_a, E_b, D_a, D_b = networks
-    x1, x2, s1, s2 = batch
+    (x1, x2), (s1, s2) = batch
     content1, style1 = E_a.content_encoder(x1), E_a.style_encoder(x1)
     content2, style2 = E_b.content_encoder(x2), E_b.style_encoder(x2)
     x12 = E_b.decoder(content1, s2)
@@ -88,7 +97,7 @@ def test_generator_terms_are_the_equations(networks, batch, gan, score):
             mean_difference(E_b.decoder(E_a.content_encoder(x21), style2), x2),
         ),
     }
-    terms = generator_terms(*networks, x1, x2, *passes(networks, batch), s1, s2, gan, cycle=True)
+    terms = terms_of(networks, batch, gan, cycle=True)
     assert terms.keys() == expected.keys()
     for term, pair in expected.items():
         torch.testing.assert_close(terms[term], torch.stack(pair), msg=term)
@@ -97,9 +106,9 @@ def test_generator_terms_are_the_equations(networks, batch, gan, score):
 @pytest.mark.parametrize(("gan", "score"), [(LSGAN, squares), (NSGAN, entropies)])
 def test_discriminator_terms_are_the_equation(networks, batch, gan, score):
     _, _, D_a, D_b = networks
-    x1, x2, *_ = batch
+    (x1, x2), _ = batch
     _, decoded = passes(networks, batch)
-    terms = discriminator_terms(D_a, D_b, x1, x2, decoded.x_ab, decoded.x_ba, gan)
+    terms = discriminator_terms((D_a, D_b), batch[0], translations_of(decoded), gan)
     expected = (
         score(D_a(x1), 1) + score(D_a(decoded.x_ba), 0),
         score(D_b(x2), 1) + score(D_b(decoded.x_ab), 0),
@@ -109,91 +118,8 @@ def test_discriminator_terms_are_the_equation(networks, batch, gan, score):
 
 
 def test_terms_that_nobody_asked_for_are_not_computed(networks, batch):
-    x_a, x_b, z_a, z_b = batch
-    terms = generator_terms(*networks, x_a, x_b, *passes(networks, batch), z_a, z_b, LSGAN)
+    terms = terms_of(networks, batch)
     assert terms.keys() == {"gan", "image", "content", "style"}
-
-
-def test_perceptual_term_compares_each_translation_with_its_source(batch):
-    x_a, x_b, z_a, z_b = batch
-    gen_a, gen_b = (AdaINGenerator(3, 2, 3, 4, 1, 1) for _ in range(2))
-    dis = MultiScaleDiscriminator(3, 2, 2, 1)
-    x_a = x_a.expand(2, 3, 16, 24)
-    codes, decoded = passes((gen_a, gen_b), (x_a, x_b, z_a, z_b))
-    compared = []
-
-    def compare(x, target):
-        compared.append((x, target))
-        return torch.tensor(float(len(compared)))
-
-    terms = generator_terms(
-        gen_a, gen_b, dis, dis, x_a, x_b, codes, decoded, z_a, z_b, LSGAN, perceptual=compare
-    )
-    assert compared[0][0] is decoded.x_ba
-    assert compared[0][1] is x_b
-    assert compared[1][0] is decoded.x_ab
-    assert compared[1][1] is x_a
-    assert terms["perceptual"].tolist() == [1.0, 2.0]
-
-
-def test_mode_seeking_is_minus_the_ratio_of_mean_differences_averaged_over_images():
-    """The first image differs by 3 under styles 1.5 apart, the second by 1 under styles 2 apart."""
-    x = torch.zeros(2, 3, 4, 4)
-    y = x + torch.tensor([3.0, -1.0]).view(2, 1, 1, 1)
-    z = torch.zeros(2, 2)
-    w = torch.tensor([[1.0, -2.0], [4.0, 0.0]])
-    torch.testing.assert_close(mode_seeking(x, y, z, w), torch.tensor(-(3 / 1.5 + 1 / 2) / 2))
-
-
-def test_outside_is_the_mean_over_all_pixels_of_differences_where_the_mask_is_black():
-    """Of 4 pixels one is black, one gray, two white: (1 * 2 + 0.5 * 4 + 0 + 0) / 4."""
-    source = torch.zeros(2, 3, 2, 2)
-    x = torch.tensor([[2.0, -4.0], [8.0, 16.0]]).expand(2, 3, 2, 2)
-    mask = torch.tensor([[0.0, 0.5], [1.0, 1.0]]).expand(2, 1, 2, 2)
-    assert background_l1(x, source, mask).item() == 1
-    assert background_l1(x, source, torch.zeros(2, 1, 2, 2)).item() == l1(x, source).item() == 7.5
-    assert background_l1(x, source, torch.ones(2, 1, 2, 2)).item() == 0
-
-
-def test_outside_moves_nothing_inside_and_all_pixels_outside_alike():
-    x = torch.full((1, 1, 2, 2), 3.0, requires_grad=True)
-    mask = torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]])
-    background_l1(x, torch.zeros(1, 1, 2, 2), mask).backward()
-    assert x.grad.tolist() == [[[[0.25, 0.0], [0.25, 0.0]]]]
-
-
-def test_mask_term_compares_each_translation_with_its_source_under_the_sources_mask(batch):
-    gens = [AdaINGenerator(3, 2, 3, 4, 1, 1) for _ in "ab"]
-    dises = [MultiScaleDiscriminator(3, 2, 2, 2) for _ in "ab"]
-    x1, (_, x2, s1, s2) = torch.rand(2, 3, 16, 24) * 2 - 1, batch
-    m1, m2 = torch.rand(2, 2, 1, 16, 24)
-    codes, decoded = passes((*gens, *dises), (x1, x2, s1, s2))
-    passed = x1, x2, codes, decoded, s1, s2, LSGAN
-    terms = generator_terms(*gens, *dises, *passed, masks=(m1, m2))
-    assert terms.keys() == {"gan", "image", "content", "style", "mask"}
-    expected = [
-        ((1 - mask) * (made - source).abs()).sum() / source.numel()
-        for mask, made, source in ((m2, decoded.x_ba, x2), (m1, decoded.x_ab, x1))
-    ]
-    torch.testing.assert_close(terms["mask"], torch.stack(expected))
-
-
-def test_diversity_term_compares_translations_of_the_same_images_under_two_styles(networks, batch):
-    E_a, E_b, *_ = networks
-    x1, x2, s1, s2 = batch
-    t1, t2 = torch.randn(2, 2, 3)
-    content1, content2 = E_a.content_encoder(x1), E_b.content_encoder(x2)
-
-    def ratio(decoder, content, s, t):
-        differences = (decoder(content, s) - decoder(content, t)).abs().mean((1, 2, 3))
-        return -(differences / (s - t).abs().mean(1)).mean()
-
-    expected = ratio(E_a.decoder, content2, s1, t1), ratio(E_b.decoder, content1, s2, t2)
-    terms = generator_terms(
-        *networks, x1, x2, *passes(networks, batch), s1, s2, LSGAN, others=(t1, t2)
-    )
-    assert terms.keys() == {"gan", "image", "content", "style", "diversity"}
-    torch.testing.assert_close(terms["diversity"], torch.stack(expected))
 
 
 class Identity:
@@ -212,23 +138,15 @@ def ones(x):
 
 def stubs():
     gen = Identity()
-    x_a, x_b = (gen.decode(torch.randn(2, 3, 4, 4), torch.randn(2, 1)) for _ in range(2))
-    z_a, z_b = torch.randn(2, 1), torch.randn(2, 1)
-    codes, decoded = passes((gen, gen), (x_a, x_b, z_a, z_b))
-    return gen, x_a, x_b, codes, decoded, z_a, z_b
+    images = Images(*(gen.decode(torch.randn(2, 3, 4, 4), torch.randn(2, 1)) for _ in range(2)))
+    styles = Styles(torch.randn(2, 1), torch.randn(2, 1))
+    networks = Networks(gen, gen, ones, ones)
+    return networks, images, *passes(networks, (images, styles)), styles
 
 
 def test_every_generator_term_is_zero_when_its_promise_holds():
-    gen, x_a, x_b, codes, decoded, z_a, z_b = stubs()
-
-    def contents(x, target):
-        return l1(x[:, :-1], target[:, :-1])
-
-    terms = generator_terms(
-        gen, gen, ones, ones, x_a, x_b, codes, decoded, z_a, z_b, LSGAN, True, contents
-    )
-    further = {"diversity", "r1", "consistency", "mask"}
-    assert terms.keys() == set(LossWeights._fields) - further
+    terms = generator_terms(*stubs(), LSGAN, cycle=True)
+    assert terms.keys() == set(LossWeights._fields)
     assert all(pair.tolist() == [0.0, 0.0] for pair in terms.values())
 
 
@@ -241,17 +159,15 @@ def test_every_generator_term_is_zero_when_its_promise_holds():
     ],
 )
 def test_a_broken_promise_raises_just_its_own_terms(broken, terms_above_zero):
-    gen, x_a, x_b, codes, decoded, z_a, z_b = stubs()
+    networks, images, codes, decoded, styles = stubs()
     if broken == "image of a":
-        x_a = x_a + 1
+        images = images._replace(x_a=images.x_a + 1)
     elif broken == "content of b":  # read back differently from x_ba; x_bb and x_bab are decoded
         decoded = decoded._replace(x_ba=decoded.x_ba + torch.tensor([1.0, 1, 1, 0]).view(4, 1, 1))
     else:
-        z_a = z_a + 1
+        styles = styles._replace(z_a=styles.z_a + 1)
     cycle = broken == "image of a"
-    terms = generator_terms(
-        gen, gen, ones, ones, x_a, x_b, codes, decoded, z_a, z_b, LSGAN, cycle=cycle
-    )
+    terms = generator_terms(networks, images, codes, decoded, styles, LSGAN, cycle=cycle)
     above = {term: (pair > 1e-6).tolist() for term, pair in terms.items() if (pair > 1e-6).any()}
     assert above == terms_above_zero
 
@@ -267,21 +183,20 @@ class Knows:
 
 
 def test_discriminator_term_is_zero_when_it_knows_real_from_fake():
-    _, x_a, x_b, _, decoded, *_ = stubs()
-
-    images = x_a, x_b, decoded.x_ab, decoded.x_ba
-    terms = discriminator_terms(Knows(x_a), Knows(x_b), *images, LSGAN)
+    _, (x_a, x_b), _, decoded, _ = stubs()
+    passed = Images(x_a, x_b), translations_of(decoded), LSGAN
+    terms = discriminator_terms((Knows(x_a), Knows(x_b)), *passed)
     assert terms["gan"].tolist() == [0.0, 0.0]
-    fooled = discriminator_terms(Knows(x_b), Knows(x_b), *images, LSGAN)
+    fooled = discriminator_terms((Knows(x_b), Knows(x_b)), *passed)
     assert fooled["gan"].tolist() == [1.0, 0.0]
 
 
 def test_content_term_has_a_gradient_to_the_first_encoding_too(networks, batch):
-    x_a, x_b, z_a, z_b = batch
     codes, decoded = passes(networks, batch)
     codes = Codes(*(code.detach().requires_grad_() for code in codes))
     decoded = Decodings(*(fake.detach() for fake in decoded))  # no way back but through the target
-    terms = generator_terms(*networks, x_a, x_b, codes, decoded, z_a, z_b, LSGAN)
+    images, styles = batch
+    terms = generator_terms(networks, images, codes, decoded, styles, LSGAN)
     terms["content"].sum().backward()
     c_ab = networks[1].content_encoder(decoded.x_ab)
     c_ba = networks[0].content_encoder(decoded.x_ba)
@@ -291,8 +206,7 @@ def test_content_term_has_a_gradient_to_the_first_encoding_too(networks, batch):
 
 
 def test_content_term_has_a_gradient_to_both_encoders(networks, batch):
-    x_a, x_b, z_a, z_b = batch
-    terms = generator_terms(*networks, x_a, x_b, *passes(networks, batch), z_a, z_b, LSGAN)
+    terms = terms_of(networks, batch)
     terms["content"][0].backward()  # of c_a, read from x_a and again from x_ab
     for gen in networks[:2]:
         assert gen.content_encoder.layers[0].conv.weight.grad.any()
@@ -300,10 +214,9 @@ def test_content_term_has_a_gradient_to_both_encoders(networks, batch):
 
 def test_discriminator_terms_have_no_gradient_to_the_generators(networks, batch):
     gen_a, gen_b, dis_a, dis_b = networks
-    x_a, x_b, *_ = batch
     _, decoded = passes(networks, batch)
     assert decoded.x_ab.requires_grad
-    terms = discriminator_terms(dis_a, dis_b, x_a, x_b, decoded.x_ab, decoded.x_ba, LSGAN)
+    terms = discriminator_terms((dis_a, dis_b), batch[0], translations_of(decoded), LSGAN)
     terms["gan"].sum().backward()
     assert all(p.grad is None for gen in (gen_a, gen_b) for p in gen.parameters())
     assert all(p.grad is not None for dis in (dis_a, dis_b) for p in dis.parameters())
@@ -311,10 +224,9 @@ def test_discriminator_terms_have_no_gradient_to_the_generators(networks, batch)
 
 def test_adversarial_term_reaches_the_generators_through_the_discriminators(networks, batch):
     gen_a, gen_b, *dises = networks
-    x_a, x_b, z_a, z_b = batch
     for dis in dises:
         dis.requires_grad_(False)
-    terms = generator_terms(*networks, x_a, x_b, *passes(networks, batch), z_a, z_b, LSGAN)
+    terms = terms_of(networks, batch)
     terms["gan"][0].backward()  # of x_ba: domain b's content, domain a's decoder
     assert gen_b.content_encoder.layers[0].conv.weight.grad.any()
     assert gen_a.decoder.to_image.conv.weight.grad.any()
@@ -335,11 +247,6 @@ def test_weights_are_the_originals_unless_given():
         "style": 1,
         "content": 1,
         "cycle": 0,
-        "perceptual": 0,
-        "diversity": 0,
-        "r1": 0,
-        "consistency": 0,
-        "mask": 0,
     }
 
 
@@ -358,9 +265,8 @@ def test_l1_of_half_images_is_summed_in_fp32(dtype):
 
 def test_decoding_at_once_is_decoding_apart(networks, batch):
     gen_a, gen_b, *_ = networks
-    *_, z_a, z_b = batch
     codes, decoded = passes(networks, batch)
-    apart = translate(gen_a, gen_b, codes, z_a, z_b)
+    apart = translate(networks, codes, batch[1])
     expected = gen_a.decode(codes.c_a, codes.s_a), gen_b.decode(codes.c_b, codes.s_b), *apart
     for x, y in zip(decoded, expected, strict=True):
         torch.testing.assert_close(x, y)

@@ -53,9 +53,10 @@ def check_losses(computed, recorded, tolerance):
         assert ours["dis/total"] == pytest.approx(theirs["loss_dis_total"], rel=tolerance)
 
 
-def decode_apart(gen_a, gen_b, codes, z_a, z_b):
+def decode_apart(networks, codes, styles):
     """Decode as the original does, one image batch after the other; see test_objective."""
-    translations = translate(gen_a, gen_b, codes, z_a, z_b)
+    gen_a, gen_b, *_ = networks
+    translations = translate(networks, codes, styles)
     x_aa, x_bb = gen_a.decode(codes.c_a, codes.s_a), gen_b.decode(codes.c_b, codes.s_b)
     return Decodings(x_aa, x_bb, *translations)
 

@@ -5,10 +5,13 @@ from torch import nn
 
 from munit_pl.losses.adversarial import adversarial_loss
 from munit_pl.losses.terms import total
+from munit_pl.models.base.objective import Images
 from munit_pl.models.unit.networks import UNITGenerator
 from munit_pl.models.unit.objective import (
     Codes,
     LossWeights,
+    Networks,
+    Noises,
     decode,
     encode,
     generator_terms,
@@ -48,13 +51,14 @@ def test_terms_of_perfect_shifts_in_closed_form():
     # the identity, so are both reconstructions.
     gen_a, gen_b = Shifting(1.0), Shifting(2.0)
     x_a, x_b, zero = torch.full((1, 1, 2, 2), 0.5), torch.full((1, 1, 2, 2), -1.0), torch.zeros(1)
-    codes = encode(gen_a, gen_b, x_a, x_b)
-    decoded = decode(gen_a, gen_b, codes, zero, zero)
+    networks = Networks(gen_a, gen_b, scores(0.5), scores(-1.0))
+    images = Images(x_a, x_b)
+    codes = encode(networks, images)
+    decoded = decode(networks, codes, zero, zero)
     assert torch.equal(decoded.x_ab, x_a - 1)
     assert torch.equal(decoded.x_ba, x_b + 1)
-    terms = generator_terms(
-        gen_a, gen_b, scores(0.5), scores(-1.0), x_a, x_b, codes, decoded, zero, zero, LSGAN
-    )
+    noises = Noises(zero, zero, zero, zero)
+    terms = generator_terms(networks, images, codes, decoded, noises, LSGAN)
     expected = {
         "gan": [2 * 0.25, 2 * 4.0],  # both scales of (score - 1)^2
         "image": [0, 0],
@@ -69,14 +73,12 @@ def test_terms_of_perfect_shifts_in_closed_form():
 
 
 def test_noise_is_added_to_the_code_that_is_decoded_and_not_to_the_one_that_is_weighed():
-    gen_a, gen_b = Shifting(0.0), Shifting(0.0)
-    x_a, x_b = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
-    codes = encode(gen_a, gen_b, x_a, x_b)
-    n_a, n_b, n_ab, n_ba = (torch.full((1, 1, 2, 2), value) for value in (0.1, 0.2, 0.4, 0.8))
-    decoded = decode(gen_a, gen_b, codes, n_a, n_b)
-    terms = generator_terms(
-        gen_a, gen_b, scores(1.0), scores(1.0), x_a, x_b, codes, decoded, n_ab, n_ba, LSGAN
-    )
+    networks = Networks(Shifting(0.0), Shifting(0.0), scores(1.0), scores(1.0))
+    images = Images(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2))
+    codes = encode(networks, images)
+    noises = Noises(*(torch.full((1, 1, 2, 2), value) for value in (0.1, 0.2, 0.4, 0.8)))
+    decoded = decode(networks, codes, noises.n_a, noises.n_b)
+    terms = generator_terms(networks, images, codes, decoded, noises, LSGAN)
     assert terms["image"].tolist() == pytest.approx([0.1, 0.2])
     assert terms["kl"].tolist() == pytest.approx([0.0, 1.0])
     assert terms["cycle"].tolist() == pytest.approx([0.1 + 0.4, 0.2 + 0.8])
@@ -85,15 +87,16 @@ def test_noise_is_added_to_the_code_that_is_decoded_and_not_to_the_one_that_is_w
 
 @pytest.fixture
 def networks():
-    return [UNITGenerator(dim=4, num_res_blocks=1).double() for _ in "ab"]
+    gens = [UNITGenerator(dim=4, num_res_blocks=1).double() for _ in "ab"]
+    return Networks(*gens, scores(0.25), scores(0.25))
 
 
 def test_decoding_together_is_decoding_apart(networks):
-    gen_a, gen_b = networks
+    gen_a, gen_b, *_ = networks
     codes = Codes(*(torch.randn(n, 16, 4, 4, dtype=torch.float64) for n in (2, 3)))
     n_a, n_b = (torch.randn_like(h) for h in codes)
-    together = decode(gen_a, gen_b, codes, n_a, n_b)
-    x_ab, x_ba = translate(gen_a, gen_b, codes, n_a, n_b)
+    together = decode(networks, codes, n_a, n_b)
+    x_ab, x_ba = translate(networks, codes, n_a, n_b)
     torch.testing.assert_close(together.x_aa, gen_a.decoder(codes.h_a + n_a))
     torch.testing.assert_close(together.x_bb, gen_b.decoder(codes.h_b + n_b))
     torch.testing.assert_close(together.x_ab, x_ab)
@@ -101,7 +104,7 @@ def test_decoding_together_is_decoding_apart(networks):
 
 
 def test_the_terms_are_a_straight_transcription_of_the_equations(networks):
-    gen_a, gen_b = networks
+    gen_a, gen_b, *_ = networks
     x_a, x_b = (torch.randn(2, 3, 16, 16, dtype=torch.float64) for _ in "ab")
     n = dict(zip(("a", "b", "ab", "ba"), torch.randn(4, 2, 16, 4, 4).double(), strict=True))
     e_a, e_b, g_a, g_b = (
@@ -118,10 +121,8 @@ def test_the_terms_are_a_straight_transcription_of_the_equations(networks):
     expected += 0.01 * sum((e**2).mean() for e in (e_a(x_a), e_b(x_b), e_b(x_ab), e_a(x_ba)))
     expected += 2 * 2 * (0.25 - 1) ** 2  # two domains, two scales
 
-    codes = encode(gen_a, gen_b, x_a, x_b)
-    decoded = decode(gen_a, gen_b, codes, n["a"], n["b"])
-    judges = scores(0.25), scores(0.25)
-    terms = generator_terms(
-        gen_a, gen_b, *judges, x_a, x_b, codes, decoded, n["ab"], n["ba"], LSGAN
-    )
+    images, noises = Images(x_a, x_b), Noises(*n.values())
+    codes = encode(networks, images)
+    decoded = decode(networks, codes, n["a"], n["b"])
+    terms = generator_terms(networks, images, codes, decoded, noises, LSGAN)
     torch.testing.assert_close(total(terms, LossWeights()), expected)

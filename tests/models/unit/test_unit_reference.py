@@ -39,7 +39,7 @@ TERMS = {
 class Injected(UNITModule):
     """UNIT with the recorded noise in the place of random noise."""
 
-    def draw(self, x_a, x_b, step):
+    def draw(self, images, step):
         names = ("gen_a", "gen_b", "gen_ab", "gen_ba", "dis_a", "dis_b")
         return {name: self.inputs[f"{name.replace('_', '_noise_')}.{step}"] for name in names}
 
@@ -76,10 +76,11 @@ def test_the_generators_alone_are_read_from_the_originals_file():
         assert torch.equal(gen_a.state_dict()[name], weight)
 
 
-def decode_apart(gen_a, gen_b, codes, n_a, n_b):
+def decode_apart(networks, codes, n_a, n_b):
     """Decode as the original does, one image batch after the other."""
+    gen_a, gen_b, *_ = networks
     x_aa, x_bb = gen_a.decoder(codes.h_a + n_a), gen_b.decoder(codes.h_b + n_b)
-    return Decodings(x_aa, x_bb, *translate(gen_a, gen_b, codes, n_a, n_b))
+    return Decodings(x_aa, x_bb, *translate(networks, codes, n_a, n_b))
 
 
 def recorded_weights(module):

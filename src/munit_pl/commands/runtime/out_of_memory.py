@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
+from munit_pl.callbacks.fast.callback import FastIteration
 from munit_pl.commands.runtime.peak_memory import predict_peak
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.datamodules.drawn import DrawnDataModule
@@ -63,7 +64,7 @@ def _advise(module: LightningModule, datamodule: LightningDataModule, trainer: T
         asked = (*plan.size, plan.batch, plan.precision, device)
         return predict_peak(module, *asked, **plan.arguments)
 
-    plan = _Plan(datamodule.size, datamodule.batch_size, _precision(module, trainer), {})
+    plan = _Plan(datamodule.size, datamodule.batch_size, _precision(trainer), {})
     height, width = plan.size
     needed, there = need(plan), device_memory(device)
     told = f"an iteration at {height}x{width} with batches of {plan.batch} takes {_gib(needed)}"
@@ -81,9 +82,11 @@ def _advise(module: LightningModule, datamodule: LightningDataModule, trainer: T
     return f"{told}; even with {' '.join(plan.settings)} it would take {_gib(needed)}"
 
 
-def _precision(module: AdversarialModule, trainer: Trainer) -> str:
-    """Return the precision trained in, which `FastMUNITModule` may have chosen itself."""
-    return "bf16-mixed" if "bf16" in getattr(module, "running", ()) else str(trainer.precision)
+def _precision(trainer: Trainer) -> str:
+    """Return the precision trained in, which `FastIteration` may have chosen itself."""
+    fast = [c for c in trainer.callbacks if isinstance(c, FastIteration)]  # type: ignore[attr-defined]
+    in_bf16 = any("bf16" in callback.running for callback in fast)
+    return "bf16-mixed" if in_bf16 else str(trainer.precision)
 
 
 def _remedies(plan: _Plan, module: AdversarialModule, datamodule: TwoDomains) -> Iterator[_Plan]:

@@ -12,8 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from munit_pl.losses.terms import total
-from munit_pl.models.base.module import AdversarialModule, MicroBatch
+from munit_pl.models.base.micro_batch import split
+from munit_pl.models.base.module import AdversarialModule
+from munit_pl.models.base.objective import Images
 from munit_pl.optim.freezing import frozen
+from munit_pl.recipes.perceptual import Perceptual
 
 AUTOCAST = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
 
@@ -103,10 +106,10 @@ def predict_peak(
 def _twin(module: AdversarialModule, settings: Mapping[str, Any]) -> AdversarialModule:
     """Return another module with the same arguments but for ``settings``, made of new tensors."""
     twin: AdversarialModule = type(module)(**{**module.hparams, **settings})
-    vgg = getattr(module, "_vgg", None)
-    if vgg is not None:  # it comes from a file
-        parameters = {name: torch.zeros(p.shape) for name, p in vgg.parameters.items()}
-        twin._vgg = vgg._replace(parameters=parameters)
+    for own, recipe in zip(module.recipes, twin.recipes, strict=True):
+        if isinstance(own, Perceptual) and isinstance(recipe, Perceptual) and own.vgg is not None:
+            zeros = {name: torch.zeros(p.shape) for name, p in own.vgg.parameters.items()}
+            recipe.vgg = own.vgg._replace(parameters=zeros)  # it comes from a file
     return twin
 
 
@@ -114,14 +117,8 @@ def _iterate(module: AdversarialModule, images: list[Tensor]) -> None:
     """Compute both players' gradients; beyond two parts of a batch, all are alike."""
     x_a, x_b = images
     parts = min(len(x_a), module.hparams["accumulate"])
-    masks = module.masks_of((x_a, x_b, x_a[:, :1], x_b[:, :1]))
-    draws = {k: v.chunk(parts) for k, v in (module.draw(x_a, x_b, "memory") | masks).items()}
-    some = [
-        MicroBatch(
-            a, b, {name: v[i] for name, v in draws.items()}, fraction=1.0, is_whole_batch=parts == 1
-        )
-        for i, (a, b) in enumerate(zip(x_a.chunk(parts), x_b.chunk(parts), strict=True))
-    ][:2]
+    draws = module.draw_all((x_a, x_b, x_a[:, :1], x_b[:, :1]), "memory")
+    some = split(Images(x_a, x_b), draws, parts)[:2]
     generators = [*module.gen_a.parameters(), *module.gen_b.parameters()]
     discriminators = [*module.dis_a.parameters(), *module.dis_b.parameters()]
     players = [
@@ -133,4 +130,4 @@ def _iterate(module: AdversarialModule, images: list[Tensor]) -> None:
             parameter.grad = None
         with frozen(waiting):
             for part in some:
-                total(terms_of(part), module.weights).backward()  # type: ignore[no-untyped-call]
+                total(terms_of(part), module.term_weights).backward()  # type: ignore[no-untyped-call]

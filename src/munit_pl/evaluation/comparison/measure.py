@@ -20,7 +20,9 @@ from munit_pl.inference.translator import Translator
 from munit_pl.metrics.diversity import Diversity, PairDistance
 from munit_pl.metrics.drawn import body_color, color_error
 from munit_pl.metrics.fid_kid_is import kernel_distance
+from munit_pl.models.base.micro_batch import MicroBatch
 from munit_pl.models.base.module import AdversarialModule
+from munit_pl.models.base.objective import Images
 
 Figures = dict[str, float]
 
@@ -106,8 +108,8 @@ def measure_losses(module: AdversarialModule, shoes: DrawnDataModule, inputs: in
         samples = [pairs[i] for i in places]
         x_a = torch.stack([sample.x_a for sample in samples]).to(module.device)
         x_b = torch.stack([sample.x_b for sample in samples]).to(module.device)
-        draws = module.draw(x_a, x_b, "table1", places[0])
-        for term, pair in module.validation_terms(x_a, x_b, draws).items():
+        part = MicroBatch(Images(x_a, x_b), module.draw_all((x_a, x_b), "table1", places[0]))
+        for term, pair in module.validation_terms(part).items():
             sums[term] = sums.get(term, 0.0) + pair.sum().item() * len(places)
     return {term: value / inputs for term, value in sums.items()}
 

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -19,41 +18,23 @@ from torch.optim.lr_scheduler import LRScheduler
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.hub.model_lookup import find_checkpoint
 from munit_pl.io.safe_reading import read_checkpoint
-from munit_pl.losses.terms import Terms, total
+from munit_pl.losses.adversarial import AdversarialLoss, adversarial_loss, recording_real_logits
+from munit_pl.losses.terms import Discriminator, Terms, total
 from munit_pl.models.base.description import describe, method_of, recall_images
+from munit_pl.models.base.micro_batch import Batch, MicroBatch, split
+from munit_pl.models.base.objective import Images, Styles, Translations
 from munit_pl.models.base.pair import DomainPair
-from munit_pl.models.base.renamed import current_names
+from munit_pl.models.base.renamed import current_names, recipe_states, rename_weights
 from munit_pl.optim.finite_updates import count_skipped, keep_finite, skip_unless_finite
 from munit_pl.optim.optimizers import make_optimizer
 from munit_pl.optim.resume_settings import adopt_settings, describe_changes
 from munit_pl.optim.schedules import ends_at, schedule
 from munit_pl.randomness import rng_for
+from munit_pl.recipes.base import DiscriminatorPass, GeneratorPass
+from munit_pl.recipes.composed import Recipes
 
-Images = tuple[Tensor, ...]  # x_a and x_b; from data with masks also m_a and m_b
-
-
-@dataclass
-class MicroBatch:
-    """A share of a batch, on its way through both updates of an iteration.
-
-    Attributes:
-        x_a: Images of domain a, ``(N, C, H, W)`` in [-1, 1].
-        x_b: Images of domain b.
-        draws: The method's random numbers for these images, each ``(N, ...)``, and what of their
-            masks it uses.
-        fraction: The part's share of the batch.
-        is_whole_batch: Whether it is the whole batch.
-        cached: What the first update leaves for the second to use again.
-        statistics: What the updates find out for after both, without a graph.
-    """
-
-    x_a: Tensor
-    x_b: Tensor
-    draws: dict[str, Tensor]
-    fraction: float
-    is_whole_batch: bool
-    cached: Any = None
-    statistics: dict[str, Tensor] = field(default_factory=dict)
+# What turns a batch into both updates, each player's terms part by part, and the parts.
+RunIteration = Callable[[Batch], tuple[dict[str, list[Terms]], list[MicroBatch]]]
 
 
 class AdversarialModule(DomainPair, LightningModule):
@@ -62,21 +43,28 @@ class AdversarialModule(DomainPair, LightningModule):
     Each iteration updates the discriminators and the generators, in the method's order, on the same
     images, and counts as one step of the trainer. Batches are pairs ``(x_a, x_b)`` of images
     ``(N, C, H, W)`` in [-1, 1]. Masks may follow, ``(x_a, x_b, m_a, m_b)``, each ``(N, 1, H, W)``
-    in [0, 1]; most methods let them be.
+    in [0, 1], for recipes that use them.
 
-    A method is a subclass. Its ``__init__`` makes the four networks of `DomainPair` and saves as
+    A method is a subclass. Its ``__init__`` makes the four networks of `DomainPair`, saves as
     hyper-parameters at least ``optimizer``, ``scheduler``, ``clip_norm``, ``accumulate`` and
-    ``seed``; it sets ``weights`` and says what is drawn and what is minimized.
+    ``seed``, and calls `set_objective`; the class says what is drawn and what is minimized.
 
     A player's step is skipped where the norm of its gradient is not finite or above `MAX_NORM`, so
     that neither its weights nor its moments ever cease to be finite. The iteration counts.
 
     Attributes:
-        weights: A named tuple of the terms' weights; "gan" weighs the discriminators' term too.
+        gan_loss: The adversarial loss.
+        weights: A named tuple of the method's terms' weights; "gan" weighs the discriminators' term
+            too.
+        recipes: What is added to the method, in order.
+        term_weights: The weights of all terms, those of recipes too, by name.
         skipped: For "dis" and "gen" the steps skipped, in all and in a row up to now, ``(2,)``.
             They are no buffers: checkpoints hold them, state dicts do not.
+        norms: For "dis" and "gen" the norm of the last gradient.
+        run_iteration: What makes both updates in place of `iterate`, if it is set.
         generators_first: Whether the generators' update comes before the discriminators'.
         paired: Whether ``x_a[i]`` and ``x_b[i]`` must show the same thing.
+        hooks: Those of a `Recipe`'s hooks for terms and discriminators that the method calls.
         default_optimizer: The method's arguments of `make_optimizer`, where ``optimizer`` gives no
             others.
         default_scheduler: Of `schedule`, likewise.
@@ -86,11 +74,14 @@ class AdversarialModule(DomainPair, LightningModule):
 
     generators_first: ClassVar[bool] = False
     paired: ClassVar[bool] = False
+    hooks: ClassVar[tuple[str, ...]] = ("wrap", "discriminator_term", "generator_term")
     default_optimizer: ClassVar[dict[str, Any]] = {"lr": 1e-4, "weight_decay": 1e-4}
     default_scheduler: ClassVar[dict[str, Any]] = {}
     discriminator_steps: int = 1
 
-    weights: tuple[float, ...]
+    gan_loss: AdversarialLoss
+    weights: Any
+    recipes: Recipes
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,8 +89,29 @@ class AdversarialModule(DomainPair, LightningModule):
         self.skipped = {
             player: torch.zeros(2, dtype=torch.int64, device="cpu") for player in ("dis", "gen")
         }
+        self.run_iteration: RunIteration | None = None
         self._logging = False
-        self._norms: dict[str, Tensor] = {}
+        self.norms: dict[str, Tensor] = {}
+
+    def set_objective(
+        self, gan_loss: str, weights: Any, recipes: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """Set what is minimized, once the networks are there.
+
+        Args:
+            gan_loss: The name of an adversarial loss.
+            weights: See `weights`.
+            recipes: By the recipes' names, arguments of their constructors.
+
+        Raises:
+            TypeError: If there is no such recipe, or it has no such argument.
+            ValueError: If a recipe cannot be added to this method, or a value is out of range.
+        """
+        self.gan_loss = adversarial_loss(gan_loss)
+        self.weights = weights
+        self.recipes = Recipes(recipes)
+        self.recipes.check(self, self.hooks)
+        self.term_weights: dict[str, float] = weights._asdict() | self.recipes.weights()
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
@@ -121,8 +133,7 @@ class AdversarialModule(DomainPair, LightningModule):
         checkpoint = read_checkpoint(path)
         held: Mapping[str, Any] = checkpoint if isinstance(checkpoint, Mapping) else {}
         noted: Any = held.get("hyper_parameters")
-        renamed = {k: v for k, v in current_names(noted).items() if noted.get(k) != v}
-        arguments = {**renamed, **arguments, "weights_only": True}
+        arguments = {**current_names(noted), **arguments, "weights_only": True}
         try:
             return super().load_from_checkpoint(path, map_location, **arguments)
         except (RuntimeError, TypeError, LookupError, AttributeError) as error:
@@ -133,16 +144,20 @@ class AdversarialModule(DomainPair, LightningModule):
                 f"{cls.__name__}: {detail}"
             ) from error
 
-    def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:
-        """Return the random numbers for ``N`` images of each domain, each ``(N, ...)``.
+    def draw(self, images: Images, *where: int | str) -> dict[str, Tensor]:
+        """Return the method's random numbers for ``N`` images of each domain, each ``(N, ...)``.
 
         They are a function of the images' sizes, the seed and ``where``: the iteration in training.
         """
         raise NotImplementedError
 
-    def masks_of(self, batch: Images) -> dict[str, Tensor]:
-        """Return what the method uses of a batch's masks, each ``(N, ...)``: nothing, as a rule."""
-        return {}
+    def varies(self) -> str | None:
+        """Return why no iteration can be recorded and replayed for the others, or None."""
+        if varying := self.recipes.varying():
+            return f"recipe {varying} makes iterations differ"
+        if self.discriminator_steps > 1:
+            return f"model.discriminator_steps is {self.discriminator_steps}"
+        return None
 
     def discriminator_terms(self, part: MicroBatch) -> Terms:
         """Return the discriminators' terms, unweighted, a pair each: domain a's and domain b's."""
@@ -152,13 +167,9 @@ class AdversarialModule(DomainPair, LightningModule):
         """Return the generators' terms, likewise."""
         raise NotImplementedError
 
-    def validation_terms(self, x_a: Tensor, x_b: Tensor, draws: dict[str, Tensor]) -> Terms:
+    def validation_terms(self, part: MicroBatch) -> Terms:
         """Return the generators' terms for images that are not trained on."""
-        return self.generator_terms(MicroBatch(x_a, x_b, draws, fraction=1.0, is_whole_batch=True))
-
-    def term_name(self, term: str) -> str:
-        """Return a term's name in the logs."""
-        return term
+        return self.generator_terms(part)
 
     def log_codes(self, parts: Sequence[MicroBatch]) -> None:
         """Log what the method wants known of its codes in an iteration that is written down."""
@@ -187,10 +198,10 @@ class AdversarialModule(DomainPair, LightningModule):
                     f"domain {domain}: the images have {given} channels, but the networks take "
                     f"{taken}: set model.input_channels_{domain}, which images of folders follow"
                 )
-        if getattr(self.weights, "mask", 0) > 0 and not datamodule.masks:
+        if "mask" in self.recipes.weights() and not datamodule.masks:
             yield (
-                "model.weights.mask is above 0, but the images come without masks: set "
-                "data.masks=true (data=folder, data=drawn), or the weight to 0"
+                "model.recipes.mask takes masks, but the images come without: set data.masks=true "
+                "(data=folder, data=drawn), or leave it out"
             )
         if self.paired and not datamodule.paired:
             yield (
@@ -208,33 +219,112 @@ class AdversarialModule(DomainPair, LightningModule):
         if self.hparams["optimizer"].get("fused") and str(precision) in ("16", "16-mixed"):
             yield "model.optimizer.fused=true is not supported with trainer.precision=16-mixed"
 
-    def training_step(self, batch: Images, batch_idx: int) -> None:
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Update both players, then the learning rates."""
         # Logging costs more than a small network's update, so it is left to the iterations that the
         # trainer writes down.
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._logging = (self.trainer.global_step + 1) % every == 0
         self._seed_global_generators()
-        terms, parts = self.iterate(batch)
+        terms, parts = (self.run_iteration or self.iterate)(batch)
+        self.adapt(parts)
         if self._logging:  # after both: Lightning forgets what is logged before a counted step
             for player, optimizer in zip(("dis", "gen"), self.trainer.optimizers, strict=True):
                 self._log_update(player, terms[player], optimizer)
             self.log_codes(parts)
+            for recipe in self.recipes:
+                self.log_dict(recipe.logs())
         for config in self.trainer.lr_scheduler_configs:
             cast(Any, config.scheduler).step()  # no plateau schedule
 
-    def iterate(self, batch: Images) -> tuple[dict[str, list[Terms]], list[MicroBatch]]:
+    def iterate(self, batch: Batch) -> tuple[dict[str, list[Terms]], list[MicroBatch]]:
         """Make both updates; return each player's terms, part by part, and the parts."""
-        parts = self._split(batch)
+        parts = self.split(batch)
         updates = {"dis": self._update_discriminators, "gen": self._update_generators}
         order = ("gen", "dis") if self.generators_first else ("dis", "gen")
         with keep_finite(self.buffers()):
             for i in range(1, self.discriminator_steps):
-                self._update_discriminators(self._split(batch, "further", i))
+                self._update_discriminators(self.split(batch, "further", i))
                 if self._scaler is not None:
                     self._scaler.update()  # which takes one step of an optimizer between two
             terms = {player: updates[player](parts) for player in order}
         return terms, parts
+
+    def split(self, batch: Batch, *further: int | str) -> list[MicroBatch]:
+        """Split a batch as ``accumulate`` says and give each part its random numbers.
+
+        Args:
+            batch: The images, with masks or without.
+            *further: What names a further update, from which no other takes anything over.
+        """
+        draws = self.draw_all(batch, self.trainer.global_step, *further)
+        return split(Images(*batch[:2]), draws, self.hparams["accumulate"], alone=not further)
+
+    def draw_all(self, batch: Batch, *where: int | str) -> dict[str, Tensor]:
+        """Return the random numbers of the method, and of its recipes."""
+        return self.draw(Images(*batch[:2]), *where) | self.recipes.draw(self, batch, *where)
+
+    def discriminators(self, draws: Mapping[str, Tensor]) -> tuple[Discriminator, Discriminator]:
+        """Return both discriminators, behind what recipes put before them."""
+        pair = cast("tuple[Discriminator, Discriminator]", (self.dis_a, self.dis_b))
+        return self.recipes.wrap(pair, draws)
+
+    def score(
+        self,
+        part: MicroBatch,
+        translations: Translations,
+        terms_of: Callable[[Any, Images, Translations, AdversarialLoss], Terms],
+    ) -> Terms:
+        """Return the discriminators' terms for images and translations, and recipes'.
+
+        Args:
+            part: The images and random numbers.
+            translations: Of these images, or earlier ones.
+            terms_of: The method's terms, `munit_pl.models.base.objective.discriminator_terms` or
+                its like.
+        """
+        pair = self.discriminators(part.draws)
+        gan_loss, real = recording_real_logits(self.gan_loss)
+        terms = terms_of(pair, part.images, translations, gan_loss)
+        done = DiscriminatorPass(
+            pair, *part.images, real, gan_loss.boundary, part.draws, part.statistics
+        )
+        return terms | self.recipes.discriminator_terms(done)
+
+    def recipe_terms(
+        self,
+        part: MicroBatch,
+        translations: Translations,
+        styles: Styles,
+        translate: Callable[[Styles], Translations],
+    ) -> Terms:
+        """Return what recipes add to the generators' terms.
+
+        Args:
+            part: The images and random numbers.
+            translations: Of these images.
+            styles: What they were made under, ``(N, 0)`` where there are none.
+            translate: Makes others of other styles.
+        """
+        done = GeneratorPass(
+            *part.images,
+            *translations,
+            *styles,
+            lambda z_a, z_b: translate(Styles(z_a, z_b)),
+            part.draws,
+        )
+        return self.recipes.generator_terms(done)
+
+    def adapt(self, parts: Sequence[MicroBatch]) -> None:
+        """Let recipes adapt to an iteration that is done."""
+        statistics = {
+            name: torch.stack([part.fraction * part.statistics[name] for part in parts]).sum(0)
+            for name in parts[0].statistics
+        }
+        images = sum(len(part.images.x_a) for part in parts)
+        distributed = self.trainer.world_size > 1
+        for recipe in self.recipes:
+            recipe.after_step(statistics, images, self.trainer.global_step, distributed)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Prepare the step of a gradient that the precision plugin has unscaled."""
@@ -245,7 +335,7 @@ class AdversarialModule(DomainPair, LightningModule):
         """Clip a player's gradient, or have the step skipped; return the gradient's norm."""
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
-        self._norms[player] = norm
+        self.norms[player] = norm
         bad = skip_unless_finite(optimizer, norm)
         self.skipped[player] = count_skipped(self.skipped[player], bad)
         clip_norm = self.hparams["clip_norm"]
@@ -253,13 +343,12 @@ class AdversarialModule(DomainPair, LightningModule):
             clip_grads_with_norm_(parameters, clip_norm, norm)
         return norm
 
-    def validation_step(self, batch: Images, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the generators' terms on images that are not trained on."""
-        x_a, x_b = batch[:2]
-        draws = self.draw(x_a, x_b, "validation", batch_idx) | self.masks_of(batch)
-        terms = self.validation_terms(x_a, x_b, draws)
-        values = {f"val/{self.term_name(term)}": pair.sum() for term, pair in terms.items()}
-        self.log_dict(values, batch_size=len(x_a), sync_dist=True)
+        draws = self.draw_all(batch, "validation", batch_idx)
+        terms = self.validation_terms(MicroBatch(Images(*batch[:2]), draws))
+        values = {f"val/{self.recipes.log_name(term)}": pair.sum() for term, pair in terms.items()}
+        self.log_dict(values, batch_size=len(batch[0]), sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return one optimizer for both discriminators and one for both generators.
@@ -286,6 +375,12 @@ class AdversarialModule(DomainPair, LightningModule):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the optimizer has made no step
                 self.make_scheduler(optimizer).step()
+
+    def setup(self, stage: str) -> None:
+        """Let recipes read what they take, so that a missing file is known before training."""
+        if stage == "fit":
+            for recipe in self.recipes:
+                recipe.setup()
 
     def on_fit_start(self) -> None:
         """Note the images' size and white, and refuse a fused Adam under fp16.
@@ -318,6 +413,7 @@ class AdversarialModule(DomainPair, LightningModule):
         """
         checkpoint["skipped"] = {player: counts.tolist() for player, counts in self.skipped.items()}
         checkpoint["generators"] = describe({"gen_a": self.gen_a, "gen_b": self.gen_b})
+        checkpoint["recipes"] = self.recipes.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Count on from the steps that had been skipped, and know how images were read again.
@@ -327,6 +423,8 @@ class AdversarialModule(DomainPair, LightningModule):
         recall_images({"gen_a": self.gen_a, "gen_b": self.gen_b}, checkpoint.get("generators"))
         for player, counts in checkpoint.get("skipped", {}).items():
             self.skipped[player] = torch.tensor(counts, device=self.device)
+        rename_weights(checkpoint)
+        self.recipes.load_state_dict(recipe_states(checkpoint))
         if self._trainer is not None and self.trainer.state.fn == "fit":
             optimizers, schedulers = cast(Any, self.configure_optimizers())
             checkpoint["hyper_parameters"] = current_names(checkpoint.get("hyper_parameters"))
@@ -341,7 +439,11 @@ class AdversarialModule(DomainPair, LightningModule):
         Every process of a distributed run draws other numbers, and all together those that one
         process would draw for all their images.
         """
-        return self.draw_each(torch.randn, shape, n, *where).to(next(self.parameters()))
+        weight = next(self.parameters())
+        drawn = self.draw_each(torch.randn, shape, n, *where).to(weight.dtype)
+        if weight.is_cuda:  # without having the host wait for the device
+            return drawn.pin_memory().to(weight.device, non_blocking=True)
+        return drawn.to(weight.device)
 
     def draw_each(
         self, distribution: Callable[..., Tensor], shape: Iterable[int], n: int, *where: int | str
@@ -354,29 +456,6 @@ class AdversarialModule(DomainPair, LightningModule):
             for i in range(n)
         ]
         return torch.stack(samples)
-
-    def _split(self, batch: Images, *further: int | str) -> list[MicroBatch]:
-        """Split a batch as ``accumulate`` says and give each part its random numbers.
-
-        Args:
-            batch: The images, with masks or without.
-            *further: What names a further update, from which no other takes anything over.
-        """
-        x_a, x_b = batch[:2]
-        n, k = len(x_a), self.hparams["accumulate"]
-        draws = self.draw(x_a, x_b, self.trainer.global_step, *further) | self.masks_of(batch)
-        chunks = list(zip(x_a.chunk(k), x_b.chunk(k), strict=True))
-        drawn = {name: values.chunk(k) for name, values in draws.items()}
-        return [
-            MicroBatch(
-                a,
-                b,
-                {name: values[i] for name, values in drawn.items()},
-                fraction=len(a) / n,
-                is_whole_batch=len(chunks) == 1 and not further,
-            )
-            for i, (a, b) in enumerate(chunks)
-        ]
 
     def _seed_global_generators(self) -> None:
         """Make what others draw without a generator a function of the iteration, too."""
@@ -439,7 +518,7 @@ class AdversarialModule(DomainPair, LightningModule):
     def _backward(self, terms: Terms, part: MicroBatch) -> Terms:
         """Add one part's share to the gradient and return its share of the terms."""
         terms = {term: part.fraction * pair for term, pair in terms.items()}
-        self.manual_backward(total(terms, self.weights))
+        self.manual_backward(total(terms, self.term_weights))
         return terms
 
     def _log_update(self, name: str, part_terms: list[Terms], optimizer: Optimizer) -> None:
@@ -449,14 +528,14 @@ class AdversarialModule(DomainPair, LightningModule):
             for term in part_terms[0]
         }
         values = {
-            f"{name}/{self.term_name(term)}_{domain}": value
+            f"{name}/{self.recipes.log_name(term)}_{domain}": value
             for term, pair in terms.items()
             for domain, value in zip("ab", pair, strict=True)
         }
-        rate, norm = optimizer.param_groups[0]["lr"], self._norms[name]
+        rate, norm = optimizer.param_groups[0]["lr"], self.norms[name]
         self.log_dict(values | {f"{name}/lr": rate, f"{name}/grad_norm": norm})
         self.log(f"skipped/{name}", self.skipped[name][0].float())
-        self.log(f"{name}/total", total(terms, self.weights), prog_bar=True)
+        self.log(f"{name}/total", total(terms, self.term_weights), prog_bar=True)
 
 
 def plain(value: Any) -> Any:

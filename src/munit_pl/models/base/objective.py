@@ -9,6 +9,20 @@ from munit_pl.losses.adversarial import AdversarialLoss
 from munit_pl.losses.terms import Discriminator, Terms
 
 
+class Images(NamedTuple):
+    """A batch of each domain, ``(N, C, H, W)`` in [-1, 1]."""
+
+    x_a: Tensor
+    x_b: Tensor
+
+
+class Styles(NamedTuple):
+    """What is drawn from N(0, I) for each image, one draw for each domain that is made."""
+
+    z_a: Tensor
+    z_b: Tensor
+
+
 class Translations(NamedTuple):
     """A pair of batches, each translated to the other domain."""
 
@@ -26,25 +40,20 @@ class Decodings(NamedTuple):
 
 
 def discriminator_terms(
-    dis_a: Discriminator,
-    dis_b: Discriminator,
-    x_a: Tensor,
-    x_b: Tensor,
-    x_ab: Tensor,
-    x_ba: Tensor,
+    discriminators: tuple[Discriminator, Discriminator],
+    images: Images,
+    translations: Translations,
     gan_loss: AdversarialLoss,
 ) -> Terms:
     """Return what the discriminators minimize: equation 4, for each domain.
 
     Args:
-        dis_a: Domain a's discriminator.
-        dis_b: Domain b's discriminator.
-        x_a: Real images of domain a, ``(N, C, H, W)`` in [-1, 1].
-        x_b: Real images of domain b.
-        x_ab: Domain a's images translated to b, through which no gradient goes.
-        x_ba: Domain b's images translated to a, likewise.
+        discriminators: Domain a's and domain b's.
+        images: Real images.
+        translations: Made of them, or earlier ones. No gradient goes through them.
         gan_loss: The adversarial loss.
     """
-    gan_a = gan_loss.discriminator(*dis_a.score_batches(x_a, x_ba.detach()))
-    gan_b = gan_loss.discriminator(*dis_b.score_batches(x_b, x_ab.detach()))
+    dis_a, dis_b = discriminators
+    gan_a = gan_loss.discriminator(*dis_a.score_batches(images.x_a, translations.x_ba.detach()))
+    gan_b = gan_loss.discriminator(*dis_b.score_batches(images.x_b, translations.x_ab.detach()))
     return {"gan": torch.stack((gan_a, gan_b))}

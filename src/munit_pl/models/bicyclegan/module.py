@@ -13,9 +13,12 @@ from munit_pl.checks import (
     check_arguments,
 )
 from munit_pl.layers.initialization import Initialization, initialize
-from munit_pl.losses.adversarial import GanLoss, adversarial_loss
+from munit_pl.losses.adversarial import GanLoss
 from munit_pl.losses.terms import Terms
-from munit_pl.models.base.module import AdversarialModule, MicroBatch, plain
+from munit_pl.models.base import objective as base
+from munit_pl.models.base.micro_batch import MicroBatch
+from munit_pl.models.base.module import AdversarialModule, plain
+from munit_pl.models.base.objective import Images, Styles
 from munit_pl.models.bicyclegan.networks import (
     BicycleGANGenerator,
     BranchDiscriminators,
@@ -24,6 +27,7 @@ from munit_pl.models.bicyclegan.networks import (
 from munit_pl.models.bicyclegan.objective import (
     Draws,
     LossWeights,
+    Networks,
     Translations,
     discriminator_terms,
     generator_terms,
@@ -32,6 +36,7 @@ from munit_pl.models.bicyclegan.objective import (
 )
 from munit_pl.optim.optimizers import OptimizerArguments
 from munit_pl.optim.schedules import ScheduleArguments
+from munit_pl.recipes.composed import RecipeArguments
 
 _Initialization = Initialization | Literal["small_xavier"]
 
@@ -64,6 +69,8 @@ class BicycleGANModule(AdversarialModule):
             `small_xavier`), as published, or a name that `initialize` knows.
         gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
         weights: The terms' weights, see `LossWeights`.
+        recipes: By their names, arguments of what is added to the generators' terms, in order; see
+            `munit_pl.recipes`. They see the translations under drawn styles.
         optimizer: Arguments of `make_optimizer`, the same for both optimizers.
         scheduler: Arguments of `schedule`, "linear" unless another kind is given, in iterations;
             the authors count epochs.
@@ -79,6 +86,7 @@ class BicycleGANModule(AdversarialModule):
 
     generators_first: ClassVar[bool] = True
     paired: ClassVar[bool] = True
+    hooks: ClassVar[tuple[str, ...]] = ("generator_term",)
     default_optimizer: ClassVar[dict[str, Any]] = {"lr": 2e-4}
     default_scheduler: ClassVar[dict[str, Any]] = {"kind": "linear"}
 
@@ -100,6 +108,7 @@ class BicycleGANModule(AdversarialModule):
         initialization: Annotated[Arguments, ArgumentsOf(Initializations)] = None,
         gan_loss: GanLoss = "lsgan",
         weights: Annotated[Arguments, ArgumentsOf(LossWeights)] = None,
+        recipes: RecipeArguments = None,
         optimizer: OptimizerArguments = None,
         scheduler: ScheduleArguments = None,
         clip_norm: PositiveFloat | None = None,
@@ -109,38 +118,44 @@ class BicycleGANModule(AdversarialModule):
         generator, discriminator = plain(generator or {}), plain(discriminator or {})
         initialization, weights = plain(initialization or {}), plain(weights or {})
         optimizer, scheduler = plain(optimizer or {}), plain(scheduler or {})
+        recipes = plain(recipes or {})
         super().__init__()
         self.save_hyperparameters()
         check_arguments(type(self).__init__, self.hparams)
-        self.gan_loss = adversarial_loss(gan_loss)
-        self.weights = LossWeights(**weights)
         self.gen_a = BicycleGANGenerator(input_channels_a, input_channels_b, **generator)
         self.gen_b = BicycleGANGenerator(input_channels_b, input_channels_a, **generator)
         self.dis_a = BranchDiscriminators(input_channels_a, **discriminator)
         self.dis_b = BranchDiscriminators(input_channels_b, **discriminator)
         self._initialize(*Initializations(**initialization))
+        self.set_objective(gan_loss, LossWeights(**weights), recipes)
 
-    def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:
+    def draw(self, images: Images, *where: int | str) -> dict[str, Tensor]:
         """Return `Draws` by name."""
-        shape = len(Draws._fields), self.style_dim
-        return Draws(*self.draw_normal(shape, len(x_a), "style", *where).unbind(1))._asdict()
+        shape, n = (len(Draws._fields), self.style_dim), len(images.x_a)
+        return Draws(*self.draw_normal(shape, n, "style", *where).unbind(1))._asdict()
 
     def generator_terms(self, part: MicroBatch) -> Terms:
-        """Return the terms of `objective.generator_terms`; leave the translations behind."""
-        gens, images, draws = (self.gen_a, self.gen_b), (part.x_a, part.x_b), Draws(**part.draws)
-        posteriors = read(*gens, *images)
-        translations = translate(*gens, *images, posteriors, draws)
+        """Return `objective.generator_terms`, and recipes'; leave the translations behind."""
+        networks = Networks(self.gen_a, self.gen_b, self.dis_a, self.dis_b)
+        images, draws = part.images, Draws(*(part.draws[name] for name in Draws._fields))
+        posteriors = read(networks, images)
+        translations = translate(networks, images, posteriors, draws)
         # As published, the discriminators see what was made before the generators' step.
         part.cached = Translations(*(fake.detach() for fake in translations))
-        discriminators = self.dis_a, self.dis_b
-        return generator_terms(
-            *gens, *discriminators, *images, posteriors, translations, draws, self.gan_loss
-        )
+        terms = generator_terms(networks, images, posteriors, translations, draws, self.gan_loss)
+
+        def again(styles: Styles) -> base.Translations:
+            gen_a, gen_b = networks.gen_a, networks.gen_b
+            x_ab, x_ba = gen_b.decode(images.x_a, styles.z_b), gen_a.decode(images.x_b, styles.z_a)
+            return base.Translations(x_ab, x_ba)
+
+        of_drawn = base.Translations(translations.random_ab, translations.random_ba)
+        return terms | self.recipe_terms(part, of_drawn, Styles(draws.z_a, draws.z_b), again)
 
     def discriminator_terms(self, part: MicroBatch) -> Terms:
         """Return the terms of `objective.discriminator_terms`."""
         return discriminator_terms(
-            self.dis_a, self.dis_b, part.x_a, part.x_b, part.cached, self.gan_loss
+            (self.dis_a, self.dis_b), part.images, part.cached, self.gan_loss
         )
 
     def _initialize(self, generator: _Initialization, discriminator: _Initialization) -> None:

@@ -23,6 +23,7 @@ from munit_pl.checks import NonNegativeFloat
 from munit_pl.layers.autocast import to_float32
 from munit_pl.losses.adversarial import AdversarialLoss
 from munit_pl.losses.terms import Terms, l1
+from munit_pl.models.base.objective import Images
 from munit_pl.models.bicyclegan.networks import (
     BicycleGANGenerator,
     BranchDiscriminators,
@@ -74,12 +75,20 @@ class Translations(NamedTuple):
     random_ba: Tensor
 
 
-def read(
-    gen_a: BicycleGANGenerator, gen_b: BicycleGANGenerator, x_a: Tensor, x_b: Tensor
-) -> Posteriors:
-    """Encode images ``(N, C, H, W)`` in [-1, 1] of both domains."""
+class Networks(NamedTuple):
+    """What BicycleGAN consists of. In the generators' update discriminators are best frozen."""
+
+    gen_a: BicycleGANGenerator
+    gen_b: BicycleGANGenerator
+    dis_a: BranchDiscriminators
+    dis_b: BranchDiscriminators
+
+
+def read(networks: Networks, images: Images) -> Posteriors:
+    """Encode images of both domains."""
     return Posteriors(
-        *gen_a.style_encoder.distribution(x_a), *gen_b.style_encoder.distribution(x_b)
+        *networks.gen_a.style_encoder.distribution(images.x_a),
+        *networks.gen_b.style_encoder.distribution(images.x_b),
     )
 
 
@@ -89,46 +98,38 @@ def sample(mean: Tensor, log_variance: Tensor, eps: Tensor) -> Tensor:
 
 
 def translate(
-    gen_a: BicycleGANGenerator,
-    gen_b: BicycleGANGenerator,
-    x_a: Tensor,
-    x_b: Tensor,
-    posteriors: Posteriors,
-    draws: Draws,
+    networks: Networks, images: Images, posteriors: Posteriors, draws: Draws
 ) -> Translations:
     """Translate each image under the style read from its partner, and under a drawn one.
 
     Each network takes both branches in one batch. Samples do not depend on their neighbors, so
     this is what separate calls would give.
     """
-    mean_a, log_variance_a, mean_b, log_variance_b = posteriors
+    (x_a, x_b), (mean_a, log_variance_a, mean_b, log_variance_b) = images, posteriors
     s_a = sample(mean_a, log_variance_a, draws.eps_a)
     s_b = sample(mean_b, log_variance_b, draws.eps_b)
-    of_a = gen_a.decode(torch.cat([x_b, x_b]), torch.cat([s_a, draws.z_a]))
-    of_b = gen_b.decode(torch.cat([x_a, x_a]), torch.cat([s_b, draws.z_b]))
+    of_a = networks.gen_a.decode(torch.cat([x_b, x_b]), torch.cat([s_a, draws.z_a]))
+    of_b = networks.gen_b.decode(torch.cat([x_a, x_a]), torch.cat([s_b, draws.z_b]))
     encoded_ba, random_ba = of_a.chunk(2)
     encoded_ab, random_ab = of_b.chunk(2)
     return Translations(encoded_ab, encoded_ba, random_ab, random_ba)
 
 
 def discriminator_terms(
-    dis_a: BranchDiscriminators,
-    dis_b: BranchDiscriminators,
-    x_a: Tensor,
-    x_b: Tensor,
+    discriminators: tuple[BranchDiscriminators, BranchDiscriminators],
+    images: Images,
     translations: Translations,
     gan_loss: AdversarialLoss,
 ) -> Terms:
     """Return what the discriminators minimize: "gan" and "gan_random", for each domain.
 
     Args:
-        dis_a: Domain a's discriminators.
-        dis_b: Domain b's discriminators.
-        x_a: Real images of domain a, ``(N, C, H, W)`` in [-1, 1].
-        x_b: Real images of domain b.
+        discriminators: Domain a's and domain b's.
+        images: Real images.
         translations: What `translate` made of them, through which no gradient goes.
         gan_loss: The adversarial loss.
     """
+    (dis_a, dis_b), (x_a, x_b) = discriminators, images
     encoded_ab, encoded_ba, random_ab, random_ba = (fake.detach() for fake in translations)
     loss = gan_loss.discriminator
     return {
@@ -148,12 +149,8 @@ def discriminator_terms(
 
 
 def generator_terms(
-    gen_a: BicycleGANGenerator,
-    gen_b: BicycleGANGenerator,
-    dis_a: BranchDiscriminators,
-    dis_b: BranchDiscriminators,
-    x_a: Tensor,
-    x_b: Tensor,
+    networks: Networks,
+    images: Images,
     posteriors: Posteriors,
     translations: Translations,
     draws: Draws,
@@ -162,12 +159,8 @@ def generator_terms(
     """Return what translators and encoders minimize, each term for domain a and for domain b.
 
     Args:
-        gen_a: Domain a's generator.
-        gen_b: Domain b's generator.
-        dis_a: Domain a's discriminators; their weights are best frozen, to save their gradients.
-        dis_b: Domain b's discriminators.
-        x_a: Images of domain a, ``(N, C, H, W)`` in [-1, 1].
-        x_b: Images of domain b.
+        networks: The networks.
+        images: Real images.
         posteriors: What `read` made of the images.
         translations: What `translate` made of images, ``posteriors`` and ``draws``.
         draws: The random numbers.
@@ -178,6 +171,8 @@ def generator_terms(
         (section 3.2); "gan_random" and "latent" (the drawn style read back) of the random one
         (section 3.3).
     """
+    gen_a, gen_b, dis_a, dis_b = networks
+    x_a, x_b = images
     mean_a, log_variance_a, mean_b, log_variance_b = posteriors
     encoded_ab, encoded_ba, random_ab, random_ba = translations
     loss = gan_loss.generator

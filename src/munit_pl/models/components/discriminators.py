@@ -54,8 +54,8 @@ class ScaleDiscriminators(nn.Module):
 class MultiScaleDiscriminator(ScaleDiscriminators):
     """Independent patch discriminators, each on an image of half the side of the one before.
 
-    Section 5.1 of Huang et al., 2018; with ``global_judge`` a `GlobalDiscriminator` beside them,
-    which the paper does not have.
+    Section 5.1 of Huang et al., 2018; with ``global_discriminator`` a `GlobalDiscriminator` beside
+    them, which the paper does not have.
 
     Args:
         in_channels: Channels of the domain's images.
@@ -65,7 +65,7 @@ class MultiScaleDiscriminator(ScaleDiscriminators):
         norm: "none", "batch", "instance", "layer" or "spectral", from the second convolution on.
         activation: "relu", "lrelu" (slope 0.2), "prelu", "selu", "tanh" or "none".
         padding_mode: "reflect", "replicate" or "zeros".
-        global_judge: Have one more discriminator, of the whole image.
+        global_discriminator: Have one more discriminator, of the whole image.
 
     Shape:
         Images ``(N, in_channels, H, W)`` in [-1, 1] to ``S`` maps of logits, the ``i``-th about
@@ -82,7 +82,7 @@ class MultiScaleDiscriminator(ScaleDiscriminators):
         norm: Norm = "none",
         activation: Activation = "lrelu",
         padding_mode: PaddingMode = "reflect",
-        global_judge: bool = False,
+        global_discriminator: bool = False,
     ) -> None:
         block = partial(ConvBlock, activation=activation, padding_mode=padding_mode)
         widths = [dim * 2**i for i in range(num_layers)]
@@ -102,17 +102,21 @@ class MultiScaleDiscriminator(ScaleDiscriminators):
         )
         self.num_layers = num_layers
         self.smallest_map = _smallest_map(norm, num_layers)
-        self.global_judge: GlobalDiscriminator | None = None
-        if global_judge:  # drawn last: the patches' weights are the same with it and without
+        self.global_discriminator: GlobalDiscriminator | None = None
+        if (
+            global_discriminator
+        ):  # drawn last: the patches' weights are the same with it and without
             depth = num_layers + num_scales - 1
-            self.global_judge = GlobalDiscriminator(
+            self.global_discriminator = GlobalDiscriminator(
                 in_channels, dim, depth, norm, activation, padding_mode
             )
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the logits of images ``x``: of each scale, then of the global discriminator."""
         logits = super().forward(x)
-        return logits if self.global_judge is None else [*logits, self.global_judge(x)]
+        return (
+            logits if self.global_discriminator is None else [*logits, self.global_discriminator(x)]
+        )
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse images that are too small for the smallest scale, or for the global discriminator.
@@ -126,9 +130,9 @@ class MultiScaleDiscriminator(ScaleDiscriminators):
         # half is enough before each.
         shortest = (self.smallest_map * 2**self.num_layers - 1) * 2 ** (len(self.scales) - 1) + 1
         judged = f"num_layers={self.num_layers} and num_scales={len(self.scales)}"
-        if self.global_judge is not None:
-            shortest = max(shortest, self.global_judge.shortest)
-            judged += " and global_judge"
+        if self.global_discriminator is not None:
+            shortest = max(shortest, self.global_discriminator.shortest)
+            judged += " and global_discriminator"
         if min(height, width) < shortest:
             raise ValueError(
                 f"images of {height}x{width} are too small for the discriminator: with {judged} "

@@ -115,8 +115,8 @@ def _shared_arguments(config: Config) -> dict[str, Any]:
             "gan": float(config["gan_w"]),
             "image": float(config["recon_x_w"]),
             "cycle": float(config["recon_x_cyc_w"]),
-            "perceptual": float(config["vgg_w"]),
         },
+        "recipes": {"perceptual": {"weight": float(config["vgg_w"])}} if config["vgg_w"] else {},
         "optimizer": {
             "lr": float(config["lr"]),  # YAML takes 1e-4 for a word
             "betas": [float(config["beta1"]), float(config["beta2"])],

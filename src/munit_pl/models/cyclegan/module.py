@@ -1,5 +1,6 @@
 """CycleGAN as a LightningModule: what is drawn, and what discriminators are shown."""
 
+from functools import partial
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
@@ -15,20 +16,24 @@ from munit_pl.checks import (
     check_arguments,
 )
 from munit_pl.layers.initialization import Initialization, initialize
-from munit_pl.losses.adversarial import GanLoss, adversarial_loss
+from munit_pl.losses.adversarial import GanLoss
 from munit_pl.losses.terms import Terms
-from munit_pl.models.base.module import AdversarialModule, MicroBatch, plain
+from munit_pl.models.base.micro_batch import MicroBatch
+from munit_pl.models.base.module import AdversarialModule, plain
+from munit_pl.models.base.objective import Images, Styles, Translations
 from munit_pl.models.components.patch_discriminator import PatchDiscriminator
 from munit_pl.models.cyclegan.image_pool import ImagePool
 from munit_pl.models.cyclegan.networks import CycleGANGenerator
 from munit_pl.models.cyclegan.objective import (
     LossWeights,
+    Networks,
     discriminator_terms,
     generator_terms,
     translate,
 )
 from munit_pl.optim.optimizers import OptimizerArguments
 from munit_pl.optim.schedules import ScheduleArguments
+from munit_pl.recipes.composed import RecipeArguments
 
 
 class Initializations(NamedTuple):
@@ -56,6 +61,8 @@ class CycleGANModule(AdversarialModule):
         gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
         weights: The terms' weights, see `LossWeights`. The identity term is not computed if its
             weight is 0, or if the domains differ in channels.
+        recipes: By their names, arguments of what is added to the method, in order; see
+            `munit_pl.recipes`.
         noise_dim: Length of the noise that each generator sees beside the image; 0 for none.
         pool_size: Earlier translations held for each discriminator, in each process; 0 for none.
         optimizer: Arguments of `make_optimizer`, the same for both optimizers.
@@ -95,6 +102,7 @@ class CycleGANModule(AdversarialModule):
         initialization: Annotated[Arguments, ArgumentsOf(Initializations)] = None,
         gan_loss: GanLoss = "lsgan",
         weights: Annotated[Arguments, ArgumentsOf(LossWeights)] = None,
+        recipes: RecipeArguments = None,
         noise_dim: NonNegativeInt = 0,
         pool_size: NonNegativeInt = 50,
         optimizer: OptimizerArguments = None,
@@ -106,6 +114,7 @@ class CycleGANModule(AdversarialModule):
         generator, discriminator = plain(generator or {}), plain(discriminator or {})
         initialization, weights = plain(initialization or {}), plain(weights or {})
         optimizer, scheduler = plain(optimizer or {}), plain(scheduler or {})
+        recipes = plain(recipes or {})
         super().__init__()
         self.save_hyperparameters()
         check_arguments(type(self).__init__, self.hparams)
@@ -115,13 +124,12 @@ class CycleGANModule(AdversarialModule):
         self.dis_a = PatchDiscriminator(a, **discriminator)
         self.dis_b = PatchDiscriminator(b, **discriminator)
         self._initialize(*Initializations(**initialization))
-        self.gan_loss = adversarial_loss(gan_loss)
-        self.weights: LossWeights = LossWeights(**weights)
+        self.set_objective(gan_loss, LossWeights(**weights), recipes)
         self.pools = {"a": ImagePool(pool_size), "b": ImagePool(pool_size)}
 
-    def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:
+    def draw(self, images: Images, *where: int | str) -> dict[str, Tensor]:
         """Draw both generators' noise and both pools' chances."""
-        n = len(x_a)
+        n = len(images.x_a)
         z_a, z_b = self.draw_normal((2, self.style_dim), n, "noise", *where).unbind(1)
         chance_a, chance_b = (  # they stay on the CPU, where the pools read them
             self.draw_each(torch.rand, (), n, "pool", domain, *where) for domain in "ab"
@@ -129,26 +137,28 @@ class CycleGANModule(AdversarialModule):
         return {"z_a": z_a, "z_b": z_b, "chance_a": chance_a, "chance_b": chance_b}
 
     def generator_terms(self, part: MicroBatch) -> Terms:
-        """Return `objective.generator_terms`, and leave the translations for the discriminators."""
-        networks = self.gen_a, self.gen_b, self.dis_a, self.dis_b
-        x_a, x_b, z_a, z_b = part.x_a, part.x_b, part.draws["z_a"], part.draws["z_b"]
-        translations = translate(self.gen_a, self.gen_b, x_a, x_b, z_a, z_b)
-        identity = self.weights.identity > 0 and x_a.shape[1] == x_b.shape[1]
-        terms = generator_terms(
-            *networks, x_a, x_b, translations, z_a, z_b, self.gan_loss, identity
-        )
+        """Return `objective.generator_terms`, and recipes'; leave the translations behind."""
+        networks = Networks(self.gen_a, self.gen_b, *self.discriminators(part.draws))
+        images, noise = part.images, Styles(part.draws["z_a"], part.draws["z_b"])
+        translations = translate(networks, images, noise)
+        identity = self.weights.identity > 0 and images.x_a.shape[1] == images.x_b.shape[1]
+        terms = generator_terms(networks, images, translations, noise, self.gan_loss, identity)
         # The pools would show a pixel that is no number again, and checkpoints refuse it.
-        part.cached = tuple(x.detach().nan_to_num() for x in translations)
-        return terms
+        part.cached = Translations(*(x.detach().nan_to_num() for x in translations))
+        again = partial(translate, networks, images)
+        return terms | self.recipe_terms(part, translations, noise, again)
 
     def discriminator_terms(self, part: MicroBatch) -> Terms:
-        """Return `objective.discriminator_terms` of what the pools make of the translations."""
+        """Return `objective.discriminator_terms`, and recipes', of what the pools make of those."""
         x_ab, x_ba = part.cached
         x_ab = self.pools["b"].exchange(x_ab, part.draws["chance_b"])
         x_ba = self.pools["a"].exchange(x_ba, part.draws["chance_a"])
-        return discriminator_terms(
-            self.dis_a, self.dis_b, part.x_a, part.x_b, x_ab, x_ba, self.gan_loss
-        )
+        return self.score(part, Translations(x_ab, x_ba), discriminator_terms)
+
+    def varies(self) -> str | None:
+        """Return why no iteration can be recorded: the pools lie in the host's hands."""
+        size = self.hparams["pool_size"]
+        return super().varies() or (f"model.pool_size is {size}" if size else None)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the pools of all processes, ``(processes, images, C, H, W)`` each."""

@@ -18,7 +18,7 @@ from munit_pl.checks import NonNegativeFloat
 from munit_pl.losses.adversarial import AdversarialLoss
 from munit_pl.losses.terms import Discriminator, Terms, l1
 from munit_pl.models.base import objective
-from munit_pl.models.base.objective import Translations
+from munit_pl.models.base.objective import Images, Styles, Translations
 
 
 class LossWeights(NamedTuple):
@@ -39,64 +39,52 @@ class Generator(Protocol):
         """Return an image of the domain for each image ``content``, under the noise ``style``."""
 
 
-def translate(
-    gen_a: Generator, gen_b: Generator, x_a: Tensor, x_b: Tensor, z_a: Tensor, z_b: Tensor
-) -> Translations:
-    """Translate images ``(N, C, H, W)`` in [-1, 1] under the noise ``z``, ``(N, noise_dim)``."""
-    return Translations(x_ab=gen_b.decode(x_a, z_b), x_ba=gen_a.decode(x_b, z_a))
+class Networks(NamedTuple):
+    """What CycleGAN consists of. In the generators' update discriminators are best frozen."""
+
+    gen_a: Generator
+    gen_b: Generator
+    dis_a: Discriminator
+    dis_b: Discriminator
+
+
+def translate(networks: Networks, images: Images, noise: Styles) -> Translations:
+    """Translate images under the noise ``z``, ``(N, noise_dim)``."""
+    return Translations(
+        x_ab=networks.gen_b.decode(images.x_a, noise.z_b),
+        x_ba=networks.gen_a.decode(images.x_b, noise.z_a),
+    )
 
 
 def discriminator_terms(
-    dis_a: Discriminator,
-    dis_b: Discriminator,
-    x_a: Tensor,
-    x_b: Tensor,
-    x_ab: Tensor,
-    x_ba: Tensor,
+    discriminators: tuple[Discriminator, Discriminator],
+    images: Images,
+    translations: Translations,
     gan_loss: AdversarialLoss,
 ) -> Terms:
-    """Return what the discriminators minimize: half of equation 1, for each domain.
+    """Return half of `munit_pl.models.base.objective.discriminator_terms`: half of equation 1.
 
     The half slows the discriminators down relative to the generators.
-
-    Args:
-        dis_a: Domain a's discriminator.
-        dis_b: Domain b's discriminator.
-        x_a: Real images of domain a, ``(N, C, H, W)`` in [-1, 1].
-        x_b: Real images of domain b.
-        x_ab: Translations to b, new or earlier ones, through which no gradient goes.
-        x_ba: Translations to a, likewise.
-        gan_loss: The adversarial loss.
     """
-    terms = objective.discriminator_terms(dis_a, dis_b, x_a, x_b, x_ab, x_ba, gan_loss)
+    terms = objective.discriminator_terms(discriminators, images, translations, gan_loss)
     return {"gan": terms["gan"] / 2}
 
 
 def generator_terms(
-    gen_a: Generator,
-    gen_b: Generator,
-    dis_a: Discriminator,
-    dis_b: Discriminator,
-    x_a: Tensor,
-    x_b: Tensor,
+    networks: Networks,
+    images: Images,
     translations: Translations,
-    z_a: Tensor,
-    z_b: Tensor,
+    noise: Styles,
     gan_loss: AdversarialLoss,
     identity: bool = True,
 ) -> Terms:
     """Return what the generators minimize, each term for domain a and for domain b.
 
     Args:
-        gen_a: What makes domain a's images.
-        gen_b: What makes domain b's images.
-        dis_a: Domain a's discriminator; its weights are best frozen, to save their gradients.
-        dis_b: Domain b's discriminator.
-        x_a: Images of domain a, ``(N, C, H, W)`` in [-1, 1].
-        x_b: Images of domain b.
-        translations: What `translate` made of the images under ``z_a`` and ``z_b``.
-        z_a: Noise for what makes domain a's images, ``(N, noise_dim)``.
-        z_b: Noise for what makes domain b's images.
+        networks: The networks.
+        images: Real images.
+        translations: What `translate` made of the images under the noise.
+        noise: What the generators see beside the images, ``(N, noise_dim)`` each.
         gan_loss: The adversarial loss.
         identity: Add the identity term, for domains of the same channels.
 
@@ -104,13 +92,15 @@ def generator_terms(
         The terms: "gan" (equation 1), "cycle" (equation 2) and where asked for "identity"
         (section 5.2).
     """
+    gen_a, gen_b, dis_a, dis_b = networks
+    x_a, x_b = images
     x_ab, x_ba = translations
-    x_aba, x_bab = gen_a.decode(x_ab, z_a), gen_b.decode(x_ba, z_b)
+    x_aba, x_bab = gen_a.decode(x_ab, noise.z_a), gen_b.decode(x_ba, noise.z_b)
     pairs = {
         "gan": (gan_loss.generator(dis_a(x_ba)), gan_loss.generator(dis_b(x_ab))),
         "cycle": (l1(x_aba, x_a), l1(x_bab, x_b)),
     }
     if identity:
-        x_aa, x_bb = gen_a.decode(x_a, z_a), gen_b.decode(x_b, z_b)
+        x_aa, x_bb = gen_a.decode(x_a, noise.z_a), gen_b.decode(x_b, noise.z_b)
         pairs["identity"] = (l1(x_aa, x_a), l1(x_bb, x_b))
     return {term: torch.stack(pair) for term, pair in pairs.items()}

@@ -14,19 +14,26 @@ from munit_pl.checks import (
     Seed,
     check_arguments,
 )
-from munit_pl.losses.adversarial import GanLoss, adversarial_loss
-from munit_pl.losses.perceptual import load_vgg16
+from munit_pl.losses.adversarial import GanLoss
 from munit_pl.losses.terms import Terms
-from munit_pl.models.base.module import MicroBatch, plain
-from munit_pl.models.base.objective import Decodings, discriminator_terms
+from munit_pl.models.base.micro_batch import MicroBatch
+from munit_pl.models.base.module import AdversarialModule, plain
+from munit_pl.models.base.objective import (
+    Decodings,
+    Images,
+    Styles,
+    Translations,
+    discriminator_terms,
+)
 from munit_pl.models.base.pair import DomainPair
-from munit_pl.models.base.perceptual import PerceptualModule
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.unit.networks import UNITGenerator
 from munit_pl.models.unit.nvlabs import read_unit_checkpoint
 from munit_pl.models.unit.objective import (
     Codes,
     LossWeights,
+    Networks,
+    Noises,
     decode,
     encode,
     generator_terms,
@@ -34,6 +41,7 @@ from munit_pl.models.unit.objective import (
 )
 from munit_pl.optim.optimizers import OptimizerArguments
 from munit_pl.optim.schedules import ScheduleArguments
+from munit_pl.recipes.composed import RecipeArguments
 
 
 class _Pass(NamedTuple):
@@ -43,7 +51,7 @@ class _Pass(NamedTuple):
     decoded: Decodings | None
 
 
-class UNITModule(PerceptualModule):
+class UNITModule(AdversarialModule):
     """UNIT (Liu et al., NIPS 2017): one Gaussian code that both domains share, and no styles.
 
     As the original MUNIT's code trains it: the discriminators, then the generators on the same
@@ -60,7 +68,8 @@ class UNITModule(PerceptualModule):
             ("kaiming" and "normal" unless given), and its ``skip_spectral``.
         gan_loss: "lsgan" (least squares), "nsgan" (non-saturating, from logits) or "hinge".
         weights: The terms' weights, see `LossWeights`.
-        perceptual: Arguments of `load_vgg16`, for a perceptual weight above 0.
+        recipes: By their names, arguments of what is added to the method, in order; see
+            `munit_pl.recipes`.
         optimizer: Arguments of `make_optimizer`, the same for both optimizers.
         scheduler: Arguments of `schedule`, in iterations.
         shared_noise: Draw the codes' noise once for both updates and not once for each. The
@@ -91,7 +100,7 @@ class UNITModule(PerceptualModule):
         initialization: Annotated[Arguments, ArgumentsOf(DomainPair.initialize)] = None,
         gan_loss: GanLoss = "lsgan",
         weights: Annotated[Arguments, ArgumentsOf(LossWeights)] = None,
-        perceptual: Annotated[Arguments, ArgumentsOf(load_vgg16)] = None,
+        recipes: RecipeArguments = None,
         optimizer: OptimizerArguments = None,
         scheduler: ScheduleArguments = None,
         shared_noise: bool = False,
@@ -102,7 +111,7 @@ class UNITModule(PerceptualModule):
         generator, discriminator = plain(generator or {}), plain(discriminator or {})
         initialization, weights = plain(initialization or {}), plain(weights or {})
         optimizer, scheduler = plain(optimizer or {}), plain(scheduler or {})
-        perceptual = plain(perceptual or {})
+        recipes = plain(recipes or {})
         super().__init__()
         self.save_hyperparameters()
         check_arguments(type(self).__init__, self.hparams)
@@ -111,9 +120,7 @@ class UNITModule(PerceptualModule):
         self.dis_a = MultiScaleDiscriminator(input_channels_a, **discriminator)
         self.dis_b = MultiScaleDiscriminator(input_channels_b, **discriminator)
         self.initialize(**initialization)
-        self.gan_loss = adversarial_loss(gan_loss)
-        self.weights: LossWeights = LossWeights(**weights)
-        self.check_perceptual()
+        self.set_objective(gan_loss, LossWeights(**weights), recipes)
 
     @classmethod
     def from_nvlabs(
@@ -139,9 +146,9 @@ class UNITModule(PerceptualModule):
             module.get_submodule(name).load_state_dict(state)
         return module
 
-    def draw(self, x_a: Tensor, x_b: Tensor, *where: int | str) -> dict[str, Tensor]:
+    def draw(self, images: Images, *where: int | str) -> dict[str, Tensor]:
         """Draw the noise of each update's codes, and of the codes read back."""
-        factor = self.gen_a.multiple
+        x_a, factor = images.x_a, self.gen_a.multiple
         width: int = self.gen_a.arguments["dim"] * factor
         shape = (4, width, x_a.shape[2] // factor, x_a.shape[3] // factor)
         gen = self.draw_normal(shape, len(x_a), "noise", "gen", *where).unbind(1)
@@ -152,43 +159,37 @@ class UNITModule(PerceptualModule):
         return dict(zip(names, (*gen, *dis), strict=True))
 
     def discriminator_terms(self, part: MicroBatch) -> Terms:
-        """Return `munit_pl.models.base.objective.discriminator_terms` of UNIT's translations.
+        """Return the discriminators' terms of UNIT's translations, and recipes'.
 
         What the generators' update can use again is left in ``part``, unless there are other parts,
         whose graphs would be in memory at once.
         """
-        noises = part.draws["dis_a"], part.draws["dis_b"]
+        networks, noises = self._networks(part), (part.draws["dis_a"], part.draws["dis_b"])
         with torch.set_grad_enabled(part.is_whole_batch):
-            codes = encode(self.gen_a, self.gen_b, part.x_a, part.x_b)
+            codes = encode(networks, part.images)
         decoded = None
         if part.is_whole_batch and self.hparams["shared_noise"]:
-            decoded = decode(self.gen_a, self.gen_b, codes, *noises)
-            x_ab, x_ba = decoded.x_ab, decoded.x_ba
+            decoded = decode(networks, codes, *noises)
+            translations = Translations(decoded.x_ab, decoded.x_ba)
         else:
             with torch.no_grad():
-                x_ab, x_ba = translate(self.gen_a, self.gen_b, codes, *noises)
+                translations = translate(networks, codes, *noises)
         part.cached = _Pass(codes, decoded) if part.is_whole_batch else None
-        return discriminator_terms(
-            self.dis_a, self.dis_b, part.x_a, part.x_b, x_ab, x_ba, self.gan_loss
-        )
+        return self.score(part, translations, discriminator_terms)
 
     def generator_terms(self, part: MicroBatch) -> Terms:
-        """Return `munit_pl.models.unit.objective.generator_terms`."""
-        x_a, x_b, draws = part.x_a, part.x_b, part.draws
-        codes, decoded = part.cached or (encode(self.gen_a, self.gen_b, x_a, x_b), None)
-        decoded = decoded or decode(self.gen_a, self.gen_b, codes, draws["gen_a"], draws["gen_b"])
+        """Return `munit_pl.models.unit.objective.generator_terms`, and recipes'."""
+        networks = self._networks(part)
+        noises = Noises(*(part.draws[f"gen_{path}"] for path in ("a", "b", "ab", "ba")))
+        codes, decoded = part.cached or (encode(networks, part.images), None)
+        decoded = decoded or decode(networks, codes, noises.n_a, noises.n_b)
         part.cached = None
-        return generator_terms(
-            self.gen_a,
-            self.gen_b,
-            self.dis_a,
-            self.dis_b,
-            x_a,
-            x_b,
-            codes,
-            decoded,
-            draws["gen_ab"],
-            draws["gen_ba"],
-            self.gan_loss,
-            self.perceptual(x_a),
+        terms = generator_terms(networks, part.images, codes, decoded, noises, self.gan_loss)
+        translations = Translations(decoded.x_ab, decoded.x_ba)
+        none = part.images.x_a.new_empty(len(part.images.x_a), 0)
+        return terms | self.recipe_terms(
+            part, translations, Styles(none, none), lambda _: translations
         )
+
+    def _networks(self, part: MicroBatch) -> Networks:
+        return Networks(self.gen_a, self.gen_b, *self.discriminators(part.draws))

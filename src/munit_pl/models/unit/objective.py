@@ -8,7 +8,6 @@ translated to b, ``h_ab`` the code read back from it, ``x_aba`` the image there 
 Every function is pure. Terms come unweighted, each a pair ``(2,)``: domain a's and domain b's.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -19,7 +18,7 @@ from munit_pl.layers.autocast import to_float32
 from munit_pl.losses.adversarial import AdversarialLoss
 from munit_pl.losses.terms import Discriminator, Terms, l1
 from munit_pl.models.base.generator import DomainGenerator
-from munit_pl.models.base.objective import Decodings, Translations
+from munit_pl.models.base.objective import Decodings, Images, Translations
 
 
 class LossWeights(NamedTuple):
@@ -30,7 +29,15 @@ class LossWeights(NamedTuple):
     kl: NonNegativeFloat = 0.01
     cycle: NonNegativeFloat = 10.0
     cycle_kl: NonNegativeFloat = 0.01
-    perceptual: NonNegativeFloat = 0.0
+
+
+class Networks(NamedTuple):
+    """What UNIT consists of. In the generators' update discriminators are best frozen."""
+
+    gen_a: DomainGenerator
+    gen_b: DomainGenerator
+    dis_a: Discriminator
+    dis_b: Discriminator
 
 
 class Codes(NamedTuple):
@@ -40,70 +47,76 @@ class Codes(NamedTuple):
     h_b: Tensor
 
 
-def encode(gen_a: DomainGenerator, gen_b: DomainGenerator, x_a: Tensor, x_b: Tensor) -> Codes:
-    """Return the codes' means of images ``(N, C, H, W)`` in [-1, 1] of both domains."""
-    return Codes(gen_a.content_encoder(x_a), gen_b.content_encoder(x_b))
+class Noises(NamedTuple):
+    """Numbers from N(0, I) of the codes' shapes.
+
+    Attributes:
+        n_a: For the code of ``x_a``.
+        n_b: For the code of ``x_b``.
+        n_ab: For the code read back from ``x_ab``.
+        n_ba: For the code read back from ``x_ba``.
+    """
+
+    n_a: Tensor
+    n_b: Tensor
+    n_ab: Tensor
+    n_ba: Tensor
 
 
-def translate(
-    gen_a: DomainGenerator, gen_b: DomainGenerator, codes: Codes, n_a: Tensor, n_b: Tensor
-) -> Translations:
+def encode(networks: Networks, images: Images) -> Codes:
+    """Return the codes' means of images of both domains."""
+    return Codes(
+        networks.gen_a.content_encoder(images.x_a), networks.gen_b.content_encoder(images.x_b)
+    )
+
+
+def translate(networks: Networks, codes: Codes, n_a: Tensor, n_b: Tensor) -> Translations:
     """Decode each code in the other domain, under noises of the codes' shapes."""
-    return Translations(x_ab=gen_b.decoder(codes.h_a + n_a), x_ba=gen_a.decoder(codes.h_b + n_b))
+    return Translations(
+        x_ab=networks.gen_b.decoder(codes.h_a + n_a), x_ba=networks.gen_a.decoder(codes.h_b + n_b)
+    )
 
 
-def decode(
-    gen_a: DomainGenerator, gen_b: DomainGenerator, codes: Codes, n_a: Tensor, n_b: Tensor
-) -> Decodings:
+def decode(networks: Networks, codes: Codes, n_a: Tensor, n_b: Tensor) -> Decodings:
     """Reconstruct and `translate` at once: each decoder takes both codes in one batch.
 
     Samples do not depend on their neighbors, so this is what separate calls would give.
     """
     size_a = len(codes.h_a)
     both = torch.cat([codes.h_a + n_a, codes.h_b + n_b])
-    of_a, of_b = gen_a.decoder(both), gen_b.decoder(both)
+    of_a, of_b = networks.gen_a.decoder(both), networks.gen_b.decoder(both)
     x_aa, x_ba = of_a[:size_a], of_a[size_a:]
     x_ab, x_bb = of_b[:size_a], of_b[size_a:]
     return Decodings(x_aa=x_aa, x_bb=x_bb, x_ab=x_ab, x_ba=x_ba)
 
 
 def generator_terms(
-    gen_a: DomainGenerator,
-    gen_b: DomainGenerator,
-    dis_a: Discriminator,
-    dis_b: Discriminator,
-    x_a: Tensor,
-    x_b: Tensor,
+    networks: Networks,
+    images: Images,
     codes: Codes,
     decoded: Decodings,
-    n_ab: Tensor,
-    n_ba: Tensor,
+    noises: Noises,
     gan_loss: AdversarialLoss,
-    perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Terms:
     """Return what the generators minimize, each term for domain a and for domain b.
 
     Args:
-        gen_a: Domain a's auto-encoder.
-        gen_b: Domain b's auto-encoder.
-        dis_a: Domain a's discriminator; its weights are best frozen, to save their gradients.
-        dis_b: Domain b's discriminator.
-        x_a: Images of domain a, ``(N, C, H, W)`` in [-1, 1].
-        x_b: Images of domain b.
+        networks: The networks.
+        images: Real images.
         codes: What `encode` made of the images.
         decoded: What `decode` made of the codes.
-        n_ab: Noise for the code read back from ``x_ab``, of the codes' shape.
-        n_ba: Noise for the code read back from ``x_ba``.
+        noises: Of which the last two are used: those of the codes read back.
         gan_loss: The adversarial loss.
-        perceptual: Adds the perceptual term: a translation and its source in, a scalar out.
 
     Returns:
         The terms: "image" and "kl" (the auto-encoder's, equation 3), "gan" (equation 4), "cycle"
-        and "cycle_kl" (equation 5), and where asked for "perceptual".
+        and "cycle_kl" (equation 5).
     """
+    gen_a, gen_b, dis_a, dis_b = networks
+    x_a, x_b = images
     x_aa, x_bb, x_ab, x_ba = decoded
     h_ab, h_ba = gen_b.content_encoder(x_ab), gen_a.content_encoder(x_ba)
-    x_aba, x_bab = gen_a.decoder(h_ab + n_ab), gen_b.decoder(h_ba + n_ba)
+    x_aba, x_bab = gen_a.decoder(h_ab + noises.n_ab), gen_b.decoder(h_ba + noises.n_ba)
 
     pairs = {
         "gan": (gan_loss.generator(dis_a(x_ba)), gan_loss.generator(dis_b(x_ab))),
@@ -112,8 +125,6 @@ def generator_terms(
         "cycle": (l1(x_aba, x_a), l1(x_bab, x_b)),
         "cycle_kl": (kl(h_ab), kl(h_ba)),
     }
-    if perceptual is not None:
-        pairs["perceptual"] = (perceptual(x_ba, x_b), perceptual(x_ab, x_a))
     return {term: torch.stack(pair) for term, pair in pairs.items()}
 
 

@@ -1,6 +1,6 @@
-"""One iteration of MUNIT's training as a function of tensors, which a CUDA graph can hold."""
+"""One iteration of training as a function of tensors, which a CUDA graph can hold."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from munit_pl.callbacks.fast.casts import cast_weights
+from munit_pl.callbacks.fast.compiling import CompiledNetworks, restored
+from munit_pl.callbacks.fast.recording import Recorded, Recorder
 from munit_pl.losses.terms import Terms, total
-from munit_pl.models.base.module import MicroBatch
-from munit_pl.models.munit.fast.casts import cast_weights
-from munit_pl.models.munit.fast.compiling import CompiledNetworks, restored
-from munit_pl.models.munit.fast.lanes import ParallelDomains
-from munit_pl.models.munit.fast.recording import Recorded, Recorder
-from munit_pl.models.munit.module import MUNITModule
+from munit_pl.models.base.micro_batch import MicroBatch
+from munit_pl.models.base.module import AdversarialModule
+from munit_pl.models.base.objective import Images
 from munit_pl.optim.finite_updates import keep_finite
 from munit_pl.optim.freezing import frozen
 
@@ -25,8 +25,8 @@ class Outcome(NamedTuple):
     Attributes:
         terms: For "dis" and "gen" the terms that were minimized.
         norms: For both the norm of the gradient.
-        memo: What `Part.cached` was.
-        measured: What `MicroBatch.statistics` was.
+        cached: What `MicroBatch.cached` was.
+        statistics: What `MicroBatch.statistics` was.
     """
 
     terms: dict[str, Terms]
@@ -36,12 +36,12 @@ class Outcome(NamedTuple):
 
 
 class Iteration:
-    """Both updates of MUNIT's training, without a trainer.
+    """Both updates of an iteration, without a trainer.
 
     Called with a batch and its random numbers it changes weights, optimizers and
     ``module.skipped`` as an iteration under a trainer does. It counts no iteration, logs nothing
-    and leaves the learning rates to others, and what is `statistics`; callbacks' hooks around its
-    backward passes and steps are not called.
+    and leaves learning rates, and what recipes do after a step, to others; callbacks' hooks around
+    its backward passes and steps are not called.
 
     Args:
         module: The module.
@@ -49,25 +49,22 @@ class Iteration:
         amp: The type that autocast computes in; None for none.
         compiled: The networks, if they are to be called compiled.
         recorder: Records the iteration, if it is to be replayed; the optimizers must be fused then.
-        lane: Runs the domains side by side, if they are to be.
         cast_once: Whether weights are cast once for ``amp``, and not at each use. On the CPU many
             small casts are cheaper than the gradients of few large ones.
-        gave_up: Called with the reason if the iteration cannot be recorded.
+        on_fallback: Called with the reason if the iteration cannot be recorded.
     """
 
     def __init__(
         self,
-        module: MUNITModule,
+        module: AdversarialModule,
         optimizers: Sequence[Optimizer],
         amp: torch.dtype | None = None,
         compiled: CompiledNetworks | None = None,
         recorder: Recorder | None = None,
-        lane: ParallelDomains | None = None,
         cast_once: bool = True,
         on_fallback: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self.compiled = compiled
-        self.lane = lane
         self._module = module
         self._optimizers = dict(zip(("dis", "gen"), optimizers, strict=True))
         self._amp = amp
@@ -87,13 +84,12 @@ class Iteration:
         for optimizer in optimizers:  # which gives them other moments
             optimizer.register_load_state_dict_post_hook(lambda _: self._run.forget())
 
-    def __call__(self, x_a: Tensor, x_b: Tensor, draws: dict[str, Tensor]) -> Outcome:
+    def __call__(self, images: Images, draws: Mapping[str, Tensor]) -> Outcome:
         """Train on one batch.
 
         Args:
-            x_a: Images of domain a, ``(N, C, H, W)`` in [-1, 1].
-            x_b: Images of domain b.
-            draws: What ``module.draw`` drew for them.
+            images: The images.
+            draws: What ``module.draw_all`` drew for them.
         """
         for player, counts in self._counts.items():
             if self._module.skipped[player] is not counts:  # a checkpoint's, or a guard's
@@ -104,32 +100,27 @@ class Iteration:
                 self._set[player] = _rate(optimizer)
                 self._rates[player].fill_(self._set[player])
         self._names = tuple(draws)
-        return self._run(x_a, x_b, *draws.values())
+        return self._run(*images, *draws.values())
 
-    def warm_up(self, x_a: Tensor, x_b: Tensor, draws: dict[str, Tensor]) -> None:
+    def warm_up(self, images: Images, draws: Mapping[str, Tensor]) -> None:
         """Compute both gradients and throw them away, for all to be compiled that has to be."""
 
         def differentiate(player: str, loss: Tensor) -> None:
             weights = _parameters(self._optimizers[player])
             torch.autograd.grad(loss, weights, allow_unused=True)
 
-        part = MicroBatch(x_a, x_b, draws, fraction=1.0, is_whole_batch=True)
         with restored(self._module.buffers()):
-            self._play(part, differentiate)
+            self._play(MicroBatch(images, draws), differentiate)
 
     def _update_both(self, x_a: Tensor, x_b: Tensor, *draws: Tensor) -> Outcome:
         """Make both updates."""
         for optimizer in self._optimizers.values():
             optimizer.zero_grad()
-        part = MicroBatch(
-            x_a, x_b, dict(zip(self._names, draws, strict=True)), fraction=1.0, is_whole_batch=True
-        )
+        part = MicroBatch(Images(x_a, x_b), dict(zip(self._names, draws, strict=True)))
         norms = {}
 
         def update(player: str, loss: Tensor) -> None:
             loss.backward()  # type: ignore[no-untyped-call]
-            if self.lane is not None:
-                self.lane.join()
             norms[player] = self._step(player)
 
         terms = self._play(part, update)
@@ -139,13 +130,14 @@ class Iteration:
         """Let ``respond`` act on what each player minimizes, in turn; return the terms."""
         module, terms = self._module, {}
         gens, diss = (module.gen_a, module.gen_b), (module.dis_a, module.dis_b)
+        of_player = {"dis": module.discriminator_terms, "gen": module.generator_terms}
+        waiting = {"dis": [], "gen": _parameters(self._optimizers["dis"])}
+        order = ("gen", "dis") if module.generators_first else ("dis", "gen")
         with self._arithmetic(), keep_finite(module.buffers()), cast_weights(gens, self._cast_to):
-            with cast_weights(diss, self._cast_to):
-                terms["dis"] = module.discriminator_terms(part)
-                respond("dis", total(terms["dis"], module.weights))
-            with frozen(_parameters(self._optimizers["dis"])), cast_weights(diss, self._cast_to):
-                terms["gen"] = module.generator_terms(part)
-                respond("gen", total(terms["gen"], module.weights))
+            for player in order:
+                with frozen(waiting[player]), cast_weights(diss, self._cast_to):
+                    terms[player] = of_player[player](part)
+                    respond(player, total(terms[player], module.term_weights))
         return {
             player: {term: pair.detach() for term, pair in own.items()}
             for player, own in terms.items()

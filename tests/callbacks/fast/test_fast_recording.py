@@ -2,7 +2,7 @@ import pytest
 import torch
 from tape import Tapes
 
-from munit_pl.models.munit.fast.recording import WARM_UP, Recorded
+from munit_pl.callbacks.fast.recording import WARM_UP, Recorded
 
 
 def make(function, recorder=None):
@@ -85,7 +85,7 @@ def test_without_a_recorder_it_is_called():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_cuda_graph_computes_what_the_function_does():
-    from munit_pl.models.munit.fast.recording import CudaGraphs
+    from munit_pl.callbacks.fast.recording import CudaGraphs
 
     total = torch.zeros(1000, device="cuda")
     recorded, reasons = make(lambda x: total.add_(x) * 2, CudaGraphs())

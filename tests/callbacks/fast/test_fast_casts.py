@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from munit_pl.callbacks.fast.casts import cast_weights
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
-from munit_pl.models.munit.fast.casts import cast_weights
 from munit_pl.models.munit.networks import AdaINGenerator
 
 TINY = {"dim": 4, "mlp_dim": 8, "num_res_blocks": 1}

@@ -64,7 +64,7 @@ class Recorded(Generic[T]):
     Args:
         function: The function. Whatever else it reads or changes must stay where it is in memory.
         recorder: What records it; without one it is called each time.
-        gave_up: Called with the reason if it cannot be recorded; from then on it is simply called.
+        on_fallback: Called with the reason if it cannot be recorded; then it is simply called.
 
     Attributes:
         recording: Whether it is being recorded at this moment.
@@ -78,7 +78,7 @@ class Recorded(Generic[T]):
     ) -> None:
         self._function = function
         self._recorder = recorder
-        self._gave_up = on_fallback
+        self._on_fallback = on_fallback
         self._calls = 0
         self._inputs: list[Tensor] = []
         self._replay: Callable[[], None] | None = None
@@ -98,7 +98,7 @@ class Recorded(Generic[T]):
             except RuntimeError as error:
                 self._recorder = None
                 self._drop()
-                self._gave_up(str(error).partition("\n")[0])
+                self._on_fallback(str(error).partition("\n")[0])
                 return self._function(*tensors)
         for buffer, tensor in zip(self._inputs, tensors, strict=True):
             buffer.copy_(tensor, non_blocking=True)

@@ -6,9 +6,12 @@ import pytest
 import torch
 from training import images
 
-from munit_pl import FastMUNITModule
-from munit_pl.models.munit.fast.compiling import CompiledNetworks, restored
-from munit_pl.models.munit.fast.iteration import Iteration
+from munit_pl import MUNITModule
+from munit_pl.callbacks.fast.callback import FastIteration, make_iteration
+from munit_pl.callbacks.fast.compiling import CompiledNetworks, restored
+from munit_pl.callbacks.fast.iteration import Iteration
+from munit_pl.models.base.micro_batch import MicroBatch
+from munit_pl.models.base.objective import Images
 
 FUSED = {"optimizer": {"fused": True}}
 
@@ -27,7 +30,7 @@ def test_networks_are_compiled_in_place_and_called_so_within_the_context_alone(t
         return lambda *args: ("compiled", call(*args))
 
     monkeypatch.setattr(torch, "compile", compiler)
-    module = FastMUNITModule(**tiny)
+    module = MUNITModule(**tiny)
     names, x = list(module.state_dict()), images()
     compiled = CompiledNetworks([module.dis_a])
     assert isinstance(module.dis_a(x), list)
@@ -54,29 +57,25 @@ def test_what_cannot_be_compiled_is_told_and_trained_on_without(tiny, monkeypatc
         return fail
 
     monkeypatch.setattr(torch, "compile", compiler)
-    module = FastMUNITModule(**tiny, **FUSED)
-    module.running = ("compile",)
+    module = MUNITModule(**tiny, **FUSED)
     optimizers, _ = module.configure_optimizers()
-    iteration = module.make_iteration(optimizers, ["compile"])
-    x_a, x_b = images(seed=0), images(seed=1)
-    draws = module.draw(x_a, x_b, 0)
-    part = module_part(x_a, x_b, draws)
-    with pytest.warns(UserWarning, match="munit_fast goes on without compile: no compiler$"):
-        module._rehearse(iteration, part)
+    iteration = make_iteration(module, optimizers, ["compile"])
+    callback, part = FastIteration(), drawn_part(module)
+    callback.running = ("compile",)
+    with pytest.warns(UserWarning, match="callbacks.fast goes on without compile: no compiler$"):
+        callback._warm_up(iteration, part)
     before = [p.detach().clone() for p in module.parameters()]
-    iteration(x_a, x_b, draws)
+    iteration(part.images, part.draws)
     assert any(not torch.equal(b, p) for b, p in zip(before, module.parameters(), strict=True))
 
 
-def module_part(x_a, x_b, draws):
-    from munit_pl.models.base.module import MicroBatch
-
-    return MicroBatch(x_a, x_b, draws, fraction=1.0, is_whole_batch=True)
+def drawn_part(module):
+    batch = Images(images(seed=0), images(seed=1))
+    return MicroBatch(batch, module.draw_all(batch, 0))
 
 
 def gradients(module, optimizers, compiled, amp):
     """Return both players' gradients, each as one vector."""
-    x_a, x_b = images(seed=0), images(seed=1)
     found = {}
 
     def keep(player, loss):
@@ -87,7 +86,7 @@ def gradients(module, optimizers, compiled, amp):
         found[player] = torch.cat([g.flatten() for g in of if g is not None])
 
     iteration = Iteration(module, optimizers, amp=amp, compiled=compiled)
-    iteration._play(module_part(x_a, x_b, module.draw(x_a, x_b, 0)), keep)
+    iteration._play(drawn_part(module), keep)
     return found
 
 
@@ -96,7 +95,7 @@ def test_the_networks_are_traced_without_a_break_cast_weights_among_them(tiny, m
     """By the compiler's front end alone; the back end takes a minute."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     tiny["discriminator"]["norm"] = norm
-    module = FastMUNITModule(**tiny, **FUSED)
+    module = MUNITModule(**tiny, **FUSED)
     optimizers, _ = module.configure_optimizers()
     compiled = CompiledNetworks([*module.gen_a.children(), module.dis_a])
     state = deepcopy(module.state_dict())
@@ -114,8 +113,8 @@ def test_compiled_spectral_generators_differentiate_each_use_with_its_own_vector
     """With the partition of a graph that the default back end has, but without its kernels."""
     partitioned = partial(torch.compile, backend="aot_eager_decomp_partition")
     monkeypatch.setattr(torch, "compile", partitioned)
-    tiny["generator"]["spectral"] = tiny["discriminator"]["global_judge"] = True
-    module = FastMUNITModule(**tiny, **FUSED)
+    tiny["generator"]["spectral"] = tiny["discriminator"]["global_discriminator"] = True
+    module = MUNITModule(**tiny, **FUSED)
     optimizers, _ = module.configure_optimizers()
     compiled = CompiledNetworks([*module.gen_a.children(), module.dis_a])
     state = deepcopy(module.state_dict())
@@ -133,7 +132,7 @@ def test_compiled_spectral_generators_differentiate_each_use_with_its_own_vector
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
 @pytest.mark.parametrize("amp", [None, torch.bfloat16], ids=["fp32", "bf16"])
 def test_compiled_networks_give_the_same_gradients(tiny, amp):
-    module = FastMUNITModule(**tiny, **FUSED)
+    module = MUNITModule(**tiny, **FUSED)
     optimizers, _ = module.configure_optimizers()
     compiled = CompiledNetworks([module.gen_a.content_encoder, module.dis_a])
     fast = gradients(module, optimizers, compiled, amp)

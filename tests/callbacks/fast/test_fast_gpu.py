@@ -7,8 +7,10 @@ import torch
 from torch.utils.data import DataLoader
 from training import fit, make_trainer, pairs_of
 
-from munit_pl import FastMUNITModule, MUNITModule
-from munit_pl.models.munit.fast.parts import PARTS
+from munit_pl import MUNITModule
+from munit_pl.callbacks.fast.callback import FastIteration, make_iteration
+from munit_pl.callbacks.fast.support import PARTS
+from munit_pl.models.base.objective import Images
 
 pytestmark = [
     pytest.mark.gpu,
@@ -25,12 +27,14 @@ def _exact():
     torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
-def train(tiny, steps=12, cls=FastMUNITModule, precision="32-true", **parts):
+def train(tiny, steps=12, plain=False, precision="32-true", **parts):
+    """Return a trained module, with the parts that ran."""
     torch.manual_seed(0)
-    options = dict.fromkeys(PARTS, False) | parts if cls is FastMUNITModule else {}
-    module = cls(**deepcopy(tiny), scheduler={"step_size": 5}, **options)
-    fit(module, steps, accelerator="gpu", devices=1, precision=precision)
-    return module
+    module = MUNITModule(**deepcopy(tiny), scheduler={"step_size": 5})
+    fast = FastIteration(**dict.fromkeys(PARTS, False) | parts)
+    callbacks = [] if plain else [fast]
+    fit(module, steps, accelerator="gpu", devices=1, precision=precision, callbacks=callbacks)
+    return module, fast.running
 
 
 def vector(module):
@@ -43,55 +47,50 @@ def moved_alike(fast, plain, start, tolerance):
     return (vector(fast) - vector(plain)).norm() < tolerance * way.norm()
 
 
-@pytest.mark.parametrize(
-    "parts",
-    [{}, {"cuda_graph": True}, {"cuda_graph": True, "streams": True}, {"compile": True}],
-    ids=str,
-)
+@pytest.mark.parametrize("parts", [{}, {"cuda_graph": True}, {"compile": True}], ids=str)
 def test_each_part_in_fp32_goes_where_munit_goes(tiny, parts):
     torch.manual_seed(0)
     start = vector(MUNITModule(**tiny))
-    fast, plain = train(tiny, **parts), train(tiny, cls=MUNITModule)
-    assert set(fast.running) == parts.keys()
+    (fast, running), (plain, _) = train(tiny, **parts), train(tiny, plain=True)
+    assert set(running) == parts.keys()
     assert moved_alike(fast, plain, start, 0.05)
 
 
 def test_a_graph_holds_augmentations_and_a_second_decoding(tiny):
-    tiny |= {"diffaugment": ["color", "translation", "cutout"], "weights": {"diversity": 1.0}}
+    tiny |= {"recipes": {"diffaugment": {}, "mode_seeking": {}}}
     torch.manual_seed(0)
     start = vector(MUNITModule(**tiny))
-    fast, plain = train(tiny, cuda_graph=True), train(tiny, cls=MUNITModule)
-    assert fast.running == ("cuda_graph",)
+    (fast, running), (plain, _) = train(tiny, cuda_graph=True), train(tiny, plain=True)
+    assert running == ("cuda_graph",)
     assert moved_alike(fast, plain, start, 0.05)
 
 
 def test_a_graph_holds_rarer_augmentations_and_what_is_measured_of_them(tiny):
-    tiny |= {"diffaugment": ["color", "translation"], "weights": {"consistency": 1.0}}
-    tiny |= {"adaptive_augment": -0.5, "adaptive_images": 64}
+    tiny |= {"recipes": {"ada": {"target": -0.5, "length": 64}, "consistency": {}}}
     torch.manual_seed(0)
     start = vector(MUNITModule(**tiny))
-    fast, plain = train(tiny, cuda_graph=True), train(tiny, cls=MUNITModule)
-    assert fast.running == ("cuda_graph",)
+    (fast, running), (plain, _) = train(tiny, cuda_graph=True), train(tiny, plain=True)
+    assert running == ("cuda_graph",)
     assert moved_alike(fast, plain, start, 0.05)
-    assert fast.adaptive.seen[2] == plain.adaptive.seen[2]
+    seen = [next(iter(module.recipes)).accumulated[2].item() for module in (fast, plain)]
+    assert seen[0] == seen[1]
 
 
 def test_all_together_in_bf16_is_what_bf16_is_without_a_graph(tiny):
     torch.manual_seed(0)
     start = vector(MUNITModule(**tiny))
-    fast = train(tiny, **dict.fromkeys(PARTS, True))
-    assert set(fast.running) == set(PARTS)
-    eager = train(tiny, cls=MUNITModule, precision="bf16-mixed")
+    fast, running = train(tiny, **dict.fromkeys(PARTS, True))
+    assert set(running) == set(PARTS)
+    eager, _ = train(tiny, plain=True, precision="bf16-mixed")
     assert moved_alike(fast, eager, start, 0.2)
 
 
-@pytest.mark.parametrize("streams", [False, True])
-def test_a_graph_replays_what_it_recorded(tiny, streams):
+def test_a_graph_replays_what_it_recorded(tiny):
     """The same kernels on the same numbers: to the bit, if they are deterministic."""
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        graphed = train(tiny, cuda_graph=True, streams=streams)
-        eager = train(tiny)
+        graphed, _ = train(tiny, cuda_graph=True)
+        eager, _ = train(tiny)
     finally:
         torch.use_deterministic_algorithms(False)
     torch.testing.assert_close(vector(graphed), vector(eager), rtol=0, atol=1e-6)
@@ -100,23 +99,21 @@ def test_a_graph_replays_what_it_recorded(tiny, streams):
 def test_two_runs_with_a_graph_are_one(tiny):
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        runs = [vector(train(tiny, bf16=True, cuda_graph=True, streams=True)) for _ in range(2)]
+        runs = [vector(train(tiny, bf16=True, cuda_graph=True)[0]) for _ in range(2)]
     finally:
         torch.use_deterministic_algorithms(False)
     assert torch.equal(*runs)
 
 
 def test_no_replay_waits_for_the_device(tiny):
-    module = FastMUNITModule(**tiny, compile=False).cuda()
-    arguments = module.hparams["optimizer"]
-    module.hparams["optimizer"] = {**arguments, "fused": True}
-    iteration = module.make_iteration(module.configure_optimizers()[0], ("cuda_graph", "streams"))
-    batches = [tuple(x.cuda() for x in pair) for pair in pairs_of(6)]
-    for i, (x_a, x_b) in enumerate(batches):
+    module = MUNITModule(**tiny, optimizer={"fused": True}).cuda()
+    iteration = make_iteration(module, module.configure_optimizers()[0], ["cuda_graph"])
+    batches = [Images(*(x.cuda() for x in pair)) for pair in pairs_of(6)]
+    for i, batch in enumerate(batches):
         if i == 5:
             torch.cuda.set_sync_debug_mode("error")
         try:
-            iteration(x_a, x_b, module.draw(x_a, x_b, i))
+            iteration(batch, module.draw_all(batch, i))
         finally:
             torch.cuda.set_sync_debug_mode("default")
     assert all(p.isfinite().all() for p in module.parameters())
@@ -125,10 +122,10 @@ def test_no_replay_waits_for_the_device(tiny):
 def test_a_poisoned_batch_is_skipped_in_a_replay(tiny):
     pairs = pairs_of(8)
     pairs[6] = tuple(torch.full_like(x, torch.nan) for x in pairs[6])
-    module = FastMUNITModule(**tiny, compile=False)
-    loop = make_trainer(max_steps=8, accelerator="gpu", devices=1)
+    module, fast = MUNITModule(**tiny), FastIteration(compile=False)
+    loop = make_trainer(max_steps=8, accelerator="gpu", devices=1, callbacks=[fast])
     loop.fit(module, DataLoader(pairs, batch_size=None))
-    assert "cuda_graph" in module.running
+    assert "cuda_graph" in fast.running
     assert {player: counts.tolist() for player, counts in module.skipped.items()} == {
         "dis": [1, 0],
         "gen": [1, 0],
@@ -137,15 +134,16 @@ def test_a_poisoned_batch_is_skipped_in_a_replay(tiny):
 
 
 def test_fp16_trains_without_a_graph(tiny):
-    with pytest.warns(UserWarning, match="munit_fast goes on without .*cuda_graph"):
-        module = train(tiny, steps=5, precision="16-mixed", **dict.fromkeys(PARTS, True))
-    assert module.running == ()
+    with pytest.warns(UserWarning, match="callbacks.fast goes on without .*cuda_graph"):
+        module, running = train(tiny, 5, precision="16-mixed", **dict.fromkeys(PARTS, True))
+    assert running == ()
     assert vector(module).isfinite().all()
 
 
 def test_a_checkpoint_of_a_graphed_run_goes_on_without_one(tiny, tmp_path):
-    module = FastMUNITModule(**tiny, compile=False)
-    fit(module, 6, accelerator="gpu", devices=1).save_checkpoint(tmp_path / "x.ckpt")
+    callbacks = [FastIteration(compile=False)]
+    loop = fit(MUNITModule(**tiny), 6, accelerator="gpu", devices=1, callbacks=callbacks)
+    loop.save_checkpoint(tmp_path / "x.ckpt")
     plain = MUNITModule(**tiny)
     loop = make_trainer(max_steps=8)
     loader = DataLoader(pairs_of(8), batch_size=None)

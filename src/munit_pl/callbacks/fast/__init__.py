@@ -1,0 +1,1 @@
+"""How an iteration is run as fast as the machine allows, whatever is trained."""

@@ -1,1 +1,0 @@
-"""MUNIT's iteration at the speed of a GPU."""
