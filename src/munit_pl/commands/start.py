@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from munit_pl.commands.terminal import fail_if_lost, guard_terminal
+from munit_pl.exits import ExitCode
 
 
 def start(name: str) -> NoReturn:
@@ -31,7 +32,14 @@ def start(name: str) -> NoReturn:
         fail_if_lost(f"munit-{name}")
     command = import_module(f"munit_pl.commands.{name}")
     signal.signal(signal.SIGINT, usual)
-    status = command.run(options)
+    try:
+        status = command.run(options)
+    except SystemExit as error:
+        if error.code == ExitCode.BAD_INPUT:  # to take PyTorch apart takes longer than to refuse
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(ExitCode.BAD_INPUT)
+        raise
     if name == "data":  # the others write files, and print beside it
         fail_if_lost("munit-data")
     sys.exit(status)

@@ -13,7 +13,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from munit_pl.commands.config.own_folders import missing_folder
 from munit_pl.commands.config.resolving import resolve
-from munit_pl.commands.config.spelling import completed
+from munit_pl.commands.config.spelling import Spelled, spelled
 from munit_pl.commands.config.trainer_arguments import refused_by_trainer
 from munit_pl.commands.errors import InputError, all_of
 
@@ -29,19 +29,40 @@ def check_overrides(overrides: Sequence[str], config: str = "train") -> DictConf
         InputError: If settings are misspelt or do not compose, if the images lie in other folders,
             or if the Trainer would refuse an argument.
     """
-    whole = completed(overrides, config)
+    return check_spelled(spelled(overrides, config), config)
+
+
+def check_spelled(overrides: Spelled, config: str = "train") -> DictConfig:
+    """Do what `check_overrides` does with overrides whose names have been looked at.
+
+    Where a name is wrong, values are looked at too, which takes PyTorch, so that all is told.
+    """
     with initialize_config_module("munit_pl.conf", version_base="1.3"):
         try:
-            cfg = compose(config, whole, return_hydra_config=True)
+            cfg = compose(config, overrides.taken, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
-            raise InputError(" ".join(str(error).split())) from None
+            raise InputError(all_of([*overrides.faults, " ".join(str(error).split())])) from None
     with open_dict(cfg):
         del cfg["hydra"]
     tree = resolve(cfg).tree
     faults = [fault for name in ("name", "run") for fault in leading_out(name, str(tree.get(name)))]
-    if faults := [*faults, *missing_folder(tree.get("data")), *refused_by_trainer(tree)]:
+    faults += [*missing_folder(tree.get("data")), *refused_by_trainer(tree)]
+    if overrides.faults:
+        faults = [*overrides.faults, *faults, *_faults_of_values(cfg, overrides, config)]
+    if faults:
         raise InputError(all_of(faults))
     return cfg
+
+
+def _faults_of_values(cfg: DictConfig, overrides: Spelled, config: str) -> list[str]:
+    """Return what is wrong with the values that are given beside misspelt names."""
+    if not any("." in word.partition("=")[0] for word in overrides.taken):
+        return []
+    from munit_pl.commands.config.validation import faults_of_settings
+
+    with open_dict(cfg):
+        cfg.output_dir = ""  # Hydra knows it once it runs
+    return [line for line in faults_of_settings(cfg, config).values() if line]
 
 
 def leading_out(name: str, value: str) -> Iterator[str]:

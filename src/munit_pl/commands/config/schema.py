@@ -17,6 +17,7 @@ from lightning.pytorch import Trainer
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from munit_pl.checks import (
+    Arguments,
     ArgumentsByName,
     ArgumentsOf,
     Place,
@@ -106,7 +107,7 @@ def _faults_of_value(kind: Any, value: Any, place: Place) -> Faults:
             yield from faults_of(_arguments_of_mapping(said, value), value, place)
             return
         if isinstance(said, ArgumentsByName):
-            yield from faults_of(Known(dict.fromkeys(said.kinds, Mapping)), value, place)
+            yield from faults_of(Known(dict.fromkeys(said.kinds, Arguments)), value, place)
             for name in value.keys() & said.kinds.keys():
                 yield from _faults_of_value(
                     Annotated[Any, ArgumentsOf(said.kinds[name])], value[name], (*place, name)

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from hydra import compose, initialize_config_module
 from hydra.core.override_parser.types import Override, ValueType
@@ -15,14 +15,25 @@ from munit_pl.commands.config.listing import choosing, keys, listed_by_choices, 
 from munit_pl.commands.config.own_folders import settings_for
 from munit_pl.commands.config.quoting import parse, quoted
 from munit_pl.commands.config.suggestions import meant, nearest
-from munit_pl.commands.errors import InputError, all_of
 
 _EXTRA = ("joblib", "submitit_local", "submitit_slurm", "optuna")  # of munit-pl[sweeps]
 _NOT_COMPOSED = (HydraException, OmegaConfBaseException, ValueError)  # that: group=null
 
 
-def completed(overrides: Sequence[str], config: str = "train", sweeping: bool = False) -> list[str]:
-    """Return overrides as Hydra takes them.
+class Spelled(NamedTuple):
+    """A command line that has been looked at.
+
+    Attributes:
+        taken: Overrides as Hydra takes them.
+        faults: A line for each that is misspelt, with what may have been meant.
+    """
+
+    taken: list[str]
+    faults: list[str]
+
+
+def spelled(overrides: Sequence[str], config: str = "train", sweeping: bool = False) -> Spelled:
+    """Return overrides as Hydra takes them, and what is wrong with others.
 
     Text that its grammar does not take is quoted, and a ``+`` is set before settings that no file
     lists, but that what is built may know.
@@ -31,20 +42,20 @@ def completed(overrides: Sequence[str], config: str = "train", sweeping: bool = 
         overrides: As they were typed.
         config: A file of ``munit_pl.conf``.
         sweeping: Several values are those of as many runs.
-
-    Raises:
-        InputError: A line for each that is misspelt, with what may have been meant.
     """
     whole = [quoted(typed, sweeping) for typed in overrides]
     faults: list[str] = []
     read = _read(whole, faults)
     choices = [one for one in read if _is_choice(one)]
     with initialize_config_module("munit_pl.conf", version_base="1.3"):
-        names = Names(config, _choose(choices, config, sweeping, faults))
-    unlisted = names.look_up([one for one in read if one not in choices], faults)
-    if faults:
-        raise InputError(all_of(faults))
-    return [f"{'+' * (one in unlisted)}{one}" for one in whole]
+        chosen = _choose(choices, config, sweeping, faults)
+        names = Names(config, chosen)
+    others = [one for one in read if one not in choices]
+    unlisted = names.look_up(others, faults)
+    if not faults:
+        return Spelled([f"{'+' * (one in unlisted)}{one}" for one in whole], [])
+    there = [str(one.input_line) for one in others if names.has(one)]
+    return Spelled([*chosen, *there], faults)
 
 
 def setting_for(option: str, words: Sequence[str], config: str) -> str:
@@ -169,6 +180,11 @@ class Names:
             elif not there:
                 faults.append(self._unknown(key))
         return unlisted
+
+    def has(self, override: Override) -> bool:
+        """Tell whether an override gives a setting that is listed another value."""
+        plain = not (override.is_add() or override.is_force_add() or override.is_delete())
+        return plain and self._node(override.key_or_group) is not _NOTHING
 
     def _node(self, key: str) -> Any:
         """Return what is set, with interpolations as they are written."""

@@ -49,6 +49,17 @@ def check_config(cfg: DictConfig, config: str = "train") -> None:
 
 def faults_of_config(cfg: DictConfig, config: str = "train") -> list[str]:
     """Return a line for each thing that is wrong with a configuration, see `check_config`."""
+    tree, faults = resolve(cfg).tree, faults_of_settings(cfg, config)
+    made = {}
+    for place, node in _objects(tree, listed_of_command(config)[1]):
+        if not any(wrong[: len(place)] == place for wrong in faults):
+            made[place] = _make(place, node)
+    lines = [*faults.values(), *(said for said in made.values() if isinstance(said, str))]
+    return [line for line in [*lines, *_together(tree, made)] if line]
+
+
+def faults_of_settings(cfg: DictConfig, config: str = "train") -> dict[Place, str]:
+    """Return what is wrong with settings one by one, by their places; empty where told already."""
     resolved = resolve(cfg)
     tree, faults = resolved.tree, dict(resolved.faults)
     objects = dict(_objects(tree, listed_of_command(config)[1]))
@@ -56,13 +67,10 @@ def faults_of_config(cfg: DictConfig, config: str = "train") -> list[str]:
     for place, line in found:
         if place not in faults or line.startswith("there is no setting"):
             faults[place] = line
-    lines = [line for place, line in faults.items() if not _is_told(place, line, faults, resolved)]
-    made = {}
-    for place, node in objects.items():
-        if not any(wrong[: len(place)] == place for wrong in faults):
-            made[place] = _make(place, node)
-    lines += [said for said in made.values() if isinstance(said, str)]
-    return [line for line in [*lines, *_together(tree, made)] if line]
+    return {
+        place: "" if _is_told(place, line, faults, resolved) else line
+        for place, line in faults.items()
+    }
 
 
 def _is_told(place: Place, line: str, faults: Mapping[Place, str], resolved: Resolved) -> bool:

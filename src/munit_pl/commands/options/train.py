@@ -10,12 +10,12 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
 from munit_pl import __version__
-from munit_pl.commands.config.overrides import check_overrides, leading_out
+from munit_pl.commands.config.overrides import check_spelled, leading_out
 from munit_pl.commands.config.quoting import quoted
 from munit_pl.commands.config.resolving import resolve
-from munit_pl.commands.config.spelling import completed, setting_for
+from munit_pl.commands.config.spelling import setting_for, spelled
 from munit_pl.commands.config.trainer_arguments import refused_by_machine
-from munit_pl.commands.errors import InputError
+from munit_pl.commands.errors import InputError, all_of
 from munit_pl.commands.runtime.processes import find_place
 from munit_pl.exits import ExitCode
 
@@ -83,14 +83,17 @@ def _settings(asked: argparse.Namespace) -> list[str]:
         )
     if "ckpt_path=auto" in overrides and "run" not in chosen:
         raise InputError("ckpt_path=auto goes on with the run of a name: add run=NAME")
-    overrides = completed(overrides, sweeping=asked.multirun)
+    looked_at = spelled(overrides, sweeping=asked.multirun)
+    if asked.multirun and looked_at.faults:
+        raise InputError(all_of(looked_at.faults))
+    overrides = looked_at.taken
     for override in overrides if asked.multirun else ():  # whose folder is there before any run
         name, _, values = override.lstrip("+").partition("=")
         for value in re.split(r"[,()\[\]'\" ]", values) if name in ("name", "run") else ():
             for fault in leading_out(name, value):
                 raise InputError(fault)
     if not asked.multirun:  # of which each run is looked at by itself
-        cfg = check_overrides(overrides)
+        cfg = check_spelled(looked_at)
         for fault in refused_by_machine(resolve(cfg).tree["trainer"]) if not asked.cfg else ():
             raise InputError(fault)
     return overrides
