@@ -36,11 +36,12 @@ def wheel(tmp_path_factory):
     return wheel
 
 
-def test_the_wheel_holds_every_module(wheel):
-    modules = {str(path.relative_to(ROOT / "src")) for path in ROOT.glob("src/munit_pl/**/*.py")}
+def test_the_wheel_holds_every_module_and_template(wheel):
+    files = [path.relative_to(ROOT / "src") for path in ROOT.glob("src/munit_pl/**/*")]
+    expected = {str(path) for path in files if path.suffix in (".py", ".jinja")}
     names = zipfile.ZipFile(wheel).namelist()
-    found = {name for name in names if name.endswith(".py")}
-    assert found == modules | {"munit_pl/conf/__init__.py"}
+    found = {name for name in names if name.endswith((".py", ".jinja"))}
+    assert found == expected | {"munit_pl/conf/__init__.py"}
 
 
 def test_the_wheel_holds_every_configuration_and_no_test(wheel):
