@@ -48,7 +48,7 @@ def export(translator: Translator) -> tuple[ExportedProgram, ExportedProgram]:
     """Export domain a's content encoder and domain b's decoder, for any number and size."""
     gen_a, gen_b = translator.generators
     n, height, width = Dim("n", min=1), Dim("height", min=4), Dim("width", min=4)
-    multiple, device = gen_a.multiple, translator.device
+    multiple, device = gen_a.size_divisor, translator.device
     x = torch.rand(2, gen_a.in_channels, 16 * multiple, 12 * multiple, device=device)
     style = torch.randn(2, gen_b.style_dim, device=device)
     networks = Autocast(gen_a.content_encoder, translator), Autocast(gen_b.decoder, translator)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from munit_pl import Translator, random_styles
-from munit_pl.export.graphs import content_factor, graphs_of, shortest
+from munit_pl.export.graphs import content_factor, graphs_of, min_size
 from munit_pl.export.programs import TOLERANCE, ExportError, check, export_graphs
 from munit_pl.inference.onnx import OnnxGraph
 from munit_pl.layers.initialization import initialize
@@ -42,7 +42,7 @@ def test_a_decoder_reads_the_other_domains_contents_in_its_own_styles(gens):
     assert content.shape == (2, 16, 8, 12)  # of images of 32x48, a quarter of them
     assert style.shape == (2, 8)
     assert graph.network(content, style).shape == (2, 1, 32, 48)
-    assert (content_factor(gens[0]), shortest(gens[0])) == (4, 32)
+    assert (content_factor(gens[0]), min_size(gens[0])) == (4, 32)
 
 
 class Off(torch.nn.Module):

@@ -63,7 +63,7 @@ def into_the_codes(task: EvaluationTask) -> list[Block]:
 
 def _is_known(task: EvaluationTask, domain: DomainName) -> bool:
     """Return whether the truth about a domain's images is known, and their contents whole."""
-    multiple = task.translator.generators[DOMAINS.index(domain)].multiple
+    multiple = task.translator.generators[DOMAINS.index(domain)].size_divisor
     return task.translator.reconstructs and all(
         isinstance(images, DrawnShoes) and not any(side % multiple for side in images.size)
         for images in (task.train_images(domain), task.test_images(domain))

@@ -14,7 +14,7 @@ from munit_pl.data.domain import DomainName
 from munit_pl.layers.blocks import with_plain_weights
 from munit_pl.models.base.generator import DomainGenerator
 
-_SHORTEST = 2  # times the networks' own, at which the smallest maps have one pixel: a special case
+_MIN_SIZE_FACTOR = 2  # at the networks' own the smallest maps have one pixel: a special case
 _BATCH = 2  # a batch of one would be taken for a constant
 
 Shapes = tuple[dict[int, Dim], ...]
@@ -63,9 +63,9 @@ class _Unstyled(nn.Module):
         return self.decoder(content, content.new_empty(content.shape[0], 0))
 
 
-def shortest(gen: DomainGenerator) -> int:
-    """Return the shortest side of images, in pixels, that a domain's graphs take."""
-    return _SHORTEST * gen.shortest
+def min_size(gen: DomainGenerator) -> int:
+    """Return the smallest side of images, in pixels, that a domain's graphs take."""
+    return _MIN_SIZE_FACTOR * gen.min_size
 
 
 def graphs_of(gen_a: DomainGenerator, gen_b: DomainGenerator) -> Iterator[Graph]:
@@ -82,19 +82,19 @@ def graphs_of(gen_a: DomainGenerator, gen_b: DomainGenerator) -> Iterator[Graph]
     for domain, gen, other in domains:
         x, factor = example(gen, _BATCH, 2, 3), content_factor(gen)
         if gen.has_content_code:
-            shapes = _free(gen.multiple, shortest(gen))
+            shapes = _free(gen.size_divisor, min_size(gen))
             yield Graph(
                 "content", domain, gen.content_encoder, (x,), ("images",), (shapes,), factor
             )
         if gen.style_encoder is not None:
-            shapes = _free(1, shortest(gen))
+            shapes = _free(1, min_size(gen))
             yield Graph("style", domain, gen.style_encoder, (x,), ("images",), (shapes,), factor)
         yield _decoding(domain, gen, other)
 
 
 def example(gen: DomainGenerator, n: int, rows: int, columns: int) -> Tensor:
     """Return ``n`` images of noise, of so many times the shortest side, in [-1, 1]."""
-    sides = (-(-gen.shortest // gen.multiple) * gen.multiple * k for k in (rows, columns))
+    sides = (-(-gen.min_size // gen.size_divisor) * gen.size_divisor * k for k in (rows, columns))
     return (
         torch.rand(n, gen.in_channels, *sides, generator=torch.Generator().manual_seed(0)) * 2 - 1
     )
@@ -120,7 +120,7 @@ def _decoding(domain: DomainName, gen: DomainGenerator, other: DomainGenerator) 
     with torch.no_grad():
         content = other.content_encoder(x)
     factor = content_factor(other)
-    free = _free(other.multiple // factor, shortest(other) // factor)
+    free = _free(other.size_divisor // factor, min_size(other) // factor)
     if not gen.style_dim:
         return Graph(
             "decode", domain, _Unstyled(gen.decoder), (content,), ("content",), (free,), factor
@@ -132,7 +132,7 @@ def _decoding(domain: DomainName, gen: DomainGenerator, other: DomainGenerator) 
 
 def content_factor(gen: DomainGenerator) -> int:
     """Return the downsampling factor from a domain's images to their content."""
-    return gen.multiple if gen.has_content_code else 1
+    return gen.size_divisor if gen.has_content_code else 1
 
 
 def _free(multiple: int, least: int) -> dict[int, Dim]:

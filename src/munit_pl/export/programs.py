@@ -21,7 +21,7 @@ from munit_pl.export.graphs import (
     content_factor,
     graphs_of,
     inputs_of,
-    shortest,
+    min_size,
     trace,
 )
 from munit_pl.inference.onnx import OnnxGraph
@@ -200,8 +200,8 @@ def _metadata(
             domain: {
                 "in_channels": gen.in_channels,
                 "style_dim": gen.style_dim,
-                "multiple": gen.multiple,
-                "shortest": shortest(gen),
+                "multiple": gen.size_divisor,
+                "shortest": min_size(gen),
                 **describe_images(gen),
                 "content_factor": content_factor(gen),
                 "graphs": graphs[domain],

@@ -201,7 +201,7 @@ def _generator(said: dict[str, Any], path: Path) -> DomainGenerator:
             raise ValueError(f"{path}: {name} is {brief(size)}")
     gen = DomainGenerator()  # no class of its own, which a checkpoint could ask for
     gen.arguments = {}
-    gen.in_channels, gen.style_dim, gen.multiple, gen.shortest = sizes  # type: ignore[assignment]
+    gen.in_channels, gen.style_dim, gen.size_divisor, gen.min_size = sizes  # type: ignore[assignment]
     graphs = said.get("graphs")
     graphs = graphs if isinstance(graphs, dict) else {}
     gen.content_encoder = _graph(graphs.get("content"), path, (None,) * 4) or nn.Identity()

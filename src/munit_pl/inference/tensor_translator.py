@@ -179,7 +179,7 @@ class TensorTranslator:
         gen = self.check(x, source)
         styles = _per_image(styles, len(x), self.style_dim(to))
         height, width = x.shape[2:]
-        padded, top, left = _pad(x, gen.multiple)
+        padded, top, left = _pad(x, gen.size_divisor)
         shown = []
         for first in range(0, len(x), self.batch_size):
             images = slice(first, first + self.batch_size)
@@ -209,10 +209,10 @@ class TensorTranslator:
                 f"these are {tuple(x.shape)}"
             )
         height, width = x.shape[2:]
-        if min(height, width) < gen.shortest:
+        if min(height, width) < gen.min_size:
             raise ValueError(
                 f"an image of {height}x{width} is too small for this model: both sides must be at "
-                f"least {gen.shortest} pixels"
+                f"least {gen.min_size} pixels"
             )
         return gen
 
@@ -228,13 +228,13 @@ def _per_image(styles: Tensor, n: int, style_dim: int) -> Tensor:
     return per_image
 
 
-def _pad(x: Tensor, multiple: int) -> tuple[Tensor, int, int]:
-    """Reflect the borders of images until both sides are multiples of ``multiple``.
+def _pad(x: Tensor, size_divisor: int) -> tuple[Tensor, int, int]:
+    """Reflect the borders of images until both sides are multiples of ``size_divisor``.
 
     Returns:
         The padded images, and the rows above and the columns left of the original ones.
     """
     height, width = x.shape[2:]
-    down, along = -height % multiple, -width % multiple
+    down, along = -height % size_divisor, -width % size_divisor
     top, left = down // 2, along // 2
     return F.pad(x, (left, along - left, top, down - top), mode="reflect"), top, left

@@ -10,7 +10,7 @@ class Halver(DomainGenerator):
 
     def __init__(self, content_encoder=None, style_encoder=None):
         super().__init__()
-        self.multiple, self.shortest = 4, 8
+        self.size_divisor, self.min_size = 4, 8
         self.content_encoder = content_encoder or nn.AvgPool2d(4)
         self.style_encoder = style_encoder
 

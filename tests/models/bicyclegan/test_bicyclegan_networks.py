@@ -176,7 +176,7 @@ def test_arguments_make_another_of_the_kind(network):
 )
 def test_images_of_the_shortest_side_pass_and_no_others(options, multiple, shortest):
     gen = small(**options)
-    assert (gen.multiple, gen.shortest) == (multiple, shortest)
+    assert (gen.size_divisor, gen.min_size) == (multiple, shortest)
     gen.check_size(shortest, shortest)
     x = images(1, side=shortest).requires_grad_()
     y = gen.decode(x, gen.style_encoder(x))

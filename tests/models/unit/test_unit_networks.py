@@ -32,13 +32,13 @@ def test_a_generator_is_made_again_from_its_arguments():
     second = UNITGenerator(**first.arguments)
     shapes = [{k: v.shape for k, v in gen.state_dict().items()} for gen in (first, second)]
     assert shapes[0] == shapes[1]
-    assert second.multiple == 2
+    assert second.size_divisor == 2
 
 
 @pytest.mark.parametrize("side", [8, 12])
 def test_the_shortest_side_passes_and_a_shorter_one_is_refused(side):
     generator = UNITGenerator(dim=2, num_res_blocks=1, num_downsample=2)
-    assert generator.shortest == 8
+    assert generator.min_size == 8
     generator.check_size(side, 8)
     generator.decode(*generator.encode(torch.randn(1, 3, side, 8)))
     with pytest.raises(ValueError, match="images of 4x8 are too small"):

@@ -104,7 +104,7 @@ def _remedies(plan: _Plan, module: AdversarialModule, datamodule: TwoDomains) ->
     if plan.precision == "32-true":
         settings = (*plan.settings, "trainer.precision=bf16-mixed")
         yield (plan := plan._replace(precision="bf16-mixed", settings=settings))
-    multiple = module.gen_a.multiple
+    multiple = module.gen_a.size_divisor
     height, width = (side // 2 // multiple * multiple for side in plan.size)
     try:
         module.check_size(height, width)

@@ -19,8 +19,8 @@ class DomainGenerator(nn.Module):
         arguments: What the generator was made with: ``type(gen)(**gen.arguments)`` is another.
         in_channels: Channels of the domain's images.
         style_dim: Length of a style code; 0 if the method has none.
-        multiple: What both sides of an image must be multiples of.
-        shortest: The shortest side, in pixels, that passes.
+        size_divisor: What both sides of an image must be multiples of.
+        min_size: The smallest side, in pixels, that passes.
         content_encoder: The domain's images ``(N, C, H, W)`` in [-1, 1] to contents ``(N, ...)``.
         style_encoder: The domain's images to styles ``(N, style_dim)``; None where the method reads
             no style from an image.
@@ -37,8 +37,8 @@ class DomainGenerator(nn.Module):
     arguments: dict[str, Any]
     in_channels: int
     style_dim: int
-    multiple: int
-    shortest: int
+    size_divisor: int
+    min_size: int
     content_encoder: nn.Module
     style_encoder: nn.Module | None
     decoder: nn.Module
@@ -70,15 +70,15 @@ class DomainGenerator(nn.Module):
         """Refuse images of a size that the generator cannot give back.
 
         Raises:
-            ValueError: If a side is no multiple of ``multiple``, or below ``shortest``.
+            ValueError: If a side is no multiple of ``size_divisor``, or below ``min_size``.
         """
-        if height % self.multiple or width % self.multiple:
+        if height % self.size_divisor or width % self.size_divisor:
             raise ValueError(
                 f"images of {height}x{width} cannot pass the generator: both sides must be "
-                f"multiples of {self.multiple}"
+                f"multiples of {self.size_divisor}"
             )
-        if min(height, width) < self.shortest:
+        if min(height, width) < self.min_size:
             raise ValueError(
                 f"images of {height}x{width} are too small for the generator: "
-                f"both sides must be at least {self.shortest}"
+                f"both sides must be at least {self.min_size}"
             )

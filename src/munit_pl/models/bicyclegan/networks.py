@@ -175,9 +175,9 @@ class BicycleGANGenerator(DomainGenerator):
         encoder_downsample: Halvings of the encoder's side.
 
     Attributes:
-        multiple: What both sides of an image must be multiples of: ``2**num_downsample`` for the
-            U-Net, 4 for the residual network.
-        shortest: The shortest side, in pixels, that both networks can read.
+        size_divisor: What both sides of an image must be multiples of: ``2**num_downsample`` for
+            the U-Net, 4 for the residual network.
+        min_size: The smallest side, in pixels, that both networks can read.
 
     Raises:
         ValueError: If a size is below 1, or a name is not known.
@@ -217,17 +217,17 @@ class BicycleGANGenerator(DomainGenerator):
         self.content_encoder = nn.Identity()
         self.style_encoder = ResnetEncoder(in_channels, encoder_dim, style_dim, encoder_downsample)
         if network == "unet":
-            self.multiple = smallest = 2**num_downsample
+            self.size_divisor = smallest = 2**num_downsample
             self.decoder = UNetTranslator(
                 other_channels, in_channels, dim, style_dim, num_downsample, inject
             )
         else:
             # A residual block reflects a pixel at a quarter of the side, beside a second one.
-            self.multiple, smallest = 4, 8
+            self.size_divisor, smallest = 4, 8
             self.decoder = ResnetTranslator(
                 other_channels, in_channels, dim, num_res_blocks, style_dim
             )
-        self.shortest = max(smallest, 2**encoder_downsample)
+        self.min_size = max(smallest, 2**encoder_downsample)
 
 
 class BranchDiscriminators(nn.Module):

@@ -131,7 +131,7 @@ class MultiScaleDiscriminator(ScaleDiscriminators):
         shortest = (self.smallest_map * 2**self.num_layers - 1) * 2 ** (len(self.scales) - 1) + 1
         judged = f"num_layers={self.num_layers} and num_scales={len(self.scales)}"
         if self.global_discriminator is not None:
-            shortest = max(shortest, self.global_discriminator.shortest)
+            shortest = max(shortest, self.global_discriminator.min_size)
             judged += " and global_discriminator"
         if min(height, width) < shortest:
             raise ValueError(
@@ -160,7 +160,7 @@ class GlobalDiscriminator(nn.Module):
         padding_mode: As of `MultiScaleDiscriminator`.
 
     Attributes:
-        shortest: The shortest side, in pixels, that passes.
+        min_size: The smallest side, in pixels, that passes.
 
     Shape:
         Images ``(N, in_channels, H, W)`` in [-1, 1] to logits ``(N, 1, 1, 1)``.
@@ -186,7 +186,7 @@ class GlobalDiscriminator(nn.Module):
         self.head = nn.Sequential(
             block(widths[-1], widths[-1], 1, norm=of_weight), nn.Conv2d(widths[-1], 1, 1)
         )
-        self.shortest = _smallest_map(norm, depth) * 2**depth
+        self.min_size = _smallest_map(norm, depth) * 2**depth
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a logit for each image."""

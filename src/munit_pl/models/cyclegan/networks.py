@@ -46,10 +46,10 @@ class CycleGANGenerator(DomainGenerator):
         }
         self.in_channels = in_channels
         self.style_dim = noise_dim
-        self.multiple = 4
+        self.size_divisor = 4
         # The residual blocks pad one pixel at a quarter of the side, and a reflected pixel needs a
         # second one beside it.
-        self.shortest = 8
+        self.min_size = 8
         self.content_encoder = nn.Identity()
         self.style_encoder = None
         self.decoder = ResnetTranslator(other_channels, in_channels, dim, num_res_blocks, noise_dim)

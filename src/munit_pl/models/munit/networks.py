@@ -187,10 +187,10 @@ class AdaINGenerator(DomainGenerator):
         self.in_channels = in_channels
         self.style_dim = style_dim
         self.num_downsample = num_downsample
-        self.multiple = 2**num_downsample
+        self.size_divisor = 2**num_downsample
         # The style encoder pads one pixel before its last halving, the residual blocks one pixel
         # at the content code's side; a reflected pixel needs a second one beside it.
-        self.shortest = max(2 * self.multiple, 2**STYLE_DOWNSAMPLINGS)
+        self.min_size = max(2 * self.size_divisor, 2**STYLE_DOWNSAMPLINGS)
         self.content_encoder = ContentEncoder(
             in_channels, dim, num_downsample, num_res_blocks, activation, padding_mode
         )

@@ -148,7 +148,7 @@ class UNITModule(AdversarialModule):
 
     def draw(self, images: Images, *where: int | str) -> dict[str, Tensor]:
         """Draw the noise of each update's codes, and of the codes read back."""
-        x_a, factor = images.x_a, self.gen_a.multiple
+        x_a, factor = images.x_a, self.gen_a.size_divisor
         width: int = self.gen_a.arguments["dim"] * factor
         shape = (4, width, x_a.shape[2] // factor, x_a.shape[3] // factor)
         gen = self.draw_normal(shape, len(x_a), "noise", "gen", *where).unbind(1)

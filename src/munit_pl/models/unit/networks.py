@@ -102,9 +102,9 @@ class UNITGenerator(DomainGenerator):
         }
         self.in_channels = in_channels
         self.style_dim = 0
-        self.multiple = 2**num_downsample
+        self.size_divisor = 2**num_downsample
         # The first convolution reflects three pixels, residual blocks one at the code's side.
-        self.shortest = max(2 * self.multiple, 4)
+        self.min_size = max(2 * self.size_divisor, 4)
         self.content_encoder = ContentEncoder(
             in_channels, dim, num_downsample, num_res_blocks, activation, padding_mode
         )
