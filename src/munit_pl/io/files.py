@@ -56,7 +56,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         try:
             unfinished.mkdir()
         except OSError as error:
-            raise OSError(f"nothing can be written to {path}: {error.strerror}") from error
+            raise OSError(error.errno, error.strerror, str(path)) from error
         yield unfinished
         if path.exists():
             path.rmdir()

@@ -1,7 +1,6 @@
 """Untrusted archives of images, unpacked so that they can do no harm."""
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import IO, NamedTuple
 from tqdm import tqdm
 
 from munit_pl.data.tools.archive_members import DAMAGED, open_archive
+from munit_pl.io.files import whole_folder
 from munit_pl.io.regular_files import open_regular
 
 MAX_BYTES = 200 * 2**30  # unpacked, however much space is free
@@ -40,8 +40,7 @@ def extract(
     """Unpack a zip, tar, tar.gz, tar.bz2 or tar.xz into a new folder, or leave nothing behind.
 
     Only regular files and folders come out, each below ``folder``; archives in the archive stay
-    packed. Files get mode 0644 and folders 0755, less what the umask takes away. All is written
-    to a folder beside ``folder``, which takes its name once it is complete.
+    packed. Files get mode 0644 and folders 0755, less what the umask takes away.
 
     Args:
         archive: The file; its first bytes decide of what kind it is.
@@ -60,19 +59,16 @@ def extract(
     _check_target(target)
     if max_bytes is None:
         max_bytes = min(shutil.disk_usage(target.parent).free - _SPARED, MAX_BYTES)
-    fresh = target.with_name(f"{target.name}.unpacking-{secrets.token_hex(4)}")
     bar = tqdm(unit="B", unit_scale=True, leave=False, disable=None if show else True)
-    try:
-        with bar, open_regular(archive) as file, _one_line(archive, folder):
-            fresh.mkdir(mode=0o755)
-            output = _Output(fresh, archive.stat().st_size, max_bytes, max_members, bar)
-            output.take(file)
-            if target.exists():
-                target.rmdir()
-            fresh.rename(target)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
+    with (
+        bar,
+        open_regular(archive) as file,
+        _one_line(archive, folder),
+        whole_folder(target) as fresh,
+    ):
+        fresh.chmod(fresh.stat().st_mode & 0o755)
+        output = _Output(fresh, archive.stat().st_size, max_bytes, max_members, bar)
+        output.take(file)
     return Unpacked(output.files, output.bytes)
 
 
