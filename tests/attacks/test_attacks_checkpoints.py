@@ -32,7 +32,7 @@ from munit_pl.io.pretrained_weights import load_alexnet_weights
 from munit_pl.io.safe_reading import read_checkpoint
 from munit_pl.losses.perceptual import load_vgg16
 from munit_pl.metrics.classifier import load_classifier
-from munit_pl.metrics.inception import load_inception
+from munit_pl.metrics.inception_v3 import load_inception
 from munit_pl.metrics.lpips import read_heads
 from munit_pl.models.base.description import export_generators
 from munit_pl.models.components.nvlabs_config import munit_arguments, read_config

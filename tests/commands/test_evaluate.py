@@ -28,7 +28,7 @@ from munit_pl.evaluation.protocols.registry import PROTOCOLS
 from munit_pl.evaluation.protocols.starganv2_fid_lpips import StarGANv2
 from munit_pl.layers.initialization import initialize
 from munit_pl.metrics.lpips import FeatureDistance
-from munit_pl.metrics.network import to_rgb
+from munit_pl.metrics.network_metric import to_rgb
 from munit_pl.models.base.description import describe, export_generators
 from munit_pl.models.munit.networks import AdaINGenerator
 

@@ -5,8 +5,8 @@ from torch import nn
 from munit_pl.evaluation import extractors as instruments_file
 from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.metrics.classifier import Classifier, save_classifier
-from munit_pl.metrics.inception import Inception
-from munit_pl.metrics.lite0 import Lite0, load_lite0
+from munit_pl.metrics.efficientnet_lite0 import Lite0, load_lite0
+from munit_pl.metrics.inception_v3 import Inception
 from munit_pl.metrics.lpips import FeatureDistance, read_heads_v01
 
 ALEXNET = "alexnet-owt-7be5be79.pth"

@@ -13,7 +13,7 @@ from munit_pl.evaluation.measuring import measure
 from munit_pl.evaluation.protocols.starganv2_fid_lpips import StarGANv2
 from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.metrics.fid_kid_is import DistributionMetrics
-from munit_pl.metrics.inception import Inception
+from munit_pl.metrics.inception_v3 import Inception
 from munit_pl.metrics.lpips import FeatureDistance
 
 CPU = torch.device("cpu")

@@ -81,37 +81,10 @@ def test_distance_of_given_pairs(distance):
     assert metric.compute().item() == pytest.approx(2 * APART / 4)
 
 
-def test_a_step_returns_its_own_mean_and_adds_to_the_whole(distance):
-    metric = PairDistance(distance)
-    assert metric(colors("r"), colors("g")).item() == pytest.approx(APART)
-    assert metric(colors("r"), colors("r")).item() == 0
-    assert metric.compute().item() == pytest.approx(APART / 2)
-    metric.reset()
-    metric.update(colors("r"), colors("r"))
-    assert metric.compute().item() == 0
-
-
-def test_no_graph_is_kept_of_a_step(distance):
-    x = colors("r", "g")
-    assert not PairDistance(distance)(x, x).requires_grad
-    assert not Diversity(distance, "all")(x[None]).requires_grad
-
-
 class Model(nn.Module):
     def __init__(self, metric):
         super().__init__()
         self.metric = metric
-
-
-def test_the_network_is_no_part_of_the_model_that_holds_the_metric(distance):
-    model = Model(Diversity(distance, "all"))
-    model.metric.update(colors("r", "g")[None])
-    assert model.state_dict() == model.metric.state_dict() == {}
-    assert list(model.parameters()) == []
-    model.load_state_dict({})
-    model.train()
-    assert not distance.training
-    assert not distance.backbone.training
 
 
 def test_the_network_follows_the_metric_to_its_device_and_keeps_its_precision(distance):

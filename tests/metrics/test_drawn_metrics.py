@@ -5,7 +5,6 @@ import torch
 
 from munit_pl.data.drawn.dataset import DrawnShoes, draw
 from munit_pl.metrics.drawn import (
-    DrawnMetric,
     body_color,
     color_error,
     color_spread,
@@ -202,13 +201,3 @@ def test_a_drawing_one_pixel_off_is_not_the_true_one():
     figures = drawn_b2a(x_a.roll(1, -1), x_a)
     assert 0.5 < figures.edge_f1 < 0.9
     assert figures.paired_error > 5
-
-
-def test_batches_and_processes_together_measure_what_one_batch_does():
-    x_a = stacked(truths("b", 4), "x_a")
-    x_ba = x_a.roll(1, -1)
-    metric = DrawnMetric(drawn_b2a)
-    metric.update(x_ba[:1], x_a[:1])
-    metric.update(x_ba[1:], x_a[1:])
-    assert metric.compute() == drawn_b2a(x_ba, x_a)
-    assert not metric.state_dict()

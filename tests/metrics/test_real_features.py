@@ -11,7 +11,7 @@ from torchvision.transforms.functional import gaussian_blur
 from munit_pl.data.images.reading import read_image
 from munit_pl.data.images.tensors import to_tensor
 from munit_pl.data.listing import list_images
-from munit_pl.metrics.lite0 import load_lite0
+from munit_pl.metrics.efficientnet_lite0 import load_lite0
 
 HANDBAGS = Path(__file__).parents[3] / "shared" / "data" / "edges2handbags_demo"
 SIDE = 128

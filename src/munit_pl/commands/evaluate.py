@@ -33,7 +33,7 @@ from munit_pl.inference.translator import Translator
 from munit_pl.io.files import digest, write_whole
 from munit_pl.io.pretrained_weights import import_extra
 from munit_pl.metrics.classifier import save_classifier, train_classifier
-from munit_pl.metrics.lite0 import load_lite0
+from munit_pl.metrics.efficientnet_lite0 import load_lite0
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -12,8 +12,8 @@ from munit_pl.checks import checked
 from munit_pl.data.domain import DomainName
 from munit_pl.io.pretrained_weights import find_alexnet, load_alexnet_weights
 from munit_pl.metrics.classifier import Classifier, load_classifier
-from munit_pl.metrics.inception import Inception, find_inception, load_inception
-from munit_pl.metrics.lite0 import Lite0, load_lite0
+from munit_pl.metrics.efficientnet_lite0 import Lite0, load_lite0
+from munit_pl.metrics.inception_v3 import Inception, find_inception, load_inception
 from munit_pl.metrics.lpips import FeatureDistance, lpips_alexnet, read_heads, read_heads_v01
 
 FeaturesName = Literal["auto", "inception", "lite0"]

@@ -22,8 +22,8 @@ from munit_pl.data.images.tensors import to_tensor
 from munit_pl.data.listing import list_images
 from munit_pl.hub.weights import read_safetensors
 from munit_pl.io.pretrained_weights import read_weights
-from munit_pl.metrics.inception import Inception, TunedInception, load_inception
-from munit_pl.metrics.lite0 import Lite0, load_lite0
+from munit_pl.metrics.efficientnet_lite0 import Lite0, load_lite0
+from munit_pl.metrics.inception_v3 import Inception, TunedInception, load_inception
 from munit_pl.randomness import rng_for
 
 # Scores need probabilities that hold on other images, not only the right class. Of 1e-4 to 10 this

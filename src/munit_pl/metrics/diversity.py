@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from munit_pl.metrics.lpips import FeatureDistance
-from munit_pl.metrics.network import NetworkMetric
+from munit_pl.metrics.network_metric import NetworkMetric
 
 Pairs = Literal["all", "consecutive"]
 

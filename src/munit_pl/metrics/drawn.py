@@ -15,7 +15,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
 from munit_pl.metrics.drawn_edges import edge_f1
-from munit_pl.metrics.energy import energy_distance
+from munit_pl.metrics.energy_distance import energy_distance
 
 Figures = TypeVar("Figures")
 

@@ -9,8 +9,8 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import poly_mmd
 from torchmetrics.utilities.data import dim_zero_cat
 
-from munit_pl.metrics.conditional import mean_divergence
-from munit_pl.metrics.manifold import density_coverage, precision_recall
+from munit_pl.metrics.inception_score import mean_divergence
+from munit_pl.metrics.precision_recall import density_coverage, precision_recall
 from munit_pl.randomness import rng_for
 
 _ESTIMATES = 100  # of the kernel distance, each from other subsets

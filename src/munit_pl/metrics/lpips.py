@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from munit_pl.io.safe_reading import read_checkpoint
 from munit_pl.layers.autocast import to_float32
-from munit_pl.metrics.network import to_rgb
+from munit_pl.metrics.network_metric import to_rgb
 
 Backbone = Callable[[Tensor], Sequence[Tensor]]
 

@@ -14,8 +14,8 @@ from munit_pl.evaluation.protocols.base import (
 )
 from munit_pl.evaluation.task import DOMAINS, Direction, EvaluationTask
 from munit_pl.inference.styles import random_styles
-from munit_pl.metrics.conditional import ConditionalInceptionScore
 from munit_pl.metrics.diversity import Diversity, PairDistance
+from munit_pl.metrics.inception_score import ConditionalInceptionScore
 
 _SCORES = {
     "cis": "CIS, mean KL, as printed in the paper",

@@ -20,7 +20,7 @@ from munit_pl.evaluation.task import DIRECTIONS, DOMAINS, Direction, EvaluationT
 from munit_pl.inference.styles import random_styles
 from munit_pl.metrics.diversity import Diversity
 from munit_pl.metrics.fid_kid_is import DistributionMetrics
-from munit_pl.metrics.inception import Inception
+from munit_pl.metrics.inception_v3 import Inception
 
 Source = Literal["random", "example"]
 

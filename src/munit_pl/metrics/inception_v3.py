@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from munit_pl.data.images.tensors import to_uint8
 from munit_pl.io.pretrained_weights import Pretrained, find_weights, import_extra, load_weights
-from munit_pl.metrics.network import to_rgb
+from munit_pl.metrics.network_metric import to_rgb
 
 _INCEPTION = Pretrained(
     "Inception-v3",

@@ -1,9 +1,8 @@
 import pytest
 import torch
-from torch import nn
 
-from munit_pl.metrics import manifold
-from munit_pl.metrics.manifold import ManifoldMetrics, density_coverage, precision_recall
+from munit_pl.metrics import precision_recall as precision_recall_file
+from munit_pl.metrics.precision_recall import density_coverage, precision_recall
 
 
 def line(*points):
@@ -68,7 +67,7 @@ def test_balls_without_a_radius_hold_the_copies_of_their_image():
 @pytest.mark.parametrize("chunk", [7, 1024])
 @pytest.mark.parametrize("k", [1, 3, 5])
 def test_figures_are_those_of_loops_over_points(monkeypatch, chunk, k):
-    monkeypatch.setattr(manifold, "_CHUNK", chunk)
+    monkeypatch.setattr(precision_recall_file, "_CHUNK", chunk)
     real, fake = torch.randn(40, 6), 1.2 * torch.randn(30, 6) + 0.3
 
     def inside(points, centers):
@@ -87,24 +86,6 @@ def test_figures_are_those_of_loops_over_points(monkeypatch, chunk, k):
     )
 
 
-def test_the_metric_has_the_papers_neighbors_and_gathers_batches():
-    real, fake = torch.randn(20, 3), torch.randn(15, 3)
-    metric = ManifoldMetrics(nn.Flatten())
-    for features, is_real in ((real[:7], True), (fake, False), (real[7:], True)):
-        metric.update(features[:, :, None, None], real=is_real)
-    computed = metric.compute()
-    assert computed._fields == ("precision", "recall", "density", "coverage")
-    assert figures(computed[:2]) == figures(precision_recall(real, fake, k=3))
-    assert figures(computed[2:]) == figures(density_coverage(real, fake, k=5))
-
-
-def test_the_network_is_no_part_of_the_metric():
-    metric = ManifoldMetrics(nn.Sequential(nn.Flatten(), nn.Linear(3, 2)))
-    metric.update(torch.randn(4, 3, 1, 1), real=True)
-    assert metric.state_dict() == {}
-    assert not metric.real_features[0].requires_grad
-
-
 @pytest.mark.parametrize("function", [precision_recall, density_coverage])
 def test_k_points_are_too_few(function):
     x = torch.randn(4, 2)
@@ -115,12 +96,3 @@ def test_k_points_are_too_few(function):
         function(x, x, k=0)
     with pytest.raises(ValueError, match=r"features must be \(N, d\) and \(M, d\)"):
         function(x, torch.randn(4, 3), k=3)
-
-
-def test_a_metric_without_outputs_says_so():
-    metric = ManifoldMetrics(nn.Flatten())
-    metric.update(torch.randn(9, 3, 1, 1), real=True)
-    with pytest.raises(ValueError, match="need real images and outputs"):
-        metric.compute()
-    with pytest.raises(ValueError, match=r"features must be \(N, d\), but are \(2, 3, 1, 1\)"):
-        ManifoldMetrics(nn.Identity()).update(torch.randn(2, 3, 1, 1), real=True)

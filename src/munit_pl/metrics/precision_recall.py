@@ -6,38 +6,17 @@ nearest neighbor in its set, itself not counted, and ask which points of the oth
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torchmetrics.utilities.data import dim_zero_cat
+from torch import Tensor
 
 from munit_pl.checks import PositiveInt, checked
-from munit_pl.layers.autocast import to_float32
-from munit_pl.metrics.network import NetworkMetric
 
 _CHUNK = 1024  # rows of a matrix of distances that are in memory at a time
 
 # What squared distances may be off by, over the largest squared norm: a ball is closed, and that
 # of an image that is in the set several times has no radius.
 _ROUNDING = 1e-12
-
-
-class ManifoldFigures(NamedTuple):
-    """Figures of a set of outputs against a set of real images, each as a float64 scalar.
-
-    Attributes:
-        precision: Share of outputs in a ball of a real image, with ``k = 3``.
-        recall: Share of real images in a ball of an output, with ``k = 3``.
-        density: Mean number of real images' balls that an output lies in, over ``k = 5``; near 1
-            for equal distributions, and not bound by it.
-        coverage: Share of real images with an output in their ball, with ``k = 5``.
-    """
-
-    precision: Tensor
-    recall: Tensor
-    density: Tensor
-    coverage: Tensor
 
 
 def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[Tensor, Tensor]:
@@ -81,48 +60,6 @@ def density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> tuple[Tensor, Te
     for balls in _inside(fake, real, _radii(real, k)):
         hits += balls.sum(0)
     return hits.sum() / (k * len(fake)), (hits > 0).double().mean()
-
-
-class ManifoldMetrics(NetworkMetric[nn.Module]):
-    """`precision_recall` and `density_coverage` with the papers' neighbors, 3 and 5.
-
-    Features of all images are kept, as the network made them.
-
-    Args:
-        network: Takes images ``(N, C, H, W)`` to features ``(N, d)``.
-    """
-
-    real_features: list[Tensor]
-    fake_features: list[Tensor]
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__(network)
-        self.add_state("real_features", [], dist_reduce_fx="cat")
-        self.add_state("fake_features", [], dist_reduce_fx="cat")
-
-    def update(self, x: Tensor, real: bool) -> None:
-        """Add images ``(N, C, H, W)`` in [-1, 1], ``real`` ones or outputs.
-
-        Raises:
-            ValueError: If the network's features are no vectors.
-        """
-        features = self.network(to_float32(x))
-        if features.ndim != 2:
-            raise ValueError(f"features must be (N, d), but are {tuple(features.shape)}")
-        (self.real_features if real else self.fake_features).append(features)
-
-    def compute(self) -> ManifoldFigures:
-        """Return the figures over all images so far.
-
-        Raises:
-            ValueError: If there are fewer than 6 real images or 6 outputs.
-        """
-        if not len(self.real_features) or not len(self.fake_features):
-            raise ValueError(
-                "the manifold metrics need real images and outputs, but one is missing"
-            )
-        real, fake = dim_zero_cat(self.real_features), dim_zero_cat(self.fake_features)
-        return ManifoldFigures(*precision_recall(real, fake), *density_coverage(real, fake))
 
 
 @checked

@@ -9,8 +9,8 @@ from torch import nn
 from munit_pl.data.images.reading import read_image
 from munit_pl.data.images.tensors import to_tensor
 from munit_pl.data.listing import list_images
-from munit_pl.metrics.lite0 import load_lite0, prepare
-from munit_pl.metrics.network import to_rgb
+from munit_pl.metrics.efficientnet_lite0 import load_lite0, prepare
+from munit_pl.metrics.network_metric import to_rgb
 
 BAGS = Path(__file__).parents[3] / "shared" / "data" / "edges2handbags_demo" / "testB"
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from munit_pl.io.pretrained_weights import import_extra
 from munit_pl.io.safe_reading import read_checkpoint
-from munit_pl.metrics.network import to_rgb
+from munit_pl.metrics.network_metric import to_rgb
 
 _SIDE = 224
 # Of the sixteen blocks, the last ones at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from munit_pl.checks import PositiveInt, checked
 from munit_pl.layers.autocast import to_float32
-from munit_pl.metrics.network import NetworkMetric
+from munit_pl.metrics.network_metric import NetworkMetric
 
 
 class InceptionScores(NamedTuple):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from munit_pl.metrics.energy import energy_distance
+from munit_pl.metrics.energy_distance import energy_distance
 
 
 def test_two_point_masses_are_twice_their_distance_apart():

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torchmetrics.image.inception import InceptionScore
 
-from munit_pl.metrics.conditional import ConditionalInceptionScore, mean_divergence
+from munit_pl.metrics.inception_score import ConditionalInceptionScore, mean_divergence
 
 
 def scores(*batches, num_classes=4):
@@ -80,21 +80,10 @@ def test_inception_score_is_torchmetrics_over_one_split():
     assert scores(logits).inception_exp.item() == pytest.approx(theirs.compute()[0].item())
 
 
-def test_batches_give_what_one_call_gives():
-    logits = torch.randn(6, 5, 4)
-    torch.testing.assert_close(scores(logits[:1], logits[1:4], logits[4:]), scores(logits))
-
-
 def test_mean_divergence_is_taken_per_set():
     p = torch.eye(3, dtype=torch.float64)
     together = mean_divergence(torch.stack([p, p[:1].expand(3, 3)]))
     assert together.tolist() == pytest.approx([log(3), 0])
-
-
-def test_no_graph_is_kept_of_a_step():
-    classifier = nn.Sequential(nn.Flatten(), nn.Linear(4, 4))
-    step = ConditionalInceptionScore(classifier, 4)(torch.randn(2, 3, 4, 1, 1))
-    assert not step.cis.requires_grad
 
 
 def test_scores_keep_their_names_and_float64():

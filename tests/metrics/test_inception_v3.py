@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from munit_pl.data.images.tensors import to_uint8
-from munit_pl.metrics.inception import TunedInception, find_inception, load_inception
+from munit_pl.metrics.inception_v3 import TunedInception, find_inception, load_inception
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 
