@@ -27,7 +27,7 @@ from munit_pl.data import image_folder as folders
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.images.tensors import to_tensor
 from munit_pl.data.listing import scan_folder
-from munit_pl.data.tools.prepare import Recipe, prepare
+from munit_pl.data.tools.prepare import CopySettings, prepare
 from munit_pl.randomness import rng_for
 
 
@@ -95,7 +95,7 @@ def ways(root: Path, originals: dict[str, Path]) -> dict[str, Way]:
         found[f"{name}, a fraction decoded where large"] = reading(files)
         for kind in ("jpg", "png"):
             copy = root / f"{name}-{kind}"
-            prepare(original, copy, Recipe(256, kind))
+            prepare(original, copy, CopySettings(256, kind))
             found[f"{name}, prepared {kind}"] = reading(scan_folder(copy).images)
     return found
 

@@ -26,7 +26,7 @@ from munit_pl.commands.errors import InputError
 from munit_pl.commands.evaluate import main as evaluate
 from munit_pl.commands.runtime.resume import check_checkpoint
 from munit_pl.commands.translate import main as translate
-from munit_pl.data.images.tensors import to_picture
+from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.inference.generator_loading import read_generators
 from munit_pl.io.pretrained_weights import load_alexnet_weights
 from munit_pl.io.safe_reading import read_checkpoint
@@ -48,7 +48,7 @@ def by_command(main, *arguments):
 
 
 def by_translating(path):
-    to_picture(torch.zeros(3, 32, 32)).save(path.parent / "in.png")
+    to_pil_image(torch.zeros(3, 32, 32)).save(path.parent / "in.png")
     by_command(translate, path, path.parent / "in.png", "--out", path.parent / "out")
 
 

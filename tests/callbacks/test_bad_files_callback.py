@@ -16,7 +16,7 @@ from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.stop_request import RunStopped
 from munit_pl.callbacks.stopping import GracefulStop
 from munit_pl.data.sample_order import sample_at
-from munit_pl.data.skipped_files import BadFile, BadFiles
+from munit_pl.data.skipped_files import BadFile, SkippedFiles
 
 
 def bad(i, domain="a"):
@@ -24,11 +24,11 @@ def bad(i, domain="a"):
 
 
 class Data(bad_files.TwoDomains):
-    """A data module of which only the ledger is asked for."""
+    """A data module of which only the skipped files are asked for."""
 
     def __init__(self):
         super().__init__((1, 1), 1, 0, 0)
-        self.bad_files = BadFiles({"a": 1000, "b": 1000})
+        self.skipped_files = SkippedFiles({"a": 1000, "b": 1000})
 
 
 class Run:
@@ -45,8 +45,8 @@ class Run:
     def log(self, name, value):
         self.logged.append((self.global_step, name, value))
 
-    def iterate(self, callback, files=(), substituted=0):
-        self.datamodule.bad_files.add(files, substituted)
+    def iterate(self, callback, files=(), replaced=0):
+        self.datamodule.skipped_files.add(files, replaced)
         callback.on_train_batch_start(self, self)
         self.global_step += 1
         callback.on_train_batch_end(self, self)
@@ -86,12 +86,12 @@ def test_each_file_is_listed_once_with_the_iteration_that_met_it(tmp_path):
         ("2.png", "a", "is torn", 2),
         ("1.png", "b", "is torn", 3),
     ]
-    assert run.datamodule.bad_files.list_file == tmp_path / "bad_files.jsonl"
+    assert run.datamodule.skipped_files.list_file == tmp_path / "bad_files.jsonl"
 
 
 def test_what_was_found_before_the_first_iteration_is_listed(tmp_path):
     run = Run()
-    run.datamodule.bad_files.add([bad(7)])
+    run.datamodule.skipped_files.add([bad(7)])
     start(tmp_path, run)
     assert listed(tmp_path) == [("7.png", "a", "is torn", 1)]
 
@@ -132,9 +132,9 @@ def test_a_list_that_cannot_be_written_does_not_end_the_run(tmp_path):
 
 def test_counts_are_logged_in_the_iterations_that_are_written_down(tmp_path):
     callback, run = start(tmp_path)
-    run.iterate(callback, [bad(1)], substituted=1)
-    run.iterate(callback, [bad(2), bad(2, "b")], substituted=2)
-    run.iterate(callback, [bad(1)], substituted=1)
+    run.iterate(callback, [bad(1)], replaced=1)
+    run.iterate(callback, [bad(2), bad(2, "b")], replaced=2)
+    run.iterate(callback, [bad(1)], replaced=1)
     run.iterate(callback)
     assert run.logged == [
         (2, "data/bad_files", 2),
@@ -146,10 +146,10 @@ def test_counts_are_logged_in_the_iterations_that_are_written_down(tmp_path):
 
 def test_a_resumed_run_counts_on_and_lists_nothing_twice(tmp_path):
     callback, run = start(tmp_path)
-    run.iterate(callback, [bad(1), bad(2)], substituted=2)
+    run.iterate(callback, [bad(1), bad(2)], replaced=2)
     callback, run = start(tmp_path, state=callback.state_dict())
-    run.iterate(callback, [bad(2)], substituted=1)
-    run.iterate(callback, [bad(3)], substituted=1)
+    run.iterate(callback, [bad(2)], replaced=1)
+    run.iterate(callback, [bad(3)], replaced=1)
     assert [entry[0] for entry in listed(tmp_path)] == ["1.png", "2.png", "3.png"]
     assert run.logged == [(2, "data/bad_files", 3), (2, "data/substituted", 4)]
 
@@ -165,7 +165,7 @@ def test_a_run_killed_before_it_saved_lists_nothing_twice(tmp_path):
     callback, run = start(tmp_path)
     run.iterate(callback, [bad(1)])
     callback, run = start(tmp_path)
-    run.iterate(callback, [bad(1)], substituted=1)
+    run.iterate(callback, [bad(1)], replaced=1)
     assert len(listed(tmp_path)) == 1
 
 
@@ -176,12 +176,12 @@ def met_by(rank, folder):
     callback, _ = start(folder, run)
     met = BadFile("same.png", "a", "is torn", position=rank)
     own = BadFile(f"{rank}.png", "a", "is torn", position=rank)
-    run.iterate(callback, [own, met] if rank else [met], substituted=1 + rank)
+    run.iterate(callback, [own, met] if rank else [met], replaced=1 + rank)
     run.iterate(callback)
     run.iterate(callback, [BadFile("late.png", "b", "is torn")] if rank else [])
     counted = callback.state_dict()["substituted"]  # before the iteration after
     run.iterate(callback)
-    return run.logged, counted, len(run.datamodule.bad_files.found)
+    return run.logged, counted, len(run.datamodule.skipped_files.found)
 
 
 @pytest.mark.process
@@ -212,8 +212,8 @@ def too_many_together(rank, folder):
     stop = GracefulStop()
     stop.on_train_start(run, run)
     files = [bad(i) for i in range(6 * rank, 6 * rank + 6)]
-    run.datamodule.bad_files.add(files)
-    alone = run.datamodule.bad_files.trouble
+    run.datamodule.skipped_files.add(files)
+    alone = run.datamodule.skipped_files.stop_reason
     callback.on_train_batch_start(run, run)
     stop.on_train_batch_start(run, run)
     run.global_step = 1

@@ -16,7 +16,7 @@ from munit_pl import DrawnDataModule
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.stop_request import RunStopped, request_stop
 from munit_pl.callbacks.stopping import GracefulStop, final_figures
-from munit_pl.data.skipped_files import Trouble
+from munit_pl.data.skipped_files import StopReason
 from munit_pl.testing.fault_injection import FaultInjection
 
 
@@ -101,11 +101,11 @@ def test_a_signal_ends_the_final_figures_at_once_with_the_run_saved(make_trainer
 
 
 @pytest.mark.parametrize("method", ["munit"], indirect=True)
-def test_trouble_of_the_data_ends_the_run_saved(make_trainer, method, tmp_path):
-    class Troubled(DrawnDataModule):
-        trouble = Trouble(65, "3 of 5 images are bad")
+def test_data_that_gives_a_reason_to_stop_ends_the_run_saved(make_trainer, method, tmp_path):
+    class TooManyBad(DrawnDataModule):
+        stop_reason = StopReason(65, "3 of 5 images are bad")
 
-    datamodule = Troubled(size=(16, 16), length=4, test_length=2)
+    datamodule = TooManyBad(size=(16, 16), length=4, test_length=2)
     with pytest.raises(RunStopped, match="3 of 5 images are bad: stopped after iteration 1") as end:
         make_trainer().fit(method.make(), datamodule)
     assert end.value.code == 65

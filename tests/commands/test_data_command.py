@@ -12,7 +12,7 @@ from PIL import Image
 from munit_pl.commands.data import main
 from munit_pl.commands.terminal import guard_terminal
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images.tensors import to_picture
+from munit_pl.data.images.tensors import to_pil_image
 
 
 @pytest.fixture
@@ -302,7 +302,7 @@ def test_drawings_are_those_of_the_test_and_replace_nothing(tmp_path, capsys):
         shoes = DrawnShoes(domain, "test", 8)
         for i, name in enumerate(names):
             drawn = np.array(Image.open((tmp_path / out).parent / name))
-            assert np.array_equal(drawn, np.array(to_picture(shoes.load(i))))
+            assert np.array_equal(drawn, np.array(to_pil_image(shoes.load(i))))
     assert capsys.readouterr().out.startswith("1 drawing in ")
     mine = tmp_path / "shoes" / "shoe_3.png"
     mine.parent.mkdir()

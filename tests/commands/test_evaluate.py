@@ -19,7 +19,7 @@ from munit_pl import Translator
 from munit_pl.commands import evaluate as evaluate_file
 from munit_pl.commands.evaluate import main
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images.tensors import to_picture
+from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.data.sizes import ImageSize
 from munit_pl.evaluation import plots as plots_file
 from munit_pl.evaluation.extractors import FeatureExtractors
@@ -114,7 +114,7 @@ def drawn_folder(tmp_path_factory):
             folder.mkdir()
             images = DrawnShoes(domain, split, n, (16, 16))
             for i in range(n):
-                to_picture(images.load(i)).save(folder / f"{i}.png")
+                to_pil_image(images.load(i)).save(folder / f"{i}.png")
     return root
 
 

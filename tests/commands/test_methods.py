@@ -16,7 +16,7 @@ from munit_pl.commands.evaluate import main as evaluate
 from munit_pl.commands.train import train
 from munit_pl.commands.translate import main as translate
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images.tensors import to_picture
+from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.evaluation.extractors import FeatureExtractors
 from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 from munit_pl.evaluation.protocols.registry import PROTOCOLS
@@ -70,7 +70,7 @@ def test_each_image_is_translated_once_where_there_are_no_styles_and_else_ten_ti
     (tmp_path / "in").mkdir()
     x = DrawnShoes("a", "test", 2, (16, 20))
     for i in range(2):
-        to_picture(x.load(i)).save(tmp_path / f"in/{i}.png")
+        to_pil_image(x.load(i)).save(tmp_path / f"in/{i}.png")
     assert translate([str(checkpoint), "in", "--device", "cpu"]) == 0
     styles = range(10 if "styles" in method.has else 1)
     made = sorted(path.name for path in (tmp_path / "translations").glob("[0-9]*.png"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from munit_pl.data.file_identity import compare_files, digest, overlap
+from munit_pl.data.file_identity import compare_files, fingerprint, overlap
 
 
 def make(folder, names):
@@ -72,7 +72,7 @@ def test_different_images_are_no_matter(tmp_path):
 
 def test_a_digest_depends_on_names_and_order_but_not_on_where_the_folder_is():
     def of(root, *names):
-        return digest([Path(root, name) for name in names], Path(root))
+        return fingerprint([Path(root, name) for name in names], Path(root))
 
     assert of("/data/set", "a/1", "a/2") == of("/elsewhere", "a/1", "a/2") == of(".", "a/1", "a/2")
     others = {of(".", "a/1", "a/2"), of(".", "a/2", "a/1"), of(".", "a/1"), of(".", "a/1a", "2")}

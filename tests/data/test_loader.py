@@ -17,8 +17,8 @@ from munit_pl.data.datasets import TrainingPairs, ValidationPairs
 from munit_pl.data.loader import PairLoader, Samples, collate, explain_loader_error
 from munit_pl.data.sample_order import sample_at
 from munit_pl.data.sampler import StreamSampler
-from munit_pl.data.skipped_files import BadFiles, DataError
-from munit_pl.data.worker_processes import Watch
+from munit_pl.data.skipped_files import DataError, SkippedFiles
+from munit_pl.data.worker_processes import WorkerMonitor
 from munit_pl.exits import ExitCode
 
 
@@ -28,13 +28,13 @@ class Stream:
     def __init__(self, a, b=None, workers=0, batch_size=1, **options):
         # No part refers to the whole: workers of what only the collector finds end slowly.
         self.run = run = SimpleNamespace(iteration=0)
-        self.books = BadFiles({"a": len(a), "b": 10}, max_fraction=1)
+        self.skipped = SkippedFiles({"a": len(a), "b": 10}, max_fraction=1)
         pairs = TrainingPairs(a, b or Numbers(2))
-        watch = Watch(workers) if workers else None
-        self.watches = [watch]
+        watch = WorkerMonitor(workers) if workers else None
+        self.monitors = [watch]
         self.loader = PairLoader(
             Samples(pairs),
-            self.books,
+            self.skipped,
             batch_size=batch_size,
             sampler=StreamSampler(pairs, batch_size, lambda: run.iteration),
             num_workers=workers,
@@ -101,17 +101,17 @@ def test_a_file_passed_over_counts_when_its_batch_is_given(stream, workers):
     data = stream(Numbers(9, {read_at(place, 9): UNDECODABLE}), workers=workers)
     counts = []
     for _ in data.epoch():
-        files, substituted = data.books.take_news()
-        counts.append((len(files), substituted))
+        files, replaced = data.skipped.take_news()
+        counts.append((len(files), replaced))
     assert counts == [(1, 1) if i == place else (0, 0) for i in range(9)]
 
 
 def test_a_sample_with_two_bad_images_is_one_that_was_substituted(stream):
     data = stream(Numbers(4, {read_at(0, 4): UNDECODABLE}), Numbers(4, {2: UNDECODABLE}))
     list(data.epoch())
-    _, substituted = data.books.take_news()
+    _, count = data.skipped.take_news()
     replaced = {0} | {p for p in range(4) if sample_at(p, 4, "b", 0) == 2}
-    assert substituted == len(replaced)
+    assert count == len(replaced)
 
 
 class Ending(Numbers):
@@ -135,8 +135,8 @@ def test_that_no_batch_follows_is_known_while_there_is_one_to_train_on(stream, w
     batches = iter(data.loader)
     for place in range(3):
         next(batches)
-        assert (data.books.trouble is None) == (place < 2)
-    assert data.books.trouble.code == ExitCode.BAD_DATA
+        assert (data.skipped.stop_reason is None) == (place < 2)
+    assert data.skipped.stop_reason.code == ExitCode.BAD_DATA
     with pytest.raises(DataError, match="100 images in a row"):
         next(batches)
 
@@ -161,7 +161,7 @@ def test_that_no_epoch_follows_is_known_with_the_last_batch_of_one(stream, worke
     data = stream(Breaking(2), Numbers(1), workers=workers)
     for iteration in range(2):
         assert list(data.epoch()) == [[0]]
-        assert (data.books.trouble is None) == (iteration < 1)
+        assert (data.skipped.stop_reason is None) == (iteration < 1)
     with pytest.raises(DataError, match="100 images in a row"):
         next(data.epoch())
 
@@ -177,15 +177,15 @@ def test_a_mistake_in_the_program_is_raised_as_it_is_and_ends_the_run_in_order_b
     data = stream(Numbers(4, {read_at(1, 4): raising(TypeError("a mistake"))}))
     batches = iter(data.loader)
     next(batches)
-    assert data.books.trouble.code == 1
-    assert "TypeError" in data.books.trouble.message
+    assert data.skipped.stop_reason.code == 1
+    assert "TypeError" in data.skipped.stop_reason.message
     with pytest.raises(TypeError, match="a mistake"):
         next(batches)
 
 
-def test_trouble_ends_the_stream_where_nobody_else_minds_it(stream):
+def test_a_reason_to_stop_ends_the_stream_where_nobody_else_minds_it(stream):
     data = stream(Numbers(4))
-    data.books.max_fraction = 0
+    data.skipped.max_fraction = 0
     data.loader.dataset.pairs.a.faults = {read_at(p, 4): UNDECODABLE for p in (0, 1)}
     batches = iter(data.loader)
     next(batches)
@@ -198,26 +198,26 @@ def test_trouble_ends_the_stream_where_nobody_else_minds_it(stream):
 
 
 def validation(a, b, sampler=None):
-    books = BadFiles({"a": len(a), "b": len(b)}, max_fraction=1)
+    skipped = SkippedFiles({"a": len(a), "b": len(b)}, max_fraction=1)
     samples = Samples(ValidationPairs(a, b))
     sampler = sampler or SequentialSampler(samples)
-    return PairLoader(samples, books, batch_size=2, sampler=sampler, collate_fn=collate)
+    return PairLoader(samples, skipped, batch_size=2, sampler=sampler, collate_fn=collate)
 
 
 def test_validation_notes_bad_files_but_substitutes_no_training_samples():
     loader = validation(Numbers(3, {1: UNDECODABLE}), Numbers(3))
     read = [x_a[:, 0].tolist() for x_a, _ in loader]
     assert read == [[0, 2], [2]]
-    files, substituted = loader.bad_files.take_news()
+    files, replaced = loader.skipped_files.take_news()
     assert [bad.file for bad in files] == ["image 1"]
-    assert substituted == 0
+    assert replaced == 0
 
 
 def test_lightning_can_make_the_loader_anew_for_several_processes():
     loader = validation(Numbers(5), Numbers(3))
     anew = _update_dataloader(loader, [4, 1, 0])
     assert isinstance(anew, PairLoader)
-    assert anew.bad_files is loader.bad_files
+    assert anew.skipped_files is loader.skipped_files
     assert [x_a[:, 0].tolist() for x_a, _ in anew] == [[4, 1], [0]]
 
 
@@ -257,7 +257,7 @@ def test_a_stuck_worker_is_explained_and_asks_for_a_new_start(stream):
     data = stream(Numbers(9, {read_at(1, 9): partial(time.sleep, 2.5)}), workers=1, timeout=1)
     batches = iter(data.loader)
     next(batches)
-    code, message = data.books.trouble
+    code, message = data.skipped.stop_reason
     assert code == ExitCode.DATA_LOST
     file = f"image {read_at(1, 9)}"
     assert f"no images came for 1 seconds: worker 0, which was reading '{file}'" in message

@@ -10,7 +10,7 @@ from PIL import Image
 from munit_pl import DrawnDataModule, UnpairedDataModule
 from munit_pl.data.loader import PairLoader
 from munit_pl.data.masks import find_masks
-from munit_pl.data.tools.prepare import Recipe, prepare
+from munit_pl.data.tools.prepare import CopySettings, prepare
 
 FOLDERS = {"trainA": 5, "trainB": 6, "testA": 2, "testB": 3}
 WAYS = [
@@ -106,7 +106,7 @@ def test_what_stands_in_for_a_bad_image_or_mask_comes_with_its_own(root):
     datamodule = make(root, max_bad_fraction=1)
     for batch in batches(datamodule):
         assert_alike(batch)
-    told = {domain: str(bad) for (domain, _), bad in datamodule.bad_files.found.items()}
+    told = {domain: str(bad) for (domain, _), bad in datamodule.skipped_files.found.items()}
     assert "cannot read image" in told["a"]
     image, mask = (root / folder / "2.png" for folder in ("trainB", "trainB_masks"))
     assert told["b"].startswith(f"cannot use the mask of image '{image}': cannot read image")
@@ -117,7 +117,7 @@ def test_masks_of_a_prepared_copy_fit_its_images(tmp_path):
     for i in range(2):
         for folder in FOLDERS:
             save(tmp_path / "large", folder, f"{i}.png", (90, 67), seed=i)
-    prepare(tmp_path / "large", tmp_path / "small", Recipe(33, "png"))
+    prepare(tmp_path / "large", tmp_path / "small", CopySettings(33, "png"))
     with Image.open(tmp_path / "small" / "trainA_masks" / "0.png") as mask:
         assert mask.size == (44, 33)
     for batch in batches(make(tmp_path / "small"), n=2):

@@ -37,7 +37,7 @@ def test_a_hundred_bad_images_in_a_row_are_bad_data(slept):
     domain = Numbers(200, {-1: UNDECODABLE})
     with pytest.raises(DataError, match="domain a: 100 images in a row cannot be used") as error:
         first(domain)
-    assert error.value.trouble.code == ExitCode.BAD_DATA
+    assert error.value.stop_reason.code == ExitCode.BAD_DATA
     assert "'image 99' its end is missing" in str(error.value)
     assert domain.loads == 100
     assert slept == []
@@ -88,7 +88,7 @@ def test_a_disk_that_comes_back_changes_nothing(monkeypatch):
 def test_a_disk_that_stays_away_is_waited_for_a_minute(slept, error):
     with pytest.raises(DataError, match="no image can be read any more, after 60 sec") as lost:
         first(Numbers(50, {-1: raising(error)}))
-    assert lost.value.trouble.code == ExitCode.DATA_LOST
+    assert lost.value.stop_reason.code == ExitCode.DATA_LOST
     assert slept == [1, 2, 4, 8, 16, 29]
 
 

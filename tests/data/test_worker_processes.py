@@ -10,7 +10,7 @@ from runs import SERVER
 
 from munit_pl.data import worker_processes as workers
 from munit_pl.data.worker_processes import (
-    Watch,
+    WorkerMonitor,
     explain,
     note_reading,
     warn_of_little_shared_memory,
@@ -30,7 +30,7 @@ class Worker:
     """A process that works as worker 1 of 2, until the test is through."""
 
     def __init__(self, context=FORK, file="a/1.png"):
-        self.watch = Watch(2)
+        self.watch = WorkerMonitor(2)
         self.ready, self.leave = context.Event(), context.Event()
         arguments = (self.watch, 1, file, self.ready, self.leave)
         self.process = context.Process(target=work, args=arguments, daemon=True)
@@ -97,7 +97,7 @@ def follow(watch, alive):
 def lead(method, alive):
     """Be a main process that has a worker, until it is killed."""
     set_forkserver_preload([])  # of a server of its own, which need not know how to train
-    get_context(method).Process(target=follow, args=(Watch(1), alive)).start()
+    get_context(method).Process(target=follow, args=(WorkerMonitor(1), alive)).start()
     alive.close()
     time.sleep(60)
 
@@ -118,22 +118,22 @@ def test_a_worker_ends_with_a_main_process_that_is_killed(method):
 
 
 def test_outside_of_workers_nothing_is_noted():
-    watch = Watch(1)
+    watch = WorkerMonitor(1)
     note_reading("a/1.png")
     assert watch.reading() == []
 
 
 def noted(*entries):
     """A watch whose workers read these files, of processes 100, 101 and so on."""
-    watch = Watch(len(entries))
+    watch = WorkerMonitor(len(entries))
     for number, (slot, (since, file)) in enumerate(zip(watch._slots, entries, strict=True)):
         slot.pid, slot.since, slot.file = 100 + number, since, file
     return watch
 
 
 def test_of_stuck_workers_the_one_that_reads_for_longest_is_named():
-    watches = [noted((30.0, b"x"), (0.0, b"")), noted((40.0, b"z"), (20.0, b"y"))]
-    told = explain("DataLoader timed out after 300 seconds", watches)
+    monitors = [noted((30.0, b"x"), (0.0, b"")), noted((40.0, b"z"), (20.0, b"y"))]
+    told = explain("DataLoader timed out after 300 seconds", monitors)
     assert told.startswith("no images came for 300 seconds: worker 1, which was reading 'y'; ")
     assert told.endswith("or raise data.timeout")
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images.tensors import to_picture
+from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.evaluation.codes import encoded_styles
 from munit_pl.evaluation.latent import largest_correlation
 from munit_pl.evaluation.page import write_page
@@ -184,7 +184,7 @@ def test_both_directions_are_shown_and_images_stay_in_their_order(page, task):
         for i in range(IMAGES):
             shown = page.pixels(f"input {i + 1} of domain {domain}")
             image = task.test_images(domain).load(i, None)
-            assert (shown == pixels(to_picture(image))).all()
+            assert (shown == pixels(to_pil_image(image))).all()
 
 
 def test_columns_follow_the_examples_at_their_heads(page, task):
@@ -194,7 +194,7 @@ def test_columns_follow_the_examples_at_their_heads(page, task):
             style = task.translator.encode_style(shoes.load(k, None)[None], "b")
             expected = task.translator.translate(drawings.load(i, None)[None], style, "b")[0, 0]
             shown = page.pixels(f"input {i + 1} of domain a in the style of example {k + 1}")
-            assert np.abs(shown - pixels(to_picture(expected))).max() <= 1
+            assert np.abs(shown - pixels(to_pil_image(expected))).max() <= 1
 
 
 @pytest.mark.parametrize("source", ["a", "b"])

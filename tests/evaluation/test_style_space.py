@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images.tensors import to_picture
+from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.evaluation.style_space import map_styles, moments, project, thin_out
 from munit_pl.evaluation.task import Direction, EvaluationTask
 from munit_pl.inference.styles import random_styles
@@ -110,7 +110,7 @@ def test_pictures_lie_where_their_styles_do():
     images = torch.stack([shoes.load(i, None) for i in range(12)])
     sampled = random_styles(12, 8, task.seed, "style map", "b")
     encoded_at, sampled_at, _ = project(translator.encode_style(images, "b"), sampled)
-    seen = {to_picture(image).tobytes(): i for i, image in enumerate(images)}
+    seen = {to_pil_image(image).tobytes(): i for i, image in enumerate(images)}
     assert found.encoded.pictures
     for i, picture in found.encoded.pictures.items():
         place = encoded_at[seen[picture.tobytes()]]
@@ -120,7 +120,7 @@ def test_pictures_lie_where_their_styles_do():
     torch.testing.assert_close(found.sampled.points, sampled_at, rtol=0, atol=1e-5)
     for i, picture in found.sampled.pictures.items():
         output = translator.translate(drawings.load(0, None)[None], sampled[i, None], "b")[0, 0]
-        difference = np.asarray(picture).astype(int) - np.asarray(to_picture(output))
+        difference = np.asarray(picture).astype(int) - np.asarray(to_pil_image(output))
         assert np.abs(difference).max() <= 1
 
 

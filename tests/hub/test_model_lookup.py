@@ -33,8 +33,8 @@ def test_damaged_checkpoints_of_a_run_are_passed_over_and_told(tmp_path):
         file.write(b"damage")  # in place: last.ckpt is the same file
     told = []
     assert find_model(folder, told.append).name == "00000009.ckpt"
-    assert [line.startswith("passed over: ") for line in told] == [True]
-    with pytest.warns(match=r"passed over: .*00000010\.ckpt is damaged"):
+    assert [line.startswith("skipped: ") for line in told] == [True]
+    with pytest.warns(match=r"skipped: .*00000010\.ckpt is damaged"):
         find_model(folder)
     (folder / "checkpoints/00000009.ckpt").unlink()
     with pytest.raises(ValueError, match=r"checkpoints has no whole checkpoint: .* is damaged"):

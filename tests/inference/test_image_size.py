@@ -10,7 +10,7 @@ from training import LEAST, fit, fit_least
 
 from munit_pl import AlignedDataModule, DrawnDataModule, MUNITModule, Translator, UnpairedDataModule
 from munit_pl.data.images.opening import MAX_PIXELS
-from munit_pl.data.images.tensors import to_picture
+from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.data.sizes import ImageSize
 from munit_pl.export.programs import export_graphs
 from munit_pl.inference.generator_loading import read_generators
@@ -108,7 +108,7 @@ def test_the_packages_model_was_trained_on_64_pixels():
 
 
 def test_an_image_is_read_at_the_size_of_training(tmp_path):
-    to_picture(torch.zeros(3, 128, 192)).save(tmp_path / "x.png")
+    to_pil_image(torch.zeros(3, 128, 192)).save(tmp_path / "x.png")
     translator = Translator.pretrained(device="cpu")
     for options, size in (
         ({}, (64, 96)),

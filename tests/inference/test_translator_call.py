@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from munit_pl import random_styles
-from munit_pl.data.images.tensors import to_picture
+from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.inference.translator import Translator
 from munit_pl.layers.initialization import initialize
 from munit_pl.models.cyclegan.networks import CycleGANGenerator
@@ -32,7 +32,7 @@ def test_pictures_come_of_whatever_is_no_tensor(translator, picture, tmp_path):
     x = translator.read(tmp_path / "x.png", "a")
     for to, source in (("b", "a"), ("a", "b")):
         styles = random_styles(3, 8, 7)
-        expected = [to_picture(y) for y in translator.translate(x, styles, to)[0]]
+        expected = [to_pil_image(y) for y in translator.translate(x, styles, to)[0]]
         for form in (tmp_path / "x.png", str(tmp_path / "x.png"), picture, np.array(picture)):
             assert translator(form, styles=3, to=to, seed=7) == expected, source
         assert translator(picture, styles, to=to) == expected

@@ -7,7 +7,7 @@ from PIL import Image
 
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images.reading import read_image
-from munit_pl.data.images.tensors import to_picture, to_tensor
+from munit_pl.data.images.tensors import to_pil_image, to_tensor
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
 from munit_pl.layers.initialization import initialize
@@ -31,7 +31,7 @@ def test_each_style_is_shown_as_it_is_shown_alone(translator, to):
     pictures = rendering.show(translator, x, styles, to)
     assert [picture.size for picture in pictures] == [(24, 16)] * 11
     for picture, style in zip(pictures, styles, strict=True):
-        alone = to_picture(translator.translate(x, style[None], to)[0, 0])
+        alone = to_pil_image(translator.translate(x, style[None], to)[0, 0])
         difference = np.subtract(picture, alone, dtype=int)
         assert np.abs(difference).max() <= 1  # of 255, by rounding
     assert np.asarray(pictures[0]).std() > 1

@@ -1,4 +1,4 @@
-"""Which image files a run passed over, and how many samples it had to replace for them."""
+"""Which image files a run skipped, and how many samples it had to replace for them."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from torch import distributed
 
 from munit_pl.callbacks.consensus import ProcessConsensus, consensus_of
 from munit_pl.data.datamodules.base import TwoDomains
-from munit_pl.data.skipped_files import BadFile, BadFiles
+from munit_pl.data.skipped_files import BadFile, SkippedFiles
 
 _SECONDS_BETWEEN_WARNINGS = 60.0
 
@@ -21,7 +21,7 @@ News = tuple[list[BadFile], int]
 
 
 class BadFilesLog(Callback):
-    """List every file that is passed over in ``bad_files.jsonl``, and log how many there are.
+    """List every file that is skipped in ``bad_files.jsonl``, and log how many there are.
 
     A line of the list is a JSON object: ``file``, ``domain``, ``reason`` and the ``iteration`` that
     first met it. ``data/bad_files`` are such files up to now, ``data/substituted`` the training
@@ -33,7 +33,7 @@ class BadFilesLog(Callback):
 
     def __init__(self, folder: str | Path) -> None:
         self.list_file = Path(folder) / "bad_files.jsonl"
-        self._substituted = 0
+        self._replaced = 0
         self._found: list[BadFile] = []
         self._untold: list[BadFile] = []
         self._told_at: float | None = None
@@ -42,11 +42,11 @@ class BadFilesLog(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the list is; refuse data that counts nothing before anything is trained."""
-        _ledger(trainer).list_file = self.list_file
+        _skipped_files(trainer).list_file = self.list_file
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count on from what a checkpoint knew, and list what was found before training."""
-        _ledger(trainer).restore(self._found)
+        _skipped_files(trainer).restore(self._found)
         self._consensus = consensus_of(trainer)
         self._consensus.join("news", lambda: self._count_news(trainer))
         self._write(self._found, trainer.global_step + 1, trainer)
@@ -58,7 +58,7 @@ class BadFilesLog(Callback):
         self._consensus.begin()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
-        """Count and list what was passed over for this batch, before anything is saved after it.
+        """Count and list what was skipped for this batch, before anything is saved after it.
 
         The counts are logged in the iterations that are written down.
         """
@@ -70,8 +70,8 @@ class BadFilesLog(Callback):
             self._consensus.finish()
         self._tell(_SECONDS_BETWEEN_WARNINGS)
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            pl_module.log("data/bad_files", float(_ledger(trainer).count))
-            pl_module.log("data/substituted", float(self._substituted))
+            pl_module.log("data/bad_files", float(_skipped_files(trainer).count))
+            pl_module.log("data/substituted", float(self._replaced))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Tell of the files that no warning has told of."""
@@ -79,29 +79,29 @@ class BadFilesLog(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know."""
-        return {"substituted": self._substituted, "found": [list(bad) for bad in self._found]}
+        return {"substituted": self._replaced, "found": [list(bad) for bad in self._found]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Count on from there."""
-        self._substituted = state_dict["substituted"]
+        self._replaced = state_dict["substituted"]
         self._found = [BadFile(*bad) for bad in state_dict["found"]]
 
     def _count_news(self, trainer: Trainer) -> int:
-        files, substituted = _ledger(trainer).take_news()
-        self._news = self._news[0] + files, self._news[1] + substituted
+        files, replaced = _skipped_files(trainer).take_news()
+        self._news = self._news[0] + files, self._news[1] + replaced
         return len(self._news[0]) + self._news[1]
 
     def _share(self, trainer: Trainer, iteration: int) -> None:
         """Bring together what is new in any process."""
-        ledger = _ledger(trainer)
+        skipped = _skipped_files(trainer)
         self._count_news(trainer)
         own, self._news = self._news, ([], 0)
-        for others, replaced in _gathered(own, trainer.world_size):
-            self._substituted += replaced
-            ledger.add(others)
-        ledger.take_news()  # what came from others is none any more
+        for others, count in _gathered(own, trainer.world_size):
+            self._replaced += count
+            skipped.add(others)
+        skipped.take_news()  # what came from others is none any more
         known = {(bad.domain, bad.file) for bad in self._found}
-        new = [bad for place, bad in ledger.found.items() if place not in known]
+        new = [bad for place, bad in skipped.found.items() if place not in known]
         self._found += new
         self._untold += new
         self._write(new, iteration, trainer)
@@ -122,7 +122,7 @@ class BadFilesLog(Callback):
             return
         first, *others = self._untold
         more = f", and {len(others)} more" if others else ""
-        rank_zero_warn(f"images are passed over: {first}{more}; all are in {self.list_file}")
+        rank_zero_warn(f"images are skipped: {first}{more}; all are in {self.list_file}")
         self._untold, self._told_at = [], now
 
 
@@ -171,8 +171,8 @@ def _gathered(own: News, world_size: int) -> list[News]:
     return everyone
 
 
-def _ledger(trainer: Trainer) -> BadFiles:
+def _skipped_files(trainer: Trainer) -> SkippedFiles:
     datamodule = trainer.datamodule  # type: ignore[attr-defined]
     if not isinstance(datamodule, TwoDomains):
         raise TypeError("bad files are counted by this package's data modules")
-    return datamodule.bad_files
+    return datamodule.skipped_files

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 from PIL import Image
 from torch import Tensor
 
-from munit_pl.data.images.tensors import to_picture
+from munit_pl.data.images.tensors import to_pil_image
 
 _BINS = 64
 
@@ -95,7 +95,7 @@ def _surviving(logger: Logger) -> Iterator[None]:
 def _table(rows: Sequence[tuple[str, Tensor]], step: int) -> dict[str, list]:  # type: ignore[type-arg]
     from wandb import Image as Picture
 
-    columns = zip(*([Picture(to_picture(x)) for x in images] for _, images in rows), strict=False)
+    columns = zip(*([Picture(to_pil_image(x)) for x in images] for _, images in rows), strict=False)
     return {
         "columns": ["iteration", *(label for label, _ in rows)],
         "data": [[step, *pictures] for pictures in columns],

@@ -16,7 +16,7 @@ from lightning.pytorch.strategies.launchers.subprocess_script import _Subprocess
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.consensus import ProcessConsensus, consensus_of
 from munit_pl.callbacks.stop_request import RunStopped
-from munit_pl.data.skipped_files import Trouble
+from munit_pl.data.skipped_files import StopReason
 
 _log = logging.getLogger(__name__)
 _SIGNALS = [  # Windows has no SIGUSR1
@@ -38,14 +38,14 @@ class GracefulStop(Checkpoint):
     """
 
     def __init__(self) -> None:
-        self._request: Trouble | None = None
+        self._request: StopReason | None = None
         self._at_once: Trainer | None = None
         self._interrupted: float | None = None
         self._consensus: ProcessConsensus | None = None
 
     def request(self, code: int, message: str) -> None:
         """Ask for the end after the current iteration; the first request counts."""
-        self._request = self._request or Trouble(code, message)
+        self._request = self._request or StopReason(code, message)
 
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the signals from Lightning as soon as it has them."""
@@ -95,7 +95,7 @@ class GracefulStop(Checkpoint):
         finally:
             self._at_once = None
 
-    def _end_at_once(self, trainer: Trainer, request: Trouble) -> NoReturn:
+    def _end_at_once(self, trainer: Trainer, request: StopReason) -> NoReturn:
         self._at_once = None
         if isinstance(launcher := trainer.strategy.launcher, _SubprocessScriptLauncher):
             launcher.kill(signal.SIGTERM)  # those that it started have saved, too
@@ -104,9 +104,9 @@ class GracefulStop(Checkpoint):
         _log.warning("%s", message)
         raise RunStopped(request.code, message)
 
-    def _asked(self, trainer: Trainer) -> Trouble | None:
+    def _asked(self, trainer: Trainer) -> StopReason | None:
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        return self._request or getattr(datamodule, "trouble", None)
+        return self._request or getattr(datamodule, "stop_reason", None)
 
     def _take_signals(self, trainer: Trainer) -> None:
         """Replace Lightning's handlers, which call collectives and so hang where processes differ.

@@ -14,8 +14,8 @@ from munit_pl.commands.options.data import ALIGNED, FOLDERS, parse
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.sizes import MAX_ASPECT
 from munit_pl.data.tools.archives import extract
-from munit_pl.data.tools.inspection import Inspection, Use, inspect_folder
-from munit_pl.data.tools.verdict import Verdict, advise, as_values, judge
+from munit_pl.data.tools.assessment import Assessment, advise, as_values, assess
+from munit_pl.data.tools.inspection import ImageSettings, Inspection, inspect_folder
 from munit_pl.io.files import write_whole
 
 _NAMED = 10  # of a folder's bad files, in the report for people
@@ -74,22 +74,24 @@ def _check(options: argparse.Namespace) -> int:
         white = trained.max_value if trained else None
         found = inspect_folder(split, domain, folder, use, options.workers, True, white)
         inspections.append(found)
-    verdict = judge(inspections)
-    verdict.notes.extend([*absent, *advise(inspections, use)])
+    assessment = assess(inspections)
+    assessment.notes.extend([*absent, *advise(inspections, use)])
     print(_table(inspections, use))
     for found in inspections:
         print(_details(found), end="")
-    print(_conclusion(verdict))
+    print(_conclusion(assessment))
     if options.json:
         try:
-            write_whole(options.json, json.dumps(as_values(inspections, verdict), indent=1) + "\n")
+            write_whole(
+                options.json, json.dumps(as_values(inspections, assessment), indent=1) + "\n"
+            )
         except OSError as error:
             raise InputError(f"cannot write {str(options.json)!r}: {error.strerror}") from error
         print(f"all of it: {options.json}")
-    return 1 if verdict.stops else 0
+    return 1 if assessment.stops else 0
 
 
-def _use(options: argparse.Namespace) -> Use:
+def _use(options: argparse.Namespace) -> ImageSettings:
     """Check the options before time is spent."""
     height, width = options.crop
     try:
@@ -102,7 +104,7 @@ def _use(options: argparse.Namespace) -> Use:
         raise InputError(f"there is no folder {str(options.root)!r}")
     if options.json and not options.json.absolute().parent.is_dir():
         raise InputError(f"there is no folder {str(options.json.absolute().parent)!r} for --json")
-    return Use(options.resize, (height, width), options.aligned)
+    return ImageSettings(options.resize, (height, width), options.aligned)
 
 
 def _folders(options: argparse.Namespace) -> list[tuple[str, str, Path]]:
@@ -112,7 +114,7 @@ def _folders(options: argparse.Namespace) -> list[tuple[str, str, Path]]:
     return [(split, domain, options.root / folder) for split, domain, folder in parts]
 
 
-def _table(inspections: Sequence[Inspection], use: Use) -> str:
+def _table(inspections: Sequence[Inspection], use: ImageSettings) -> str:
     """Return a table with a column for each folder."""
     least = min(use.crop) if use.resize is None else use.resize
     rows: dict[str, Callable[[Inspection], object]] = {
@@ -175,14 +177,18 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def _conclusion(verdict: Verdict) -> str:
-    parts = {"STOPS A RUN": verdict.stops, "SKIPPED": verdict.skips, "GOOD TO KNOW": verdict.notes}
+def _conclusion(assessment: Assessment) -> str:
+    parts = {
+        "STOPS A RUN": assessment.stops,
+        "SKIPPED": assessment.skips,
+        "GOOD TO KNOW": assessment.notes,
+    }
     lines = [
         "\n".join([f"\n{title}", *(f"  {_printable(line)}" for line in part)])
         for title, part in parts.items()
         if part
     ]
-    return "\n".join([*lines, "" if verdict.stops else "\nNothing stops a run."])
+    return "\n".join([*lines, "" if assessment.stops else "\nNothing stops a run."])
 
 
 _COMMANDS = {

@@ -221,7 +221,7 @@ def _describe(datamodule: TwoDomains) -> dict[str, str]:
         if isinstance(train, ImageFolder) and isinstance(test, ImageFolder):
             text += f"; those of {domain} are the same" if train.files == test.files else ""
             if bad := {**train.bad, **test.bad}:
-                text += f"; {len(bad)} bad files of {domain} passed over"
+                text += f"; {len(bad)} bad files of {domain} skipped"
     return {"data": text}
 
 

@@ -151,7 +151,7 @@ def _explained(
     except torch.OutOfMemoryError as error:
         raise RunFailed(explain_out_of_memory(error, module, datamodule, trainer)) from error
     except DataError as error:
-        raise RunFailed(str(error), error.trouble.code) from error
+        raise RunFailed(str(error), error.stop_reason.code) from error
     except RuntimeError as error:
         explanation = explain_loader_error(error, datamodule)
         if explanation is None and trainer.world_size > 1:

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from munit_pl.data.images.contrast import Box, has_contrast
-from munit_pl.data.images.tensors import to_pixels
+from munit_pl.data.images.tensors import pil_to_tensor
 
 MAX_CROPS = 10  # drawn of one image
 
@@ -34,7 +34,7 @@ class Crop(NamedTuple):
     def cut(self, image: Image.Image) -> Tensor:
         """Return this part of an image as uint8, ``(C, H, W)`` in [0, 255]."""
         part = image.crop(self.box)
-        return to_pixels(part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.flip else part)
+        return pil_to_tensor(part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.flip else part)
 
 
 def center_crop(size: tuple[int, int], crop: tuple[int, int]) -> Crop:

@@ -74,13 +74,13 @@ def _inodes(files: Sequence[Path]) -> set[tuple[int, int]]:
     for file in files[::step]:
         try:
             status = os.stat(file)
-        except OSError:  # passed over when it is read
+        except OSError:  # skipped when it is read
             continue
         found.add((status.st_dev, status.st_ino))
     return found
 
 
-def digest(files: Sequence[Path], root: Path) -> str:
+def fingerprint(files: Sequence[Path], root: Path) -> str:
     """Return what tells lists of files apart: a hash of their paths below ``root``, in order."""
     start = os.path.join(root, "")
     names = (os.fsencode(file).removeprefix(os.fsencode(start)) for file in files)

@@ -13,7 +13,7 @@ from munit_pl.data.images.bit_depth import FULL
 from munit_pl.data.images.reading import MODES, Color, read_image, read_reduced, read_size
 from munit_pl.data.images.tensors import from_uint8
 from munit_pl.data.masks import mask_of
-from munit_pl.data.sizes import Half, by, fitted_size
+from munit_pl.data.sizes import Half, fitted_size
 
 # So many times the resized image are left of a JPEG that is decoded at a fraction of its size, for
 # resizing to average over: what was not averaged would show as jagged lines.
@@ -27,10 +27,10 @@ def check_crop(resize: int | None, crop: tuple[int, int] | None) -> None:
         ValueError: A side is below 1, or above the shortest side that images are resized to.
     """
     if crop is not None and min(crop) < 1:
-        raise ValueError(f"crop is {by(crop)}, but both sides must be at least 1")
+        raise ValueError(f"crop is {format_size(crop)}, but both sides must be at least 1")
     if resize is not None and crop is not None and min(crop) > resize:
         raise ValueError(
-            f"crop {by(crop)} does not fit an image whose shortest side is resized to "
+            f"crop {format_size(crop)} does not fit an image whose shortest side is resized to "
             f"{resize}: set data.resize to {max(crop)} or more, or choose a smaller data.crop"
         )
 
@@ -52,15 +52,14 @@ class ImageFolder:
         max_images: Use this many files, the first ones; ``None`` uses all.
         half: Use this half of each file, cut off before all else, as where two domains share a
             file. Both halves resize, crop and mirror alike under equal generators.
-        bad: Files that were passed over when the images were looked for, with what is wrong with
-            each.
+        bad: Files that were skipped when the folder was listed, with what is wrong with each.
         max_value: What is white in 16-bit gray files, in [1, 65535].
 
     Attributes:
         files: The files in use.
         masks: A folder of the masks of ``files``, in their order and resized as they are, whose
             images are not cropped; none to begin with. Not for halves.
-        bad: Those passed over, the ones of `check_sizes` too, with what is wrong with each: file
+        bad: Those skipped, the ones of `check_sizes` too, with what is wrong with each: file
             and reason make a sentence. Nothing that was listed is missing if ``max_images`` cuts
             the list, so there it starts empty.
 

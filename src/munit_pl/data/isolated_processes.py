@@ -1,4 +1,4 @@
-"""Work on files in other processes, of which some may not survive, within limits."""
+"""Functions applied in subprocesses, with limits of time and memory: decoders may crash."""
 
 import faulthandler
 import os

@@ -43,7 +43,7 @@ class Listing(NamedTuple):
 def scan_folder(folder: Path) -> Listing:
     """Find the images in a folder and in the folders below it.
 
-    The first bytes decide, not the ending. Hidden files and folders are passed over, and links to
+    The first bytes decide, not the ending. Hidden files and folders are skipped, and links to
     folders are not followed; links to files are. Bad is what has an image's ending but is empty,
     of another content, not readable, or a link to nothing.
 

@@ -9,11 +9,9 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from munit_pl.data.datasets import Sample, TrainingPairs, ValidationPairs
 from munit_pl.data.sampler import StreamSampler
-from munit_pl.data.skipped_files import BadFile, BadFiles, DataError, Trouble
-from munit_pl.data.worker_processes import Watch, explain
+from munit_pl.data.skipped_files import BadFile, DataError, SkippedFiles, StopReason
+from munit_pl.data.worker_processes import WorkerMonitor, explain
 from munit_pl.exits import ExitCode
-
-Images = tuple[Tensor, ...]  # x_a, x_b, and mask_a, mask_b if there are masks
 
 
 class Batch(NamedTuple):
@@ -26,17 +24,17 @@ class Batch(NamedTuple):
         replaced: How many samples others took the place of.
     """
 
-    images: Images
+    images: tuple[Tensor, ...]
     skipped: list[BadFile]
     replaced: int
 
 
 class _Failure(NamedTuple):
-    trouble: Trouble
+    stop_reason: StopReason
     error: Exception  # for whoever asks for the batch all the same
 
 
-class Samples(Dataset[Sample | Trouble]):
+class Samples(Dataset[Sample | StopReason]):
     """The samples of a stream; where there is none, why. An error would lose that on its way."""
 
     def __init__(self, pairs: TrainingPairs | ValidationPairs) -> None:
@@ -45,18 +43,18 @@ class Samples(Dataset[Sample | Trouble]):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, position: int) -> Sample | Trouble:
+    def __getitem__(self, position: int) -> Sample | StopReason:
         try:
             return self.pairs[position]
         except DataError as error:
-            return error.trouble
+            return error.stop_reason
 
 
-def collate(samples: Sequence[Sample | Trouble]) -> Batch | Trouble:
-    """Make one batch of samples, unless one is trouble."""
+def collate(samples: Sequence[Sample | StopReason]) -> Batch | StopReason:
+    """Make one batch of samples, unless one is a reason to stop, which is then returned."""
     good: list[Sample] = []
     for sample in samples:
-        if isinstance(sample, Trouble):
+        if isinstance(sample, StopReason):
             return sample
         good.append(sample)
     *columns, skipped = map(list, zip(*good, strict=True))
@@ -71,34 +69,36 @@ class PairLoader(DataLoader[Any]):
     domain gives uint8 in [0, 255], so does this.
 
     It fetches a batch ahead of the one that it yields, on training data across the end of an epoch
-    too. If that fails the ledger is told, while there is a batch to go on with, so that the run can
+    too. If that fails it is noted while there is a batch to go on with, so that the run can
     end in order; whoever asks for the next batch all the same gets a `DataError`. Skipped files
     count when their batch is yielded, as a checkpoint counts iterations.
 
     Args:
         dataset: `Samples`.
-        bad_files: The ledger.
+        skipped_files: Where skipped files are counted.
         **kwargs: What else a `DataLoader` takes.
     """
 
-    def __init__(self, dataset: Samples, bad_files: BadFiles, **kwargs: Any) -> None:
+    def __init__(self, dataset: Samples, skipped_files: SkippedFiles, **kwargs: Any) -> None:
         super().__init__(dataset, **kwargs)
-        self.bad_files = bad_files
+        self.skipped_files = skipped_files
         self._next_epoch: tuple[int, Iterator[Any], Batch | _Failure | None] | None = None
 
-    def __iter__(self) -> Iterator[Images]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:  # type: ignore[override]
         training = isinstance(self.sampler, StreamSampler)
         batches, batch = self._start()
         while batch is not None:
             if isinstance(batch, _Failure):
                 raise batch.error
-            if training and self.bad_files.trouble:
-                raise DataError(self.bad_files.trouble)
+            if training and self.skipped_files.stop_reason:
+                raise DataError(self.skipped_files.stop_reason)
             following = self._fetch(batches)
             next_one = self._start_next_epoch() if following is None else following
             if isinstance(next_one, _Failure):
-                self.bad_files.trouble = self.bad_files.trouble or next_one.trouble
-            self.bad_files.add(batch.skipped, batch.replaced if training else 0)
+                self.skipped_files.stop_reason = (
+                    self.skipped_files.stop_reason or next_one.stop_reason
+                )
+            self.skipped_files.add(batch.skipped, batch.replaced if training else 0)
             yield batch.images
             batch = following
 
@@ -132,19 +132,19 @@ class PairLoader(DataLoader[Any]):
     def _fetch(self, batches: Iterator[Any]) -> Batch | _Failure | None:
         """Return the next batch, or why there is none; None after the last."""
         try:
-            batch: Batch | Trouble | None = next(batches, None)
+            batch: Batch | StopReason | None = next(batches, None)
         except Exception as error:
             return self._explained(_of_worker(error, batches))
-        return _Failure(batch, DataError(batch)) if isinstance(batch, Trouble) else batch
+        return _Failure(batch, DataError(batch)) if isinstance(batch, StopReason) else batch
 
     def _explained(self, error: Exception) -> _Failure:
-        watches = [self.worker_init_fn] if isinstance(self.worker_init_fn, Watch) else []
-        if (message := explain(str(error), watches)) is None:
-            return _Failure(Trouble(1, f"loading images failed: {error!r}"), error)
+        monitors = [self.worker_init_fn] if isinstance(self.worker_init_fn, WorkerMonitor) else []
+        if (message := explain(str(error), monitors)) is None:
+            return _Failure(StopReason(1, f"loading images failed: {error!r}"), error)
         late = str(error).startswith("DataLoader timed out")
-        told = DataError(Trouble(ExitCode.DATA_LOST if late else 1, message))
+        told = DataError(StopReason(ExitCode.DATA_LOST if late else 1, message))
         told.__cause__ = error
-        return _Failure(told.trouble, told)
+        return _Failure(told.stop_reason, told)
 
 
 def _of_worker(error: Exception, batches: Iterator[Any]) -> Exception:
@@ -170,5 +170,5 @@ def explain_loader_error(error: BaseException, datamodule: object) -> str | None
         datamodule: The run's data.
     """
     if isinstance(error, DataError):
-        return error.trouble.message
-    return explain(str(error), getattr(datamodule, "watches", []))
+        return error.stop_reason.message
+    return explain(str(error), getattr(datamodule, "monitors", []))

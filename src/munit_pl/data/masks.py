@@ -10,7 +10,7 @@ from torch import Tensor
 from munit_pl.data.images.reading import read_size
 from munit_pl.data.images.tensors import from_uint8
 from munit_pl.data.listing import scan_folder
-from munit_pl.data.sizes import by
+from munit_pl.data.sizes import format_size
 
 ENDING = "_masks"  # of a folder's name
 
@@ -87,9 +87,9 @@ def mask_of(masks: Uncropped, index: int, image: Path, size: tuple[int, int]) ->
             raise
         raise _unusable(image, str(error)) from error
     if (mask.height, mask.width) != size:
-        other = by((mask.height, mask.width))
+        other = format_size((mask.height, mask.width))
         raise _unusable(
-            image, f"resized it is {other}, the image {by(size)}: make them of one size"
+            image, f"resized it is {other}, the image {format_size(size)}: make them of one size"
         )
     if mask.getextrema()[1] == 1:
         raise _unusable(image, "its levels are 0 and 1, but what may change is white, 255")
@@ -125,8 +125,8 @@ def _fault(image: Path, masks: Sequence[Path], bad: Mapping[Path, str]) -> str |
     if size == other:
         return None
     return (
-        f"is {by(size)} (height x width) and its mask {str(mask)!r} {by(other)}: make them of one "
-        "size"
+        f"is {format_size(size)} (height x width) and its mask {str(mask)!r} "
+        f"{format_size(other)}: make them of one size"
     )
 
 

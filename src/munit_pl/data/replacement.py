@@ -11,7 +11,7 @@ from torch import Tensor
 
 from munit_pl.data.cropping import BlankCrop
 from munit_pl.data.domain import LoadedImage, SampleDomain
-from munit_pl.data.skipped_files import BadFile, DataError, Trouble
+from munit_pl.data.skipped_files import BadFile, DataError, StopReason
 from munit_pl.data.worker_processes import note_reading
 from munit_pl.exits import ExitCode
 
@@ -177,16 +177,16 @@ def _is_of_the_system(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno is not None
 
 
-def _none_is_good(last: BadFile) -> Trouble:
-    return Trouble(
+def _none_is_good(last: BadFile) -> StopReason:
+    return StopReason(
         ExitCode.BAD_DATA,
         f"domain {last.domain}: {MAX_ATTEMPTS} images in a row cannot be used: repair or remove "
         f"them; the last: {last}",
     )
 
 
-def _disk_is_lost(last: BadFile) -> Trouble:
-    return Trouble(
+def _disk_is_lost(last: BadFile) -> StopReason:
+    return StopReason(
         ExitCode.DATA_LOST,
         f"domain {last.domain}: no image can be read any more, after {PATIENCE:g} seconds of "
         f"waiting: see whether the disk is there, and start the run again; the last: {last}",

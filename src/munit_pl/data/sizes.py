@@ -44,7 +44,7 @@ class ImageSize(NamedTuple):
 
     def __str__(self) -> str:
         side = "any size" if self.resize is None else f"a shortest side of {self.resize} pixels"
-        return f"images of {side}, cropped to {by(self.crop)}"
+        return f"images of {side}, cropped to {format_size(self.crop)}"
 
 
 def is_too_long(size: tuple[int, int]) -> bool:
@@ -52,7 +52,7 @@ def is_too_long(size: tuple[int, int]) -> bool:
     return max(size) > MAX_ASPECT * min(size)
 
 
-def resized(size: tuple[int, int], shortest: int | None) -> tuple[int, int]:
+def resized_size(size: tuple[int, int], shortest: int | None) -> tuple[int, int]:
     """Return an image's height and width after resizing, rounded as torchvision's resize does.
 
     Args:
@@ -87,29 +87,31 @@ def fitted_size(
     height, width = size
     if half is not None and width % 2:
         raise ValueError(
-            f"is {by(size)} (height x width), but two images of equal width side by side "
+            f"is {format_size(size)} (height x width), but two images of equal width side by side "
             "have an even width: correct or remove it"
         )
     used = (height, width if half is None else width // 2)
-    told = f"is {by(used)}" if half is None else f"has a {half} half of {by(used)}"
+    told = (
+        f"is {format_size(used)}" if half is None else f"has a {half} half of {format_size(used)}"
+    )
     told += " (height x width)"
     if resize is not None and is_too_long(used):
         raise ValueError(
             f"{told}, but one side may be {MAX_ASPECT} times the other at most for resizing: "
             "cut or remove it"
         )
-    fitted = resized(used, resize)
+    fitted = resized_size(used, resize)
     if crop is not None and (fitted[0] < crop[0] or fitted[1] < crop[1]):
+        then = "" if fitted == used else f", resized {format_size(fitted)}"
         raise ValueError(
-            f"{told}{'' if fitted == used else f', resized {by(fitted)}'}, and cannot hold the "
-            f"crop {by(crop)}: set data.resize to {max(crop)} or more, choose a smaller crop, or "
-            "remove it"
+            f"{told}{then}, and cannot hold the crop {format_size(crop)}: set data.resize to "
+            f"{max(crop)} or more, choose a smaller crop, or remove it"
         )
     return fitted
 
 
-def by(size: tuple[int, int]) -> str:
-    """Return a height and width as they are written in messages."""
+def format_size(size: tuple[int, int]) -> str:
+    """Return a height and width as messages write them: ``256x512``."""
     return f"{size[0]}x{size[1]}"
 
 

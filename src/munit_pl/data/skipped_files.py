@@ -1,4 +1,4 @@
-"""Image files that cannot be used: which they are, and when they are too many."""
+"""Image files that were skipped because they cannot be used, and when they are too many."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from munit_pl.exits import ExitCode
 _NAMED = 10  # files in a message
 
 
-class Trouble(NamedTuple):
+class StopReason(NamedTuple):
     """Why a run should end.
 
     Attributes:
@@ -22,19 +22,19 @@ class Trouble(NamedTuple):
 
 
 class DataError(RuntimeError):
-    """There is no next batch.
+    """No further batch can be loaded.
 
     Attributes:
-        trouble: Why, and with which status a command ends.
+        stop_reason: Why, and with which status a command ends.
     """
 
-    def __init__(self, trouble: Trouble) -> None:
-        super().__init__(trouble.message)
-        self.trouble = trouble
+    def __init__(self, stop_reason: StopReason) -> None:
+        super().__init__(stop_reason.message)
+        self.stop_reason = stop_reason
 
 
 class BadFile(NamedTuple):
-    """An image file that was passed over.
+    """An image file that was skipped.
 
     Attributes:
         file: Its path; bytes that are no text are surrogates, as Python has them.
@@ -58,17 +58,17 @@ class BadFile(NamedTuple):
         return reason if repr(self.file) in reason else f"{self.file!r} {reason}"
 
 
-class BadFiles:
-    """The files that were passed over, by domain.
+class SkippedFiles:
+    """The files that were skipped, by domain.
 
     Args:
         totals: Files of each domain, the bad ones included.
-        max_fraction: More than this share of a domain's files is trouble, but a single file never
-            is.
+        max_fraction: More than this share of a domain's files ends the run, but a single file never
+            does.
 
     Attributes:
         found: Each file once, as it was first found, by domain and path.
-        trouble: Why the run should end; None as long as it should not.
+        stop_reason: Why the run should end; None as long as it should not.
         list_file: Where all of them are listed.
     """
 
@@ -76,9 +76,9 @@ class BadFiles:
         self.totals = dict(totals)
         self.max_fraction = max_fraction
         self.found: dict[tuple[str, str], BadFile] = {}
-        self.trouble: Trouble | None = None
+        self.stop_reason: StopReason | None = None
         self.list_file: Path | None = None
-        self._substituted = 0
+        self._replaced = 0
         self._news: list[BadFile] = []
         self._met: set[tuple[str, str]] = set()  # since this process started
 
@@ -87,14 +87,14 @@ class BadFiles:
         """Return how many files there are; one that both domains share counts once."""
         return len({file for _, file in self.found})
 
-    def add(self, files: Iterable[BadFile], substituted: int = 0) -> None:
-        """Note files that were passed over, known ones too.
+    def add(self, files: Iterable[BadFile], replaced: int = 0) -> None:
+        """Note files that were skipped, known ones too.
 
         Args:
             files: The files.
-            substituted: Training samples that others took the place of, for their sake.
+            replaced: How many training samples others took the place of because of them.
         """
-        self._substituted += substituted
+        self._replaced += replaced
         changed: dict[str, None] = {}
         for bad in files:
             place = bad.domain, bad.file
@@ -110,27 +110,27 @@ class BadFiles:
     def restore(self, files: Iterable[BadFile]) -> None:
         """Note what was found before the run was interrupted; it is no news.
 
-        Such a file may have been repaired since, so it is no trouble until it is met again.
+        Such a file may have been repaired since, so it does not count until it is met again.
         """
         known = {(bad.domain, bad.file): bad for bad in files}
         self.found = known | self.found
         self._news = [bad for bad in self._news if (bad.domain, bad.file) not in known]
 
     def take_news(self) -> tuple[list[BadFile], int]:
-        """Return the files and the number of substituted samples since the last call."""
-        news = self._news, self._substituted
-        self._news, self._substituted = [], 0
+        """Return the files and the number of replaced samples since the last call."""
+        news = self._news, self._replaced
+        self._news, self._replaced = [], 0
         return news
 
     def _check(self, domain: str) -> None:
         met = (file for place, file in self.found.items() if place in self._met)
         bad = [file for file in met if file.domain == domain and not file.blank]
         total = self.totals[domain]
-        if self.trouble or len(bad) <= max(1, self.max_fraction * total):
+        if self.stop_reason or len(bad) <= max(1, self.max_fraction * total):
             return
         others = f", and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         where = "`munit-data check` lists" if self.list_file is None else f"{self.list_file} has"
-        self.trouble = Trouble(
+        self.stop_reason = StopReason(
             ExitCode.BAD_DATA,
             f"domain {domain}: {len(bad)} of {total} images cannot be used, more than "
             f"data.max_bad_fraction={self.max_fraction:g} allows: repair or remove them, or raise "

@@ -1,7 +1,7 @@
-"""The processes that load images: their signals, their progress, their crashes.
+"""Signals, progress and crashes of the loader's worker processes.
 
 A scheduler signals all processes of a job at once. The main process then finishes its iteration and
-saves, for which it needs its workers, and PyTorch raises in mid-iteration when one of them dies.
+saves, for which it needs its workers; PyTorch raises in mid-iteration when one of them dies.
 """
 
 import ctypes
@@ -32,30 +32,30 @@ class _Slot(ctypes.Structure):
 _slot: _Slot | None = None  # this process's, if it is a worker
 
 
-class Watch:
-    """What each worker is reading, in memory that it shares with the main process.
+class WorkerMonitor:
+    """Which file each worker is reading, in memory shared with the main process.
 
-    It is what a `DataLoader` calls in each new worker.
+    It is a `DataLoader`'s ``worker_init_fn``: called in each new worker.
 
     Args:
         num_workers: How many workers there are.
     """
 
     def __init__(self, num_workers: int) -> None:
-        # One that makes no lock: a worker that is killed would never give it back.
+        # Without a lock, which a killed worker would never release.
         self._slots = RawArray(_Slot, num_workers)
 
     def __call__(self, worker: int) -> None:
-        """Make the process that calls this worker number ``worker``."""
+        """Set up the process that calls this as worker number ``worker``."""
         global _slot
         _slot = self._slots[worker]
         _slot.pid = os.getpid()
         if (run := parent_process()) is not None:
-            _outlive_signals(run)
-            threading.Thread(target=_end_with, args=(run,), daemon=True).start()
+            _ignore_signals(run)
+            threading.Thread(target=_exit_with, args=(run,), daemon=True).start()
 
     def reading(self, pid: int | None = None) -> list[tuple[float, str]]:
-        """Return since when which worker has been reading what; of one process, or of all."""
+        """Return which worker has been reading which file since when, of one process or of all."""
         return [
             (slot.since, f"worker {worker}, which was reading {os.fsdecode(slot.file)!r}")
             for worker, slot in enumerate(self._slots)
@@ -64,51 +64,51 @@ class Watch:
 
 
 def note_reading(file: str) -> None:
-    """Note what this process, if it is a worker, is about to read; nothing if ``file`` is empty."""
+    """Record which file this process, if it is a worker, is about to read; "" when it is done."""
     if _slot is not None:
         _slot.file = os.fsencode(file)[:4095]
         _slot.since = time.time()
 
 
-def _outlive_signals(run: BaseProcess) -> None:
+def _ignore_signals(run: BaseProcess) -> None:
     for name in ("SIGINT", "SIGUSR1"):  # Windows has no SIGUSR1
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):  # macOS has none
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_await_sigterm, args=(run,), daemon=True).start()
+        threading.Thread(target=_delay_sigterm, args=(run,), daemon=True).start()
 
 
-def _await_sigterm(run: BaseProcess) -> None:
-    """Die of SIGTERM after a while; at once if the main process has shut us down.
+def _delay_sigterm(run: BaseProcess) -> None:
+    """Exit ``_GRACE`` seconds after SIGTERM; at once if the main process sent it.
 
-    A thread, since a handler is not told the sender, and waits for what reads a file to return.
+    In a thread, since a signal handler is not told the sender and runs only between bytecodes.
     """
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != run.pid:
         signal.alarm(signal.alarm(0) or _GRACE)  # a second one takes no more time
     os._exit(0)
 
 
-def _end_with(run: BaseProcess) -> None:
-    """Die once the main process is gone, though it was killed.
+def _exit_with(run: BaseProcess) -> None:
+    """Exit once the main process is gone, even if it was killed.
 
-    PyTorch has workers watch the process that forked them. Where that is a server, as by default on
-    Linux from Python 3.14 on, it lives as long as they do: both would for ever.
+    PyTorch's workers watch the process that forked them. A fork server, the default on Linux from
+    Python 3.14 on, lives as long as its workers: neither would ever exit.
     """
     run.join()
     os._exit(1)
 
 
-def explain(message: str, watches: Sequence[Watch]) -> str | None:
-    """Return what PyTorch's message about its workers means; None if it is of something else.
+def explain(message: str, monitors: Sequence[WorkerMonitor]) -> str | None:
+    """Explain PyTorch's message about its workers; return None if it is about something else.
 
     Args:
         message: Of the error that a `DataLoader`, or its handler of signals, raised.
-        watches: The workers of all loaders.
+        monitors: Of all loaders' workers.
     """
     if late := re.match(r"DataLoader timed out after ([\d.]+) seconds", message):
-        reading = [entry for watch in watches for entry in watch.reading()]
+        reading = [entry for watch in monitors for entry in watch.reading()]
         who = min(reading)[1] if reading else "no worker was reading a file"
         return (
             f"no images came for {late[1]} seconds: {who}; see whether its disk or network "
@@ -121,14 +121,14 @@ def explain(message: str, watches: Sequence[Watch]) -> str | None:
     if dead is None:
         return None
     pids = [int(pid) for pid in dead[1].split(",")]
-    reading = [entry for watch in watches for pid in pids for entry in watch.reading(pid)]
+    reading = [entry for watch in monitors for pid in pids for entry in watch.reading(pid)]
     who = "; ".join(worker for _, worker in reading) or "a worker, which was reading no file"
     remedy = full if "Bus error" in dead[2] else "if memory ran out, take"
     return f"{who}, {dead[2].strip()}: {remedy} fewer workers (num_workers)"
 
 
 def warn_of_little_shared_memory(num_workers: int, batch_bytes: int) -> None:
-    """Warn if the batches that workers hand over may not fit where they lie meanwhile."""
+    """Warn if the batches that workers have prefetched may not fit into shared memory."""
     try:
         free = os.statvfs(_SHARED_MEMORY)
     except (OSError, AttributeError):  # a system without

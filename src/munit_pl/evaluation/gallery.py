@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from munit_pl.data.domain import Domain
-from munit_pl.data.images.tensors import to_picture
+from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.evaluation.latent import traversal_change
 from munit_pl.evaluation.task import DIRECTIONS, Direction, EvaluationTask
 from munit_pl.inference.styles import random_styles, slerp, sweep
@@ -174,7 +174,7 @@ def _first(images: Domain, n: int) -> list[Tensor]:
 
 def _show(x: Tensor, alt: str) -> Picture:
     """Return an image ``(C, H, W)`` in [-1, 1] as it is shown on the page."""
-    picture = to_picture(x)
+    picture = to_pil_image(x)
     picture.thumbnail((_LARGEST, _LARGEST))
     longest = max(picture.size)
     # Whole multiples, so that all pixels of a small image are shown of one size.

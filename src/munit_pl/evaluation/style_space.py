@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from munit_pl.data.images.tensors import to_picture
+from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.evaluation.task import Direction, EvaluationTask
 from munit_pl.inference.styles import random_styles
 
@@ -92,7 +92,7 @@ def map_styles(task: EvaluationTask, direction: Direction) -> StyleMap:
 
 
 def _thumbnail(x: Tensor) -> Image.Image:
-    picture = to_picture(x).convert("RGBA")
+    picture = to_pil_image(x).convert("RGBA")
     picture.thumbnail((_SIDE, _SIDE))
     ground = Image.new("RGBA", picture.size, "white")
     return Image.alpha_composite(ground, picture).convert("RGB")

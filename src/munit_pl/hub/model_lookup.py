@@ -19,7 +19,7 @@ def find_model(path: str | Path, warn: Warn = warnings.warn) -> Path:
     Args:
         path: A file, the folder of an export, a run's folder, whose newest whole checkpoint is
             meant, or the name of a model of `PRETRAINED`.
-        warn: Called with a line for each checkpoint that is passed over, being damaged.
+        warn: Called with a line for each checkpoint that is skipped because it is damaged.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -54,7 +54,7 @@ def newest_of_run(run: Path, warn: Warn = warnings.warn) -> Path:
         reasons = "; ".join(passed) or "those that are there are not named after iterations"
         raise ValueError(f"{run / _CHECKPOINTS} has no whole checkpoint: {reasons}")
     for reason in passed:
-        warn(f"passed over: {reason}")
+        warn(f"skipped: {reason}")
     return newest
 
 

@@ -9,9 +9,9 @@ from PIL import Image
 from torch import Tensor
 
 from munit_pl.data.domain import DomainName
-from munit_pl.data.images.image_like import ImageLike, PictureLike, as_batch, as_list, as_picture
+from munit_pl.data.images.image_like import ImageLike, PilLike, as_batch, as_list, as_pil_image
 from munit_pl.data.images.reading import resize_image
-from munit_pl.data.images.tensors import to_picture, to_tensor
+from munit_pl.data.images.tensors import to_pil_image, to_tensor
 from munit_pl.data.sizes import Size
 from munit_pl.hub.pretrained import find_pretrained
 from munit_pl.inference.generator_loading import read_generators
@@ -76,7 +76,7 @@ class Translator(TensorTranslator):
 
     def read(
         self,
-        image: PictureLike,
+        image: PilLike,
         domain: DomainName,
         resize: Size | Literal["training"] | None = "training",
     ) -> Tensor:
@@ -96,7 +96,7 @@ class Translator(TensorTranslator):
             ValueError: If its pixels are of a kind without a known range, or it would become too
                 large.
         """
-        picture = as_picture(image, self.channels(domain), self.max_value(domain))
+        picture = as_pil_image(image, self.channels(domain), self.max_value(domain))
         size = self.resize if resize == "training" else resize
         return to_tensor(resize_image(picture, size))[None]
 
@@ -114,7 +114,7 @@ class Translator(TensorTranslator):
     @overload
     def __call__(
         self,
-        image: PictureLike,
+        image: PilLike,
         styles: int | Tensor | None = None,
         *,
         to: DomainName = "b",
@@ -160,7 +160,7 @@ class Translator(TensorTranslator):
         shown = self.translate(x, self._styles(styles, like, to, seed), to)
         if isinstance(image, Tensor):
             return shown if image.ndim == 4 else shown[0]
-        return [to_picture(y) for y in shown[0]]
+        return [to_pil_image(y) for y in shown[0]]
 
     def _images(self, image: ImageLike, domain: DomainName) -> Tensor:
         """Return an image of a domain, or a batch of them, as ``(N, C, H, W)`` in [-1, 1]."""

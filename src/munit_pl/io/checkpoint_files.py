@@ -81,7 +81,7 @@ def verify(path: Path) -> None:
 
 
 def newest_valid(folder: Path) -> tuple[Path | None, list[str]]:
-    """Return the checkpoint of the most iterations that is whole, and why others were passed over.
+    """Return the checkpoint of the most iterations that is whole, and why others were skipped.
 
     Those are ``00010000.ckpt`` and its like, and ``last.ckpt`` where it is a file of its own.
     """

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from munit_pl.data.images.tensors import to_picture
+from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.reports.labels import label_width, write_label
 
 Row = tuple[str, Tensor]
@@ -43,5 +43,5 @@ def draw_grid(rows: Sequence[Row]) -> Image.Image:
         top = i * (height + _GAP)
         write_label(pen, (margin - 2 * _GAP, top + height / 2), label, size, "rm")
         for j, image in enumerate(images):
-            grid.paste(to_picture(image), (margin + j * (width + _GAP), top))
+            grid.paste(to_pil_image(image), (margin + j * (width + _GAP), top))
     return grid

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from munit_pl.data.domain import DomainName
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images.tensors import to_picture
+from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.inference.animation import animate, even_times
 from munit_pl.inference.styles import slerp
 from munit_pl.inference.translator import Translator
@@ -28,7 +28,7 @@ def show(translator: Translator, x: Tensor, styles: Tensor, to: DomainName) -> l
         ValueError: If shapes do not fit.
     """
     parts = (translator.translate(x, part, to)[0] for part in torch.split(styles, _AT_ONCE))
-    return [to_picture(y) for part in parts for y in part]
+    return [to_pil_image(y) for part in parts for y in part]
 
 
 def from_values(values: Sequence[float], style_dim: int) -> Tensor:
@@ -81,5 +81,5 @@ def draw_examples(folder: Path, domain: DomainName, count: int, size: int) -> li
     shoes = DrawnShoes(domain, "test", count, (size, size))
     files = [folder / f"{domain}_{i}.png" for i in range(count)]
     for i, file in enumerate(files):
-        to_picture(shoes.load(i)).save(file)
+        to_pil_image(shoes.load(i)).save(file)
     return files

@@ -11,7 +11,7 @@ from PIL import Image
 from munit_pl.data.images.opening import FORMATS
 from munit_pl.data.images.reading import read_reduced, read_size
 from munit_pl.data.isolated_processes import run_alone
-from munit_pl.data.sizes import MAX_ASPECT, by, is_too_long, resized
+from munit_pl.data.sizes import MAX_ASPECT, format_size, is_too_long, resized_size
 
 PIXELS = 24_000_000  # decoded they take 72 MB for as long as they are read
 
@@ -51,17 +51,17 @@ def read_or_tell(path: Path, channels: int, size: int, max_value: int) -> Image.
             f"or {FORMATS[-1]}."
         )
     if height * width > PIXELS:
-        return _too_many_pixels(f"It is {by((height, width))} pixels and")
+        return _too_many_pixels(f"It is {format_size((height, width))} pixels and")
     if is_too_long((height, width)):
         return (
-            f"It is {by((height, width))} pixels: one side may be {MAX_ASPECT} times the other "
-            "at most. Cut it."
+            f"It is {format_size((height, width))} pixels: one side may be {MAX_ASPECT} times the "
+            "other at most. Cut it."
         )
     try:
         decoded = read_reduced(path, channels, _WHITE, _REDUCED_TO * size, max_value)
     except (OSError, ValueError):
         return _DAMAGED
-    height, width = resized(decoded.size, size)
+    height, width = resized_size(decoded.size, size)
     return decoded.image.resize((width, height), Image.Resampling.BILINEAR, decoded.box)
 
 

@@ -88,7 +88,7 @@ def test_damaged_checkpoints_are_passed_over_and_named(tmp_path, capsys):
     flip(folder / "last.ckpt")
     assert find_last(tmp_path / "x") == folder / "00000010.ckpt"
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"passed over: {folder / '00000020.ckpt'} is damaged")
+    assert line.startswith(f"skipped: {folder / '00000020.ckpt'} is damaged")
 
 
 def test_no_run_starts_from_scratch_or_from_an_older_one_because_all_are_damaged(tmp_path):

@@ -64,9 +64,9 @@ def test_bad_files_that_were_listed_count_from_the_start(root):
     (root / "trainA" / "empty.png").touch()
     tear(root / "testB" / "0001.png")  # starts well: found when it is read
     datamodule = unpaired(root)
-    ((domain, file),) = datamodule.bad_files.found
+    ((domain, file),) = datamodule.skipped_files.found
     assert (domain, file) == ("a", str(root / "trainA" / "empty.png"))
-    assert datamodule.bad_files.totals == {"a": 10, "b": 10}
+    assert datamodule.skipped_files.totals == {"a": 10, "b": 10}
 
 
 def test_test_images_that_are_the_training_ones_count_once(tmp_path):
@@ -74,8 +74,8 @@ def test_test_images_that_are_the_training_ones_count_once(tmp_path):
     save(tmp_path / "trainB", 4)
     (tmp_path / "trainA" / "empty.png").touch()
     datamodule = unpaired(tmp_path)
-    assert datamodule.bad_files.totals == {"a": 4, "b": 4}
-    assert datamodule.bad_files.count == 1
+    assert datamodule.skipped_files.totals == {"a": 4, "b": 4}
+    assert datamodule.skipped_files.count == 1
 
 
 def test_too_many_bad_files_are_an_error_before_training(root):
@@ -86,7 +86,7 @@ def test_too_many_bad_files_are_an_error_before_training(root):
     for _ in range(2):  # asking again does not help
         with pytest.raises(ValueError, match=message):
             datamodule.setup("fit")
-    assert unpaired(root, max_bad_fraction=0.19).trouble is None
+    assert unpaired(root, max_bad_fraction=0.19).stop_reason is None
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -99,7 +99,7 @@ def test_torn_files_are_replaced_in_mid_run_until_there_are_too_many(tmp_path, p
     assert len(batches(datamodule, 1)[0]) == 2
     with pytest.raises(RuntimeError, match="2 of 10 images cannot be used"):
         batches(datamodule, 10)
-    assert datamodule.trouble.code == ExitCode.BAD_DATA
+    assert datamodule.stop_reason.code == ExitCode.BAD_DATA
 
 
 def test_a_domain_without_images_is_named():
@@ -136,7 +136,7 @@ def test_only_workers_are_waited_for_and_watched(workers):
     loader = datamodule.val_dataloader()
     assert isinstance(loader, PairLoader)
     assert loader.timeout == (300 if workers else 0)
-    assert len(datamodule.watches) == bool(workers)
+    assert len(datamodule.monitors) == bool(workers)
 
 
 # Bytes
@@ -206,7 +206,7 @@ def test_first_images_pass_over_what_cannot_be_used(root):
     domain = datamodule.domains["test"][0]
     assert torch.equal(images, torch.stack([domain.load(i, None) for i in (1, 2)]))
     assert len(datamodule.first_images("test", "a", 8)) == 2
-    assert list(datamodule.bad_files.found) == [("a", str(root / "testA" / "0000.png"))]
+    assert list(datamodule.skipped_files.found) == [("a", str(root / "testA" / "0000.png"))]
 
 
 def test_first_images_of_a_domain_without_any_are_an_error():

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from munit_pl.data.images.image_like import as_batch, as_list, as_picture
+from munit_pl.data.images.image_like import as_batch, as_list, as_pil_image
 from munit_pl.data.images.reading import read_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
@@ -20,11 +20,11 @@ def test_an_image_is_the_same_in_all_its_forms(tmp_path):
     for channels, mode in ((3, "RGB"), (1, "L"), (4, "RGBA")):
         expected = read_image(tmp_path / "image.png", channels) if channels != 3 else None
         for form in forms(tmp_path):
-            picture = as_picture(form, channels)
+            picture = as_pil_image(form, channels)
             assert picture.mode == mode
             expected = expected or picture
             assert np.array_equal(picture, expected)
-    assert np.array_equal(as_picture(PIXELS, 3), PIXELS)
+    assert np.array_equal(as_pil_image(PIXELS, 3), PIXELS)
 
 
 def test_what_is_open_already_is_turned_and_laid_on_white_as_the_reader_does(tmp_path):
@@ -34,18 +34,18 @@ def test_what_is_open_already_is_turned_and_laid_on_white_as_the_reader_does(tmp
     exif[0x0112] = 6
     picture.save(path, exif=exif)
     for opened in (Image.open(path), Image.open(path).convert("RGBA")):
-        turned = as_picture(opened, 3)
+        turned = as_pil_image(opened, 3)
         assert turned.size == (5, 7)
         assert np.array_equal(turned, read_image(path, 3))
     for mode in ("L", "LA", "P", "1", "CMYK", "I;16"):
         other = picture.convert("L").convert(mode)
-        assert as_picture(other, 3).mode == "RGB"
+        assert as_pil_image(other, 3).mode == "RGB"
 
 
 def test_gray_arrays_have_two_or_three_dimensions():
     gray = PIXELS[:, :, :1]
     for array in (gray, gray[:, :, 0], gray / 255):
-        assert np.array_equal(as_picture(array, 1), gray[:, :, 0])
+        assert np.array_equal(as_pil_image(array, 1), gray[:, :, 0])
 
 
 def test_tensors_become_batches_of_floats():
@@ -72,7 +72,7 @@ def test_what_is_no_image_is_told_from_one(tmp_path):
         (tmp_path / "none.png", FileNotFoundError, "none.png"),
     ):
         with pytest.raises(error, match=says):
-            as_picture(bad, 3)
+            as_pil_image(bad, 3)
     for bad, says in (
         (torch.rand(5, 7), r"this one is \(5, 7\)"),
         (torch.zeros(0, 3, 5, 7), "this one is"),

@@ -12,10 +12,10 @@ from PIL import Image
 from munit_pl.data.cropping import BlankCrop
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.tools import inspection
-from munit_pl.data.tools.inspection import Use, inspect_folder, inspect_image
-from munit_pl.data.tools.verdict import judge
+from munit_pl.data.tools.assessment import assess
+from munit_pl.data.tools.inspection import ImageSettings, inspect_folder, inspect_image
 
-SMALL = Use(resize=8, crop=(8, 8))
+SMALL = ImageSettings(resize=8, crop=(8, 8))
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_size_is_refused_exactly_where_a_run_refuses_it(tmp_path, resize, crop
     for height, width in product((1, 11, 12, 20, 33, 97), (4, 20, 30, 31, 88, 160)):
         plain(0, 0, 0, size=(width, height)).save(tmp_path / "a.png")
         folder = ImageFolder([tmp_path / "a.png"], resize=resize, crop=crop)
-        if Use(resize, crop).fault((height, width)):
+        if ImageSettings(resize, crop).fault((height, width)):
             refused += 1
             with pytest.raises(ValueError, match="cannot use image"):
                 folder.load(0, None)
@@ -225,8 +225,8 @@ def test_a_folder_that_cannot_be_used_is_one_line(tmp_path):
     (tmp_path / "empty").mkdir()
     for name in ("empty", "missing"):
         found = inspected(tmp_path / name)
-        assert repr(str(tmp_path / name)) in found.trouble
-        assert "\n" not in found.trouble
+        assert repr(str(tmp_path / name)) in found.unusable
+        assert "\n" not in found.unusable
         assert not found.files
 
 
@@ -253,4 +253,4 @@ def test_what_takes_all_memory_stops_a_run(tmp_path, photo, monkeypatch):
     found = inspected(tmp_path)
     assert names(found.bad) == names(found.fatal) == ["a.png"]
     assert found.bad[tmp_path / "a.png"].startswith("takes the process that reads it more than ")
-    assert judge([found]).stops == ["train_a: 1 image that may end the run: repair or remove"]
+    assert assess([found]).stops == ["train_a: 1 image that may end the run: repair or remove"]

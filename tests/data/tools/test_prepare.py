@@ -7,11 +7,11 @@ from PIL import Image, ImageCms
 
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.tools import prepare as preparing
-from munit_pl.data.tools.prepare import NOTE, Recipe, prepare
+from munit_pl.data.tools.prepare import NOTE, CopySettings, prepare
 from munit_pl.randomness import rng_for
 
-PNG = Recipe(16, "png")
-JPG = Recipe(16, "jpg")
+PNG = CopySettings(16, "png")
+JPG = CopySettings(16, "jpg")
 
 
 def picture(seed=0, height=20, width=30, channels=3):
@@ -190,11 +190,11 @@ def interrupted(root, out, monkeypatch):
     """A copy that was stopped after the second image, in the middle of the third."""
     real, seen = preparing._picture, []
 
-    def picture_until(path, recipe):
+    def picture_until(path, settings):
         seen.append(path)
         if len(seen) == 3:
             raise KeyboardInterrupt
-        return real(path, recipe)
+        return real(path, settings)
 
     monkeypatch.setattr(preparing, "_picture", picture_until)
     with pytest.raises(KeyboardInterrupt):
@@ -253,9 +253,9 @@ def test_what_is_no_copy_is_left_alone(root, out, suffix):
 
 def test_a_copy_made_in_another_way_is_left_alone(root, out):
     prepare(root, out, PNG)
-    for recipe, told in ((JPG, "format 'png'"), (Recipe(17, "png"), "size 16")):
+    for settings, told in ((JPG, "format 'png'"), (CopySettings(17, "png"), "size 16")):
         with pytest.raises(ValueError, match=f"was prepared in another way .{told}"):
-            prepare(root, out, recipe)
+            prepare(root, out, settings)
     assert len(files(out)) == 5
 
 
@@ -276,7 +276,7 @@ def test_a_full_disk_is_told(root, out, monkeypatch):
 
     monkeypatch.setattr(Image.Image, "save", refuse)
     with pytest.raises(OSError, match=r"cannot write .*trainA/0\.png': No space left on device"):
-        prepare(root, out, Recipe(12, "png"))
+        prepare(root, out, CopySettings(12, "png"))
     assert not out.exists()
 
 
@@ -289,7 +289,7 @@ def test_copies_are_in_srgb_and_carry_no_profile(tmp_path):
         picture = Image.fromarray(x).resize((size, size), Image.Resampling.NEAREST)
         picture.save(tmp_path / "in" / f"{size}.png", icc_profile=profile)
     picture.convert("CMYK").save(tmp_path / "in" / "cmyk.jpg", icc_profile=b"broken")
-    prepare(tmp_path / "in", tmp_path / "out", Recipe(40, "png"))
+    prepare(tmp_path / "in", tmp_path / "out", CopySettings(40, "png"))
     for path in (tmp_path / "out").glob("*.png"):
         with Image.open(path) as copy:
             assert "icc_profile" not in copy.info, path.name

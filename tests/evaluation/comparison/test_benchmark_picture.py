@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images.tensors import to_picture
+from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.evaluation.comparison.picture import draw_table
 
 
@@ -31,8 +31,8 @@ def test_rows_are_methods_in_the_papers_order_below_the_true_shoes():
     for place, column in ((0, 0), (1, 6)):
         truth = drawings.truth(place)
         for row in range(3):
-            assert (cell(row, column) == np.asarray(to_picture(truth.x_a))).all()
-        assert (cell(0, column + 1) == np.asarray(to_picture(truth.x_b))).all()
+            assert (cell(row, column) == np.asarray(to_pil_image(truth.x_a))).all()
+        assert (cell(0, column + 1) == np.asarray(to_pil_image(truth.x_b))).all()
         for style in range(1, 6):
             assert (cell(1, column + style) == 0).all()
             assert (cell(2, column + style) == 255).all()

@@ -10,7 +10,7 @@ from torch import Tensor
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.data import DRAWINGS
 from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.data.images.tensors import to_picture
+from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.io.files import write_whole
 
 _NAMES = {"a": "drawing", "b": "shoe"}
@@ -46,5 +46,5 @@ def run(options: argparse.Namespace) -> int:
 
 def _png(x: Tensor) -> bytes:
     file = io.BytesIO()
-    to_picture(x).save(file, "PNG")
+    to_pil_image(x).save(file, "PNG")
     return file.getvalue()

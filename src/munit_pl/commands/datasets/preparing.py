@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from munit_pl.commands.errors import InputError
-from munit_pl.data.tools.prepare import NOTE, Recipe, prepare
+from munit_pl.data.tools.prepare import NOTE, CopySettings, prepare
 
 _NAMED = 10  # files that were skipped
 
@@ -19,9 +19,9 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"--size is {options.size}, but must be at least 1")
     if options.workers < 0:
         raise InputError(f"--workers is {options.workers}, but must not be negative")
-    recipe = Recipe(options.size, options.format)
+    settings = CopySettings(options.size, options.format)
     try:
-        done = prepare(options.root, options.out, recipe, options.workers, show=True)
+        done = prepare(options.root, options.out, settings, options.workers, show=True)
     except (FileNotFoundError, ValueError) as error:
         raise InputError(str(error)) from error
     except OSError as error:

@@ -62,7 +62,7 @@ def checkpoint_to_resume(ckpt_path: str | None, folder: Path) -> Path | None:
 def find_last(folder: Path) -> Path:
     """Return the newest whole checkpoint of a run's folder, or of the newest run beside it.
 
-    Those that are passed over are told of on stderr.
+    Those that are skipped are reported on stderr.
 
     Raises:
         InputError: If there is none, or none that is whole. Never is an older run taken for it.

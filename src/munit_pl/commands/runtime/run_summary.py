@@ -17,7 +17,7 @@ from munit_pl.commands.terminal import short_path
 from munit_pl.data.datamodules.base import TwoDomains, files_of
 from munit_pl.data.datamodules.unpaired import UnpairedDataModule
 from munit_pl.data.images.bit_depth import FULL
-from munit_pl.data.images.tensors import to_picture
+from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.models.base.pair import DomainPair
 from munit_pl.reports.grid import surviving
 
@@ -109,7 +109,7 @@ def inputs_of(datamodule: TwoDomains, folder: Path) -> Path:
     inputs = folder / "inputs"
     inputs.mkdir(exist_ok=True)
     for i, image in enumerate(datamodule.first_images("test", "a", _INPUTS)):
-        to_picture(image).save(inputs / f"{i + 1}.png")
+        to_pil_image(image).save(inputs / f"{i + 1}.png")
     return inputs
 
 

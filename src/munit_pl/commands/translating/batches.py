@@ -16,7 +16,7 @@ from munit_pl.commands.translating.outputs import Outputs, Settings, fingerprint
 from munit_pl.commands.translating.sources import Source
 from munit_pl.commands.translating.styles import NamedStyle, StylesOf
 from munit_pl.data.domain import DomainName
-from munit_pl.data.images.tensors import to_picture, to_tensor
+from munit_pl.data.images.tensors import to_pil_image, to_tensor
 from munit_pl.data.sizes import Size
 from munit_pl.inference.animation import animate
 from munit_pl.inference.translator import Translator
@@ -212,7 +212,7 @@ class BatchTranslator:
         }
         path, settings = self.plan.output(job.name, style), self.plan.made_with(job.stamp, style)
         with self.outputs.making(path, settings, more) as unfinished:
-            to_picture(image).save(unfinished, **self.plan.saving)
+            to_pil_image(image).save(unfinished, **self.plan.saving)
 
 
 def _batches(jobs: Iterable[AnyJob], channels: int, most: int) -> Iterator[list[AnyJob]]:

@@ -56,7 +56,7 @@ def find_sources(arguments: Sequence[str], out: Path) -> list[Source]:
 
     An argument is a file, a folder, which is searched with all below it, or a pattern such as
     ``photos/**/*.jpg``. Names keep the folder tree: from the folder on if it is the only argument,
-    else from where all arguments part. What is found in ``out`` is passed over: earlier outputs.
+    else from where all arguments part. What is found in ``out`` is skipped: earlier outputs.
 
     Raises:
         InputError: If an argument names nothing, or outputs would be searched for inputs.
@@ -158,7 +158,7 @@ def _search(folder: Path) -> list[Path]:
         images = []
     except OSError as error:
         raise InputError(f"cannot search {folder}: {error.strerror}") from error
-    # Also what is an image by its name alone: it will be reported, and not passed over in silence.
+    # Also what is an image by its name alone: it will be reported, and not skipped in silence.
     named = {
         path
         for path in folder.rglob("*")

@@ -96,7 +96,7 @@ class AlignedDataModule(TwoDomains):
         self.max_images = max_images
 
     def make_domains(self, split: Split) -> tuple[ImageFolder, ImageFolder]:
-        """List a split's files and pass over those whose halves cannot be used."""
+        """List a split's files and skip those whose halves cannot be used."""
         folder = self.root / self.folders[split]
         if split == "test" and not folder.exists():
             folder = self.root / self.folders["train"]

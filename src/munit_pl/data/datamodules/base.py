@@ -19,17 +19,17 @@ from munit_pl.checks import (
 )
 from munit_pl.data.datasets import TrainingPairs, ValidationPairs
 from munit_pl.data.domain import Domain, DomainName, SampleDomain, Split
-from munit_pl.data.file_identity import compare_files, digest
+from munit_pl.data.file_identity import compare_files, fingerprint
 from munit_pl.data.image_folder import ImageFolder, Uint8Images
 from munit_pl.data.images.bit_depth import FULL, MaxValue, find_max_value
 from munit_pl.data.images.tensors import from_uint8
-from munit_pl.data.loader import Images, PairLoader, Samples, collate
+from munit_pl.data.loader import PairLoader, Samples, collate
 from munit_pl.data.masks import to_unit_range
 from munit_pl.data.replacement import MAX_ATTEMPTS, Candidate, UnreadableImage, read_image
 from munit_pl.data.sampler import StreamSampler
 from munit_pl.data.sizes import ImageSize
-from munit_pl.data.skipped_files import BadFile, BadFiles, Trouble
-from munit_pl.data.worker_processes import Watch, warn_of_little_shared_memory
+from munit_pl.data.skipped_files import BadFile, SkippedFiles, StopReason
+from munit_pl.data.worker_processes import WorkerMonitor, warn_of_little_shared_memory
 
 Domains = Mapping[Split, tuple[Domain, Domain]]
 
@@ -61,8 +61,8 @@ class TwoDomains(LightningDataModule):
             size; the crop's shortest side unless a subclass says otherwise.
         channels: Of each domain's images; 3 unless a subclass says otherwise.
         domains: Both domains' images of each split, after `setup`.
-        bad_files: Which files were passed over.
-        watches: What the workers of each loader are reading.
+        bad_files: Which files were skipped.
+        monitors: Of the workers of each loader.
     """
 
     @checked
@@ -90,8 +90,8 @@ class TwoDomains(LightningDataModule):
         self.timeout = timeout
         self.masks = masks
         self.domains: dict[Split, tuple[Domain, Domain]] = {}
-        self.bad_files = BadFiles({})
-        self.watches: list[Watch] = []
+        self.skipped_files = SkippedFiles({})
+        self.monitors: list[WorkerMonitor] = []
 
     @property
     def image_size(self) -> ImageSize:
@@ -112,9 +112,9 @@ class TwoDomains(LightningDataModule):
         return value
 
     @property
-    def trouble(self) -> Trouble | None:
+    def stop_reason(self) -> StopReason | None:
         """Why the run should end after the current iteration; None as long as it should not."""
-        return self.bad_files.trouble
+        return self.skipped_files.stop_reason
 
     def make_domains(self, split: Split) -> tuple[Domain, Domain]:
         """Return both domains' images of a split."""
@@ -153,9 +153,9 @@ class TwoDomains(LightningDataModule):
             "test": self.make_domains("test"),
         }
         self.check_domains(domains)
-        self.bad_files = _ledger(domains, self.max_bad_fraction)
-        if self.bad_files.trouble:
-            raise ValueError(self.bad_files.trouble.message)
+        self.skipped_files = _count_files(domains, self.max_bad_fraction)
+        if self.skipped_files.stop_reason:
+            raise ValueError(self.skipped_files.stop_reason.message)
         self.domains = domains
 
     def train_dataloader(self) -> PairLoader:
@@ -182,7 +182,9 @@ class TwoDomains(LightningDataModule):
         domains = as_uint8(self.batch_domains("test"))
         return self._loader(ValidationPairs(*domains, paired=self.paired))
 
-    def on_after_batch_transfer(self, batch: Images, dataloader_idx: int) -> tuple[Tensor, ...]:
+    def on_after_batch_transfer(
+        self, batch: tuple[Tensor, ...], dataloader_idx: int
+    ) -> tuple[Tensor, ...]:
         """Turn bytes into floats in [-1, 1], on the device, of the trainer's precision.
 
         Returns:
@@ -215,7 +217,7 @@ class TwoDomains(LightningDataModule):
             try:
                 shown.append(read_image(images, domain, Candidate(index), index).x)
             except UnreadableImage as error:
-                self.bad_files.add([error.bad])
+                self.skipped_files.add([error.bad])
         if not shown:
             raise OSError(f"domain {domain}: none of the first {split} images can be used")
         return torch.stack(shown)
@@ -226,7 +228,7 @@ class TwoDomains(LightningDataModule):
             "images": {
                 f"{split} images of domain {name}": (
                     len(domain),
-                    digest(files_of(domain), getattr(self, "root", Path())),
+                    fingerprint(files_of(domain), getattr(self, "root", Path())),
                 )
                 for split, pair in self.domains.items()
                 for name, domain in zip("ab", pair, strict=True)
@@ -260,12 +262,12 @@ class TwoDomains(LightningDataModule):
     def _loader(
         self, pairs: TrainingPairs | ValidationPairs, sampler: StreamSampler | None = None
     ) -> PairLoader:
-        watch = Watch(self.num_workers) if self.num_workers else None
+        watch = WorkerMonitor(self.num_workers) if self.num_workers else None
         if watch is not None:
-            self.watches.append(watch)
+            self.monitors.append(watch)
         return PairLoader(
             Samples(pairs),
-            self.bad_files,
+            self.skipped_files,
             batch_size=self.batch_size,
             sampler=sampler,
             num_workers=self.num_workers,
@@ -289,8 +291,8 @@ def files_of(domain: Domain) -> Sequence[Path]:
     return files
 
 
-def _ledger(domains: Domains, max_bad_fraction: float) -> BadFiles:
-    """Return a ledger of both splits' files, with those that were passed over already."""
+def _count_files(domains: Domains, max_bad_fraction: float) -> SkippedFiles:
+    """Count both splits' files, and those that were skipped when they were listed."""
     passed_over: dict[str, dict[Path, str]] = {"a": {}, "b": {}}
     totals = {}
     for number, name in enumerate("ab"):
@@ -300,7 +302,7 @@ def _ledger(domains: Domains, max_bad_fraction: float) -> BadFiles:
         totals[name] = len({file for part in parts for file in files_of(part)}) + len(
             passed_over[name]
         )
-    ledger = BadFiles(totals, max_bad_fraction)
+    counted = SkippedFiles(totals, max_bad_fraction)
     for name, files in passed_over.items():
-        ledger.add(BadFile(str(file), name, reason) for file, reason in files.items())
-    return ledger
+        counted.add(BadFile(str(file), name, reason) for file, reason in files.items())
+    return counted

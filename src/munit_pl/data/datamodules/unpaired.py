@@ -123,7 +123,7 @@ class UnpairedDataModule(TwoDomains):
         self.allow_same_domain = allow_same_domain
 
     def make_domains(self, split: Split) -> tuple[ImageFolder, ImageFolder]:
-        """List both domains' images of a split and pass over those that cannot hold the crop."""
+        """List both domains' images of a split and skip those that cannot hold the crop."""
         return self._make_domain(split, "a"), self._make_domain(split, "b")
 
     def check_domains(self, domains: Mapping[Split, tuple[Domain, Domain]]) -> None:

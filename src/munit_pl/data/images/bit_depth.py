@@ -9,7 +9,7 @@ import numpy.typing as npt
 from annotated_types import Interval
 from PIL import Image
 
-from munit_pl.data.images.opening import opened
+from munit_pl.data.images.opening import open_image
 from munit_pl.data.isolated_processes import run_all
 
 FULL = 65535  # of 16 bits
@@ -37,10 +37,10 @@ def gray_values(image: Image.Image) -> npt.NDArray[np.integer]:
 def largest_value(path: Path) -> int | None:
     """Return the largest value in a 16-bit gray file; None if it is another kind, or unreadable."""
     try:
-        with opened(path, header=True) as image:
+        with open_image(path, header=True) as image:
             if not image.mode.startswith("I"):
                 return None
-        with opened(path) as image:
+        with open_image(path) as image:
             return int(gray_values(image).max())
     except (OSError, ValueError):  # told of when it is read as an image
         return None

@@ -15,11 +15,11 @@ from munit_pl.data.images.bit_depth import FULL
 from munit_pl.data.images.reading import MODES, from_pillow, read_image
 from munit_pl.data.images.tensors import from_uint8
 
-PictureLike: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any]
-ImageLike: TypeAlias = PictureLike | Tensor
+PilLike: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any]
+ImageLike: TypeAlias = PilLike | Tensor
 
 
-def as_picture(image: PictureLike, channels: int, max_value: int = FULL) -> Image.Image:
+def as_pil_image(image: PilLike, channels: int, max_value: int = FULL) -> Image.Image:
     """Return an image as `read_image` would have read it from a file.
 
     Args:

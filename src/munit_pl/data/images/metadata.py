@@ -103,7 +103,7 @@ def _strip_jpeg(file: IO[bytes], header: bool) -> Stripped:
 
 
 def _next_marker(file: IO[bytes]) -> int:
-    """Return the next marker's second byte, 0 at the end of the file; padding is passed over."""
+    """Return the next marker's second byte, 0 at the end of the file; padding is skipped."""
     before = b""
     for _ in range(MAX_BLOCKS):
         byte = file.read(1)

@@ -23,7 +23,7 @@ HEIC = "is HEIC, which takes pillow-heif (pip install 'munit-pl[heif]'): or conv
 
 
 @contextmanager
-def opened(path: Path, header: bool = False) -> Iterator[Image.Image]:
+def open_image(path: Path, header: bool = False) -> Iterator[Image.Image]:
     """Open an image; decoders raise errors of many kinds, which become one that names the file.
 
     Args:

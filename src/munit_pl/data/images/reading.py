@@ -9,8 +9,8 @@ from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
 from munit_pl.data.images.bit_depth import FULL, to_8_bit
 from munit_pl.data.images.color_profiles import to_srgb
-from munit_pl.data.images.opening import MAX_PIXELS, opened, orientation
-from munit_pl.data.sizes import Size, by, resized
+from munit_pl.data.images.opening import MAX_PIXELS, open_image, orientation
+from munit_pl.data.sizes import Size, format_size, resized_size
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by number of channels
 
@@ -89,7 +89,7 @@ def read_reduced(
         OSError: As `read_image` does.
         ValueError: As `read_image` does.
     """
-    with opened(path) as image:
+    with open_image(path) as image:
         width, height = image.size
         scale = _reduce(image, shortest)
         image.load()
@@ -116,7 +116,7 @@ def read_size(path: Path) -> tuple[int, int]:
         OSError: The file cannot be read, its header not decoded, or it declares more than
             ``MAX_PIXELS``.
     """
-    with opened(path, header=True) as image:
+    with open_image(path, header=True) as image:
         width, height = image.size
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             # Some versions of Pillow have turned the size of a TIFF by now, others have not.
@@ -198,12 +198,12 @@ def resize_image(image: Image.Image, size: Size | None) -> Image.Image:
         ValueError: If it would have more than ``MAX_PIXELS``.
     """
     own = image.height, image.width
-    height, width = resized(own, size) if size is None or isinstance(size, int) else size
+    height, width = resized_size(own, size) if size is None or isinstance(size, int) else size
     if (height, width) == own:
         return image
     if height * width > MAX_PIXELS:
         raise ValueError(
-            f"an image of {by(own)} resized to {by((height, width))} would have more than "
-            f"{MAX_PIXELS // 10**6} million pixels"
+            f"an image of {format_size(own)} resized to {format_size((height, width))} would have "
+            f"more than {MAX_PIXELS // 10**6} million pixels"
         )
     return image.resize((width, height), Image.Resampling.BILINEAR)

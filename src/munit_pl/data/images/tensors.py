@@ -13,10 +13,10 @@ from munit_pl.data.images.reading import MODES
 
 def to_tensor(image: Image.Image) -> Tensor:
     """Turn a gray, RGB or RGBA image into a float32 tensor ``(C, H, W)`` in [-1, 1]."""
-    return from_uint8(to_pixels(image))
+    return from_uint8(pil_to_tensor(image))
 
 
-def to_pixels(image: Image.Image) -> Tensor:
+def pil_to_tensor(image: Image.Image) -> Tensor:
     """Turn a gray, RGB or RGBA image into a uint8 tensor ``(C, H, W)`` in [0, 255]."""
     if image.mode not in MODES.values():
         raise ValueError(f"an image of mode {image.mode} is none of {', '.join(MODES.values())}")
@@ -42,7 +42,7 @@ def to_uint8(x: Tensor) -> Tensor:
     return x.float().clamp(-1, 1).add(1).mul(127.5).round().byte()
 
 
-def to_picture(x: Tensor) -> Image.Image:
+def to_pil_image(x: Tensor) -> Image.Image:
     """Return an image ``(C, H, W)`` in [-1, 1] as a picture; 1, 3 or 4 channels."""
     pixels = to_uint8(x.float().cpu()).permute(1, 2, 0).numpy()
     return Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)

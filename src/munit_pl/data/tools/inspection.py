@@ -14,16 +14,16 @@ from tqdm import tqdm
 
 from munit_pl.data.images.bit_depth import FULL, find_max_value, largest_value
 from munit_pl.data.images.contrast import BLANK, levels
-from munit_pl.data.images.opening import opened, orientation
+from munit_pl.data.images.opening import open_image, orientation
 from munit_pl.data.images.reading import read_image
 from munit_pl.data.isolated_processes import TOO_MUCH, run_all
 from munit_pl.data.listing import scan_folder
-from munit_pl.data.sizes import MAX_ASPECT, is_too_long, resized
+from munit_pl.data.sizes import MAX_ASPECT, is_too_long, resized_size
 
 NEARLY_BLANK = 16  # gray levels
 
 
-class Picture(NamedTuple):
+class DecodedImage(NamedTuple):
     """What is known of an image that was decoded.
 
     Attributes:
@@ -49,7 +49,7 @@ class Picture(NamedTuple):
     largest: int | None = None
 
 
-class Use(NamedTuple):
+class ImageSettings(NamedTuple):
     """How a run uses the images; the names are those of the data's settings.
 
     Attributes:
@@ -70,7 +70,7 @@ class Use(NamedTuple):
         shown = f"is {size[0]}x{size[1]} (height x width)"
         if self.resize is not None and is_too_long(size):
             return f"{shown}, longer than {MAX_ASPECT}:1: cut or remove it"
-        height, width = resized(size, self.resize)
+        height, width = resized_size(size, self.resize)
         if height < self.crop[0] or width < self.crop[1]:
             then = "" if self.resize is None else f", resized {height}x{width}"
             return f"{shown}{then}, smaller than the crop {self.crop[0]}x{self.crop[1]}"
@@ -85,7 +85,7 @@ class Inspection:
         split: What it is for, "train" or "test".
         domain: "a" or "b"; "" where each file holds both.
         folder: Where it is.
-        trouble: Why no run can use it at all; None if one can.
+        unusable: Why no run can use it at all; None if one can.
         pictures: The images that could be decoded.
         bad: Those that cannot be used, each with what is wrong: path and reason make a sentence.
             Some could be decoded, but do not fit the settings.
@@ -98,8 +98,8 @@ class Inspection:
     split: str
     domain: str
     folder: Path
-    trouble: str | None = None
-    pictures: dict[Path, Picture] = field(default_factory=dict)
+    unusable: str | None = None
+    decoded: dict[Path, DecodedImage] = field(default_factory=dict)
     bad: dict[Path, str] = field(default_factory=dict)
     fatal: list[Path] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
@@ -113,16 +113,16 @@ class Inspection:
     @property
     def files(self) -> set[Path]:
         """The files that were meant to be images."""
-        return self.pictures.keys() | self.bad.keys()
+        return self.decoded.keys() | self.bad.keys()
 
     @property
     def usable(self) -> list[Path]:
         """The files that are images which fit the settings."""
-        return [path for path in self.pictures if path not in self.bad]
+        return [path for path in self.decoded if path not in self.bad]
 
-    def having(self, what: Callable[[Picture], bool]) -> list[Path]:
+    def having(self, what: Callable[[DecodedImage], bool]) -> list[Path]:
         """Return the decoded images of which something is true."""
-        return [path for path, picture in self.pictures.items() if what(picture)]
+        return [path for path, picture in self.decoded.items() if what(picture)]
 
     @property
     def blank(self) -> list[Path]:
@@ -142,7 +142,7 @@ class Inspection:
     @property
     def sixteen_bit(self) -> dict[Path, int]:
         """The largest value of each 16-bit gray file."""
-        return {p: pic.largest for p, pic in self.pictures.items() if pic.largest is not None}
+        return {p: pic.largest for p, pic in self.decoded.items() if pic.largest is not None}
 
     @property
     def too_bright(self) -> list[Path]:
@@ -152,18 +152,18 @@ class Inspection:
     @property
     def kinds(self) -> Counter[str]:
         """How many images there are of each format and mode."""
-        return Counter(picture.kind for picture in self.pictures.values())
+        return Counter(picture.kind for picture in self.decoded.values())
 
     @property
     def shortest_sides(self) -> list[int]:
         """The images' shortest sides in pixels, in order of size."""
-        return sorted(min(picture.size) for picture in self.pictures.values())
+        return sorted(min(picture.size) for picture in self.decoded.values())
 
     @property
     def duplicates(self) -> list[list[Path]]:
         """Images that are the same as others in the folder, together."""
         groups: dict[str, list[Path]] = {}
-        for path, picture in self.pictures.items():
+        for path, picture in self.decoded.items():
             groups.setdefault(picture.digest, []).append(path)
         return [group for group in groups.values() if len(group) > 1]
 
@@ -172,7 +172,7 @@ def inspect_folder(
     split: str,
     domain: str,
     folder: Path,
-    use: Use,
+    use: ImageSettings,
     workers: int = 0,
     show: bool = False,
     max_value: int | None = None,
@@ -192,7 +192,7 @@ def inspect_folder(
     try:
         images, listed_bad, found.ignored = scan_folder(folder)
     except (OSError, ValueError) as error:
-        found.trouble = " ".join(str(error).split())
+        found.unusable = " ".join(str(error).split())
         return found
     found.bad |= listed_bad
     found.max_value = max_value or find_max_value(images, workers)
@@ -201,8 +201,8 @@ def inspect_folder(
     hidden = None if show else True
     bar = tqdm(looks, found.name, len(images), unit="image", leave=False, disable=hidden)
     for path, look in zip(images, bar, strict=True):
-        if isinstance(look, Picture):
-            found.pictures[path] = look
+        if isinstance(look, DecodedImage):
+            found.decoded[path] = look
             if fault := use.fault(look.size):
                 found.bad[path] = fault
         else:
@@ -212,7 +212,7 @@ def inspect_folder(
     return found
 
 
-def inspect_image(path: Path, halves: bool = False, max_value: int = FULL) -> Picture:
+def inspect_image(path: Path, halves: bool = False, max_value: int = FULL) -> DecodedImage:
     """Decode an image and tell what it is.
 
     Args:
@@ -236,14 +236,14 @@ def inspect_image(path: Path, halves: bool = False, max_value: int = FULL) -> Pi
         parts = [image.crop((left, 0, left + width, height)) for left in (0, width)]
     digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
     least = min(map(levels, parts))
-    return Picture((height, width), *_header(path), least, digest, largest_value(path))
+    return DecodedImage((height, width), *_header(path), least, digest, largest_value(path))
 
 
 def _header(path: Path) -> tuple[str, bool, bool, bool]:
     """Return an image's kind, and whether it is rotated, transparent, of several frames."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of broken metadata, which nobody uses
-        with opened(path) as image:
+        with open_image(path) as image:
             kind, transparent = f"{image.format} {image.mode}", image.has_transparency_data
             rotated, frames = 2 <= orientation(image) <= 8, False
             with suppress(Exception):  # of any kind, as the metadata's
@@ -251,7 +251,7 @@ def _header(path: Path) -> tuple[str, bool, bool, bool]:
     return kind, rotated, transparent, frames
 
 
-def _look(path: Path, halves: bool, max_value: int) -> Picture | str | None:
+def _look(path: Path, halves: bool, max_value: int) -> DecodedImage | str | None:
     """Return what is known of an image, or what is wrong with it; None if memory runs out."""
     try:
         return inspect_image(path, halves, max_value)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.images.bit_depth import gray_values
-from munit_pl.data.images.opening import opened, orientation
+from munit_pl.data.images.opening import open_image, orientation
 from munit_pl.data.images.reading import UPRIGHT, resize_image
 from munit_pl.data.isolated_processes import TOO_MUCH, run_all
 from munit_pl.data.listing import scan_folder
@@ -32,7 +32,7 @@ _UNFINISHED = ".unfinished"
 _GRAY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")  # Pillow's modes
 
 
-class Recipe(NamedTuple):
+class CopySettings(NamedTuple):
     """How images are copied.
 
     Attributes:
@@ -69,7 +69,11 @@ class _Outcome(NamedTuple):
 
 
 def prepare(
-    root: Path, out: Path, recipe: Recipe | None = None, workers: int = 0, show: bool = False
+    root: Path,
+    out: Path,
+    settings: CopySettings | None = None,
+    workers: int = 0,
+    show: bool = False,
 ) -> Prepared:
     """Copy all images below a folder into another, upright, resized, in the same folders.
 
@@ -82,7 +86,7 @@ def prepare(
     Args:
         root: What holds the folders of images, such as trainA and trainB.
         out: Where the copy goes: no such folder yet, an empty one, or an earlier copy.
-        recipe: How; JPEGs of 256 pixels unless given.
+        settings: How; JPEGs of 256 pixels unless given.
         workers: Processes that work; 0 is this one.
         show: Whether a bar shows the progress, on a terminal.
 
@@ -93,14 +97,14 @@ def prepare(
             no more.
         OSError: ``out`` cannot be written.
     """
-    recipe = recipe or Recipe()
-    copy = _unfinished(root, out, recipe)
+    settings = settings or CopySettings()
+    copy = _unfinished(root, out, settings)
     images, bad = _images(root)
-    names = _names([path.relative_to(root) for path in images], f".{recipe.format}")
+    names = _names([path.relative_to(root) for path in images], f".{settings.format}")
     jobs = [(path, copy / name) for path, name in zip(images, names, strict=True)]
     _check_strays(copy, {name for _, target in jobs for name in _names_of(target)})
     found = Prepared(bad={str(path.relative_to(root)): fault for path, fault in bad.items()})
-    outcomes = run_all(partial(_prepare, recipe=recipe), jobs, workers)
+    outcomes = run_all(partial(_prepare, settings=settings), jobs, workers)
     hidden = None if show else True
     bar = tqdm(outcomes, "prepare", len(jobs), unit="image", leave=False, disable=hidden)
     for (path, target), outcome in zip(jobs, bar, strict=True):
@@ -117,11 +121,11 @@ def prepare(
         found.on_white += outcome.on_white
     if not found.images:
         raise ValueError(f"none of the {len(images)} images in {str(root)!r} can be used")
-    _finish(copy, out, _note(root, recipe) | {"images": found.images, "skipped": found.bad})
+    _finish(copy, out, _note(root, settings) | {"images": found.images, "skipped": found.bad})
     return found
 
 
-def _unfinished(root: Path, out: Path, recipe: Recipe) -> Path:
+def _unfinished(root: Path, out: Path, settings: CopySettings) -> Path:
     """Return the folder that the copy is made in: a new one, or what an earlier call left."""
     if not root.is_dir():
         raise FileNotFoundError(f"there is no folder {str(root)!r}")
@@ -131,7 +135,7 @@ def _unfinished(root: Path, out: Path, recipe: Recipe) -> Path:
         raise FileNotFoundError(f"there is no folder {str(out.resolve().parent)!r}")
     copy = out.with_name(out.name + _UNFINISHED)
     for folder in (out, copy):
-        _check_own(folder, _note(root, recipe))
+        _check_own(folder, _note(root, settings))
     if out.exists():
         if copy.exists():
             raise ValueError(f"there are {str(out)!r} and {str(copy)!r}: remove one of them")
@@ -140,7 +144,7 @@ def _unfinished(root: Path, out: Path, recipe: Recipe) -> Path:
         else:
             out.rmdir()
     copy.mkdir(exist_ok=True)
-    _write_note(copy, _note(root, recipe))
+    _write_note(copy, _note(root, settings))
     return copy
 
 
@@ -163,8 +167,8 @@ def _check_own(folder: Path, note: dict[str, object]) -> None:
         )
 
 
-def _note(root: Path, recipe: Recipe) -> dict[str, object]:
-    return {"root": str(root.resolve()), **recipe._asdict()}
+def _note(root: Path, settings: CopySettings) -> dict[str, object]:
+    return {"root": str(root.resolve()), **settings._asdict()}
 
 
 def _write_note(folder: Path, note: dict[str, object]) -> None:
@@ -220,14 +224,14 @@ def _check_strays(copy: Path, targets: set[Path]) -> None:
         )
 
 
-def _prepare(job: tuple[Path, Path], recipe: Recipe) -> _Outcome:
+def _prepare(job: tuple[Path, Path], settings: CopySettings) -> _Outcome:
     """Copy one image; tell what is wrong with it, or with where it goes."""
     path, target = job
     try:
         changed = path.stat().st_mtime_ns
         if any(name.exists() and _is_of(name, changed) for name in _names_of(target)):
             return _Outcome(made=False)
-        picture, on_white, ending = _picture(path, recipe)
+        picture, on_white, ending = _picture(path, settings)
     except Exception as error:  # of any kind: the other images are copied all the same
         cause = " ".join(str(error).split()) or type(error).__name__
         return _Outcome(fault=cause)
@@ -255,35 +259,35 @@ def _is_of(target: Path, changed: int) -> bool:
     return status.st_mtime_ns == changed and status.st_size > 0
 
 
-def _picture(path: Path, recipe: Recipe) -> tuple[Image.Image | None, bool, Format]:
+def _picture(path: Path, settings: CopySettings) -> tuple[Image.Image | None, bool, Format]:
     """Return an image as it is to be, None if it is so; if it lost its transparency; and as what.
 
     JPEG has 8 bits.
     """
-    with opened(path) as image:
+    with open_image(path) as image:
         if image.format != "JPEG":
             image.load()  # some kinds tell of transparency only now
         kind, mode, shortest = image.format, image.mode, min(image.size)
         transparent, turned = image.has_transparency_data, orientation(image) != 1
         profiled = "icc_profile" in image.info
     deep = mode.startswith("I") and not transparent
-    format: Format = "png" if deep else recipe.format
+    format: Format = "png" if deep else settings.format
     as_asked = kind == _KINDS[format] and (deep or mode in ("L", "RGB")) and not profiled
-    if as_asked and shortest <= recipe.size and not turned and not transparent:
-        with opened(path) as image:
+    if as_asked and shortest <= settings.size and not turned and not transparent:
+        with open_image(path) as image:
             image.load()  # all of it must be sound
         return None, False, format
-    resize = recipe.size if shortest > recipe.size else None
+    resize = settings.size if shortest > settings.size else None
     if deep:
         return _deep(path, resize), False, format
-    on_white = transparent and recipe.format == "jpg"
+    on_white = transparent and settings.format == "jpg"
     channels = 4 if transparent and not on_white else 1 if mode in _GRAY else 3
     return ImageFolder([path], channels, resize, crop=None).uncropped(0), on_white, format
 
 
 def _deep(path: Path, resize: int | None) -> Image.Image:
     """Return 16-bit gray upright and resized, with its values."""
-    with opened(path) as image:
+    with open_image(path) as image:
         image.load()
         transpose = UPRIGHT.get(orientation(image))
         values = gray_values(image if transpose is None else image.transpose(transpose))

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from munit_pl.data.file_identity import overlap
 from munit_pl.data.images.bit_depth import white_above
-from munit_pl.data.skipped_files import BadFile, BadFiles
-from munit_pl.data.tools.inspection import Inspection, Use
+from munit_pl.data.skipped_files import BadFile, SkippedFiles
+from munit_pl.data.tools.inspection import ImageSettings, Inspection
 
 _SMALLEST = 64  # pixels, which discriminators of three scales see something of
 
 
-class Verdict(NamedTuple):
+class Assessment(NamedTuple):
     """What was found, a line each.
 
     Attributes:
@@ -27,25 +27,25 @@ class Verdict(NamedTuple):
     notes: list[str]
 
 
-def judge(inspections: Sequence[Inspection]) -> Verdict:
+def assess(inspections: Sequence[Inspection]) -> Assessment:
     """Tell what stops a run on these folders, what it skips, and what else to know.
 
     Args:
         inspections: Of all folders that a run would read.
     """
-    verdict = Verdict([], [], [])
+    assessment = Assessment([], [], [])
     for found in inspections:
-        _judge_folder(found, verdict)
+        _assess_folder(found, assessment)
     for domain in dict.fromkeys(found.domain for found in inspections):
-        _judge_domain([found for found in inspections if found.domain == domain], verdict)
+        _assess_domain([found for found in inspections if found.domain == domain], assessment)
     for one, other in combinations(inspections, 2):
-        _judge_copies(one, other, verdict)
+        _assess_copies(one, other, assessment)
         if one.split == other.split:
-            _judge_domains(one, other, verdict)
-    return verdict
+            _assess_domains(one, other, assessment)
+    return assessment
 
 
-def advise(inspections: Sequence[Inspection], use: Use) -> list[str]:
+def advise(inspections: Sequence[Inspection], use: ImageSettings) -> list[str]:
     """Tell how to train on images of which at least half are smaller than a run would have them.
 
     Args:
@@ -68,49 +68,49 @@ def advise(inspections: Sequence[Inspection], use: Use) -> list[str]:
 
 def shared(one: Inspection, other: Inspection) -> list[tuple[Path, Path]]:
     """Return the images of one folder that another holds too, pixel for pixel, with one there."""
-    there = {picture.digest: path for path, picture in other.pictures.items()}
+    there = {picture.digest: path for path, picture in other.decoded.items()}
     return [
         (path, there[picture.digest])
-        for path, picture in one.pictures.items()
+        for path, picture in one.decoded.items()
         if picture.digest in there
     ]
 
 
-def _judge_folder(found: Inspection, verdict: Verdict) -> None:
-    if found.trouble is not None:
-        verdict.stops.append(f"{found.name}: {found.trouble}")
+def _assess_folder(found: Inspection, assessment: Assessment) -> None:
+    if found.unusable is not None:
+        assessment.stops.append(f"{found.name}: {found.unusable}")
         return
     if found.fatal:
-        verdict.stops.append(
+        assessment.stops.append(
             f"{found.name}: {_images(len(found.fatal))} that may end the run: repair or remove"
         )
     # Only training images are drawn from until a crop shows something.
     blank = set(found.blank) - found.bad.keys() if found.split == "train" else set()
     if found.bad.keys() | blank == found.files:
-        verdict.stops.append(f"{found.name}: none of its {len(found.files)} images can be used")
+        assessment.stops.append(f"{found.name}: none of its {len(found.files)} images can be used")
         return
     if found.bad:
-        verdict.skips.append(
+        assessment.skips.append(
             f"{found.name}: {len(found.bad)} of {_images(len(found.files))} that cannot be used"
         )
     if blank:
-        verdict.skips.append(f"{found.name}: {_images(len(blank))} of one color")
+        assessment.skips.append(f"{found.name}: {_images(len(blank))} of one color")
     if copies := sum(len(group) - 1 for group in found.duplicates):
-        verdict.notes.append(f"{found.name}: exact copies of other images there: {copies}")
-    _judge_range(found, verdict)
+        assessment.notes.append(f"{found.name}: exact copies of other images there: {copies}")
+    _assess_range(found, assessment)
 
 
-def _judge_range(found: Inspection, verdict: Verdict) -> None:
+def _assess_range(found: Inspection, assessment: Assessment) -> None:
     if not found.sixteen_bit:
         return
     largest = max(found.sixteen_bit.values())
-    verdict.notes.append(
+    assessment.notes.append(
         f"{found.name}: {_images(len(found.sixteen_bit))} of 16-bit gray, with values up to "
         f"{largest}, of {max(largest, 1).bit_length()} bits: a run takes {found.max_value} for "
         f"white, as {_setting(found.domain, found.max_value)} does"
     )
     if found.too_bright:
-        verdict.notes.append(
+        assessment.notes.append(
             f"{found.name}: {_images(len(found.too_bright))} with values above {found.max_value}, "
             f"which become white: give {_setting(found.domain, white_above(largest))}"
         )
@@ -120,50 +120,51 @@ def _setting(domain: str, max_value: int) -> str:
     return " ".join(f"data.max_value_{name}={max_value}" for name in domain or "ab")
 
 
-def _judge_domain(folders: Sequence[Inspection], verdict: Verdict) -> None:
+def _assess_domain(folders: Sequence[Inspection], assessment: Assessment) -> None:
     """Count bad files as a run does: those of training and test together."""
     names = " and ".join(found.name for found in folders)
     total = len(set().union(*(found.files for found in folders)))
-    ledger = BadFiles({names: total})
+    skipped = SkippedFiles({names: total})
     for found in folders:
-        ledger.add(BadFile(str(path), names, reason) for path, reason in found.bad.items())
-    if ledger.trouble:
-        verdict.stops.append(
-            f"{names}: {ledger.count} of {_images(total)} cannot be used, which is "
-            f"{ledger.count / total:.1%}, and data.max_bad_fraction={ledger.max_fraction:g} allows "
-            f"{ledger.max_fraction:.0%}: repair or remove them, or raise data.max_bad_fraction"
+        skipped.add(BadFile(str(path), names, reason) for path, reason in found.bad.items())
+    if skipped.stop_reason:
+        assessment.stops.append(
+            f"{names}: {skipped.count} of {_images(total)} cannot be used, which is "
+            f"{skipped.count / total:.1%}, and data.max_bad_fraction={skipped.max_fraction:g} "
+            f"allows {skipped.max_fraction:.0%}: repair or remove them, or raise "
+            "data.max_bad_fraction"
         )
 
 
-def _judge_copies(one: Inspection, other: Inspection, verdict: Verdict) -> None:
-    names, files = f"{one.name} and {other.name}", (list(one.pictures), list(other.pictures))
+def _assess_copies(one: Inspection, other: Inspection, assessment: Assessment) -> None:
+    names, files = f"{one.name} and {other.name}", (list(one.decoded), list(other.decoded))
     same = overlap(*files).same
     if same and one.split == other.split:
-        verdict.stops.append(
+        assessment.stops.append(
             f"{names} are the same files: name two folders of different images, or set "
             "data.allow_same_domain=true"
         )
     elif same and one.domain == other.domain and files[0] != files[1]:
-        verdict.stops.append(
+        assessment.stops.append(
             f"{names} are the same files: name a folder of other images for the test, or none"
         )
     elif pairs := shared(one, other):
         tested = "" if one.split == other.split else ", so tests tell less than they seem to"
-        verdict.notes.append(f"{names} share {_images(len(pairs))}, pixel for pixel{tested}")
+        assessment.notes.append(f"{names} share {_images(len(pairs))}, pixel for pixel{tested}")
 
 
-def _judge_domains(a: Inspection, b: Inspection, verdict: Verdict) -> None:
+def _assess_domains(a: Inspection, b: Inspection, assessment: Assessment) -> None:
     """Compare the two domains of a split."""
     names = f"{a.name} and {b.name}"
     smaller, larger = sorted((a, b), key=lambda found: len(found.usable))
     if smaller.usable and a.split == "train":
         ratio = len(larger.usable) / len(smaller.usable)
-        verdict.notes.append(
+        assessment.notes.append(
             f"{names} have {len(a.usable)} and {_images(len(b.usable))}: in an epoch, a pass over "
             f"the larger domain, each of {smaller.name} is seen {ratio:.3g} times"
         )
     if common := len(_names(a) & _names(b)):
-        verdict.notes.append(
+        assessment.notes.append(
             f"{names} have {common} file names in common, which is fine: names never pair images"
         )
 
@@ -173,13 +174,13 @@ def _images(count: int) -> str:
 
 
 def _names(found: Inspection) -> set[Path]:
-    return {path.relative_to(found.folder) for path in found.pictures}
+    return {path.relative_to(found.folder) for path in found.decoded}
 
 
-def as_values(inspections: Sequence[Inspection], verdict: Verdict) -> Mapping[str, object]:
+def as_values(inspections: Sequence[Inspection], assessment: Assessment) -> Mapping[str, object]:
     """Return all that was found as values for JSON; paths are text, with surrogates for bytes."""
     return {
-        **verdict._asdict(),
+        **assessment._asdict(),
         "folders": {found.name: _values(found) for found in inspections},
         "shared": {
             f"{one.name} {other.name}": [
@@ -201,9 +202,9 @@ def _values(found: Inspection) -> Mapping[str, object]:
     }
     return {
         "folder": str(found.folder),
-        "trouble": found.trouble,
+        "trouble": found.unusable,
         "images": len(found.files),
-        "sizes": {str(path): picture.size for path, picture in found.pictures.items()},
+        "sizes": {str(path): picture.size for path, picture in found.decoded.items()},
         "kinds": found.kinds,
         "bad": {str(path): reason for path, reason in found.bad.items()},
         "ignored": found.ignored,

@@ -5,32 +5,30 @@ from pathlib import Path
 
 import pytest
 
-from munit_pl.data.tools.inspection import Inspection, Picture
-from munit_pl.data.tools.verdict import as_values, judge, shared
+from munit_pl.data.tools.assessment import as_values, assess, shared
+from munit_pl.data.tools.inspection import DecodedImage, Inspection
 
-PICTURE = Picture((300, 300), "PNG RGB", False, False, False, 200, "")
+PICTURE = DecodedImage((300, 300), "PNG RGB", False, False, False, 200, "")
 
 
 def folder(name, good=0, bad=0, blank=0, prefix="", **attributes):
     """A folder of made-up files; digests are ``prefix`` and the file's number."""
     root = Path("/data", name)
-    pictures = {root / f"{n}.png": PICTURE._replace(digest=f"{prefix}{n}") for n in range(good)}
-    pictures |= {
-        root / f"blank{n}.png": PICTURE._replace(levels=1, digest="") for n in range(blank)
-    }
+    decoded = {root / f"{n}.png": PICTURE._replace(digest=f"{prefix}{n}") for n in range(good)}
+    decoded |= {root / f"blank{n}.png": PICTURE._replace(levels=1, digest="") for n in range(blank)}
     faults = {root / f"bad{n}.png": "is empty" for n in range(bad)}
     split, _, domain = name.partition("_")
-    return Inspection(split, domain, root, None, pictures, faults, **attributes)
+    return Inspection(split, domain, root, None, decoded, faults, **attributes)
 
 
 def stops(*folders):
-    return judge(folders).stops
+    return assess(folders).stops
 
 
 def test_two_sound_domains_stop_no_run_and_skip_nothing():
-    verdict = judge([folder("train_a", 30, prefix="a"), folder("train_b", 10, prefix="b")])
-    assert verdict.stops == verdict.skips == []
-    assert verdict.notes == [
+    assessment = assess([folder("train_a", 30, prefix="a"), folder("train_b", 10, prefix="b")])
+    assert assessment.stops == assessment.skips == []
+    assert assessment.notes == [
         "train_a and train_b have 30 and 10 images: in an epoch, a pass over the larger domain, "
         "each of train_b is seen 3 times",
         "train_a and train_b have 10 file names in common, which is fine: names never pair images",
@@ -43,12 +41,12 @@ def test_two_sound_domains_stop_no_run_and_skip_nothing():
 )
 def test_more_than_one_percent_of_bad_files_stop_a_run_but_one_never_does(good, bad, stopped):
     found = folder("train_a", good, bad)
-    verdict = judge([found])
-    assert bool(verdict.stops) is stopped
-    assert verdict.skips == [f"train_a: {bad} of {good + bad} images that cannot be used"]
+    assessment = assess([found])
+    assert bool(assessment.stops) is stopped
+    assert assessment.skips == [f"train_a: {bad} of {good + bad} images that cannot be used"]
     if stopped:
-        assert f"{bad} of {good + bad} images cannot be used" in verdict.stops[0]
-        assert "raise data.max_bad_fraction" in verdict.stops[0]
+        assert f"{bad} of {good + bad} images cannot be used" in assessment.stops[0]
+        assert "raise data.max_bad_fraction" in assessment.stops[0]
 
 
 def test_bad_files_of_a_domain_are_counted_over_training_and_test():
@@ -58,9 +56,9 @@ def test_bad_files_of_a_domain_are_counted_over_training_and_test():
 
 
 def test_images_of_one_color_are_skipped_in_training_alone():
-    verdict = judge([folder("train_a", 10, blank=5), folder("test_a", 10, blank=5, prefix="t")])
-    assert verdict.stops == []
-    assert verdict.skips == ["train_a: 5 images of one color"]
+    assessment = assess([folder("train_a", 10, blank=5), folder("test_a", 10, blank=5, prefix="t")])
+    assert assessment.stops == []
+    assert assessment.skips == ["train_a: 5 images of one color"]
 
 
 def test_a_domain_of_which_nothing_can_be_used_stops_a_run():
@@ -82,14 +80,14 @@ def linked(tmp_path):
         (tmp_path / "real").mkdir(exist_ok=True)
         (tmp_path / "linked").mkdir(exist_ok=True)
         found = folder(name, 3)
-        found.pictures = {}
+        found.decoded = {}
         for n in range(3):
             path = tmp_path / "real" / f"{n}.png"
             path.touch()
             if how != "again" and name != "train_a":
                 path = tmp_path / "linked" / f"{n}.png"
                 (os.link if how == "hard" else os.symlink)(tmp_path / "real" / f"{n}.png", path)
-            found.pictures[path] = PICTURE._replace(digest=str(n))
+            found.decoded[path] = PICTURE._replace(digest=str(n))
         found.folder = path.parent
         return found
 
@@ -110,20 +108,20 @@ def test_a_test_on_the_training_images_by_other_names_stops_a_run(linked, how):
 
 
 def test_a_test_on_the_training_folder_itself_is_meant(linked):
-    verdict = judge([linked("train_a", "again"), linked("test_a", "again")])
-    assert verdict.stops == []
-    assert verdict.notes == [
+    assessment = assess([linked("train_a", "again"), linked("test_a", "again")])
+    assert assessment.stops == []
+    assert assessment.notes == [
         "train_a and test_a share 3 images, pixel for pixel, so tests tell less than they seem to"
     ]
 
 
 def test_copies_are_told_within_and_across_folders():
     a, b = folder("train_a", 4, prefix="x"), folder("train_b", 2, prefix="x")
-    a.pictures[Path("/data/train_a/copy.png")] = PICTURE._replace(digest="x3")
-    verdict = judge([a, b])
-    assert verdict.stops == []
-    assert "train_a: exact copies of other images there: 1" in verdict.notes
-    assert "train_a and train_b share 2 images, pixel for pixel" in verdict.notes
+    a.decoded[Path("/data/train_a/copy.png")] = PICTURE._replace(digest="x3")
+    assessment = assess([a, b])
+    assert assessment.stops == []
+    assert "train_a: exact copies of other images there: 1" in assessment.notes
+    assert "train_a and train_b share 2 images, pixel for pixel" in assessment.notes
     assert shared(b, a) == [(Path(f"/data/train_b/{n}.png"), a.folder / f"{n}.png") for n in (0, 1)]
 
 
@@ -132,7 +130,7 @@ def test_all_that_was_found_survives_json():
     a = folder("train_a", 2, 1, 1, ignored=Counter({".txt": 3}))
     a.bad[a.folder / name] = "is empty"
     test = folder("test_a", 1)
-    values = json.loads(json.dumps(as_values([a, test], judge([a, test]))))
+    values = json.loads(json.dumps(as_values([a, test], assess([a, test]))))
     assert values.keys() == {"stops", "skips", "notes", "folders", "shared"}
     found = values["folders"]["train_a"]
     assert found["images"] == 5
