@@ -13,7 +13,7 @@ from munit_pl.data.images.bit_depth import FULL
 from munit_pl.data.images.reading import MODES, Color, read_image, read_reduced, read_size
 from munit_pl.data.images.tensors import from_uint8
 from munit_pl.data.masks import mask_of
-from munit_pl.data.sizes import Half, fitted_size
+from munit_pl.data.sizes import Half, fitted_size, format_size
 
 # So many times the resized image are left of a JPEG that is decoded at a fraction of its size, for
 # resizing to average over: what was not averaged would show as jagged lines.
