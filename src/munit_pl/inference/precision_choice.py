@@ -1,4 +1,4 @@
-"""Whether a device computes faster in bf16 than in fp32: asked of it, or tried on it."""
+"""Choosing bf16 or fp32 for a device: by its compute capability, or by timing a convolution."""
 
 import math
 import os
@@ -32,8 +32,8 @@ class Choice(NamedTuple):
 def choose_precision(device: torch.device, *, training: bool) -> Choice:
     """Choose bf16 where ``device`` is faster in it, and fp32 elsewhere.
 
-    A CUDA device is taken at its word (bf16 arithmetic comes with compute capability 8.0); on a CPU
-    a convolution is timed; on others, such as MPS, it is fp32. fp16, which needs a loss scale, is
+    On CUDA the compute capability decides, as bf16 arithmetic comes with 8.0; on a CPU a
+    convolution is timed; on others, such as MPS, it is fp32. fp16, which needs a loss scale, is
     never chosen.
 
     Args:
@@ -89,8 +89,8 @@ def time_bf16_ratio(training: bool) -> float:
 def measure_ratio(seconds: Callable[[bool], float]) -> float:
     """Return how many times as long bf16 takes, by the shortest of several times of each.
 
-    They take turns, so that what disturbs one disturbs the other; what is slower than the shortest
-    was disturbed.
+    The two alternate, so that other load on the machine affects both, and the shortest times are
+    compared, which it affects least.
 
     Args:
         seconds: Computes in bf16 (True) or fp32 (False), and returns how long that took.

@@ -1,4 +1,4 @@
-"""Style codes without an image: drawn from the prior, mixed, edited."""
+"""Style codes drawn from the prior, interpolated, and edited."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ def random_styles(k: int, style_dim: int, seed: int, *where: int | str) -> Tenso
         k: How many. The first of many are the same as the first of few.
         style_dim: Length of a style code.
         seed: Another seed gives other styles.
-        *where: What tells apart places that shall not share their styles, such as a file's name.
+        *where: Further parts of the seed, such as a file's name, for styles of its own.
 
     Returns:
         Styles, float32 ``(k, style_dim)``.
@@ -25,19 +25,18 @@ def random_styles(k: int, style_dim: int, seed: int, *where: int | str) -> Tenso
 
 
 def slerp(start: Tensor, end: Tensor, fractions: Tensor) -> Tensor:
-    """Go from one style to another along the arc between them (Shoemake, 1985).
+    """Interpolate spherically between two styles (Shoemake, 1985).
 
-    Styles drawn from N(0, I) have about the same length. A straight line between two would pass
-    shorter ones, which no decoder was trained on; the arc does not.
+    Styles drawn from N(0, I) have about the same norm. Linear interpolation would pass through
+    smaller norms, which the decoder was not trained on.
 
     Args:
         start: A style, ``(style_dim,)``.
-        end: Another. Where both point the same or the opposite way there is no one arc, and the
-            way is a straight line.
-        fractions: How far to go, ``(F,)``: 0 is ``start``, 1 is ``end``.
+        end: Another. If both are parallel, interpolation is linear.
+        fractions: Positions between them, ``(F,)``: 0 is ``start``, 1 is ``end``.
 
     Returns:
-        Styles on the way, ``(F, style_dim)``.
+        Styles, ``(F, style_dim)``.
     """
     cosine = torch.cosine_similarity(start, end, dim=0).clamp(-1, 1)
     if 1 - cosine.abs() < 1e-6:

@@ -1,4 +1,4 @@
-"""What a run does to every input alike, and images translated in batches, written and animated."""
+"""The plan of a run, and images translated in batches, written and animated."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -149,7 +149,7 @@ def named_mean(examples: Sequence[NamedStyle]) -> NamedStyle:
 
 
 def interpolated(styles: Sequence[NamedStyle], frames: int) -> list[NamedStyle]:
-    """Go from each style to the next along the arc between them.
+    """Interpolate spherically from each style to the next.
 
     Args:
         styles: Two or more.
