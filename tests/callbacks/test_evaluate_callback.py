@@ -16,9 +16,9 @@ from munit_pl.callbacks import evaluate as evaluate_file
 from munit_pl.callbacks.evaluate import Evaluate
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.train import train
-from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
+from munit_pl.evaluation.feature_extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
-from munit_pl.evaluation.report import Figure, Report
+from munit_pl.evaluation.report import MetricValue, Report
 from munit_pl.metrics.lpips import FeatureDistance
 
 CONF = Path(__file__).parents[2] / "conf" / "callbacks" / "evaluate.yaml"
@@ -61,7 +61,7 @@ def measured(monkeypatch):
         coming = iter(values)
 
         def evaluate(protocol, *_):
-            figures = [Figure(MONITOR, "x", next(coming), "")]
+            figures = [MetricValue(MONITOR, "x", next(coming), "")]
             return Report("drawn v1", {}, [], figures, {}, {}, {}, {}, 0, 0.0)
 
         monkeypatch.setattr(evaluate_file, "evaluate", evaluate)

@@ -22,7 +22,7 @@ from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.data.sizes import ImageSize
 from munit_pl.evaluation import plots as plots_file
-from munit_pl.evaluation.extractors import FeatureExtractors
+from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.evaluation.protocols.munit2018_lpips_cis import Munit2018
 from munit_pl.evaluation.protocols.registry import PROTOCOLS
 from munit_pl.evaluation.protocols.starganv2_fid_lpips import StarGANv2

@@ -17,7 +17,7 @@ from munit_pl.commands.train import train
 from munit_pl.commands.translate import main as translate
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images.tensors import to_pil_image
-from munit_pl.evaluation.extractors import FeatureExtractors
+from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 from munit_pl.evaluation.protocols.registry import PROTOCOLS
 from munit_pl.evaluation.protocols.starganv2_fid_lpips import StarGANv2

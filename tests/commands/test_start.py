@@ -13,7 +13,7 @@ import pytest
 import munit_pl
 from munit_pl.commands import start
 from munit_pl.commands.options import evaluate, translate
-from munit_pl.evaluation.extractors import DistanceName, FeaturesName
+from munit_pl.evaluation.feature_extractors import DistanceName, FeaturesName
 from munit_pl.evaluation.protocols.registry import PROTOCOLS
 from munit_pl.inference.animation import ANIMATIONS
 from munit_pl.inference.execution import Precision

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from munit_pl.evaluation.extractors import FeatureExtractors
+from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.evaluation.measuring import measure
 from munit_pl.evaluation.protocols.munit2018_lpips_cis import Munit2018
 from munit_pl.evaluation.task import EvaluationTask

@@ -16,7 +16,7 @@ from munit_pl.evaluation.codes import encoded_styles
 from munit_pl.evaluation.latent import largest_correlation
 from munit_pl.evaluation.page import write_page
 from munit_pl.evaluation.plots import plot_curves
-from munit_pl.evaluation.report import Figure, Report
+from munit_pl.evaluation.report import MetricValue, Report
 from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.translator import Translator
 from munit_pl.layers.initialization import initialize
@@ -110,8 +110,8 @@ def make_report(**others):
         "numbers": {"inputs": 2},
         "deviations": ["inputs 2 instead of 64"],
         "figures": [
-            Figure("a2b/one", "shape kept: its IoU", 0.123456, "higher", 0.98765),
-            Figure("b2a/two", "no truth for this one", 12.5, "lower"),
+            MetricValue("a2b/one", "shape kept: its IoU", 0.123456, "higher", 0.98765),
+            MetricValue("b2a/two", "no truth for this one", 12.5, "lower"),
         ],
         "distributions": {},
         "networks": {"distance": "some network"},

@@ -14,7 +14,7 @@ from munit_pl.evaluation.plots import (
     plot_figures,
     plot_style_map,
 )
-from munit_pl.evaluation.report import Figure
+from munit_pl.evaluation.report import MetricValue
 from munit_pl.evaluation.style_space import Layer, Moments, StyleMap
 from munit_pl.evaluation.task import Direction
 
@@ -60,7 +60,7 @@ def test_no_distribution_is_refused():
 
 
 def figure(value, real, better="lower", label="measure"):
-    return Figure("a2b/measure", label, value, better, real)
+    return MetricValue("a2b/measure", label, value, better, real)
 
 
 def test_every_figure_with_a_real_value_has_a_row():

@@ -8,11 +8,11 @@ from torchmetrics.aggregation import MeanMetric
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.evaluation import evaluate as evaluate_file
 from munit_pl.evaluation.evaluate import evaluate
-from munit_pl.evaluation.extractors import FeatureExtractors
+from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.evaluation.measuring import Measured
 from munit_pl.evaluation.protocols.base import MetricEntry, Row
 from munit_pl.evaluation.protocols.registry import PROTOCOLS, find_protocol
-from munit_pl.evaluation.report import Figure
+from munit_pl.evaluation.report import MetricValue
 from munit_pl.evaluation.task import DIRECTIONS, EvaluationTask
 from munit_pl.metrics.lpips import FeatureDistance
 
@@ -97,7 +97,7 @@ def test_a_report_says_what_was_measured_on_what(task):
 
 def test_a_limit_is_a_deviation_in_words_and_without_one_there_is_none(monkeypatch, task):
     assert report(find_protocol("drawn", 3), task).deviations == ["inputs 3 instead of 64"]
-    measured = Measured([Figure("a2b/x", "x", 1.0, "")], {}, [])
+    measured = Measured([MetricValue("a2b/x", "x", 1.0, "")], {}, [])
     monkeypatch.setattr(
         evaluate_file, "measure", lambda *_: measured
     )  # of 64 it would take seconds
@@ -119,7 +119,7 @@ def test_a_limit_that_leaves_nothing_out_of_all_changes_nothing(
 ):
     def measure(protocol, *_):
         assert protocol.inputs == inputs
-        return Measured([Figure("a2b/x", "x", 1.0, "")], {}, ["for want of images"])
+        return Measured([MetricValue("a2b/x", "x", 1.0, "")], {}, ["for want of images"])
 
     monkeypatch.setattr(evaluate_file, "measure", measure)
     made = report(find_protocol("starganv2", limit), task)

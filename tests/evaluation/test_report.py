@@ -6,12 +6,12 @@ from math import inf, nan
 
 import pytest
 
-from munit_pl.evaluation.report import Figure, Report
+from munit_pl.evaluation.report import MetricValue, Report
 
 FIGURES = [
-    Figure("a2b/diversity", "diversity, pixels", 0.123456, "higher", 0.25),
-    Figure("a2b/chance", "by chance", 71.0, ""),
-    Figure("b2a/fd", "FD (lite0)", 3.5, "lower"),
+    MetricValue("a2b/diversity", "diversity, pixels", 0.123456, "higher", 0.25),
+    MetricValue("a2b/chance", "by chance", 71.0, ""),
+    MetricValue("b2a/fd", "FD (lite0)", 3.5, "lower"),
 ]
 
 
@@ -70,7 +70,7 @@ def test_metrics_json_holds_all_that_the_report_does(report, tmp_path):
 
 
 def test_what_is_no_finite_number_is_null_in_json(report, tmp_path):
-    figures = [Figure("a2b/x", "x", nan, "higher", -inf), *FIGURES]
+    figures = [MetricValue("a2b/x", "x", nan, "higher", -inf), *FIGURES]
     replace(report, figures=figures, distributions={"x": [1.0, inf, nan]}).write(tmp_path)
     read = strictly(tmp_path / "metrics.json")
     assert (read["figures"]["a2b/x"]["value"], read["figures"]["a2b/x"]["real"]) == (None, None)

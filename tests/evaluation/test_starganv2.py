@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from munit_pl.evaluation.extractors import FeatureExtractors
+from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.evaluation.measuring import measure
 from munit_pl.evaluation.protocols.starganv2_fid_lpips import StarGANv2
 from munit_pl.evaluation.task import EvaluationTask

@@ -88,6 +88,18 @@ def test_a_recipe_of_ones_own_trains_and_is_found_in_checkpoints_by_its_name(
     assert Translator.load("x.ckpt") is not None
 
 
+def test_a_metric_of_ones_own_stands_in_the_report_of_a_protocol():
+    names = runpy.run_path(str(EXAMPLES / "own_metric.py"))
+    metric = names["BrightnessChange"]()
+    metric.update(torch.zeros(1, 3, 4, 4), torch.tensor([0.5, -0.1]).view(1, 2, 1, 1, 1))
+    assert metric.compute().item() == pytest.approx(0.3 * 127.5)
+    made = names["report"]("drawn-shoes", limit=2)
+    own = [figure for figure in made.figures if figure.key.endswith("/brightness")]
+    assert [figure.key for figure in own] == ["a2b/brightness", "b2a/brightness"]
+    assert all(0 < figure.value < 255 for figure in own)
+    assert "brightness kept: error, of 255" in made.markdown()
+
+
 def test_a_project_with_a_configuration_of_its_own_finds_this_packages_groups(
     monkeypatch, tmp_path, capsys
 ):

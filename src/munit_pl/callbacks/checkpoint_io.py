@@ -102,10 +102,10 @@ def not_saved(path: Path, failure: str) -> str:
 
 
 class Best:
-    """The best value so far of one figure.
+    """The best value so far of one metric.
 
     Args:
-        monitor: The figure's name.
+        monitor: The metric's name.
         mode: "max" if more is better, "min" if less is.
 
     Attributes:
@@ -140,7 +140,7 @@ class Best:
         return {"monitor": self.monitor, "best": self.value}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there; the best by another figure says nothing of this one."""
+        """Go on from there; the best by another metric says nothing of this one."""
         if state_dict.get("monitor") == self.monitor:
             self.value = state_dict["best"]
 

@@ -44,7 +44,7 @@ class Checkpoints(Checkpoint):
         every_n_minutes: Minutes from one to the next at most, by process 0's clock.
         keep_last: How many of the newest stay, besides ``last.ckpt`` and ``best.ckpt``; all if not
             given.
-        monitor: A figure that validation logs, such as "val/image". The checkpoint of the
+        monitor: A metric that validation logs, such as "val/image". The checkpoint of the
             validation with the best is ``best.ckpt``.
         mode: "max" if more of it is better, "min" if less is.
         max_failures: After so many failures in a row the run stops.
@@ -85,7 +85,7 @@ class Checkpoints(Checkpoint):
             raise OSError(failure)
 
     def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuse a figure that there is none of, before anything is trained."""
+        """Refuse a metric that validation does not log, before anything is trained."""
         self._monitored(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

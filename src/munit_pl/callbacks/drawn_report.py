@@ -1,4 +1,4 @@
-"""What a run on the drawn shoes came to: a picture, and figures against the known truth."""
+"""What a run on the drawn shoes came to: a picture, and metrics against the ground truth."""
 
 import json
 import logging
@@ -26,9 +26,9 @@ _log = logging.getLogger(__name__)
 
 
 class DrawnReport(Callback):
-    """Measure the finished model on test drawings, log the figures and draw a picture.
+    """Measure the finished model on test drawings, log the metrics and draw a picture.
 
-    The figures are those of the protocol "drawn", saved as ``drawn.json``; the picture is
+    The metrics are those of the protocol "drawn", saved as ``drawn.json``; the picture is
     ``drawn.png``.
 
     Args:

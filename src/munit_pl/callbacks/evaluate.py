@@ -1,4 +1,4 @@
-"""A protocol's figures while a model trains, and the checkpoint that was best by one of them."""
+"""A protocol's metrics during training, and the checkpoint that was best by one of them."""
 
 import logging
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from munit_pl.data.domain import Domain
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.replacement import WithReplacement
 from munit_pl.evaluation.evaluate import evaluate
-from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
+from munit_pl.evaluation.feature_extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 from munit_pl.evaluation.protocols.registry import find_protocol
 from munit_pl.evaluation.task import EvaluationTask
@@ -31,17 +31,17 @@ _log = logging.getLogger(__name__)
 
 
 class Evaluate(Callback):
-    """Run a protocol every so many iterations, and keep the best checkpoint by one figure.
+    """Run a protocol every so many iterations, and keep the best checkpoint by one metric.
 
-    Figures go to the loggers as ``eval/...`` and to ``folder/00001000/``, the best checkpoint is
-    ``folder/best.ckpt``. The networks that see are the callback's own: they are in no checkpoint
+    Metrics go to the loggers as ``eval/...`` and to ``folder/00001000/``, the best checkpoint is
+    ``folder/best.ckpt``. The feature extractors are the callback's own: they are in no checkpoint
     and no process exchanges their gradients. Nothing of the training changes by it.
 
     Args:
         folder: Where reports and the best checkpoint go.
         protocol: Its name.
         every_n_steps: Iterations from one evaluation to the next.
-        monitor: Key of the figure that decides, such as "a2b/silhouette_iou".
+        monitor: Key of the metric that decides, such as "a2b/silhouette_iou".
         mode: "max" if more is better, "min" if less is.
         limit: Test images of each domain at most, if not as many as the protocol says.
         networks: Arguments of `load_feature_extractors`.
@@ -128,7 +128,7 @@ class Evaluate(Callback):
         return self.best.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there; the best by another figure says nothing of this one."""
+        """Go on from there; the best by another metric says nothing of this one."""
         self.best.load_state_dict(state_dict)
 
 

@@ -129,7 +129,7 @@ class GracefulStop(Checkpoint):
 
 
 def final_figures(trainer: Trainer) -> AbstractContextManager[None]:
-    """Return the block in which figures of a finished run are computed: a signal ends it."""
+    """Return the block in which metrics of a finished run are computed: a signal ends it."""
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     stops = [callback for callback in callbacks if isinstance(callback, GracefulStop)]
     return stops[0].ending_at_once(trainer) if stops else nullcontext()

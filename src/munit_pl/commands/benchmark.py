@@ -28,7 +28,7 @@ from munit_pl.evaluation.comparison.results import (
     write_figures,
 )
 from munit_pl.evaluation.comparison.rows import STEPS
-from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
+from munit_pl.evaluation.feature_extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.inference.precision_choice import choose_precision
 from munit_pl.inference.translator import Translator
 from munit_pl.io.checkpoint_files import newest_valid
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     try:
         _settle_precision(options)
         _check(options)
-        extractors = _load_instruments()
+        extractors = _load_extractors()
         _sweep(options, extractors)
         print(conclude(options.out, extractors, options.extent))
         print(f"written to {options.out}/table1.md, the picture beside it")
@@ -148,7 +148,7 @@ def _with_arguments(arguments: list[str], command: Callable[[], Any]) -> None:
         sys.argv = before
 
 
-def _load_instruments() -> FeatureExtractors:
+def _load_extractors() -> FeatureExtractors:
     with failing_as_input_error(None):
         return load_feature_extractors("lite0", "lite0")
 

@@ -23,7 +23,7 @@ from munit_pl.data.datamodules.unpaired import UnpairedDataModule
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.sizes import ImageSize
 from munit_pl.evaluation.evaluate import evaluate
-from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
+from munit_pl.evaluation.feature_extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.evaluation.protocols.base import EvaluationProtocol
 from munit_pl.evaluation.protocols.registry import find_protocol
 from munit_pl.evaluation.report import Report

@@ -1,1 +1,1 @@
-"""Named protocols: what is measured, on what, how often, so that figures can be compared."""
+"""Named protocols: what is measured, on what, how often, so that metrics can be compared."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from munit_pl.evaluation.extractors import FeatureExtractors
+from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.evaluation.measuring import measure
 from munit_pl.evaluation.protocols.base import EvaluationProtocol, MetricEntry
 from munit_pl.evaluation.report import Report

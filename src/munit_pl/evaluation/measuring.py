@@ -6,9 +6,9 @@ from typing import NamedTuple
 from torch import Tensor
 from torchmetrics.aggregation import CatMetric
 
-from munit_pl.evaluation.extractors import FeatureExtractors
+from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.evaluation.protocols.base import Available, EvaluationProtocol, MetricEntry, Sample
-from munit_pl.evaluation.report import Figure
+from munit_pl.evaluation.report import MetricValue
 from munit_pl.evaluation.task import DIRECTIONS, Direction, EvaluationTask
 
 
@@ -21,7 +21,7 @@ class Measured(NamedTuple):
         deviations: Where the data did not allow what the protocol asks, in words.
     """
 
-    figures: list[Figure]
+    figures: list[MetricValue]
     distributions: dict[str, list[float]]
     deviations: list[str]
 
@@ -48,7 +48,7 @@ def measure(
         _check_inputs(entry, protocol)
     available = Available(extractors, task.translator.reads_styles, task.paired)
     measured = Measured([], {}, protocol.deviations(task))
-    averaged: dict[str, list[Figure]] = {}
+    averaged: dict[str, list[MetricValue]] = {}
     for direction in DIRECTIONS:
         entries = [*protocol.metrics(direction, available), *own_metrics]
         running = _run(entries, protocol, direction, task, extractors)
@@ -117,13 +117,13 @@ def _run(
 
 def _figures(
     entry: MetricEntry, running: dict[int, _Running], direction: Direction
-) -> list[Figure]:
+) -> list[MetricValue]:
     values = running[id(entry)].compute()
     real: list[float | None] = [row.real for row in entry.rows]
     if entry.real is not None:
         real = [*running[id(entry.real)].compute()]
     return [
-        Figure(f"{direction}/{row.key}", row.label, value, row.better, of_real)
+        MetricValue(f"{direction}/{row.key}", row.label, value, row.better, of_real)
         for row, value, of_real in zip(entry.rows, values, real, strict=True)
     ]
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Sheet
 from PIL import Image
 
-from munit_pl.evaluation.report import Figure
+from munit_pl.evaluation.report import MetricValue
 from munit_pl.evaluation.style_space import Moments, StyleMap
 from munit_pl.reports.logs import by_domain, read_logs
 
@@ -51,7 +51,7 @@ def plot_distributions(distributions: Mapping[str, Sequence[float]]) -> bytes:
     return to_png(sheet)
 
 
-def plot_figures(figures: Sequence[Figure]) -> bytes:
+def plot_figures(figures: Sequence[MetricValue]) -> bytes:
     """Draw each figure and that of real images on one line, whose scale is its own.
 
     A scale goes from 0, or the lower of the two if that is below, to the higher of the two. Figures
@@ -76,7 +76,7 @@ def plot_figures(figures: Sequence[Figure]) -> bytes:
     return to_png(sheet)
 
 
-def _draw_row(axes: Axes, y: int, figure: Figure) -> None:
+def _draw_row(axes: Axes, y: int, figure: MetricValue) -> None:
     assert figure.real is not None
     low, high = min(0, figure.value, figure.real), max(0, figure.value, figure.real)
     value, real = ((x - low) / ((high - low) or 1) for x in (figure.value, figure.real))

@@ -15,8 +15,8 @@ from munit_pl.io.files import write_whole
 _ARROWS = {"higher": "↑", "lower": "↓", "": ""}
 
 
-class Figure(NamedTuple):
-    """One number.
+class MetricValue(NamedTuple):
+    """A value of a metric in a report.
 
     Attributes:
         key: Its name in files and for ``monitor``, such as "a2b/silhouette_iou".
@@ -41,8 +41,8 @@ class Report:
         protocol: The protocol's name and version, such as "munit2018 v1".
         numbers: All that the protocol fixes, as used.
         deviations: Where ``numbers`` are not the protocol's own, in words.
-        figures: What was measured.
-        distributions: Single values behind some figures, by label: one per input.
+        figures: The metrics' values.
+        distributions: Single values behind some metrics, by label: one per input.
         networks: The networks that took part, by what they were for.
         checkpoint: The model's file and its SHA-256.
         data: What it was measured on, in words.
@@ -50,13 +50,13 @@ class Report:
         seconds: How long it took.
 
     Raises:
-        ValueError: If no protocol or no figure is given.
+        ValueError: If no protocol or no metric is given.
     """
 
     protocol: str
     numbers: dict[str, Any]
     deviations: Sequence[str]
-    figures: Sequence[Figure]
+    figures: Sequence[MetricValue]
     distributions: dict[str, list[float]]
     networks: dict[str, str]
     checkpoint: dict[str, str]
@@ -90,7 +90,7 @@ class Report:
         return values
 
     def markdown(self) -> str:
-        """Return the figures as a table, and below it what they mean."""
+        """Return the metrics as a table, and below it what they mean."""
         rows = [
             f"| {figure.key.split('/')[0]} | {figure.label} | {_short(figure.value)} | "
             f"{'' if figure.real is None else _short(figure.real)} | "
@@ -114,7 +114,7 @@ class Report:
         return f"Protocol {self.protocol}" + (", with deviations" if self.deviations else "")
 
     def notes(self) -> list[str]:
-        """Say how the figures came about, a line each."""
+        """Say how the metrics came about, a line each."""
         numbers = ", ".join(
             f"{name} {'all' if value is None else value}" for name, value in self.numbers.items()
         )

@@ -229,5 +229,5 @@ class DrawnMetric(Metric, Generic[Figures]):
             getattr(self, name).append(tensor.to(self.device))
 
     def compute(self) -> Figures:
-        """Return the figures over all inputs so far."""
+        """Return the metrics over all inputs so far."""
         return self.measure(**{name: dim_zero_cat(getattr(self, name)) for name in self.arguments})

@@ -1,4 +1,4 @@
-"""Distances between images in the eyes of a network: LPIPS (Zhang et al., 2018) and its likes.
+"""Distances between images by a network's features: LPIPS (Zhang et al., 2018) and its likes.
 
 Nothing is downloaded: the network's weights are given, and so are the learnt ones of LPIPS.
 """
@@ -138,7 +138,7 @@ class AlexNetFeatures(nn.Module):
         x = to_rgb(x)
         if min(x.shape[2:]) < _SMALLEST:
             raise ValueError(
-                f"AlexNet sees images of at least {_SMALLEST} pixels a side, but got "
+                f"AlexNet takes images of at least {_SMALLEST} pixels a side, but got "
                 f"{tuple(x.shape)}"
             )
         h = scale_input(x) if self.scaled else x

@@ -1,4 +1,4 @@
-"""What metrics that see images through a network have in common."""
+"""The base class of metrics on the features of a network."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -35,13 +35,13 @@ def to_rgb(x: Tensor) -> Tensor:
 
 
 class NetworkMetric(Metric, Generic[Network]):
-    """A metric that sees images through a network which is given to it and no part of it.
+    """A metric on what a network makes of images, which is given to it and no part of it.
 
     The network follows the metric from device to device, and keeps its precision. It is in no
     state dictionary and no ``parameters()``, and ``train()`` does not reach it.
 
     Args:
-        network: What sees the images. It is put into evaluation mode.
+        network: The feature extractor or classifier. It is put into evaluation mode.
     """
 
     full_state_update = False  # states are sums and lists, so forward() needs one update
@@ -53,7 +53,7 @@ class NetworkMetric(Metric, Generic[Network]):
 
     @property
     def network(self) -> Network:
-        """What sees the images."""
+        """The feature extractor or classifier."""
         return self._unregistered[0]
 
     def _apply(self, fn: Callable[..., Any], exclude_state: Sequence[str] = "") -> nn.Module:

@@ -8,7 +8,7 @@ from munit_pl.data.drawn.dataset import draw
 from munit_pl.evaluation.comparison import measure as measure_file
 from munit_pl.evaluation.comparison.measure import make_shoes, measure, measure_losses, measure_real
 from munit_pl.evaluation.comparison.rows import Extent
-from munit_pl.evaluation.extractors import FeatureExtractors
+from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.inference.translator import Translator
 from munit_pl.metrics.lpips import FeatureDistance
 from munit_pl.models.munit.networks import AdaINGenerator

@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     compute.add_argument("--device", help="cpu, cuda, mps; the fastest there is unless given")
     add_precision(compute)
     compute.add_argument("--batch-size", type=int, metavar="N", help="cpu 1, else 8")
-    networks = parser.add_argument_group("networks to see with")
+    networks = parser.add_argument_group("feature extractors")
     networks.add_argument("--features", default="auto", choices=["auto", "inception", "lite0"])
     networks.add_argument("--distance", default="auto", choices=["auto", "lpips", "lite0"])
     for option, what in _NETWORK_FILES.items():

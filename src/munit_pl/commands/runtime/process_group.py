@@ -1,4 +1,4 @@
-"""What several processes share: GPUs, and figures that all have a part in."""
+"""The process group of an evaluation, and each process's GPU."""
 
 import os
 from collections.abc import Iterator

@@ -11,7 +11,7 @@ from munit_pl.data.domain import Domain
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.evaluation import measuring
 from munit_pl.evaluation.comparison.rows import Extent
-from munit_pl.evaluation.extractors import FeatureExtractors
+from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 from munit_pl.evaluation.style_transfer import transfer_statistics
 from munit_pl.evaluation.task import EvaluationTask
@@ -53,7 +53,7 @@ def measure(
     Args:
         translator: The trained model.
         shoes: From `make_shoes`.
-        extractors: The networks to see with.
+        extractors: The feature extractors.
         extent: How much to measure.
 
     Returns:

@@ -13,7 +13,7 @@ from munit_pl.evaluation.comparison.measure import make_shoes, measure_real
 from munit_pl.evaluation.comparison.picture import draw_table
 from munit_pl.evaluation.comparison.rows import ROWS, Extent
 from munit_pl.evaluation.comparison.table import make_table
-from munit_pl.evaluation.extractors import FeatureExtractors
+from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.inference.translator import Translator
 from munit_pl.io.files import write_whole
 
@@ -39,7 +39,7 @@ def conclude(out: Path, extractors: FeatureExtractors, extent: Extent) -> str:
 
     Args:
         out: Holds a folder for each row, which holds one for each seed. At least one is done.
-        extractors: The networks to see real shoes with, unless ``real.json`` tells of them.
+        extractors: The feature extractors for real shoes, unless ``real.json`` tells of them.
         extent: How much was measured.
     """
     files = {row: sorted(out.glob(f"{row}/*/figures.json"), key=_seed) for row in ROWS}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from torch import Tensor
 from torchmetrics import Metric
 
-from munit_pl.evaluation.extractors import FeatureExtractors
+from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.evaluation.task import DIRECTIONS, Direction, EvaluationTask
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from munit_pl.data.domain import DomainName
 from munit_pl.data.drawn.dataset import DrawnShoes, Truth, draw
-from munit_pl.evaluation.extractors import FeatureExtractors
+from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.evaluation.protocols.base import (
     Available,
     EvaluationProtocol,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from munit_pl.evaluation.extractors import FeatureExtractors, given
+from munit_pl.evaluation.feature_extractors import FeatureExtractors, given
 from munit_pl.evaluation.protocols.base import (
     Available,
     EvaluationProtocol,

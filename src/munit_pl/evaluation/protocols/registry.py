@@ -14,7 +14,7 @@ def find_protocol(name: str, limit: int | None = None) -> EvaluationProtocol:
     Args:
         name: One of ``PROTOCOLS``.
         limit: Translate so many test images of each domain at most. What comes of it is not the
-            protocol's figure, and the report says so.
+            protocol's metric, and the report says so.
 
     Raises:
         ValueError: If there is no such protocol, or ``limit`` is too small.

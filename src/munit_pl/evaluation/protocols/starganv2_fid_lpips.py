@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from munit_pl.data.domain import Domain
-from munit_pl.evaluation.extractors import FeatureExtractors, given
+from munit_pl.evaluation.feature_extractors import FeatureExtractors, given
 from munit_pl.evaluation.protocols.base import (
     Available,
     EvaluationProtocol,

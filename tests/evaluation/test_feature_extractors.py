@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from munit_pl.evaluation import extractors as instruments_file
-from munit_pl.evaluation.extractors import FeatureExtractors, load_feature_extractors
+from munit_pl.evaluation import feature_extractors as extractors_file
+from munit_pl.evaluation.feature_extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.metrics.classifier import Classifier, save_classifier
 from munit_pl.metrics.efficientnet_lite0 import Lite0, load_lite0
 from munit_pl.metrics.inception_v3 import Inception
@@ -44,7 +44,7 @@ def lite0():
 
 @pytest.fixture(autouse=True)
 def _loaded_once(monkeypatch, lite0):
-    monkeypatch.setattr(instruments_file, "load_lite0", lambda: lite0)
+    monkeypatch.setattr(extractors_file, "load_lite0", lambda: lite0)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_inception_is_taken_where_its_weights_are(monkeypatch, cache):
     asked = []
     network = Inception(nn.Identity())
     monkeypatch.setattr(
-        instruments_file, "load_inception", lambda *args: asked.append(args) or network
+        extractors_file, "load_inception", lambda *args: asked.append(args) or network
     )
     assert load_feature_extractors("inception").features is network
     (cache / INCEPTION).touch()

@@ -1,4 +1,4 @@
-"""The networks that an evaluation sees with, from what is at hand."""
+"""The feature extractors of an evaluation, from the weights that are at hand."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ DistanceName = Literal["auto", "lpips", "lite0"]
 
 @dataclass(frozen=True)
 class FeatureExtractors:
-    """The networks that images are seen with.
+    """The pretrained networks whose features metrics compare.
 
     Args:
         features: Features and logits, for distances between sets.
