@@ -13,7 +13,7 @@ from training import make_trainer
 
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.evaluate import Evaluate
-from munit_pl.commands.train import swept_figure
+from munit_pl.commands.runtime.sweep import swept_metric
 
 FIGURE = "callbacks.evaluate.monitor=a2b/silhouette_iou"
 
@@ -63,7 +63,7 @@ def test_the_optuna_sweeper_composes_and_is_there():
 def figures(*callbacks):
     trainer = make_trainer()
     trainer.callbacks = list(callbacks)
-    return swept_figure(trainer)
+    return swept_metric(trainer)
 
 
 def test_sweepers_compare_the_best_of_the_figure_that_is_monitored(tmp_path):

@@ -13,11 +13,10 @@ from munit_pl.data.images.reading import read_image
 from munit_pl.data.images.tensors import to_tensor
 from munit_pl.metrics import classifier as classifiers
 from munit_pl.metrics.classifier import (
-    fit_linear,
     load_classifier,
     save_classifier,
-    train_classifier,
 )
+from munit_pl.metrics.classifier_training import fit_linear, train_classifier
 
 COLORS = {"blue": (40, 60, 220), "green": (50, 200, 60), "red": (230, 50, 40)}
 

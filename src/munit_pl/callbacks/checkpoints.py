@@ -2,10 +2,8 @@
 
 import logging
 import math
-import platform
 import time
 import warnings
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from munit_pl.callbacks.checkpoint_io import Best, SaveError, not_saved, save_together
 from munit_pl.callbacks.consensus import ProcessConsensus, consensus_of
+from munit_pl.callbacks.resume_conditions import changed_conditions, run_conditions
 from munit_pl.callbacks.rich_logs import log_checkpoint
 from munit_pl.callbacks.stop_request import request_stop
 from munit_pl.checks import PositiveFloat, PositiveInt, checked
@@ -168,19 +167,14 @@ class Checkpoints(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Note what the checkpoint was made with."""
-        checkpoint["munit_pl"] = {"schema": SCHEMA, **_circumstances(trainer)}
+        checkpoint["munit_pl"] = {"schema": SCHEMA, **run_conditions(trainer)}
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Refuse what a newer version wrote; say what differs, since results may then."""
         check_schema(checkpoint)
-        there, here = _flat(checkpoint.get("munit_pl")), _flat(_circumstances(trainer))
-        changes = [
-            f"{name} {there[name]} became {value}"
-            for name, value in here.items()
-            if there.get(name, value) != value
-        ]
+        changes = changed_conditions(checkpoint.get("munit_pl"), trainer)
         if changes and trainer.is_global_zero:
             warnings.warn(
                 f"the run goes on under other conditions: {', '.join(changes)}", stacklevel=2
@@ -247,30 +241,6 @@ def _prepare(folder: Path) -> str | None:
     except OSError as error:
         return f"checkpoints cannot be written to {folder}: {error.strerror or error}"
     return None
-
-
-def _circumstances(trainer: Trainer) -> dict[str, Any]:
-    names = {"torch": "torch", "lightning": "lightning", "munit_pl": "munit-pl"}
-    return {
-        "versions": {"python": platform.python_version()}
-        | {name: _version(package) for name, package in names.items()},
-        "world_size": trainer.world_size,
-        "precision": str(trainer.precision),
-    }
-
-
-def _flat(noted: Any) -> dict[str, Any]:
-    """Return the circumstances by name; none of what a foreign file has under their key."""
-    if not isinstance(noted, dict) or not isinstance(noted.get("versions"), dict):
-        return {}
-    return {**noted, **noted["versions"], "versions": None}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # a source tree on the path
-        return "unknown"
 
 
 def _validate_if_due(trainer: Trainer) -> None:

@@ -32,7 +32,8 @@ from munit_pl.hub.model_lookup import find_model, run_of
 from munit_pl.inference.translator import Translator
 from munit_pl.io.files import digest, write_whole
 from munit_pl.io.pretrained_weights import import_extra
-from munit_pl.metrics.classifier import save_classifier, train_classifier
+from munit_pl.metrics.classifier import save_classifier
+from munit_pl.metrics.classifier_training import train_classifier
 from munit_pl.metrics.efficientnet_lite0 import load_lite0
 
 
@@ -59,12 +60,12 @@ def _train_classifier(options: argparse.Namespace) -> None:
         if options.out.suffix != ".safetensors":
             raise ValueError(f"--out is {options.out}, but must end in .safetensors")
         _check_folder(options.out.parent)
-        classifier, figures = train_classifier(options.folder, load_lite0(), seed=options.seed)
+        classifier, held_out = train_classifier(options.folder, load_lite0(), seed=options.seed)
         options.out.parent.mkdir(parents=True, exist_ok=True)
         save_classifier(classifier, options.out)
     print(
-        f"{options.out}: {', '.join(classifier.classes)}; right on {figures.accuracy:.1%} of "
-        f"{figures.test_images} images held out, trained on {figures.train_images}"
+        f"{options.out}: {', '.join(classifier.classes)}; right on {held_out.accuracy:.1%} of "
+        f"{held_out.test_images} images held out, trained on {held_out.train_images}"
     )
 
 

@@ -11,16 +11,13 @@ from typing import NoReturn
 
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from munit_pl.callbacks.checkpoint_io import SaveError
-from munit_pl.callbacks.checkpoints import Checkpoints
-from munit_pl.callbacks.evaluate import Evaluate
 from munit_pl.callbacks.stop_request import RunStopped
 from munit_pl.commands.config.building import build
 from munit_pl.commands.config.overrides import failing_as_input_error
@@ -40,6 +37,7 @@ from munit_pl.commands.runtime.resume import (
 from munit_pl.commands.runtime.run_log import logged
 from munit_pl.commands.runtime.run_summary import StartSummary, summarize_end
 from munit_pl.commands.runtime.saved_config import save_config, typed_settings
+from munit_pl.commands.runtime.sweep import check_sweep, swept_metric
 from munit_pl.commands.runtime.training_precision import (
     choosing_precision,
     explain_slow_precision,
@@ -187,33 +185,8 @@ def run(_: None = None) -> None:
 @configured
 def _main(cfg: DictConfig) -> float | None:
     with _leaving():  # Hydra would add a traceback
-        _check_sweep(cfg)
-        return swept_figure(train(cfg))
-
-
-def swept_figure(trainer: Trainer) -> float | None:
-    """Return what a sweeper of Hydra compares runs by: the best of the figure monitored.
-
-    It is that of `Evaluate` if the run has it, of `Checkpoints` otherwise; None if neither
-    monitors any.
-    """
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    watching = [c.best for c in callbacks if isinstance(c, Evaluate | Checkpoints) and c.best]
-    return watching[0].value if watching else None
-
-
-def _check_sweep(cfg: DictConfig) -> None:
-    """Refuse to sweep by a figure that no run would return."""
-    sweep = HydraConfig.get()
-    if sweep.mode != RunMode.MULTIRUN or sweep.sweeper._target_.endswith(".BasicSweeper"):
-        return
-    if "evaluate" not in cfg.callbacks and not OmegaConf.select(
-        cfg, "callbacks.checkpoints.monitor"
-    ):
-        raise InputError(
-            "the sweeper compares runs by a figure: choose callbacks=[default,evaluate], or give "
-            "callbacks.checkpoints.monitor"
-        )
+        check_sweep(cfg)
+        return swept_metric(train(cfg))
 
 
 @contextmanager
