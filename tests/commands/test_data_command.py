@@ -3,7 +3,6 @@ import json
 import os
 import re
 import sys
-import zipfile
 
 import numpy as np
 import pytest
@@ -197,34 +196,6 @@ def test_names_of_any_bytes_are_printed_to_any_terminal(data, monkeypatch):
     printed = terminal.read()
     assert "\\udcff.jpg' is empty\n" in printed
     assert "\\u65e5.jpg' is empty\n" in printed
-
-
-def test_an_archive_is_unpacked_or_refused(tmp_path, capsys):
-    image = io.BytesIO()
-    Image.new("RGB", (4, 4)).save(image, "PNG")
-    for archive, name in (("good.zip", "trainA/0.png"), ("bad.zip", "../0.png")):
-        with zipfile.ZipFile(tmp_path / archive, "w") as writing:
-            writing.writestr(name, image.getvalue())
-    good, bad = (
-        main(["unpack", str(tmp_path / f"{name}.zip"), str(tmp_path / name)])
-        for name in ("good", "bad")
-    )
-    assert (good, bad) == (0, 1)
-    assert (tmp_path / "good/trainA/0.png").read_bytes() == image.getvalue()
-    assert not (tmp_path / "bad").exists()
-    out, err = capsys.readouterr()
-    assert out == f"1 files, 0.0 MB, unpacked to {str(tmp_path / 'good')!r}\n"
-    assert err.startswith(f"munit-data: cannot unpack {str(tmp_path / 'bad.zip')!r}: it would")
-    assert err.count("\n") == 1
-
-
-@pytest.mark.parametrize(("archive", "folder"), [("none.zip", "new"), ("a.zip", "no/folder")])
-def test_what_is_not_there_to_unpack_is_wrong_usage(tmp_path, capsys, archive, folder):
-    (tmp_path / "a.zip").touch()
-    with pytest.raises(SystemExit) as error:
-        main(["unpack", str(tmp_path / archive), str(tmp_path / folder)])
-    assert error.value.code == 2
-    assert capsys.readouterr().err.startswith("munit-data: there is no ")
 
 
 # Preparing

@@ -19,7 +19,6 @@ COMMANDS = {
     "munit-data download": data,
     "munit-data draw": data,
     "munit-data prepare": data,
-    "munit-data unpack": data,
     "munit-data check": data,
 }
 

@@ -3,7 +3,6 @@
 import re
 import shlex
 import sys
-import tarfile
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -26,7 +25,7 @@ SMALL = [
     "hydra/hydra_logging=none",
 ]
 # The others serve, fetch or take hours; they are composed or parsed in test_documentation.py.
-HERE = re.compile(r"munit-(train|translate|evaluate|data (check|draw|unpack|prepare)) ")
+HERE = re.compile(r"munit-(train|translate|evaluate|data (check|draw|prepare)) ")
 # Several GPUs or jobs, data that were not made here, other methods' sizes.
 NOT_HERE = re.compile(r"trainer=ddp|--multirun|\+experiment|model=unit")
 
@@ -39,14 +38,11 @@ def picture(path: Path, seed: int, width: int = 390, height: int = 260) -> None:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The files that the README speaks of; my_data is in an archive still."""
+    """The files that the README speaks of."""
     for i, name in enumerate(("trainA", "trainB", "testA", "testB")):
         for j in range(8):
-            picture(tmp_path / "packed" / name / f"{j}.png", 10 * i + j)
-    (tmp_path / "packed" / "list.txt").write_text("0.png\n1.png\n")
-    with tarfile.open(tmp_path / "archive.tar.gz", "w:gz") as archive:
-        for path in (tmp_path / "packed").iterdir():
-            archive.add(path, path.name)
+            picture(tmp_path / "my_data" / name / f"{j}.png", 10 * i + j)
+    (tmp_path / "my_data" / "list.txt").write_text("0.png\n1.png\n")
     for i in range(2):
         picture(tmp_path / "photos" / f"{i}.jpg", 100 + i)
         picture(tmp_path / "paintings" / f"{i}.jpg", 200 + i)
@@ -58,14 +54,13 @@ def folder(tmp_path, monkeypatch):
 
 
 def typed() -> list[list[str]]:
-    """Return the README's lines in the order in which a user comes to need them."""
+    """Return the README's lines that run here."""
     lines = [line for text in fences(ROOT / "README.md", "") for line in text.splitlines()]
-    words = [
+    return [
         shlex.split(line, comments=True)
         for line in lines
         if HERE.match(line) and not NOT_HERE.search(line)
     ]
-    return sorted(words, key=lambda line: "unpack" not in line)
 
 
 def run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

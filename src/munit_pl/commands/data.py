@@ -1,4 +1,4 @@
-"""``munit-data``: get or draw images, look at them before a run, resize them, unpack archives."""
+"""``munit-data``: get or draw images, look at them before a run, resize them."""
 
 import argparse
 import json
@@ -13,7 +13,6 @@ from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.data import ALIGNED, FOLDERS, parse
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.sizes import MAX_ASPECT
-from munit_pl.data.tools.archives import extract
 from munit_pl.data.tools.assessment import Assessment, advise, as_values, assess
 from munit_pl.data.tools.inspection import ImageSettings, Inspection, inspect_folder
 from munit_pl.io.files import write_whole
@@ -35,9 +34,8 @@ def run(options: argparse.Namespace) -> int:
 
     Returns:
         The exit status. Of ``check``: 1 if something would stop a run. Of ``download``, ``draw``
-        and ``prepare``: 1 if there is no data set, drawing or copy now. Of ``unpack``: 1 if the
-        archive was not unpacked. 2 for wrong usage and folders that are not there, 130 if the user
-        stopped it.
+        and ``prepare``: 1 if there is no data set, drawing or copy now. 2 for wrong usage and
+        folders that are not there, 130 if the user stopped it.
     """
     try:
         return _COMMANDS[options.command](options)
@@ -46,20 +44,6 @@ def run(options: argparse.Namespace) -> int:
         sys.exit(2)
     except KeyboardInterrupt:
         return 130
-
-
-def _unpack(options: argparse.Namespace) -> int:
-    for path in (options.archive, options.folder.absolute().parent):
-        if not path.exists():
-            raise InputError(f"there is no {str(path)!r}")
-    try:
-        unpacked = extract(options.archive, options.folder, show=True)
-    except (OSError, ValueError) as error:
-        print(f"munit-data: {error}", file=sys.stderr)
-        return 1
-    size = f"{unpacked.bytes / 10**6:.1f} MB"
-    print(f"{unpacked.files} files, {size}, unpacked to {str(options.folder)!r}")
-    return 0
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -197,7 +181,6 @@ _COMMANDS = {
     "draw": drawing.run,
     "check": _check,
     "prepare": preparing.run,
-    "unpack": _unpack,
 }
 
 

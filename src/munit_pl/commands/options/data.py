@@ -20,7 +20,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "munit-data",
-        description="Get or draw images, look at a data set, resize it, unpack archives.",
+        description="Get or draw images, look at a data set, resize it.",
         epilog="Example: munit-data download edges2shoes. Each command has a --help of its own.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -29,7 +29,6 @@ def _parser() -> argparse.ArgumentParser:
     _add_draw(commands)
     _add_check(commands)
     _add_prepare(commands)
-    _add_unpack(commands)
     return parser
 
 
@@ -131,18 +130,6 @@ def _add_prepare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     workers = min(8, os.cpu_count() or 1)
     parser.add_argument("--workers", type=int, default=workers, metavar="N", help="processes")
-
-
-def _add_unpack(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    unpack = commands.add_parser(
-        "unpack",
-        help="unpack an untrusted archive",
-        description="Unpack a zip, tar, tar.gz, tar.bz2 or tar.xz: plain files only, none outside "
-        "of FOLDER, and nothing at all if something is wrong.",
-        epilog="Example: munit-data unpack archive.tar.gz my_data",
-    )
-    unpack.add_argument("archive", metavar="ARCHIVE", type=Path)
-    unpack.add_argument("folder", metavar="FOLDER", type=Path, help="new, or empty")
 
 
 def _size(text: str) -> int | None:
