@@ -1,1 +1,1 @@
-"""What a run does beside training."""
+"""Callbacks of a training run."""

@@ -1,4 +1,4 @@
-"""The precision of a run, chosen by the machine."""
+"""Training in bf16-mixed where the device is faster in it."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""How Lightning writes and reads checkpoints here, and how all processes save one together."""
+"""Checkpoints written durably and read safely, by all ranks together; the best by a metric."""
 
 import errno
 import math

@@ -1,4 +1,4 @@
-"""Checkpoints of a run."""
+"""Saving checkpoints: every so many iterations or minutes, and at a run's end."""
 
 import logging
 import math

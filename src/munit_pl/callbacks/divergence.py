@@ -1,4 +1,4 @@
-"""What a run does when its losses become NaN/Inf."""
+"""A guard against divergence: what a run does when its losses become NaN/Inf."""
 
 from collections import deque
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A moving average of the generators' weights."""
+"""An exponential moving average (EMA) of the generators' weights."""
 
 from collections.abc import Iterator
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""Distributed training with one all-reduce for each player's update."""
+"""A DDP strategy with one all-reduce for each player's update."""
 
 from lightning.pytorch.strategies import DDPStrategy
 from torch.optim import Optimizer

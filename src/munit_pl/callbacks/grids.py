@@ -1,4 +1,4 @@
-"""Pictures of what a model does with the same few images, over the course of a run."""
+"""Grids of translations of the same few test images, over the course of a run."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Histograms of what says early whether a run goes wrong: encoded styles, and gradients."""
+"""Histograms of encoded styles and of gradients, which tell early if a run goes wrong."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What a person sees of a run while it goes on: its speed and a bar of its iterations."""
+"""The progress bar, and iterations and images per second."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""What loggers get that is no number: pictures, tables, histograms, checkpoints."""
+"""Pictures, tables, histograms and checkpoints, given to each logger that takes them."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence

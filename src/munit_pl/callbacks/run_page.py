@@ -1,4 +1,4 @@
-"""A page of the run, kept up to date beside what it shows."""
+"""Keeps the run's page, ``index.html``, up to date."""
 
 import time
 import warnings

@@ -1,4 +1,4 @@
-"""How any part of a run asks that it ends."""
+"""A request that a run stops, which any callback can make."""
 
 from typing import Any, Protocol, runtime_checkable
 

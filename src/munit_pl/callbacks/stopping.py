@@ -1,4 +1,4 @@
-"""How a run ends early without losing anything: on a signal, or because a part of it asks."""
+"""Stopping a run early with all of it saved: on a signal, or on a request."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""An end for runs that hang."""
+"""A watchdog that ends runs that hang."""
 
 import faulthandler
 import time

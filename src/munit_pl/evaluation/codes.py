@@ -1,4 +1,4 @@
-"""What a model's codes hold: the truth about drawn shoes, and images and styles there and back."""
+"""Analysis of content and style codes: linear probes, cycle consistency, recovered styles."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple

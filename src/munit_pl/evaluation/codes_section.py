@@ -1,4 +1,4 @@
-"""The page's part on codes: tables of numbers, each with how to read it, and plots."""
+"""The report page's section on codes: tables, each with how to read it, and plots."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""A report of a model by a protocol."""
+"""Evaluate a model by a protocol."""
 
 import time
 from collections.abc import Sequence

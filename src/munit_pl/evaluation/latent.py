@@ -1,4 +1,4 @@
-"""Numbers about codes: what can be read off them linearly, and how far they are from N(0, I)."""
+"""Statistics of codes: linear probes, PCA, and distances from the prior N(0, I)."""
 
 import math
 

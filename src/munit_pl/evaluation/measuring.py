@@ -1,4 +1,4 @@
-"""Computing a protocol's metrics on a model and its data."""
+"""Compute a protocol's metrics on a model and its data."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

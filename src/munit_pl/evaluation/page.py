@@ -1,4 +1,4 @@
-"""An evaluation as one HTML file to look at: pictures first, then numbers."""
+"""The report of an evaluation as one HTML file: pictures first, then numbers."""
 
 from importlib.resources import files
 from pathlib import Path

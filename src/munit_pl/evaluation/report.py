@@ -1,4 +1,4 @@
-"""What came out of an evaluation, never without the protocol that it followed."""
+"""The report of an evaluation as JSON and Markdown, with the protocol that it followed."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Examples followed without a style encoder: the baseline that style transfer gives."""
+"""Style transfer by AdaIN statistics, without a style encoder: a baseline."""
 
 import torch
 from torch import Tensor

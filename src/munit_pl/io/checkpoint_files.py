@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and known again by their hash."""
+"""Checkpoint files: written durably, verified by SHA-256, the newest valid one found."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Opening files to read them: pipes and devices may never answer, nor end."""
+"""Opening regular files only: reading a pipe or a device may never end."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Whether a file's tensors are those of the networks that it describes, before any is made."""
+"""Checks of an untrusted state dictionary against the network that its file describes."""
 
 import inspect
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-"""What a checkpoint must hold for training to go on from it."""
+"""Checks that a checkpoint's training state is complete, finite and fits the optimizers."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Activations computed again for the gradient, and not kept until then."""
+"""Activation recomputation (gradient checkpointing): computed again in the backward pass."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Precision under autocast: what must be computed in fp32."""
+"""Under autocast: what must be computed in fp32."""
 
 from contextlib import AbstractContextManager, nullcontext
 

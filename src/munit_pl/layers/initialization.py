@@ -1,4 +1,4 @@
-"""What networks' weights are before training."""
+"""Weight initialization."""
 
 from collections.abc import Callable
 from functools import partial

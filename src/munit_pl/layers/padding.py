@@ -1,4 +1,4 @@
-"""Padding of feature maps with pixels of their own."""
+"""Reflection, replication and zero padding of feature maps."""
 
 from typing import Any, Literal
 

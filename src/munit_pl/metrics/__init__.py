@@ -1,1 +1,1 @@
-"""Measures of translations."""
+"""Metrics of translations, as functions and as torchmetrics classes."""

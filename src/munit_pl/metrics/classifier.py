@@ -1,4 +1,4 @@
-"""The classifier that (Conditional) Inception Score asks which mode of a domain an image shows.
+"""Classifiers of a domain's modes, for (Conditional) Inception Score.
 
 Salimans et al. (2016) took ImageNet's classes; Huang et al. (2018, section 5.2) fine-tuned
 Inception-v3 on the domain's own, such as its kinds of animals. Here it is either that, or a linear

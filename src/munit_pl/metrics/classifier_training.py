@@ -1,4 +1,4 @@
-"""Training the classifier that scores ask, on a folder of images of each class."""
+"""Training of a classifier of a domain's modes, on a folder of images of each."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""How much the translations of one image differ, and how far given pairs of images lie apart.
+"""Diversity: the mean distance of translations of the same image, or of given pairs of images.
 
 Section 5.2 of Huang et al., 2018: the mean distance of two translations of the same image under
 random styles, to be read beside that of random pairs of real images.

@@ -1,4 +1,4 @@
-"""How good translations between line drawings and colored shoes are, by the known truth.
+"""Metrics of translations between line drawings and colored shoes, against ground truth.
 
 No network takes part: the shape is read off a picture because no part of a drawn shoe is as light
 as its white ground, the color because the truth says which pixels carry it. What a colored shoe's

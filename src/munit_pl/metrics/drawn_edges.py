@@ -1,4 +1,4 @@
-"""How well translations into line drawings put their ink where the true drawing has it."""
+"""The F1 score of line drawings' ink against that of the true drawings."""
 
 import torch.nn.functional as F
 from torch import Tensor

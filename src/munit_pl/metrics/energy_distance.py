@@ -1,4 +1,4 @@
-"""How far apart two sets of points are as distributions, without a choice of bins or kernels."""
+"""The energy distance of two sets of points, which takes no choice of bins or kernels."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Inception Score and Conditional Inception Score: is each output of one class, are all there?
+"""Inception Score (IS) and Conditional Inception Score (CIS).
 
 Salimans et al., 2016, and section 5.2 of Huang et al., 2018. Both are means of the divergence
 ``KL(p(y|x) || p(y))`` of an output's classes from a marginal: that of all outputs, or that of the

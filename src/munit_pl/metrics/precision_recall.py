@@ -1,4 +1,4 @@
-"""Are outputs where real images are, and the other way round? By nearest neighbors of features.
+"""Precision, recall, density and coverage, by nearest neighbors of features.
 
 Improved precision and recall (Kynkäänniemi et al., 2019); density and coverage (Naeem et al.,
 2020). All four put a closed ball around each point of a set, that reaches to the point's ``k``-th

@@ -1,1 +1,1 @@
-"""Learning rates, updates and gradients."""
+"""Optimizers, learning rate schedules and gradients."""

@@ -1,4 +1,4 @@
-"""Updates that are not made where they would leave something that is not a finite number."""
+"""Skipping of optimizer steps whose gradients are NaN/Inf or too large."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

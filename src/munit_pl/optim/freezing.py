@@ -1,4 +1,4 @@
-"""Networks that are used, but do not learn meanwhile."""
+"""Freezing parameters, and networks in evaluation mode, for a while."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

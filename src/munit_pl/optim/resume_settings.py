@@ -1,4 +1,4 @@
-"""A run that goes on with other settings than it was started with."""
+"""Adopting changed settings of optimizers and schedules when a run is resumed."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence

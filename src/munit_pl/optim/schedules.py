@@ -1,4 +1,4 @@
-"""Learning rates as functions of the iteration."""
+"""Learning rate schedules, as functions of the iteration."""
 
 import inspect
 import math

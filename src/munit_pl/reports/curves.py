@@ -1,4 +1,4 @@
-"""Curves as SVG to stand in a page: text made of numbers, without any other package."""
+"""Curves as inline SVG, without a plotting package."""
 
 import math
 from collections.abc import Mapping, Sequence

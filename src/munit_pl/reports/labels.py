@@ -1,4 +1,4 @@
-"""What is written in pictures."""
+"""Labels written into pictures."""
 
 import math
 from functools import cache

@@ -1,4 +1,4 @@
-"""What a run has logged, read back from its CSV files."""
+"""Reading a run's ``metrics.csv`` files back."""
 
 import csv
 import math

@@ -1,1 +1,1 @@
-"""What surrounds a run: processes, locks, logs, loggers, memory."""
+"""What surrounds a run: resuming, processes, locks, logs, loggers, memory, precision."""

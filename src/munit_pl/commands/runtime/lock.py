@@ -1,4 +1,4 @@
-"""One run for one folder at a time."""
+"""A lock that lets one run at a time use a folder."""
 
 import os
 import socket

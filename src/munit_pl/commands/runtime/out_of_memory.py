@@ -1,4 +1,4 @@
-"""What to do where a GPU's memory is full."""
+"""GPU out of memory: what would fit instead."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple

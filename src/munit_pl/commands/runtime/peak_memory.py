@@ -1,4 +1,4 @@
-"""The memory that an iteration of training takes, counted without taking it."""
+"""Prediction of an iteration's peak memory, without allocating it."""
 
 import weakref
 from collections.abc import Mapping

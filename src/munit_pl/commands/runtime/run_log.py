@@ -1,4 +1,4 @@
-"""What a run says, on the terminal and in ``train.log``."""
+"""A run's messages, on the terminal and in ``train.log``."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""What a sweeper of Hydra compares runs by."""
+"""The metric that Hydra's sweepers compare runs by."""
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode

@@ -1,4 +1,4 @@
-"""Models loaded to be put to use, in a precision that all processes share."""
+"""Loading a translator in a precision that all processes share."""
 
 from collections.abc import Callable
 

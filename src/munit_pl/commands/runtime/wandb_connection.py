@@ -1,4 +1,4 @@
-"""How a run gets to W&B: whether there is a way, and under which id."""
+"""W&B: whether its server can be reached, and the id of a folder's run."""
 
 import netrc
 import os

@@ -1,4 +1,4 @@
-"""The figures of one trained row, and those of real shoes."""
+"""The metrics of one trained row of the table, and those of real shoes."""
 
 from collections.abc import Iterator, Sequence
 

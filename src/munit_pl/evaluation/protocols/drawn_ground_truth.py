@@ -1,4 +1,4 @@
-"""The drawn shoes' protocol: exact measures, by the known truth, with no network."""
+"""The drawn shoes' protocol: exact metrics against ground truth, with no feature extractor."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
