@@ -2,13 +2,19 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from lightning.pytorch.utilities import rank_zero_warn
 
 _LOOKED_AT = 2000  # files of each of two lists
+
+
+def files_of(domain: object) -> Sequence[Path]:
+    """Return a domain's files in use; none if it has no files."""
+    files: Sequence[Path] = getattr(domain, "files", ())
+    return files
 
 
 class Overlap(NamedTuple):
@@ -85,3 +91,25 @@ def fingerprint(files: Sequence[Path], root: Path) -> str:
     start = os.path.join(root, "")
     names = (os.fsencode(file).removeprefix(os.fsencode(start)) for file in files)
     return hashlib.blake2b(b"\0".join(names), digest_size=16).hexdigest()
+
+
+def warn_of_changes(
+    then: Mapping[str, tuple[int, str]], now: Mapping[str, tuple[int, str]]
+) -> None:
+    """Warn if lists of images are not those of before.
+
+    Args:
+        then: For each list, by what it is called, how many files it had, and their `fingerprint`.
+        now: Likewise.
+    """
+    for which, (count, names) in then.items():
+        count_now, names_now = now.get(which, (0, ""))
+        if count != count_now:
+            rank_zero_warn(
+                f"the {which} have changed since: {count} then, {count_now} now; which are read "
+                "differs from here on"
+            )
+        elif names != names_now:
+            rank_zero_warn(
+                f"the {which} have other names than before; which are read differs from here on"
+            )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from munit_pl.data.file_identity import files_of
 from munit_pl.exits import ExitCode
 
 _NAMED = 10  # files in a message
@@ -136,3 +137,25 @@ class SkippedFiles:
             f"data.max_bad_fraction={self.max_fraction:g} allows: repair or remove them, or raise "
             f"it ({where} all of them): {'; '.join(map(str, bad[:_NAMED]))}{others}",
         )
+
+
+def skipped_when_listed(
+    splits: Iterable[tuple[object, object]], max_fraction: float
+) -> SkippedFiles:
+    """Return the files of two domains that were skipped when their folders were listed.
+
+    Args:
+        splits: Domains a and b of each split; those of files have ``files`` and ``bad``.
+        max_fraction: As of `SkippedFiles`.
+    """
+    bad: dict[str, dict[Path, str]] = {}
+    totals = {}
+    for name, parts in zip("ab", zip(*splits, strict=True), strict=True):
+        bad[name] = {}
+        for part in parts:
+            bad[name] |= getattr(part, "bad", {})
+        totals[name] = len({file for part in parts for file in files_of(part)}) + len(bad[name])
+    skipped = SkippedFiles(totals, max_fraction)
+    for name, files in bad.items():
+        skipped.add(BadFile(str(file), name, reason) for file, reason in files.items())
+    return skipped

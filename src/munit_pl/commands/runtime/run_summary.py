@@ -14,8 +14,9 @@ from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.commands.runtime.processes import is_first
 from munit_pl.commands.runtime.resume import how_to_resume
 from munit_pl.commands.terminal import short_path
-from munit_pl.data.datamodules.base import TwoDomains, files_of
+from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.datamodules.unpaired import UnpairedDataModule
+from munit_pl.data.file_identity import files_of
 from munit_pl.data.images.bit_depth import FULL
 from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.models.base.pair import DomainPair

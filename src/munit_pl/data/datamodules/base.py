@@ -19,7 +19,7 @@ from munit_pl.checks import (
 )
 from munit_pl.data.datasets import TrainingPairs, ValidationPairs
 from munit_pl.data.domain import Domain, DomainName, SampleDomain, Split
-from munit_pl.data.file_identity import compare_files, fingerprint
+from munit_pl.data.file_identity import compare_files, files_of, fingerprint, warn_of_changes
 from munit_pl.data.image_folder import ImageFolder, Uint8Images
 from munit_pl.data.images.bit_depth import FULL, MaxValue, find_max_value
 from munit_pl.data.images.tensors import from_uint8
@@ -28,7 +28,7 @@ from munit_pl.data.masks import to_unit_range
 from munit_pl.data.replacement import MAX_ATTEMPTS, Candidate, UnreadableImage, read_image
 from munit_pl.data.sampler import StreamSampler
 from munit_pl.data.sizes import ImageSize
-from munit_pl.data.skipped_files import BadFile, SkippedFiles, StopReason
+from munit_pl.data.skipped_files import SkippedFiles, StopReason, skipped_when_listed
 from munit_pl.data.worker_processes import WorkerMonitor, warn_of_little_shared_memory
 
 Domains = Mapping[Split, tuple[Domain, Domain]]
@@ -153,7 +153,7 @@ class TwoDomains(LightningDataModule):
             "test": self.make_domains("test"),
         }
         self.check_domains(domains)
-        self.skipped_files = _count_files(domains, self.max_bad_fraction)
+        self.skipped_files = skipped_when_listed(domains.values(), self.max_bad_fraction)
         if self.skipped_files.stop_reason:
             raise ValueError(self.skipped_files.stop_reason.message)
         self.domains = domains
@@ -224,11 +224,12 @@ class TwoDomains(LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run's images are compared with."""
+        root = getattr(self, "root", Path())
         return {
             "images": {
                 f"{split} images of domain {name}": (
                     len(domain),
-                    fingerprint(files_of(domain), getattr(self, "root", Path())),
+                    fingerprint(files_of(domain), root),
                 )
                 for split, pair in self.domains.items()
                 for name, domain in zip("ab", pair, strict=True)
@@ -239,17 +240,7 @@ class TwoDomains(LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Warn if the order of images cannot be what it was."""
         now = self.state_dict()
-        for which, (count, names) in state_dict["images"].items():
-            count_now, names_now = now["images"].get(which, (0, ""))
-            if count != count_now:
-                rank_zero_warn(
-                    f"the {which} have changed since: {count} then, {count_now} now; which are "
-                    "read differs from here on"
-                )
-            elif names != names_now:
-                rank_zero_warn(
-                    f"the {which} have other names than before; which are read differs from here on"
-                )
+        warn_of_changes(state_dict["images"], now["images"])
         if state_dict["at_once"] != now["at_once"]:
             rank_zero_warn(
                 f"an iteration read {state_dict['at_once']} images of each domain in all processes "
@@ -262,9 +253,9 @@ class TwoDomains(LightningDataModule):
     def _loader(
         self, pairs: TrainingPairs | ValidationPairs, sampler: StreamSampler | None = None
     ) -> PairLoader:
-        watch = WorkerMonitor(self.num_workers) if self.num_workers else None
-        if watch is not None:
-            self.monitors.append(watch)
+        monitor = WorkerMonitor(self.num_workers) if self.num_workers else None
+        if monitor is not None:
+            self.monitors.append(monitor)
         return PairLoader(
             Samples(pairs),
             self.skipped_files,
@@ -274,7 +265,7 @@ class TwoDomains(LightningDataModule):
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
-            worker_init_fn=watch,
+            worker_init_fn=monitor,
             timeout=self.timeout if self.num_workers else 0,
         )
 
@@ -283,26 +274,3 @@ def as_uint8(domains: tuple[SampleDomain, SampleDomain]) -> tuple[SampleDomain, 
     """Return domains whose images are uint8, where they are images of files."""
     a, b = (Uint8Images(d) if isinstance(d, ImageFolder) else d for d in domains)
     return a, b
-
-
-def files_of(domain: Domain) -> Sequence[Path]:
-    """Return a domain's files in use; none if it has no files."""
-    files: Sequence[Path] = getattr(domain, "files", ())
-    return files
-
-
-def _count_files(domains: Domains, max_bad_fraction: float) -> SkippedFiles:
-    """Count both splits' files, and those that were skipped when they were listed."""
-    passed_over: dict[str, dict[Path, str]] = {"a": {}, "b": {}}
-    totals = {}
-    for number, name in enumerate("ab"):
-        parts = [pair[number] for pair in domains.values()]
-        for part in parts:
-            passed_over[name] |= getattr(part, "bad", {})
-        totals[name] = len({file for part in parts for file in files_of(part)}) + len(
-            passed_over[name]
-        )
-    counted = SkippedFiles(totals, max_bad_fraction)
-    for name, files in passed_over.items():
-        counted.add(BadFile(str(file), name, reason) for file, reason in files.items())
-    return counted

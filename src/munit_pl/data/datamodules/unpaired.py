@@ -15,9 +15,9 @@ from munit_pl.checks import (
     Seed,
     checked,
 )
-from munit_pl.data.datamodules.base import TwoDomains, files_of
+from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.domain import Domain, DomainName, Split
-from munit_pl.data.file_identity import compare_files
+from munit_pl.data.file_identity import compare_files, files_of
 from munit_pl.data.image_folder import ImageFolder, check_crop
 from munit_pl.data.images.bit_depth import MaxValue
 from munit_pl.data.images.reading import Channels, Color, Rgb
