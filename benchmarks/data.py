@@ -27,7 +27,8 @@ from munit_pl.data import image_folder as folders
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.images.tensors import to_tensor
 from munit_pl.data.listing import scan_folder
-from munit_pl.data.tools.prepare import CopySettings, prepare
+from munit_pl.data.tools.copy_image import CopySettings
+from munit_pl.data.tools.prepare import prepare
 from munit_pl.randomness import rng_for
 
 

@@ -69,7 +69,7 @@ def test_what_cannot_be_used_is_named_and_stops_a_run(data, capsys):
 def test_sizes_are_judged_by_the_settings_of_the_run(data, capsys):
     assert check(data, "--resize", "null", "--crop", "17", "16") == 1
     out = capsys.readouterr().out
-    assert "0.png' is 16x16 (height x width), smaller than the crop 17x16\n" in out
+    assert "0.png' is 16x16 (height x width), and cannot hold the crop 17x16: set " in out
     assert "STOPS A RUN\n  train_a: none of its 3 images can be used\n" in out
     assert check(data, "--resize", "null", "--crop", "16", "16") == 0
     assert check(data, "--resize", "32", "--crop", "17", "32") == 0

@@ -10,7 +10,8 @@ from PIL import Image
 from munit_pl import DrawnDataModule, UnpairedDataModule
 from munit_pl.data.loader import PairLoader
 from munit_pl.data.masks import find_masks
-from munit_pl.data.tools.prepare import CopySettings, prepare
+from munit_pl.data.tools.copy_image import CopySettings
+from munit_pl.data.tools.prepare import prepare
 
 FOLDERS = {"trainA": 5, "trainB": 6, "testA": 2, "testB": 3}
 WAYS = [

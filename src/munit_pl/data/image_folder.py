@@ -13,26 +13,11 @@ from munit_pl.data.images.bit_depth import FULL
 from munit_pl.data.images.reading import MODES, Color, read_image, read_reduced, read_size
 from munit_pl.data.images.tensors import from_uint8
 from munit_pl.data.masks import mask_of
-from munit_pl.data.sizes import Half, fitted_size, format_size
+from munit_pl.data.sizes import Half, check_crop, fitted_size
 
 # So many times the resized image are left of a JPEG that is decoded at a fraction of its size, for
 # resizing to average over: what was not averaged would show as jagged lines.
 _REDUCED_TO = 2
-
-
-def check_crop(resize: int | None, crop: tuple[int, int] | None) -> None:
-    """Refuse a crop that is larger than an image may be.
-
-    Raises:
-        ValueError: A side is below 1, or above the shortest side that images are resized to.
-    """
-    if crop is not None and min(crop) < 1:
-        raise ValueError(f"crop is {format_size(crop)}, but both sides must be at least 1")
-    if resize is not None and crop is not None and min(crop) > resize:
-        raise ValueError(
-            f"crop {format_size(crop)} does not fit an image whose shortest side is resized to "
-            f"{resize}: set data.resize to {max(crop)} or more, or choose a smaller data.crop"
-        )
 
 
 class ImageFolder:

@@ -119,3 +119,18 @@ def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
     """Return a size as height and width; a single number is both."""
     height, width = (size, size) if isinstance(size, int) else size
     return height, width
+
+
+def check_crop(resize: int | None, crop: tuple[int, int] | None) -> None:
+    """Refuse a crop that is larger than an image may be.
+
+    Raises:
+        ValueError: A side is below 1, or above the shortest side that images are resized to.
+    """
+    if crop is not None and min(crop) < 1:
+        raise ValueError(f"crop is {format_size(crop)}, but both sides must be at least 1")
+    if resize is not None and crop is not None and min(crop) > resize:
+        raise ValueError(
+            f"crop {format_size(crop)} does not fit an image whose shortest side is resized to "
+            f"{resize}: set data.resize to {max(crop)} or more, or choose a smaller data.crop"
+        )

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from munit_pl.data.images.metadata import MAX_BYTES, MAX_SCANS, read_orientation
+from munit_pl.data.images.metadata import MAX_BYTES, MAX_SCANS
 from munit_pl.data.images.reading import read_image, read_size
+from munit_pl.data.images.tiff_tags import read_orientation
 
 GRAY = Image.new("L", (16, 16), 100)
 

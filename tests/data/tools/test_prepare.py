@@ -7,7 +7,8 @@ from PIL import Image, ImageCms
 
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.tools import prepare as preparing
-from munit_pl.data.tools.prepare import NOTE, CopySettings, prepare
+from munit_pl.data.tools.copy_image import CopySettings
+from munit_pl.data.tools.prepare import NOTE, prepare
 from munit_pl.randomness import rng_for
 
 PNG = CopySettings(16, "png")
@@ -188,7 +189,7 @@ def test_nothing_usable_is_an_error_and_makes_no_copy(root, out):
 @pytest.fixture
 def interrupted(root, out, monkeypatch):
     """A copy that was stopped after the second image, in the middle of the third."""
-    real, seen = preparing._picture, []
+    real, seen = preparing.resized_copy, []
 
     def picture_until(path, settings):
         seen.append(path)
@@ -196,7 +197,7 @@ def interrupted(root, out, monkeypatch):
             raise KeyboardInterrupt
         return real(path, settings)
 
-    monkeypatch.setattr(preparing, "_picture", picture_until)
+    monkeypatch.setattr(preparing, "resized_copy", picture_until)
     with pytest.raises(KeyboardInterrupt):
         prepare(root, out, PNG)
     monkeypatch.undo()

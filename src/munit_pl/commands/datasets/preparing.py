@@ -4,7 +4,8 @@ import argparse
 import sys
 
 from munit_pl.commands.errors import InputError
-from munit_pl.data.tools.prepare import NOTE, CopySettings, prepare
+from munit_pl.data.tools.copy_image import CopySettings
+from munit_pl.data.tools.prepare import NOTE, prepare
 
 _NAMED = 10  # files that were skipped
 

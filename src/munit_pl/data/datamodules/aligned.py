@@ -14,11 +14,11 @@ from munit_pl.checks import (
 )
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.domain import DomainName, Split
-from munit_pl.data.image_folder import ImageFolder, check_crop
+from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.images.bit_depth import MaxValue
 from munit_pl.data.images.reading import Channels, Color, Rgb
 from munit_pl.data.listing import scan_folder
-from munit_pl.data.sizes import Half, height_and_width
+from munit_pl.data.sizes import Half, check_crop, height_and_width
 
 
 class AlignedDataModule(TwoDomains):

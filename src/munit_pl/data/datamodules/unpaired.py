@@ -18,12 +18,12 @@ from munit_pl.checks import (
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.domain import Domain, DomainName, Split
 from munit_pl.data.file_identity import compare_files, files_of
-from munit_pl.data.image_folder import ImageFolder, check_crop
+from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.images.bit_depth import MaxValue
 from munit_pl.data.images.reading import Channels, Color, Rgb
 from munit_pl.data.listing import scan_folder, scan_list
 from munit_pl.data.masks import find_masks
-from munit_pl.data.sizes import height_and_width
+from munit_pl.data.sizes import check_crop, height_and_width
 
 
 class Lists(NamedTuple):

@@ -13,10 +13,10 @@ from io import BytesIO
 from typing import IO, NamedTuple
 
 from munit_pl.data.images.netpbm import as_decoded_in_c, is_pnm
+from munit_pl.data.images.tiff_tags import check_tags
 
 MAX_SCANS = 100  # of a JPEG; programs write 1 to 10, and each costs a pass over all of its blocks
-MAX_BLOCKS = 100_000  # markers, chunks, extensions, strips or tiles
-MAX_TAGS = 4096  # of a directory of EXIF or TIFF
+MAX_BLOCKS = 100_000  # markers, chunks or extensions
 MAX_BYTES = 1 << 30  # of a file; 64 million pixels, the most that is read, have half of it
 MAX_PROFILE = 8 << 20  # bytes of a color profile; the largest, of printers, have 2 or 3 MiB
 
@@ -24,9 +24,6 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT")
 _JPEG_END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # others belong to the scan
 _OF_COLOR = 16  # bytes of JFIF's and Adobe's segments, which may have a thumbnail behind
-_PLACES = (273, 324)  # tags of where strips and tiles lie
-_DIRECTORIES = (34665, 34853, 40965)  # tags that point to EXIF's, GPS's and Interop's tags
-_ORIENTATION = 274
 
 
 class Stripped(NamedTuple):
@@ -68,7 +65,7 @@ def strip(file: IO[bytes], header: bool = False) -> Stripped:
     if is_pnm(start):
         return Stripped(as_decoded_in_c(file, header))
     if start.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-        _check_tags(file)
+        check_tags(file)
         file.seek(0)
     return Stripped(file)
 
@@ -204,62 +201,3 @@ def _end_of_blocks(data: bytes, position: int) -> int:
     while position < len(data) and data[position]:
         position += 1 + data[position]
     return position + 1
-
-
-def _check_tags(file: IO[bytes]) -> None:
-    """Refuse a TIFF whose tags come to more than the file, as they do if they share bytes."""
-    order = "<" if file.read(2) == b"II" else ">"
-    big = struct.unpack(f"{order}H", file.read(2))[0] == 43
-    total = file.seek(0, 2)
-    file.seek(8 if big else 4)
-    pointer, entry = (f"{order}Q", f"{order}HHQ8s") if big else (f"{order}I", f"{order}HHI4s")
-    size = struct.calcsize(pointer)
-    places = list(struct.unpack(pointer, file.read(size)))
-    held, seen = 0, set[int]()
-    while places:
-        place = places.pop()
-        if not place or place in seen or place > total:
-            continue
-        seen.add(place)
-        file.seek(place)
-        count = struct.unpack(f"{order}{'Q' if big else 'H'}", file.read(8 if big else 2))[0]
-        if count > MAX_TAGS or len(seen) > 16:
-            raise ValueError(f"it has more than {MAX_TAGS} tags, or more than 16 lists of them")
-        for _ in range(count):
-            tag, kind, number, value = struct.unpack(entry, file.read(struct.calcsize(entry)))
-            if tag in _PLACES and number > MAX_BLOCKS:
-                raise ValueError(f"it has more than {MAX_BLOCKS} strips or tiles")
-            held += number * _TAG_BYTES.get(kind, 0)
-            if tag in _DIRECTORIES:
-                wide = kind in (16, 18)
-                form = f"{order}{'Q' if wide and big else 'I'}"
-                places.append(struct.unpack(form, value[: struct.calcsize(form)])[0])
-        if held > total:
-            raise ValueError("its tags come to more bytes than it has")
-        if len(seen) == 1:  # the next image's; of more than two nothing is read
-            places += struct.unpack(pointer, file.read(size))
-
-
-_TAG_BYTES = dict.fromkeys((1, 2, 6, 7), 1) | dict.fromkeys((3, 8), 2)
-_TAG_BYTES |= dict.fromkeys((4, 9, 11, 13), 4) | dict.fromkeys((5, 10, 12, 16, 17, 18), 8)
-
-
-def read_orientation(exif: bytes) -> int:
-    """Return what EXIF says of how an image lies: 1 is upright, 2 to 8 are turned.
-
-    Args:
-        exif: A TIFF of tags. Where it is broken, the image counts as upright.
-    """
-    exif = exif.removeprefix(b"Exif\0\0")
-    try:
-        order = {b"II": "<", b"MM": ">"}[exif[:2]]
-        (place,) = struct.unpack_from(f"{order}I", exif, 4)
-        (count,) = struct.unpack_from(f"{order}H", exif, place)
-        for i in range(min(count, MAX_TAGS)):
-            tag, kind, _ = struct.unpack_from(f"{order}HHI", exif, place + 2 + 12 * i)
-            if tag == _ORIENTATION:
-                form = {3: "H", 4: "I"}[kind]
-                return int(struct.unpack_from(f"{order}{form}", exif, place + 10 + 12 * i)[0])
-    except (KeyError, struct.error):
-        pass
-    return 1

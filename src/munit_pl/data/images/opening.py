@@ -10,7 +10,8 @@ from typing import IO
 
 from PIL import Image, TiffImagePlugin, features
 
-from munit_pl.data.images.metadata import read_orientation, strip
+from munit_pl.data.images.metadata import strip
+from munit_pl.data.images.tiff_tags import read_orientation
 from munit_pl.io.regular_files import open_regular
 
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF")

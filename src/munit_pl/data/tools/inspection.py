@@ -18,7 +18,7 @@ from munit_pl.data.images.opening import open_image, orientation
 from munit_pl.data.images.reading import read_image
 from munit_pl.data.isolated_processes import TOO_MUCH, run_all
 from munit_pl.data.listing import scan_folder
-from munit_pl.data.sizes import MAX_ASPECT, is_too_long, resized_size
+from munit_pl.data.sizes import fitted_size, is_too_long
 
 NEARLY_BLANK = 16  # gray levels
 
@@ -63,17 +63,11 @@ class ImageSettings(NamedTuple):
     halves: bool = False
 
     def fault(self, size: tuple[int, int]) -> str | None:
-        """Say why an image of a height and width cannot be used; None if it can.
-
-        `ImageFolder` refuses the same sizes.
-        """
-        shown = f"is {size[0]}x{size[1]} (height x width)"
-        if self.resize is not None and is_too_long(size):
-            return f"{shown}, longer than {MAX_ASPECT}:1: cut or remove it"
-        height, width = resized_size(size, self.resize)
-        if height < self.crop[0] or width < self.crop[1]:
-            then = "" if self.resize is None else f", resized {height}x{width}"
-            return f"{shown}{then}, smaller than the crop {self.crop[0]}x{self.crop[1]}"
+        """Say why an image of a height and width cannot be used; None if it can."""
+        try:
+            fitted_size(size, self.resize, self.crop)
+        except ValueError as error:
+            return str(error)
         return None
 
 

@@ -8,40 +8,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from munit_pl.data.image_folder import ImageFolder
-from munit_pl.data.images.bit_depth import gray_values
-from munit_pl.data.images.opening import open_image, orientation
-from munit_pl.data.images.reading import UPRIGHT, resize_image
 from munit_pl.data.isolated_processes import TOO_MUCH, run_all
 from munit_pl.data.listing import scan_folder
+from munit_pl.data.tools.copy_image import CopySettings, resized_copy
 from munit_pl.io.files import whole_file, write_whole, writer_of
 from munit_pl.io.regular_files import open_regular
 
-Format = Literal["jpg", "png"]
-
 NOTE = "prepared.json"  # in each copy: what it was made of, and how
 
-_KINDS = {"jpg": "JPEG", "png": "PNG"}
 _UNFINISHED = ".unfinished"
-_GRAY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")  # Pillow's modes
-
-
-class CopySettings(NamedTuple):
-    """How images are copied.
-
-    Attributes:
-        size: Pixels of the shortest side, to which larger images are resized as for training.
-        format: "jpg", of quality 95 without coarser colors; or "png", which loses nothing.
-    """
-
-    size: int = 256
-    format: Format = "jpg"
 
 
 @dataclass
@@ -231,7 +210,7 @@ def _prepare(job: tuple[Path, Path], settings: CopySettings) -> _Outcome:
         changed = path.stat().st_mtime_ns
         if any(name.exists() and _is_of(name, changed) for name in _names_of(target)):
             return _Outcome(made=False)
-        picture, on_white, ending = _picture(path, settings)
+        picture, on_white, ending = resized_copy(path, settings)
     except Exception as error:  # of any kind: the other images are copied all the same
         cause = " ".join(str(error).split()) or type(error).__name__
         return _Outcome(fault=cause)
@@ -257,42 +236,6 @@ def _is_of(target: Path, changed: int) -> bool:
     """Return whether a copy is of a file as it was changed last; a lost power supply empties it."""
     status = target.stat()
     return status.st_mtime_ns == changed and status.st_size > 0
-
-
-def _picture(path: Path, settings: CopySettings) -> tuple[Image.Image | None, bool, Format]:
-    """Return an image as it is to be, None if it is so; if it lost its transparency; and as what.
-
-    JPEG has 8 bits.
-    """
-    with open_image(path) as image:
-        if image.format != "JPEG":
-            image.load()  # some kinds tell of transparency only now
-        kind, mode, shortest = image.format, image.mode, min(image.size)
-        transparent, turned = image.has_transparency_data, orientation(image) != 1
-        profiled = "icc_profile" in image.info
-    deep = mode.startswith("I") and not transparent
-    format: Format = "png" if deep else settings.format
-    as_asked = kind == _KINDS[format] and (deep or mode in ("L", "RGB")) and not profiled
-    if as_asked and shortest <= settings.size and not turned and not transparent:
-        with open_image(path) as image:
-            image.load()  # all of it must be sound
-        return None, False, format
-    resize = settings.size if shortest > settings.size else None
-    if deep:
-        return _deep(path, resize), False, format
-    on_white = transparent and settings.format == "jpg"
-    channels = 4 if transparent and not on_white else 1 if mode in _GRAY else 3
-    return ImageFolder([path], channels, resize, crop=None).uncropped(0), on_white, format
-
-
-def _deep(path: Path, resize: int | None) -> Image.Image:
-    """Return 16-bit gray upright and resized, with its values."""
-    with open_image(path) as image:
-        image.load()
-        transpose = UPRIGHT.get(orientation(image))
-        values = gray_values(image if transpose is None else image.transpose(transpose))
-    resized = resize_image(Image.fromarray(values.astype(np.float32)), resize)
-    return Image.fromarray(np.asarray(resized).round().astype(np.uint16))
 
 
 def _finish(copy: Path, out: Path, note: dict[str, object]) -> None:
