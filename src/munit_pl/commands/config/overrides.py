@@ -60,7 +60,7 @@ def _faults_of_values(cfg: DictConfig, overrides: Spelled, config: str) -> list[
         return []
     from munit_pl.commands.config.validation import faults_of_settings
 
-    with open_dict(cfg):
+    if "output_dir" in cfg:
         cfg.output_dir = ""  # Hydra knows it once it runs
     return [line for line in faults_of_settings(cfg, config).values() if line]
 
