@@ -1,1 +1,1 @@
-"""Reading and drawing the two domains' images."""
+"""The training data: image files or drawn shoes, as samples and batches of two domains."""

@@ -1,4 +1,4 @@
-"""One domain's images, resized and cropped to what the networks take."""
+"""The data set of one domain's image files: read, resized, cropped, with their masks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -15,7 +15,7 @@ from munit_pl.exits import ExitCode
 
 
 class Batch(NamedTuple):
-    """What comes from a worker.
+    """A batch as a worker hands it over.
 
     Attributes:
         images: ``x_a`` and ``x_b``, ``(N, C, H, W)`` in [-1, 1], or uint8 in [0, 255]; then their
@@ -35,7 +35,7 @@ class _Failure(NamedTuple):
 
 
 class Samples(Dataset[Sample | StopReason]):
-    """The samples of a stream; where there is none, why. An error would lose that on its way."""
+    """Samples by position, or the reason to stop: a worker's exception would lose its attributes."""
 
     def __init__(self, pairs: TrainingPairs | ValidationPairs) -> None:
         self.pairs = pairs

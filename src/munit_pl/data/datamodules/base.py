@@ -1,4 +1,4 @@
-"""What the data modules share: loaders over two domains, and what is known of their files."""
+"""The base of the data modules: loaders over two domains, and what a resumed run compares."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Drawn shoes: an embedded data set that knows the truth about each of its samples.
+"""Drawn shoes: an embedded data set with ground truth for each sample.
 
 Domain a holds line drawings of shoes, domain b shoes in color. Content is what a drawing shows;
 style is the two colors that it leaves open. Because the package draws the samples itself, how

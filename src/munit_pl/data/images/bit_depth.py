@@ -1,4 +1,4 @@
-"""16-bit gray files, many of which hold the 9 to 15 bits of a detector: what white is in them."""
+"""16-bit gray files: their value of white (many hold 9 to 15 bits), and their scaling to 8 bits."""
 
 from collections.abc import Sequence
 from pathlib import Path

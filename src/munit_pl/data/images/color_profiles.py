@@ -1,4 +1,4 @@
-"""Colors of an image as sRGB, whatever profile its numbers are meant in."""
+"""Conversion to sRGB from the color profile that an image carries."""
 
 from functools import lru_cache
 from io import BytesIO
@@ -37,7 +37,7 @@ def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 
 @lru_cache(maxsize=8)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return how a profile's colors become sRGB's; None if they are that already."""
+    """Return the transform from a profile to sRGB; None if it would change nothing."""
     try:
         source = ImageCms.getOpenProfile(BytesIO(profile))
         if _MODES.get(source.profile.xcolor_space) != mode:

@@ -1,4 +1,4 @@
-"""The contrast of an image: a part of one color shows nothing."""
+"""The contrast of an image, or of a crop: one of a single color cannot be trained on."""
 
 import numpy as np
 from PIL import Image

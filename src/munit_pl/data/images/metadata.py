@@ -1,4 +1,4 @@
-"""What image files hold beside their pixels, bounded before a decoder reads any of it.
+"""Metadata of image files, left out or bounded before a decoder reads any of it.
 
 Decoders keep comments, profiles, EXIF and TIFF tags, at costs that grow beyond the file's size:
 tags that share their bytes are copied one by one, comments are joined block by block, each of
@@ -12,7 +12,7 @@ import zlib
 from io import BytesIO
 from typing import IO, NamedTuple
 
-from munit_pl.data.images.netpbm import as_decoded_in_c, is_pnm
+from munit_pl.data.images.netpbm import as_binary_pnm, is_pnm
 from munit_pl.data.images.tiff_tags import check_tags
 
 MAX_SCANS = 100  # of a JPEG; programs write 1 to 10, and each costs a pass over all of its blocks
@@ -63,7 +63,7 @@ def strip(file: IO[bytes], header: bool = False) -> Stripped:
     if start.startswith((b"GIF87a", b"GIF89a")):
         return Stripped(BytesIO(_strip_gif(file.read())))
     if is_pnm(start):
-        return Stripped(as_decoded_in_c(file, header))
+        return Stripped(as_binary_pnm(file, header))
     if start.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         check_tags(file)
         file.seek(0)

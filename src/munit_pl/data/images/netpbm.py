@@ -1,6 +1,6 @@
-"""PBM, PGM and PPM as Pillow decodes them in C; the others it reads number by number, in Python.
+"""PBM, PGM and PPM converted to the kinds that Pillow decodes in C, and not in Python.
 
-The others are those in text, and those whose white is neither 255 nor 65535.
+The others are those in text, and those whose largest value is neither 255 nor 65535.
 """
 
 import re
@@ -25,8 +25,8 @@ def is_pnm(start: bytes) -> bool:
     return re.match(rb"P[0-7fFy]", start) is not None
 
 
-def as_decoded_in_c(file: IO[bytes], header: bool) -> IO[bytes]:
-    """Return a file's like, of bytes or of 16-bit gray, scaled to a white of 255 or 65535.
+def as_binary_pnm(file: IO[bytes], header: bool) -> IO[bytes]:
+    """Return a file's image as binary PNM of 8 bits, or of 16 bits of gray, scaled to their range.
 
     Args:
         file: A PBM, PGM or PPM, at its beginning.

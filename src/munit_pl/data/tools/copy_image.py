@@ -1,4 +1,4 @@
-"""An image as its resized copy has it."""
+"""One image, upright and resized, for a data set's copy."""
 
 from pathlib import Path
 from typing import Literal, NamedTuple

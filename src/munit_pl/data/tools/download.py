@@ -1,4 +1,4 @@
-"""A large file from the web: it goes on where it broke off, is checked, and fits on the disk."""
+"""Download of a large file: resumed, verified by SHA-256, refused if the disk has no room."""
 
 import hashlib
 import json

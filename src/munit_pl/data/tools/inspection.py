@@ -1,4 +1,4 @@
-"""Every image of a folder decoded before a run, to tell what lies there."""
+"""A folder's images decoded before a run, to report their sizes, kinds and faults."""
 
 import hashlib
 import warnings

@@ -1,4 +1,4 @@
-"""Where a server may send a download on to."""
+"""Which hosts a download may be redirected to."""
 
 from collections.abc import Collection
 from http.client import HTTPMessage
