@@ -35,7 +35,7 @@ class _Failure(NamedTuple):
 
 
 class Samples(Dataset[Sample | StopReason]):
-    """Samples by position, or the reason to stop: a worker's exception would lose its attributes."""
+    """Samples by position, or the reason to stop, which a worker's exception would lose."""
 
     def __init__(self, pairs: TrainingPairs | ValidationPairs) -> None:
         self.pairs = pairs
