@@ -42,6 +42,12 @@ def completed(overrides, **options):
         ("experiment=demo", "experiment is chosen by nothing yet: write +experiment=demo"),
         ("modle=unit", "there is no setting modle: did you mean model?"),
         ("data=foldr", "there is no data foldr: did you mean folder?"),
+        ("callbacks=[default,emaa]", "there is no callbacks emaa: did you mean ema?"),
+        ("+recipe=[r1,adda]", "there is no recipe adda: did you mean ada?"),
+        (
+            "model.recipes.r1.weight=2",
+            "model.recipes.r1.weight is a setting of +recipe=r1: choose that as well",
+        ),
         ("~callbacks.bat", "there is no setting callbacks.bat: did you mean callbacks.bar?"),
         (
             "callbacks=evaluate",

@@ -28,6 +28,12 @@ def names_of_groups() -> set[str]:
     return {folder.name for folder in files("munit_pl.conf").iterdir() if folder.is_dir()}
 
 
+def names_in_group(group: str) -> list[str]:
+    """Return what there is to choose from in a group."""
+    names = (file.name for file in (files("munit_pl.conf") / group).iterdir())
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
 @cache
 def listed_by_choices() -> dict[str, list[str]]:
     """Return by their full names the settings that files of groups list, and which choices do."""
@@ -37,6 +43,11 @@ def listed_by_choices() -> dict[str, list[str]]:
             choice, ending = file.name.split(".", 1)
             for key in keys(_read(file), f"{group}.") if ending == "yaml" else ():
                 found.setdefault(key, []).append(choosing(group, choice))
+    for recipe in names_in_group("recipe"):
+        place = f"model.recipes.{recipe}"
+        arguments = _read(files("munit_pl.conf") / "recipe" / f"{recipe}.yaml")
+        for key in (place, *keys(arguments, f"{place}.")):
+            found.setdefault(key, []).append(f"+recipe={recipe}")
     return {key: sorted(choices) for key, choices in found.items()}
 
 

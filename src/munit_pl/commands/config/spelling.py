@@ -11,7 +11,13 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from munit_pl.commands.config.listing import choosing, keys, listed_by_choices, names_of_groups
+from munit_pl.commands.config.listing import (
+    choosing,
+    keys,
+    listed_by_choices,
+    names_in_group,
+    names_of_groups,
+)
 from munit_pl.commands.config.own_folders import settings_for
 from munit_pl.commands.config.quoting import parse, quoted
 from munit_pl.commands.config.suggestions import meant, nearest
@@ -142,6 +148,9 @@ def _explain(error: Exception, choice: Override, command: str) -> str:
             return f"{group}={value} needs another package: pip install 'munit-pl[sweeps]'"
         options = re.findall(r"^\t(\S+)$", message, re.MULTILINE)
         return f"there is no {group} {value}" + nearest(str(value), options, command)
+    if (found := re.search(rf"Could not load '{group}/([^']*)'", message)) and "/" not in group:
+        name, options = found[1], names_in_group(group)  # one of a list
+        return f"there is no {group} {name}" + nearest(name, options, command)
     return _in_one_line(error)
 
 
