@@ -20,7 +20,6 @@ from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.replacement import WithReplacement
 from munit_pl.evaluation.evaluate import evaluate
 from munit_pl.evaluation.feature_extractors import FeatureExtractors, load_feature_extractors
-from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 from munit_pl.evaluation.protocols.registry import find_protocol
 from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.translator import Translator
@@ -62,7 +61,7 @@ class Evaluate(Callback):
     ) -> None:
         self.folder = Path(folder)
         self.protocol = find_protocol(protocol, limit)
-        known = self.protocol.keys() if isinstance(self.protocol, Drawn) else [monitor]
+        known = [monitor] if self.protocol.needs_extractors else self.protocol.keys()
         if monitor not in known:
             raise ValueError(f"monitor is {monitor}, but must be one of {', '.join(known)}")
         self.best = Best(monitor, mode)
@@ -87,8 +86,8 @@ class Evaluate(Callback):
 
     def check_data(self, datamodule: TwoDomains) -> Iterator[str]:
         """Yield why the protocol cannot measure these images, if it cannot."""
-        if isinstance(self.protocol, Drawn) and not isinstance(datamodule, DrawnDataModule):
-            yield "protocol drawn measures models of the drawn shoes (data=drawn)"
+        if self.protocol.needs_ground_truth and not isinstance(datamodule, DrawnDataModule):
+            yield f"protocol {self.protocol.name} measures models of the drawn shoes (data=drawn)"
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Evaluate every ``every_n_steps`` iterations."""

@@ -87,6 +87,7 @@ class EvaluationProtocol:
         name: What it is called on the command line and in reports.
         version: Counted up when its values are no longer comparable with earlier ones.
         needs_extractors: Whether its metrics need feature extractors.
+        needs_ground_truth: Whether they need the drawn shoes, whose ground truth is known.
         provides: The kinds of samples that both directions have on any data, and the names of what
             each holds. Every protocol has "random", translations under random styles: ``inputs``,
             ``(1, C, H, W)``, and ``outputs``, ``(1, K, C, H, W)``, in [-1, 1].
@@ -96,6 +97,7 @@ class EvaluationProtocol:
     name: ClassVar[str]
     version: ClassVar[int]
     needs_extractors: ClassVar[bool] = True
+    needs_ground_truth: ClassVar[bool] = False
     provides: ClassVar[Mapping[str, Sequence[str]]]
 
     inputs: int | None

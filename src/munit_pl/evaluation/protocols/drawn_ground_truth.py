@@ -63,6 +63,7 @@ class Drawn(EvaluationProtocol):
     name: ClassVar[str] = "drawn"
     version: ClassVar[int] = 1
     needs_extractors: ClassVar[bool] = False
+    needs_ground_truth: ClassVar[bool] = True
     provides: ClassVar[Mapping[str, Sequence[str]]] = {"random": ("inputs", "outputs")}
 
     inputs: int = 64
