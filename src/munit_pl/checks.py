@@ -92,7 +92,7 @@ def check_arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> N
 
     Args:
         function: Whose signature it is.
-        given: Arguments by their names; others than its own are let be.
+        given: Arguments by their names; others than its own are ignored.
 
     Raises:
         ValueError: The first that is wrong: "dim is 0, but must be at least 1".

@@ -1,4 +1,4 @@
-"""A fault at a chosen moment: a rehearsal of what a run must survive."""
+"""Fault injection: one fault at a chosen moment, to see that a run survives it."""
 
 import os
 import signal

@@ -222,7 +222,7 @@ def test_optimizers_are_as_they_were_after_being_recorded(tiny):
         assert (group["lr"], group["capturable"], type(group["lr"])) == (RATE, False, float)
 
 
-def test_a_rehearsal_leaves_no_trace(tiny):
+def test_warming_up_leaves_no_trace(tiny):
     _, fast = twins(tiny, discriminator={"norm": "batch"})
     optimizers, _ = fast.configure_optimizers()
     before = deepcopy(fast.state_dict())

@@ -78,5 +78,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="default: 0 1 2")
     parser.add_argument("--steps", type=int, metavar="N", help=f"iterations; default: {STEPS}")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: outputs/table1")
-    parser.add_argument("--small", action="store_true", help="a rehearsal of two minutes")
+    parser.add_argument("--small", action="store_true", help="a trial of two minutes")
     return parser

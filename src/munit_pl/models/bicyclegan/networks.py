@@ -240,8 +240,8 @@ class BranchDiscriminators(nn.Module):
         dim: See `PatchDiscriminator`, as of the other arguments.
 
     Attributes:
-        encoded: Judges translations under styles that were read from an image.
-        random: Judges translations under styles that were drawn.
+        encoded: Scores translations under styles that were read from an image.
+        random: Scores translations under styles that were drawn.
     """
 
     def __init__(

@@ -129,13 +129,13 @@ class MultiScaleDiscriminator(ScaleDiscriminators):
         # smallest scale, or twice that for a map of two. Pooling rounds up, so a pixel more than
         # half is enough before each.
         shortest = (self.smallest_map * 2**self.num_layers - 1) * 2 ** (len(self.scales) - 1) + 1
-        judged = f"num_layers={self.num_layers} and num_scales={len(self.scales)}"
+        settings = f"num_layers={self.num_layers} and num_scales={len(self.scales)}"
         if self.global_discriminator is not None:
             shortest = max(shortest, self.global_discriminator.min_size)
-            judged += " and global_discriminator"
+            settings += " and global_discriminator"
         if min(height, width) < shortest:
             raise ValueError(
-                f"images of {height}x{width} are too small for the discriminator: with {judged} "
+                f"images of {height}x{width} are too small for the discriminator: with {settings} "
                 f"both sides must be at least {shortest}"
             )
 
