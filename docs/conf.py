@@ -1,12 +1,14 @@
 """How `make docs` builds the site. What it builds loads nothing from other hosts."""
 
+import inspect
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version as version_of
 from os.path import dirname, join, normpath, relpath
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_type_hints
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -102,6 +104,13 @@ def _skip_fields(app: Sphinx, what: str, name: str, obj: Any, skip: bool, option
     return True if str(obj.__doc__).startswith("Alias for field number") else None
 
 
+def _leave_out_bounds(app: Sphinx, obj: Any, bound_method: bool) -> None:
+    """Show kinds without bounds, which messages tell and which would fill the page."""
+    for function in filter(inspect.isfunction, (obj, inspect.unwrap(obj))):
+        with suppress(NameError, TypeError):
+            function.__annotations__ = get_type_hints(function)
+
+
 def _link_elsewhere(app: Sphinx, env: Any, node: Any, contnode: Any) -> Any:
     """Look for a name in all modules where the one that mentions it has none."""
     if node.get("refdomain") != "py" or node.get("refspecific"):
@@ -130,4 +139,5 @@ def setup(app: Sphinx) -> None:
     app.connect("source-read", _relink_page)
     app.connect("include-read", _relink_included)
     app.connect("autodoc-skip-member", _skip_fields)
+    app.connect("autodoc-before-process-signature", _leave_out_bounds)
     app.connect("missing-reference", _link_elsewhere)
