@@ -326,6 +326,11 @@ def test_another_projects_class_is_looked_at_and_not_made():
     ]
 
 
+def test_a_function_that_is_written_in_c_may_be_named():
+    theirs = f"{{_target_: {__name__}.Theirs, every: 3, what: {{_target_: torch.relu}}}}"
+    check_config(config(*SMALL, f"+callbacks.theirs={theirs}"))
+
+
 def test_a_file_of_settings_is_looked_at_as_the_command_line_is():
     """Hydra refuses unknown names on the command line, but none in a file that it merges."""
     cfg = config(*SMALL)
