@@ -93,7 +93,7 @@ def test_ten_iterations_are_five_and_five_more_in_a_new_process(config, command,
 def test_an_experiment_of_ones_own_is_trained_and_gone_on_with(tmp_path):
     """That of docs/own_experiment.md, but for its data and its length."""
     page = Path(__file__).parents[2].joinpath("docs", "own_experiment.md").read_text()
-    (experiment,) = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    experiment, *_ = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     folder = tmp_path / "my_conf" / "experiment"
     folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text(experiment)

@@ -106,10 +106,11 @@ def predict_peak(
 def _twin(module: AdversarialModule, settings: Mapping[str, Any]) -> AdversarialModule:
     """Return another module with the same arguments but for ``settings``, made of new tensors."""
     twin: AdversarialModule = type(module)(**{**module.hparams, **settings})
-    for own, recipe in zip(module.recipes, twin.recipes, strict=True):
-        if isinstance(own, Perceptual) and isinstance(recipe, Perceptual) and own.vgg is not None:
-            zeros = {name: torch.zeros(p.shape) for name, p in own.vgg.parameters.items()}
-            recipe.vgg = own.vgg._replace(parameters=zeros)  # it comes from a file
+    read = [r.vgg for r in module.recipes if isinstance(r, Perceptual) and r.vgg is not None]
+    for recipe in twin.recipes:
+        if isinstance(recipe, Perceptual) and read:  # from a file
+            zeros = {name: torch.zeros(p.shape) for name, p in read[0].parameters.items()}
+            recipe.vgg = read[0]._replace(parameters=zeros)
     return twin
 
 
