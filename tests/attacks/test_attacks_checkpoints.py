@@ -18,7 +18,8 @@ import torch
 from hostile_files import Payload
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
-from training import LEAST
+from methods import METHODS
+from training import LEAST, fit
 
 import munit_pl
 from munit_pl import MUNITModule, Translator, UNITModule
@@ -160,6 +161,19 @@ def test_hyper_parameters_cannot_name_what_makes_a_model(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="not in the allowlist"):
         MUNITModule.load_from_checkpoint(path)
     assert not trace.exists()
+
+
+def test_hyper_parameters_are_no_arguments_of_the_loading_itself(tmp_path):
+    """``strict`` would load networks that lack weights, ``hparams_file`` read another file."""
+    path = tmp_path / "model.ckpt"
+    module = METHODS["munit"].make()
+    fit(module, 1).save_checkpoint(path)
+    saved = torch.load(path, weights_only=True)
+    saved["state_dict"].pop(next(iter(saved["state_dict"])))
+    asked = {"strict": False, "hparams_file": str(tmp_path / "other.yaml"), "diffaugment": 3}
+    torch.save(saved | {"hyper_parameters": saved["hyper_parameters"] | asked}, path)
+    with pytest.raises(ValueError, match=r"does not load as MUNITModule: .*Missing key"):
+        MUNITModule.load_from_checkpoint(path)
 
 
 def test_hydras_targets_in_a_checkpoint_are_not_called(tmp_path):

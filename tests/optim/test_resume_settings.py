@@ -85,6 +85,16 @@ def test_changes_are_told_by_the_names_of_the_settings():
     }
 
 
+def test_recipes_that_were_added_or_left_out_are_told():
+    had = {"optimizer": {}, "scheduler": STEPS, "recipes": {"r1": {"weight": 1.0, "every": 16}}}
+    has = had | {"recipes": {"r1": {"weight": 2.0, "every": 16}, "ada": {"target": 0.6}}}
+    told = describe_changes(resumed(saved(had, 1)[0], has)[2])
+    assert told == "recipes: ['r1'] -> ['r1', 'ada'], recipes.r1.weight: 1.0 -> 2.0"
+    assert describe_changes(resumed(saved(has, 1)[0], has | {"recipes": {}})[2]) == (
+        "recipes: ['r1', 'ada'] -> []"
+    )
+
+
 def test_what_a_run_cannot_change_is_refused_by_its_name():
     had = {"optimizer": {"lr": 1e-4}, "scheduler": STEPS, "generator": {"padding_mode": "reflect"}}
     has = copy.deepcopy(had) | {"generator": {"padding_mode": "zeros"}}

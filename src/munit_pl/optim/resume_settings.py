@@ -89,6 +89,8 @@ def _changes(
         if name not in had or place in ("optimizer", "lr_discriminator"):
             continue
         if isinstance(before, Mapping) and isinstance(now, Mapping):
+            if place == "recipes" and list(before) != list(now):  # added, left out, reordered
+                yield place, (list(before), list(now))
             yield from _changes(before, now, f"{place}.")
         elif _plain(before) != _plain(now):
             yield place, (before, now)

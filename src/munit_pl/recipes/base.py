@@ -107,7 +107,8 @@ class Recipe:
 
     def __init_subclass__(cls) -> None:
         known = Recipe.kinds.setdefault(cls.name, cls)
-        if known.__qualname__ != cls.__qualname__:  # else a notebook's cell is run again
+        own = cls.__module__, cls.__qualname__
+        if (known.__module__, known.__qualname__) != own:  # else a notebook's cell is run again
             raise TypeError(f"there is a recipe {cls.name} already: {known.__qualname__}")
         Recipe.kinds[cls.name] = cls
 

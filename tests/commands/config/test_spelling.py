@@ -73,6 +73,12 @@ def test_a_missing_launcher_is_told_with_its_extra():
     ]
 
 
+def test_recipes_beside_those_of_an_experiment_are_told_with_all_of_them():
+    assert faults("+experiment=synthia2cityscape", "+recipe=r1") == [
+        "recipes are chosen already: write recipe=[perceptual,r1], without +"
+    ]
+
+
 def test_all_that_is_misspelt_is_told_at_once():
     assert faults("data=foldr", "data.szie=3", "seed=1", "lr=1", "model.genrator.dim=2") == [
         "there is no data foldr: did you mean folder?",

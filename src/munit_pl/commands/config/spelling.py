@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 from hydra import compose, initialize_config_module
 from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from munit_pl.commands.config.listing import (
@@ -132,8 +132,18 @@ def _choose(
                 among = choosing("callbacks", str(choice.value()))
                 faults.append(f"{typed} would leave out checkpoints and all else: write {among}")
         except _NOT_COMPOSED as error:
+            if choice.key_or_group == "recipe" and "Multiple values for" in str(error):
+                faults.append(_with_the_experiments_recipes(choice, compose(config, good)))
+                continue
             faults.append(_explain(error, choice, f"munit-{config}"))
     return good
+
+
+def _with_the_experiments_recipes(choice: Override, cfg: DictConfig) -> str:
+    """Say how recipes are chosen beside those of an experiment, which ``+`` cannot add to."""
+    value = choice.value()
+    names = [*cfg.model.recipes, *(value if isinstance(value, list) else [value])]
+    return f"recipes are chosen already: write recipe=[{','.join(map(str, names))}], without +"
 
 
 def _explain(error: Exception, choice: Override, command: str) -> str:

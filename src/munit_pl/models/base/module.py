@@ -133,7 +133,9 @@ class AdversarialModule(DomainPair, LightningModule):
         checkpoint = read_checkpoint(path)
         held: Mapping[str, Any] = checkpoint if isinstance(checkpoint, Mapping) else {}
         noted: Any = held.get("hyper_parameters")
-        arguments = {**current_names(noted), **arguments, "weights_only": True}
+        # Nothing else of it: Lightning would take "strict" and its like for the caller's.
+        renamed = {k: v for k, v in current_names(noted).items() if noted.get(k) != v}
+        arguments = {**renamed, **arguments, "weights_only": True}
         try:
             return super().load_from_checkpoint(path, map_location, **arguments)
         except (RuntimeError, TypeError, LookupError, AttributeError) as error:
@@ -387,6 +389,7 @@ class AdversarialModule(DomainPair, LightningModule):
 
         That unscales gradients too late to measure and clip.
         """
+        self.run_iteration = None  # of a training that was broken off
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, TwoDomains):
             self.gen_a.image_size = self.gen_b.image_size = data.image_size

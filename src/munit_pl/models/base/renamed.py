@@ -40,8 +40,8 @@ def recipe_states(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
 def _recipes(given: Mapping[str, Any], weights: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the recipes of a time when each had arguments of the module's."""
     recipes: dict[str, dict[str, Any]] = {}
-    if names := given.get("diffaugment"):
-        names = [{"colour": "color"}.get(name, name) for name in names]
+    if isinstance(names := given.get("diffaugment"), list) and names:
+        names = ["color" if name == "colour" else name for name in names]
         target = given.get("adaptive_augment")
         recipes["diffaugment" if target is None else "ada"] = {"augmentations": names}
         if target is not None:
@@ -59,8 +59,8 @@ def _recipes(given: Mapping[str, Any], weights: Mapping[str, Any]) -> dict[str, 
     return recipes
 
 
-def _renamed(name: str) -> str:
-    return name.replace("global_judge", "global_discriminator")
+def _renamed(name: Any) -> str:
+    return str(name).replace("global_judge", "global_discriminator")
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
