@@ -22,9 +22,11 @@ import torch
 
 from benchmarks.iteration.machine import describe
 from munit_pl import MUNITModule, Translator, random_styles
-from munit_pl.callbacks.fast.iteration import Iteration
 from munit_pl.commands.runtime.peak_memory import LiveBytes, predict_peak
+from munit_pl.losses.terms import total
+from munit_pl.models.base.micro_batch import MicroBatch
 from munit_pl.models.base.objective import Images
+from munit_pl.optim.freezing import frozen
 
 MIB = 2**20
 
@@ -61,9 +63,9 @@ class Case:
             z = random_styles(self.styles, translator.style_dim("b"), 0)
             return lambda: void(translator.translate(x_a, z))
         optimizers, _ = module.configure_optimizers()
-        batch = Images(x_a, x_b)
-        iteration, draws = Iteration(module, optimizers), module.draw_all(batch, 0)
-        return lambda: void(iteration(batch, draws))
+        images = Images(x_a, x_b)
+        part = MicroBatch(images, module.draw_all(images, 0))
+        return lambda: update_both(module, optimizers, part)
 
     def tensors(self) -> int:
         """Return the bytes of tensors alive at once, at most."""
@@ -99,6 +101,18 @@ class Row:
     @property
     def median(self) -> float:
         return statistics.median(self.seconds)
+
+
+def update_both(module: MUNITModule, optimizers: Any, part: MicroBatch) -> None:
+    """Make an iteration's updates without a trainer."""
+    diss = [*module.dis_a.parameters(), *module.dis_b.parameters()]
+    players = [("dis", module.discriminator_terms, []), ("gen", module.generator_terms, diss)]
+    for (player, terms_of, waiting), optimizer in zip(players, optimizers, strict=True):
+        optimizer.zero_grad()
+        with frozen(waiting):
+            total(terms_of(part), module.term_weights).backward()
+        module.prepare_step(player, optimizer)
+        optimizer.step()
 
 
 def void(_: object) -> None:

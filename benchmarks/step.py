@@ -23,7 +23,7 @@ from benchmarks.iteration.machine import MOST_LOAD, describe, load
 from benchmarks.iteration.table import table
 from benchmarks.iteration.timing import block_length, take_turns, warm_up
 
-GROUPS = ("switches", "each", "together", "ours", "fast", "reference")
+GROUPS = ("switches", "each", "together", "ours", "compiled", "reference")
 
 
 class Plan(NamedTuple):
@@ -42,10 +42,10 @@ def default_plans(device: str) -> list[Plan]:
         # The published size as far as two cores can, and the demo's with all arms.
         published, small = Case(256, 64, 1, False, device), Case(64, 16, 1, False, device)
         return [
-            Plan(published, ["ours", "fast"], 480),
+            Plan(published, ["ours", "compiled"], 480),
             Plan(small, everything, 150, memory=False),
         ]
-    few = ["switches", "ours", "fast"]
+    few = ["switches", "ours", "compiled"]
     return [
         Plan(Case(256, 64, 1, False, device), everything, 120),
         Plan(Case(256, 64, 1, True, device), few, 40),
@@ -115,7 +115,7 @@ def admit(
             if verdict.failed:
                 continue
         runners[arm] = runner
-        if arm.system not in ("fast", "reference"):
+        if arm.system not in ("compiled", "reference"):
             row |= count_on_meta(arm, case)._asdict()
         if memory and arm.system != "reference":
             row["peak"] = peak_memory(arm, case)

@@ -79,7 +79,7 @@ class Arm:
 
     Attributes:
         name: Of the way.
-        system: "plain", "ours", "fast" or "reference".
+        system: "plain", "ours", "compiled" or "reference".
         precision: "fp32", "tf32", "bf16", or "fp64" to look at exactness.
         savings: Those of `plain` that are on.
         one_draw: Whether one pair of styles serves both updates.

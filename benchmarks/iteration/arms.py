@@ -63,12 +63,12 @@ def choose(groups: list[str], precisions: list[str], device: str) -> list[Arm]:
 
     Args:
         groups: "switches" (what anyone may turn on without touching the algorithm), "each" (saving
-            alone), "together" (all savings in ``plain``), "ours", "fast", "reference".
+            alone), "together" (all savings in ``plain``), "ours", "compiled", "reference".
         precisions: The first is that of ``plain``, of each saving and of the reference.
-        device: Where. "fast" takes CUDA, and comes in the last precision alone, which is its own.
+        device: Where. "compiled" takes CUDA.
     """
     first = precisions[0]
-    of_fast = precisions[-1:] if device.startswith("cuda") else []
+    systems = ("ours", "compiled") if device.startswith("cuda") else ("ours",)
     arms = [Arm("plain", "plain", first)]
     for precision in precisions:
         if "switches" in groups:
@@ -76,8 +76,8 @@ def choose(groups: list[str], precisions: list[str], device: str) -> list[Arm]:
         if "together" in groups:
             arms.append(Arm("plain, all exact", "plain", precision, EXACT))
             arms.append(Arm("plain, all", "plain", precision, EXACT | {"one_draw"}, True))
-        for system in ("ours", "fast"):
-            if system in groups and (system == "ours" or precision in of_fast):
+        for system in systems:
+            if system in groups:
                 arms.append(Arm(system, system, precision))
                 arms.append(Arm(f"{system}, one draw", system, precision, one_draw=True))
     if "each" in groups:

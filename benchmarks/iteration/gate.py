@@ -88,7 +88,7 @@ class Gate:
         found = differences(seen, expected)
         found |= whole_gradients(seen, expected)
         del found["worst gradient"]  # of a tensor alone, fp64 tells more
-        rearranged = arm.system in ("ours", "fast") or {"four_phase", "by_fours"} & arm.savings
+        rearranged = arm.system in ("ours", "compiled") or {"four_phase", "by_fours"} & arm.savings
         bound = BOUND_REARRANGED if rearranged else BOUND
         # Where rounding moves the gradient further than that, it may: see `_nudged`.
         limits = dict.fromkeys(found, bound)

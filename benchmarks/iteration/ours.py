@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmarks.iteration.arm import Arm, Case
 from benchmarks.plain import Draws, Terms
 from munit_pl import MUNITModule
-from munit_pl.callbacks.fast.callback import FastIteration
+from munit_pl.callbacks.compiled_networks import CompiledNetworks
 from munit_pl.models.base.micro_batch import Batch
 
 PRECISIONS = {"bf16": "bf16-mixed"}
@@ -54,11 +54,11 @@ class OursRunner:
         self.schedules = schedules
         self.parameters = dict(self.module.named_parameters())
         self.module.on_train_start()
-        if arm.system == "fast":
-            FastIteration(bf16=arm.precision == "bf16").on_train_start(self.trainer, self.module)
+        if arm.system == "compiled":
+            CompiledNetworks().on_train_start(self.trainer, self.module)
         self.seen: Terms = {}
-        self._run = self.module.run_iteration or self.module.iterate
-        self.module.run_iteration = self._keep
+        self._run = self.module.iterate
+        self.module.iterate = self._keep  # type: ignore[method-assign]
 
     def iterate(self, x_a: Tensor, x_b: Tensor, draws: Draws | None = None) -> Terms:
         self.module.given = draws

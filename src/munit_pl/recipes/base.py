@@ -96,14 +96,11 @@ class Recipe:
         kinds: All recipes by name.
         name: The recipe's, its term's in logs too.
         weight: The weight of its term. A recipe of weight 0 is off.
-        same_every_iteration: Whether each iteration computes the same; if not, no CUDA graph can
-            hold it.
     """
 
     kinds: ClassVar[dict[str, type["Recipe"]]] = {}
     name: ClassVar[str]
     weight: float = 1.0
-    same_every_iteration: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
         known = Recipe.kinds.setdefault(cls.name, cls)

@@ -77,10 +77,6 @@ class Recipes:
         found = {recipe.name: recipe.generator_term(done) for recipe in self}
         return {name: term for name, term in found.items() if term is not None}
 
-    def varying(self) -> str | None:
-        """Return the name of one for whose sake iterations differ, or None."""
-        return next((r.name for r in self if not r.same_every_iteration), None)
-
     def log_name(self, term: str) -> str:
         """Return a term's name in logs, that of the method's own as it is."""
         return next((recipe.log_name() for recipe in self if recipe.name == term), term)

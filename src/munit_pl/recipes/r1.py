@@ -1,7 +1,6 @@
 """The R1 gradient penalty, which keeps discriminators flat where images are real."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -28,7 +27,9 @@ def gradient_penalty(dis: Discriminator, x: Tensor) -> Tensor:
         ``(N,)``, not computed in half types under autocast: squares of small gradients would be 0.
     """
     x = x.detach().requires_grad_()
-    with torch.enable_grad(), without_autocast(x):
+    # What torch.compile has made of a network cannot be differentiated twice.
+    eager = torch.compiler.set_stance("force_eager")
+    with torch.enable_grad(), without_autocast(x), eager:
         (gradient,) = torch.autograd.grad(scores(dis(x)).sum(), x, create_graph=True)
         return to_float32(gradient).square().flatten(1).sum(1) / 2
 
@@ -49,7 +50,6 @@ class R1(Recipe):
     """
 
     name = "r1"
-    same_every_iteration: ClassVar[bool] = False
 
     @checked
     def __init__(self, weight: NonNegativeFloat = 1.0, every: PositiveInt = 16) -> None:

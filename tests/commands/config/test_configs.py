@@ -202,7 +202,7 @@ def test_the_modern_preset_is_munit_but_for_what_was_measured_to_gain(config):
 def test_callbacks_are_a_file_each_and_composed_by_lists(config):
     usual = set(config().callbacks)
     added = {path.stem for path in (CONF / "callbacks").glob("*.yaml")} - usual - {"default"}
-    assert added == {"ema", "evaluate", "drawn_report", "fast", "fault_injection"}
+    assert added == {"ema", "evaluate", "drawn_report", "compile", "fault_injection"}
     both = config("callbacks=[default,ema,evaluate]")
     assert set(both.callbacks) == usual | {"ema", "evaluate"}
 

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
-from munit_pl.callbacks.fast.callback import FastIteration
 from munit_pl.commands.runtime.peak_memory import predict_peak
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.datamodules.drawn import DrawnDataModule
@@ -64,7 +63,7 @@ def _advise(module: LightningModule, datamodule: LightningDataModule, trainer: T
         asked = (*plan.size, plan.batch, plan.precision, device)
         return predict_peak(module, *asked, **plan.arguments)
 
-    plan = _Plan(datamodule.size, datamodule.batch_size, _precision(trainer), {})
+    plan = _Plan(datamodule.size, datamodule.batch_size, str(trainer.precision), {})
     height, width = plan.size
     needed, there = need(plan), device_memory(device)
     told = f"an iteration at {height}x{width} with batches of {plan.batch} takes {_gib(needed)}"
@@ -80,13 +79,6 @@ def _advise(module: LightningModule, datamodule: LightningDataModule, trainer: T
     if not plan.settings:
         return f"{told}; {ADVICE}"
     return f"{told}; even with {' '.join(plan.settings)} it would take {_gib(needed)}"
-
-
-def _precision(trainer: Trainer) -> str:
-    """Return the precision trained in, which `FastIteration` may have chosen itself."""
-    fast = [c for c in trainer.callbacks if isinstance(c, FastIteration)]  # type: ignore[attr-defined]
-    in_bf16 = any("bf16" in callback.running for callback in fast)
-    return "bf16-mixed" if in_bf16 else str(trainer.precision)
 
 
 def _remedies(plan: _Plan, module: AdversarialModule, datamodule: TwoDomains) -> Iterator[_Plan]:

@@ -33,9 +33,6 @@ from munit_pl.randomness import rng_for
 from munit_pl.recipes.base import DiscriminatorPass, GeneratorPass
 from munit_pl.recipes.composed import Recipes
 
-# What turns a batch into both updates, each player's terms part by part, and the parts.
-RunIteration = Callable[[Batch], tuple[dict[str, list[Terms]], list[MicroBatch]]]
-
 
 class AdversarialModule(DomainPair, LightningModule):
     """Two generators and two discriminators that learn against each other.
@@ -61,7 +58,6 @@ class AdversarialModule(DomainPair, LightningModule):
         skipped: For "dis" and "gen" the steps skipped, in all and in a row up to now, ``(2,)``.
             They are no buffers: checkpoints hold them, state dicts do not.
         norms: For "dis" and "gen" the norm of the last gradient.
-        run_iteration: What makes both updates in place of `iterate`, if it is set.
         generators_first: Whether the generators' update comes before the discriminators'.
         paired: Whether ``x_a[i]`` and ``x_b[i]`` must show the same thing.
         hooks: Those of a `Recipe`'s hooks for terms and discriminators that the method calls.
@@ -89,7 +85,6 @@ class AdversarialModule(DomainPair, LightningModule):
         self.skipped = {
             player: torch.zeros(2, dtype=torch.int64, device="cpu") for player in ("dis", "gen")
         }
-        self.run_iteration: RunIteration | None = None
         self._logging = False
         self.norms: dict[str, Tensor] = {}
 
@@ -152,14 +147,6 @@ class AdversarialModule(DomainPair, LightningModule):
         They are a function of the images' sizes, the seed and ``where``: the iteration in training.
         """
         raise NotImplementedError
-
-    def varies(self) -> str | None:
-        """Return why no iteration can be recorded and replayed for the others, or None."""
-        if varying := self.recipes.varying():
-            return f"recipe {varying} makes iterations differ"
-        if self.discriminator_steps > 1:
-            return f"model.discriminator_steps is {self.discriminator_steps}"
-        return None
 
     def discriminator_terms(self, part: MicroBatch) -> Terms:
         """Return the discriminators' terms, unweighted, a pair each: domain a's and domain b's."""
@@ -228,7 +215,7 @@ class AdversarialModule(DomainPair, LightningModule):
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._logging = (self.trainer.global_step + 1) % every == 0
         self._seed_global_generators()
-        terms, parts = (self.run_iteration or self.iterate)(batch)
+        terms, parts = self.iterate(batch)
         self.adapt(parts)
         if self._logging:  # after both: Lightning forgets what is logged before a counted step
             for player, optimizer in zip(("dis", "gen"), self.trainer.optimizers, strict=True):
@@ -389,7 +376,6 @@ class AdversarialModule(DomainPair, LightningModule):
 
         That unscales gradients too late to measure and clip.
         """
-        self.run_iteration = None  # of a training that was broken off
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, TwoDomains):
             self.gen_a.image_size = self.gen_b.image_size = data.image_size

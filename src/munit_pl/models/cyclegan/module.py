@@ -155,11 +155,6 @@ class CycleGANModule(AdversarialModule):
         x_ba = self.pools["a"].exchange(x_ba, part.draws["chance_a"])
         return self.score(part, Translations(x_ab, x_ba), discriminator_terms)
 
-    def varies(self) -> str | None:
-        """Return why no iteration can be recorded: the pools lie in the host's hands."""
-        size = self.hparams["pool_size"]
-        return super().varies() or (f"model.pool_size is {size}" if size else None)
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the pools of all processes, ``(processes, images, C, H, W)`` each."""
         super().on_save_checkpoint(checkpoint)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from munit_pl.callbacks.fast.casts import cast_weights
+from munit_pl.layers.weight_casts import cast_weights
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.munit.networks import AdaINGenerator
 
