@@ -1,0 +1,82 @@
+"""Training on fake CUDA tensors, by Lightning's own loop."""
+
+from copy import copy
+
+import torch
+from fake_cuda.device import fake_cuda
+from fake_cuda.operations import Operations
+from lightning.pytorch import Trainer
+from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins import MixedPrecision, Precision
+from lightning.pytorch.strategies import SingleDeviceStrategy
+from torch.utils.data import DataLoader
+
+CUDA = torch.device("cuda", 0)
+
+
+def train_on_fake_cuda(make, steps=2, precision="bf16-mixed", batches=None, **options):
+    """Train a module for some iterations; return the `Operations` of each.
+
+    An iteration's are those from its start to the next one's.
+
+    Args:
+        make: Makes the module.
+        steps: How many iterations.
+        precision: The trainer's.
+        batches: Returns that many batches; by default two images of 32x32 pixels in each domain.
+        **options: Of Lightning's `Trainer`.
+    """
+    with fake_cuda(), Operations() as seen:
+        with CUDA:
+            module, data = make(), DataLoader((batches or _batches)(steps), batch_size=None)
+        each = _EachIteration(seen)
+        quiet = dict.fromkeys(
+            ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+        )
+        callbacks = [each, *options.pop("callbacks", ())]
+        trainer = Trainer(
+            strategy=_FakeCudaStrategy(precision),
+            callbacks=callbacks,
+            **{**quiet, "max_steps": steps, "limit_val_batches": 0, **options},
+        )
+        trainer.fit(module, data)
+    return each.iterations
+
+
+def _batches(steps):
+    return [tuple(torch.zeros(2, 3, 32, 32) for _ in "ab") for _ in range(steps)]
+
+
+class _EachIteration(Callback):
+    def __init__(self, seen):
+        self.iterations = []
+        self._seen = seen
+
+    def on_train_batch_start(self, trainer, *_):
+        if trainer.global_step:
+            self.iterations.append(copy(self._seen))
+        self._seen.clear()
+
+    def on_train_end(self, *_):
+        self.iterations.append(copy(self._seen))
+
+
+class _FakeCudaStrategy(SingleDeviceStrategy):
+    """A device that a module lies on from the beginning, since fake weights cannot be moved."""
+
+    def __init__(self, precision):
+        mixed = precision.endswith("-mixed")
+        plugin = MixedPrecision(precision, "cuda") if mixed else Precision()
+        super().__init__(CUDA, _FakeCudaAccelerator(), precision_plugin=plugin)
+
+    def model_to_device(self):
+        self.model._device = self.root_device
+
+    def teardown(self):
+        pass
+
+
+class _FakeCudaAccelerator(CPUAccelerator):
+    def setup_device(self, device):
+        pass
