@@ -108,6 +108,18 @@ def check_arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> N
                 raise ValueError(fault((name, *place), at(value, place), words)) from None
 
 
+def plain(value: Any) -> Any:
+    """Return ``value`` with its mappings and sequences as dicts and lists, which checkpoints hold.
+
+    Configurations come as containers of their own, and a checkpoint with those does not load.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    return value
+
+
 def explain(error: "ValidationError", value: Any) -> dict[Place, str]:
     """Return in words what ``value`` must be, by the places in it where it is something else.
 

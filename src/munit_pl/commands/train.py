@@ -48,6 +48,7 @@ from munit_pl.data.loader import explain_loader_error
 from munit_pl.data.skipped_files import DataError
 from munit_pl.exits import ExitCode
 from munit_pl.models.base.module import AdversarialModule
+from munit_pl.models.base.training_checks import data_faults
 
 
 class RunFailed(Exception):
@@ -111,7 +112,7 @@ def _fit(cfg: DictConfig, folder: Path) -> Trainer:
         datamodule.setup("fit")
         module.setup("fit")
         if isinstance(datamodule, TwoDomains) and isinstance(module, AdversarialModule):
-            for fault in module.check_data(datamodule):
+            for fault in data_faults(module, datamodule):
                 raise InputError(fault)
         summary = StartSummary(folder, ckpt_path)
         if ckpt_path:

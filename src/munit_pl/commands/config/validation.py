@@ -28,6 +28,7 @@ from munit_pl.commands.config.trainer_arguments import refused_by_trainer, refus
 from munit_pl.commands.errors import InputError, all_of
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.models.base.module import AdversarialModule
+from munit_pl.models.base.training_checks import check_optimizers, data_faults, precision_faults
 
 Node = Mapping[str, Any]
 
@@ -141,7 +142,7 @@ def _make(place: Place, node: Node) -> object:
         with torch.device("meta"):
             made = cls(**deepcopy(arguments))
         if isinstance(made, AdversarialModule):
-            made.check_optimizers()
+            check_optimizers(made)
     except Exception as error:  # of any kind: what is wrong is what is asked for here
         text = str(error).split("\n")[0]
         if not isinstance(error, ValueError | TypeError):
@@ -165,11 +166,13 @@ def _leaves(arguments: Mapping[str, Any], place: Place) -> Iterator[Place]:
 def _together(tree: Mapping[str, Any], made: Mapping[Place, object]) -> Iterator[str]:
     """Yield what is wrong only because of two settings."""
     datamodule, module, trainer = made.get(("data",)), made.get(("model",)), tree.get("trainer")
+    if isinstance(module, AdversarialModule) and isinstance(datamodule, TwoDomains):
+        yield from data_faults(module, datamodule)
     for place, one in made.items() if isinstance(datamodule, TwoDomains) else ():
         for line in one.check_data(datamodule) if hasattr(one, "check_data") else ():
-            yield line if place == ("model",) else f"{join(place)}: {line}"
+            yield f"{join(place)}: {line}"
     yield from refused_by_trainer(tree)
     if isinstance(trainer, Mapping):
         if isinstance(module, AdversarialModule):
-            yield from module.check_precision(trainer.get("precision"))
+            yield from precision_faults(module, trainer.get("precision"))
         yield from refused_together(trainer)

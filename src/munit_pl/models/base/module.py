@@ -1,7 +1,6 @@
 """What every method's LightningModule shares: two players, updated in turns."""
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -10,7 +9,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -171,43 +170,6 @@ class AdversarialModule(DomainPair, LightningModule):
         """Return the schedule of one optimizer, stepped once an iteration."""
         return schedule(optimizer, **self.default_scheduler | self.hparams["scheduler"])
 
-    def check_data(self, datamodule: TwoDomains) -> Iterator[str]:
-        """Yield a line for each reason why this cannot be trained on these images."""
-        for network in (self.gen_a, self.dis_a):
-            try:
-                cast(Any, network).check_size(*datamodule.size)
-            except ValueError as error:
-                yield str(error)
-        for (domain, given), gen in zip(
-            datamodule.channels.items(), (self.gen_a, self.gen_b), strict=True
-        ):
-            taken = getattr(gen, "in_channels", given)
-            if taken != given:
-                yield (
-                    f"domain {domain}: the images have {given} channels, but the networks take "
-                    f"{taken}: set model.input_channels_{domain}, which images of folders follow"
-                )
-        if "mask" in self.recipes.weights() and not datamodule.masks:
-            yield (
-                "model.recipes.mask takes masks, but the images come without: set data.masks=true "
-                "(data=folder, data=drawn), or leave it out"
-            )
-        if self.paired and not datamodule.paired:
-            yield (
-                f"{type(self).__name__} learns from pairs, but these images are none: use "
-                "data=aligned, or data.paired=true where the data has it"
-            )
-        if (parts := self.hparams["accumulate"]) > datamodule.batch_size:
-            yield (
-                f"model.accumulate is {parts}, but there are only data.batch_size="
-                f"{datamodule.batch_size} images to split into parts"
-            )
-
-    def check_precision(self, precision: object) -> Iterator[str]:
-        """Yield why this cannot be trained in one of Lightning's precisions, if it cannot."""
-        if self.hparams["optimizer"].get("fused") and str(precision) in ("16", "16-mixed"):
-            yield "model.optimizer.fused=true is not supported with trainer.precision=16-mixed"
-
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Update both players, then the learning rates."""
         # Logging costs more than a small network's update, so it is left to the iterations that the
@@ -355,15 +317,6 @@ class AdversarialModule(DomainPair, LightningModule):
                 arguments["fused"] = (able and self._scaler is None) or None
             optimizers.append(make_optimizer([*a.parameters(), *b.parameters()], **arguments))
         return optimizers, [self.make_scheduler(optimizer) for optimizer in optimizers]
-
-    def check_optimizers(self) -> None:
-        """Raise a `ValueError` or a `TypeError` if an optimizer or a schedule cannot be made."""
-        for player in ("dis", "gen"):
-            weight = nn.Parameter(torch.zeros(1, device="cpu"))
-            optimizer = make_optimizer([weight], **self.optimizer_arguments(player))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the optimizer has made no step
-                self.make_scheduler(optimizer).step()
 
     def setup(self, stage: str) -> None:
         """Let recipes read what they take, so that a missing file is known before training."""
@@ -525,15 +478,3 @@ class AdversarialModule(DomainPair, LightningModule):
         self.log_dict(values | {f"{name}/lr": rate, f"{name}/grad_norm": norm})
         self.log(f"skipped/{name}", self.skipped[name][0].float())
         self.log(f"{name}/total", total(terms, self.term_weights), prog_bar=True)
-
-
-def plain(value: Any) -> Any:
-    """Return ``value`` with its mappings and sequences as dicts and lists, which checkpoints hold.
-
-    Configurations come as containers of their own, and a checkpoint with those does not load.
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(item) for item in value]
-    return value

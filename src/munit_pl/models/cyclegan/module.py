@@ -14,12 +14,13 @@ from munit_pl.checks import (
     PositiveInt,
     Seed,
     check_arguments,
+    plain,
 )
 from munit_pl.layers.initialization import Initialization, initialize
 from munit_pl.losses.adversarial import GanLoss
 from munit_pl.losses.terms import Terms
 from munit_pl.models.base.micro_batch import MicroBatch
-from munit_pl.models.base.module import AdversarialModule, plain
+from munit_pl.models.base.module import AdversarialModule
 from munit_pl.models.base.objective import Images, Styles, Translations
 from munit_pl.models.components.patch_discriminator import PatchDiscriminator
 from munit_pl.models.cyclegan.image_pool import ImagePool
