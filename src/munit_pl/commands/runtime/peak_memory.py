@@ -129,6 +129,6 @@ def _iterate(module: AdversarialModule, images: list[Tensor]) -> None:
     for terms_of, learning, waiting in reversed(players) if module.generators_first else players:
         for parameter in learning:
             parameter.grad = None
-        with frozen(waiting):
+        with frozen(waiting), module.weights_cast_once():
             for part in some:
                 total(terms_of(part), module.term_weights).backward()  # type: ignore[no-untyped-call]

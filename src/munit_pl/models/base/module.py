@@ -1,6 +1,7 @@
 """What every method's LightningModule shares: two players, updated in turns."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -17,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.hub.model_lookup import find_checkpoint
 from munit_pl.io.safe_reading import read_checkpoint
+from munit_pl.layers.weight_casts import WeightCasts
 from munit_pl.losses.adversarial import AdversarialLoss, adversarial_loss, recording_real_logits
 from munit_pl.losses.terms import Discriminator, Terms, total
 from munit_pl.models.base.description import describe, method_of, recall_images
@@ -101,6 +103,8 @@ class AdversarialModule(DomainPair, LightningModule):
             TypeError: If there is no such recipe, or it has no such argument.
             ValueError: If a recipe cannot be added to this method, or a value is out of range.
         """
+        networks = (self.gen_a, self.gen_b, self.dis_a, self.dis_b)
+        self._casts = [WeightCasts(network) for network in networks]
         self.gan_loss = adversarial_loss(gan_loss)
         self.weights = weights
         self.recipes = Recipes(recipes)
@@ -417,7 +421,8 @@ class AdversarialModule(DomainPair, LightningModule):
     def _update_discriminators(self, parts: Sequence[MicroBatch]) -> list[Terms]:
         optimizer = self.trainer.optimizers[0]
         optimizer.zero_grad()
-        terms = [self._backward(self.discriminator_terms(part), part) for part in parts]
+        with self.weights_cast_once():
+            terms = [self._backward(self.discriminator_terms(part), part) for part in parts]
         self._average_gradients(optimizer)
         self._step_discriminators(optimizer)
         return terms
@@ -442,11 +447,20 @@ class AdversarialModule(DomainPair, LightningModule):
         optimizer = self.trainer.optimizers[1]
         counted = cast("list[LightningOptimizer]", self.optimizers())[1]
         optimizer.zero_grad()
-        with self.toggled_optimizer(optimizer):  # no gradients for the discriminators' weights
+        # No gradients for the discriminators' weights.
+        with self.toggled_optimizer(optimizer), self.weights_cast_once():
             terms = [self._backward(self.generator_terms(part), part) for part in parts]
         self._average_gradients(optimizer)
         counted.step()
         return terms
+
+    @contextmanager
+    def weights_cast_once(self) -> Iterator[None]:
+        """Cast all networks' weights for one update, where that is worth it; see `WeightCasts`."""
+        with ExitStack() as stack:
+            for casts in self._casts:
+                stack.enter_context(casts.in_use())
+            yield
 
     def _average_gradients(self, optimizer: Optimizer) -> None:
         """Average an update's gradients over all processes, unless that has been done by now.
