@@ -25,6 +25,13 @@ def fake_cuda():
 
     Where there is neither a GPU nor what the stub of one takes, the test is skipped.
     """
+    with cuda_device(), FakeTensorMode():
+        yield
+
+
+@contextmanager
+def cuda_device():
+    """Let there be a CUDA device for the fake tensors of this context and for no others."""
     with ExitStack() as stack:
         if not torch.cuda.is_available():
             stack.enter_context(_stubbed())
@@ -34,7 +41,6 @@ def fake_cuda():
         for module in ("torch.utils._foreach_utils", "torch.optim.optimizer"):
             classes = [torch.Tensor, torch.nn.Parameter, FakeTensor]
             stack.enter_context(patch(f"{module}._foreach_supported_types", classes))
-        stack.enter_context(FakeTensorMode())
         yield
 
 

@@ -25,7 +25,14 @@ from munit_pl.losses.adversarial import (
     nsgan_generator_loss,
     recording_real_logits,
 )
-from munit_pl.losses.perceptual import load_vgg16, perceptual_loss, preprocess, vgg16_features
+from munit_pl.losses.perceptual import (
+    Vgg16,
+    load_vgg16,
+    normalization,
+    perceptual_loss,
+    preprocess,
+    vgg16_features,
+)
 
 CHANNELS = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
 PAPER = ["1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "4_1", "4_2", "4_3", "5_1", "5_2", "5_3"]
@@ -242,7 +249,7 @@ def test_vgg16_is_read_the_same_under_either_set_of_names(caffe, torchvision_fil
     other = load_vgg16("caffe", path=str(torchvision_file))
     assert other.source == caffe.source == "caffe"
     assert list(other.parameters) == list(caffe.parameters)
-    assert len(caffe.parameters) == 26
+    assert len(caffe.parameters) == 27  # 13 weights and biases, and the mean of images
     assert all(torch.equal(p, caffe.parameters[name]) for name, p in other.parameters.items())
 
 
@@ -297,15 +304,17 @@ def test_perceptual_loss_sends_no_gradient_to_its_target_or_its_network(caffe):
 
 
 def test_caffes_network_takes_blue_first_in_bytes_less_the_means():
+    vgg = Vgg16("caffe", normalization("caffe"))
     x = torch.tensor([1.0, 0.0, -1.0]).view(1, 3, 1, 1)  # red, green, blue
     expected = torch.tensor([0 - 103.939, 127.5 - 116.779, 255 - 123.680])
-    torch.testing.assert_close(preprocess(x, "caffe").flatten(), expected)
+    torch.testing.assert_close(preprocess(x, vgg).flatten(), expected)
 
 
 def test_torchvisions_network_takes_what_torchvision_prepares():
+    vgg = Vgg16("torchvision", normalization("torchvision"))
     x = torch.rand(2, 3, 4, 4) * 2 - 1
     expected = normalize((x + 1) / 2, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    torch.testing.assert_close(preprocess(x, "torchvision"), expected)
+    torch.testing.assert_close(preprocess(x, vgg), expected)
 
 
 def test_torchvision_features_are_torchvisions_but_for_the_pool_after_conv4_3(torchvision_file):
@@ -318,16 +327,18 @@ def test_torchvision_features_are_torchvisions_but_for_the_pool_after_conv4_3(to
     assert isinstance(layers[23], nn.MaxPool2d)
     assert isinstance(layers[29], nn.ReLU)  # relu5_3
     x = torch.rand(1, 3, 32, 24) * 2 - 1
+    vgg = load_vgg16("torchvision", str(torchvision_file))
     with torch.no_grad():
-        expected = layers[24:30](layers[:23](preprocess(x, "torchvision")))
-        features = vgg16_features(x, load_vgg16("torchvision", str(torchvision_file)))
+        expected = layers[24:30](layers[:23](preprocess(x, vgg)))
+        features = vgg16_features(x, vgg)
     assert features.shape == (1, 512, 4, 3)
     torch.testing.assert_close(features, expected)
 
 
 def test_the_two_sources_see_images_differently(caffe):
     x, y = torch.rand(2, 1, 3, 16, 16) * 2 - 1
-    other = perceptual_loss(x, y, caffe._replace(source="torchvision"))
+    parameters = caffe.parameters | normalization("torchvision")
+    other = perceptual_loss(x, y, Vgg16("torchvision", parameters))
     assert abs(other - perceptual_loss(x, y, caffe)) > 1e-3
 
 
@@ -336,7 +347,8 @@ def test_without_a_path_the_file_in_pytorchs_cache_is_read(caffe, torchvision_fi
     offline.symlink_to(torchvision_file)
     vgg = load_vgg16()
     assert vgg.source == "torchvision"
-    assert all(torch.equal(p, caffe.parameters[name]) for name, p in vgg.parameters.items())
+    weights = {name: p for name, p in caffe.parameters.items() if name != "mean"}
+    assert all(torch.equal(p, vgg.parameters[name]) for name, p in weights.items())
 
 
 def test_without_a_file_nothing_is_downloaded_unless_asked(offline):
@@ -354,7 +366,7 @@ def test_a_download_that_is_asked_for_fetches_torchvisions_file(parameters, offl
         return named(parameters, [f"features.{layer}" for layer in TORCHVISION])
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fetch)
-    assert len(load_vgg16(download=True).parameters) == 26
+    assert len(load_vgg16(download=True).parameters) == 28
     assert urls == [f"https://download.pytorch.org/models/{offline.name}"]
     assert urls == [torchvision.models.VGG16_Weights.IMAGENET1K_V1.url]
 

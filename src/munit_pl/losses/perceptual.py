@@ -21,6 +21,11 @@ VggSource = Literal["torchvision", "caffe"]
 # conv4_3, so that its fifth stage sees an eighth of the side, and not a sixteenth.
 _STAGES = (2, 2, 3, 3, 3)
 _POOLED = 3
+# Of the images that each was trained on: of blue, green and red bytes, and of red, green and blue.
+_STATISTICS = {
+    "caffe": {"mean": (103.939, 116.779, 123.680)},
+    "torchvision": {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
+}
 _LAYERS = [
     f"conv{stage}_{i}"
     for stage, convolutions in enumerate(_STAGES, start=1)
@@ -37,7 +42,12 @@ _URL = f"https://download.pytorch.org/models/{_WEIGHTS.file_name}"
 
 
 class Vgg16(NamedTuple):
-    """A VGG-16 up to relu5_3: plain tensors, so that it is no part of the model that holds it."""
+    """A VGG-16 up to relu5_3: plain tensors, so that it is no part of the model that holds it.
+
+    Attributes:
+        source: Which training the weights are from.
+        parameters: By their names weights and biases, and what `normalization` returns.
+    """
 
     source: VggSource
     parameters: dict[str, Tensor]
@@ -48,17 +58,24 @@ class Vgg16(NamedTuple):
         return self._replace(parameters=moved)
 
 
-def preprocess(x: Tensor, source: VggSource) -> Tensor:
-    """Return images ``(N, 3, H, W)`` in [-1, 1] as the network of ``source`` was trained on them.
+def normalization(source: VggSource) -> dict[str, Tensor]:
+    """Return the channels' "mean", and torchvision's "std", ``(3, 1, 1)`` each, for `preprocess`.
+
+    They are made once, since to make them on a GPU takes waiting for it.
+    """
+    return {name: torch.tensor(v).view(3, 1, 1) for name, v in _STATISTICS[source].items()}
+
+
+def preprocess(x: Tensor, vgg: Vgg16) -> Tensor:
+    """Return images ``(N, 3, H, W)`` in [-1, 1] as the network was trained on them.
 
     Caffe's takes blue, green, red in [0, 255] less the channels' means; torchvision's red, green,
     blue in [0, 1] less the means, over the deviations.
     """
-    if source == "caffe":
-        mean = x.new_tensor([103.939, 116.779, 123.680])
-        return (x.flip(1) + 1) * 127.5 - mean[:, None, None]
-    mean, std = x.new_tensor([0.485, 0.456, 0.406]), x.new_tensor([0.229, 0.224, 0.225])
-    return ((x + 1) / 2 - mean[:, None, None]) / std[:, None, None]
+    mean = vgg.parameters["mean"]
+    if vgg.source == "caffe":
+        return (x.flip(1) + 1) * 127.5 - mean
+    return ((x + 1) / 2 - mean) / vgg.parameters["std"]
 
 
 def vgg16_features(x: Tensor, vgg: Vgg16) -> Tensor:
@@ -71,7 +88,7 @@ def vgg16_features(x: Tensor, vgg: Vgg16) -> Tensor:
     Returns:
         Features, ``(N, 512, H / 8, W / 8)``.
     """
-    h = preprocess(to_float32(x), vgg.source)
+    h = preprocess(to_float32(x), vgg)
     for stage, convolutions in enumerate(_STAGES, start=1):
         for i in range(1, convolutions + 1):
             weight, bias = (
@@ -131,7 +148,8 @@ def load_vgg16(
     check_source(source, path)
     file = None if path is None else Path(path)
     state = load_weights(_WEIGHTS, file, _URL if download else None)
-    return Vgg16(source, _rename(state, path or _WEIGHTS.file_name))
+    weights = _rename(state, path or _WEIGHTS.file_name)
+    return Vgg16(source, weights | normalization(source))
 
 
 def _rename(state: Mapping[str, Any], origin: str) -> dict[str, Tensor]:

@@ -128,6 +128,12 @@ class AlexNetFeatures(nn.Module):
                         f"or not of the shape {expected}"
                     )
                 self.register_buffer(f"{name}{number}", tensor.detach().float(), persistent=False)
+        # LPIPS's numbers, which rounds torchvision's to three places on the scale of [-1, 1].
+        for name, values in {
+            "mean": (-0.030, -0.088, -0.188),
+            "std": (0.458, 0.448, 0.450),
+        }.items():
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return five maps of features of images ``(N, C, H, W)`` in [-1, 1]; see `to_rgb`.
@@ -141,7 +147,7 @@ class AlexNetFeatures(nn.Module):
                 f"AlexNet takes images of at least {_SMALLEST} pixels a side, but got "
                 f"{tuple(x.shape)}"
             )
-        h = scale_input(x) if self.scaled else x
+        h = self.scale_input(x) if self.scaled else x
         maps: list[Tensor] = []
         for number, _, stride, padding in _ALEXNET:
             if 0 < len(maps) <= _POOLED:
@@ -151,14 +157,9 @@ class AlexNetFeatures(nn.Module):
             maps.append(h)
         return maps
 
-
-def scale_input(x: Tensor) -> Tensor:
-    """Return images ``(N, 3, H, W)`` in [-1, 1] with ImageNet's channel means and deviations off.
-
-    The numbers are LPIPS's, which rounds torchvision's to three places on the scale of [-1, 1].
-    """
-    shift, scale = x.new_tensor([-0.030, -0.088, -0.188]), x.new_tensor([0.458, 0.448, 0.450])
-    return (x - shift[:, None, None]) / scale[:, None, None]
+    def scale_input(self, x: Tensor) -> Tensor:
+        """Return images ``(N, 3, H, W)`` with ImageNet's channel means and deviations off."""
+        return (x - self.get_buffer("mean")) / self.get_buffer("std")
 
 
 def lpips_alexnet(

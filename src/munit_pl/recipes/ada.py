@@ -85,7 +85,7 @@ class ADA(DiffAugment):
     def draw(self, module: Host, batch: Sequence[Tensor], *where: int | str) -> dict[str, Tensor]:
         """Return which augmentations are made, ``(N, 3, 3)`` booleans, too."""
         shape, n = (2, len(VIEWS), len(AUGMENTATIONS)), len(batch[0])
-        chances = module.draw_each(torch.rand, shape, n, "made", *where).to(batch[0].device)
+        chances = module.draw_uniform(shape, n, "made", *where)
         made_a, made_b = self.decide(chances).unbind(1)
         return super().draw(module, batch, *where) | {"made_a": made_a, "made_b": made_b}
 

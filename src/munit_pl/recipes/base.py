@@ -31,13 +31,11 @@ class Host(Protocol):
     def style_dim(self) -> int:
         """Length of a style code; 0 if the method has none."""
 
-    def draw_each(
-        self, distribution: Callable[..., Tensor], shape: Sequence[int], n: int, *where: int | str
-    ) -> Tensor:
-        """Draw from `torch.rand` or its like for ``n`` images, ``(n, *shape)``, on the CPU."""
+    def draw_uniform(self, shape: Sequence[int], n: int, *where: int | str) -> Tensor:
+        """Draw from U[0, 1) for ``n`` images, ``(n, *shape)``, where the module is."""
 
     def draw_normal(self, shape: Sequence[int], n: int, *where: int | str) -> Tensor:
-        """Draw N(0, 1) for ``n`` images, ``(n, *shape)``, where the module is."""
+        """Draw N(0, 1) likewise."""
 
 
 class DiscriminatorPass(NamedTuple):

@@ -65,9 +65,8 @@ class Consistency(Recipe):
 
     def draw(self, module: Host, batch: Sequence[Tensor], *where: int | str) -> dict[str, Tensor]:
         """Return random numbers for `shift_and_flip` of both domains, ``(N, NUM_RANDOM)`` each."""
-        x = batch[0]
-        drawn = module.draw_each(torch.rand, (2, NUM_RANDOM), len(x), "shift", *where)
-        shift_a, shift_b = drawn.to(x.device).unbind(1)
+        drawn = module.draw_uniform((2, NUM_RANDOM), len(batch[0]), "shift", *where)
+        shift_a, shift_b = drawn.unbind(1)
         return {"shift_a": shift_a, "shift_b": shift_b}
 
     def discriminator_term(self, done: DiscriminatorPass) -> Tensor:

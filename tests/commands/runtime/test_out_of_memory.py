@@ -1,5 +1,8 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
+from fake_cuda.device import cuda_device
 from training import make_trainer
 
 from munit_pl import DrawnDataModule, MUNITModule
@@ -80,6 +83,16 @@ def test_a_prediction_that_cannot_be_made_costs_the_prediction_alone(explain):
     assert (
         said == f"the GPU's memory is full: {ADVICE}. CUDA out of memory. Tried to allocate 2 GiB"
     )
+
+
+def test_it_predicts_for_the_device_that_was_trained_on(tiny, monkeypatch):
+    monkeypatch.setattr(out_of_memory, "device_memory", lambda _: GIB // 128)
+    device = SimpleNamespace(root_device=torch.device("cuda", 0))
+    trainer = SimpleNamespace(strategy=device, precision="bf16-mixed")
+    datamodule = DrawnDataModule(size=(64, 64), batch_size=2)
+    with cuda_device():
+        said = explain_out_of_memory(ERROR, MUNITModule(**tiny), datamodule, trainer)
+    assert "and the device has 0.00781 GiB; with model.checkpoint_activations=true it" in said
 
 
 def test_a_run_ends_with_what_it_would_have_taken(config, tiny):

@@ -6,7 +6,7 @@ from lightning.pytorch.callbacks import Callback
 from training import fit, images
 
 from munit_pl import MUNITModule
-from munit_pl.losses.perceptual import Vgg16
+from munit_pl.losses.perceptual import Vgg16, normalization
 from munit_pl.models.munit.networks import AdaINGenerator
 from munit_pl.recipes import perceptual as perceptual_module
 
@@ -125,7 +125,7 @@ def test_every_option_trains(tiny, options):
 
 
 def test_perceptual_term_is_logged_with_its_weights_source_and_not_saved(tiny, monkeypatch):
-    vgg = Vgg16("torchvision", {})
+    vgg = Vgg16("torchvision", normalization("torchvision"))
     dims = [3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
     for layer, before, after in zip(vgg_layers(), dims, dims[1:], strict=False):
         vgg.parameters[f"{layer}.weight"] = torch.randn(after, before, 3, 3)

@@ -57,6 +57,17 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.now -= size
 
 
+class _WithoutData(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Lets fake tensors be pinned and read, which take data; any number will do for a shape."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._pin_memory.default:
+            return args[0]
+        if func is torch.ops.aten._local_scalar_dense.default:
+            return 0
+        return func(*args, **(kwargs or {}))
+
+
 def predict_peak(
     module: AdversarialModule,
     height: int,
@@ -86,7 +97,7 @@ def predict_peak(
             be there.
         **settings: Arguments of the module's class that replace its own, such as ``accumulate``.
     """
-    with FakeTensorMode(), torch.device(device), LiveBytes() as counted:
+    with FakeTensorMode(), torch.device(device), LiveBytes() as counted, _WithoutData():  # type: ignore[no-untyped-call]
         twin = _twin(module, settings)
         moments = [torch.zeros_like(p) for p in twin.parameters() for _ in range(2)]
         for generator in (twin.gen_a, twin.gen_b):  # the last iteration's gradients are there still

@@ -385,23 +385,31 @@ class AdversarialModule(DomainPair, LightningModule):
         Every process of a distributed run draws other numbers, and all together those that one
         process would draw for all their images.
         """
-        weight = next(self.parameters())
-        drawn = self.draw_each(torch.randn, shape, n, *where).to(weight.dtype)
-        if weight.is_cuda:  # without having the host wait for the device
-            return drawn.pin_memory().to(weight.device, non_blocking=True)
-        return drawn.to(weight.device)
+        drawn = self.draw_each(torch.randn, shape, n, *where)
+        return self._uploaded(drawn.to(next(self.parameters()).dtype))
+
+    def draw_uniform(self, shape: Iterable[int], n: int, *where: int | str) -> Tensor:
+        """Draw from U[0, 1) likewise, in fp32."""
+        return self._uploaded(self.draw_each(torch.rand, shape, n, *where))
 
     def draw_each(
         self, distribution: Callable[..., Tensor], shape: Iterable[int], n: int, *where: int | str
     ) -> Tensor:
         """Draw from `torch.rand` or its like for ``n`` images, ``(n, *shape)``, on the CPU."""
         shape, first, seed = tuple(shape), self.global_rank * n, self.hparams["seed"]
-        # In fp32 whatever the default is, so that all precisions draw the same numbers.
+        # Whatever the defaults are: all precisions and devices draw the same numbers.
+        of: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
         samples = [
-            distribution(shape, generator=rng_for(seed, *where, first + i), dtype=torch.float32)
-            for i in range(n)
+            distribution(shape, generator=rng_for(seed, *where, first + i), **of) for i in range(n)
         ]
         return torch.stack(samples)
+
+    def _uploaded(self, drawn: Tensor) -> Tensor:
+        """Return random numbers where the module is, without having the host wait for a GPU."""
+        device = next(self.parameters()).device
+        if device.type == "cuda":
+            return drawn.pin_memory().to(device, non_blocking=True)
+        return drawn.to(device)
 
     def _seed_global_generators(self) -> None:
         """Make what others draw without a generator a function of the iteration, too."""
