@@ -131,14 +131,14 @@ def test_adain_res_block_takes_shift_then_scale_of_its_first_and_then_its_second
     x = torch.tensor([[1.0, 3.0], [1.0, 3.0]]).view(1, 1, 2, 2)
     # First: -1 and 1, times 3, plus 1: -2 and 4; rectified 0 and 4. Second: -1 and 1, times 5,
     # plus 7: 2 and 12. Added to 1 and 3.
-    y = block(x, torch.tensor([[1.0, 3.0, 7.0, 5.0]]))
+    y = block(x, torch.tensor([1.0, 3.0, 7.0, 5.0]).view(4, 1, 1))
     expected = torch.tensor([[3.0, 15.0], [3.0, 15.0]]).view(1, 1, 2, 2)
     torch.testing.assert_close(y, expected, atol=1e-4, rtol=0)
 
 
 def test_adain_res_block_hands_each_channel_its_own_numbers():
     block = AdaINResBlock(2, activation="none", padding_mode="reflect")
-    affine = torch.tensor([[1.0, 2.0, 0.0, 0.0, 3.0, 4.0, 5.0, 6.0]])
+    affine = torch.tensor([[1.0, 2.0], [0.0, 0.0], [3.0, 4.0], [5.0, 6.0]])[:, None]
     x = torch.randn(1, 2, 4, 4)
     y = block(x, affine)
     # The first scale is 0, so the second map is constant and only its shift is left.
@@ -155,7 +155,7 @@ def test_a_bias_learns_unless_a_normalization_cancels_it(norm, learns):
 
 def test_an_adain_res_block_has_no_use_for_its_biases():
     block = AdaINResBlock(2, activation="relu", padding_mode="reflect")
-    x, affine = torch.randn(1, 2, 5, 4), torch.randn(1, 8)
+    x, affine = torch.randn(1, 2, 5, 4), torch.randn(4, 1, 2)
     before = block(x, affine)
     for conv in (block.conv1.conv, block.conv2.conv):
         conv.bias.data.normal_()

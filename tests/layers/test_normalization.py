@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from munit_pl.layers.normalization import LayerNorm, adain, layer_norm
+from munit_pl.layers.normalization import InstanceNorm2d, LayerNorm, adain, layer_norm
 
 HALF_TYPES = [(torch.float16, 2e-3), (torch.bfloat16, 2e-2)]
 
@@ -134,3 +135,19 @@ def test_a_constant_image_has_finite_features_and_gradients(norm, dtype):
     torch.testing.assert_close(y.float(), shift.view(1, 2, 1, 1).expand(1, 2, 4, 4))
     (y * torch.randn_like(y)).sum().backward()
     assert x.grad.isfinite().all()
+
+
+def test_an_instance_norm_is_pytorchs_but_no_view_where_it_is_differentiated():
+    """A change in place of a view has autograd copy the gradient three times."""
+    ours, theirs = InstanceNorm2d(3), nn.InstanceNorm2d(3)
+    for dtype in (torch.float32, torch.bfloat16):
+        x = torch.randn(2, 3, 5, 4).to(dtype).requires_grad_()
+        grads = []
+        for norm in (ours, theirs):
+            y = norm(x)
+            assert torch.equal(y, theirs(x))
+            assert y._is_view() == (norm is theirs)
+            grads.append(torch.autograd.grad(y.relu_().square().sum(), x)[0])
+        assert torch.equal(*grads)
+    with pytest.raises(ValueError, match="more than 1"):
+        ours(torch.randn(1, 3, 1, 1, requires_grad=True))

@@ -1,7 +1,7 @@
 """Blocks that the networks are made of; nothing here knows of MUNIT."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, cast, get_args
 
 import torch
@@ -11,7 +11,7 @@ from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizat
 
 from munit_pl.checks import checked
 from munit_pl.layers.convolution import convolve, upsample_conv
-from munit_pl.layers.normalization import LayerNorm, adain
+from munit_pl.layers.normalization import InstanceNorm2d, LayerNorm, adain
 from munit_pl.layers.padding import PaddingMode
 
 Activation = Literal["relu", "lrelu", "prelu", "selu", "tanh", "none"]
@@ -62,7 +62,7 @@ def make_norm(name: Norm, dim: int) -> nn.Module:
         case "batch":
             return nn.BatchNorm2d(dim)
         case "instance":
-            return nn.InstanceNorm2d(dim)
+            return InstanceNorm2d(dim)
         case "layer":
             return LayerNorm(dim)
     raise ValueError(f"norm is {name!r}, but must be one of {', '.join(get_args(Norm))}")
@@ -191,18 +191,18 @@ class AdaINResBlock(nn.Module):
         self.conv2 = ConvBlock(dim, dim, 3, padding=1, activation="none", padding_mode=padding_mode)
         self.activation = make_activation(activation)
 
-    def forward(self, x: Tensor, affine: Tensor) -> Tensor:
+    def forward(self, x: Tensor, affine: Sequence[Tensor]) -> Tensor:
         """Transform ``x`` under one style.
 
         Args:
             x: Features, ``(N, dim, H, W)``.
-            affine: Shift and scale of the first normalization, then those of the second,
-                ``(N, 4 * dim)``.
+            affine: Shift and scale of the first normalization, then those of the second, each
+                ``(N, dim)``.
 
         Returns:
             Features, ``(N, dim, H, W)``.
         """
-        shift1, scale1, shift2, scale2 = affine.chunk(4, dim=1)
+        shift1, scale1, shift2, scale2 = affine
         h = adain(self.conv1.convolve(x, normalized=True), shift1, scale1)
         h = self.conv2.convolve(self.activation(h), normalized=True)
         return x + adain(h, shift2, scale2)

@@ -1,6 +1,6 @@
 """Normalizations of feature maps, whose statistics are in fp32 whatever the type of the maps."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -24,20 +24,30 @@ def adain(x: Tensor, shift: Tensor, scale: Tensor, eps: float = 1e-5) -> Tensor:
     Returns:
         Features of the shape and type of ``x``.
     """
-    n, c, h, w = x.shape
     wide = torch.promote_types(x.dtype, torch.float32)
+    return _by_map(x, scale.reshape(-1).to(wide), shift.reshape(-1).to(wide), eps)
+
+
+class InstanceNorm2d(nn.InstanceNorm2d):
+    """PyTorch's, without an affine map; what it returns to be differentiated is no view."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize every channel map of ``x``, ``(N, C, H, W)``."""
+        if torch.compiler.is_compiling() or not x.requires_grad:
+            return super().forward(x)
+        return _by_map(x, None, None, self.eps)
+
+
+def _by_map(x: Tensor, scale: Tensor | None, shift: Tensor | None, eps: float) -> Tensor:
+    """Normalize every channel map of ``x``; scale and shift, ``(N * C,)``, follow."""
+    n, c, h, w = x.shape
     # One sample's channels and another's are alike to batch_norm once the batch is folded into
     # the channels; it sums in fp32 whatever the type of x, and applies scale and shift on the way.
-    y = F.batch_norm(
-        x.reshape(1, n * c, h, w),
-        None,
-        None,
-        scale.reshape(-1).to(wide),
-        shift.reshape(-1).to(wide),
-        training=True,
-        eps=eps,
-    )
-    return y.view(n, c, h, w)
+    folded = x.reshape(1, n * c, h, w)
+    y = F.batch_norm(folded, None, None, scale, shift, training=True, eps=eps)
+    # No view to autograd: of a view that an activation then changes in place, it would clone the
+    # gradient, and copy it twice.
+    return cast(Tensor, torch.ops.aten._unsafe_view(y, x.shape))
 
 
 def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5) -> Tensor:

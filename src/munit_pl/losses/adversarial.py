@@ -10,6 +10,7 @@ from torch import Tensor
 from munit_pl.layers.autocast import to_float32
 
 Logits = Sequence[Tensor]
+_Loss = Callable[[Tensor], Tensor]
 
 
 def lsgan_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
@@ -25,16 +26,12 @@ def lsgan_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
     Returns:
         A scalar.
     """
-    terms = [
-        (to_float32(r) - 1).square().mean() + to_float32(f).square().mean()
-        for r, f in zip(real, fake, strict=True)
-    ]
-    return torch.stack(terms).sum()
+    return _sum(real, lambda logits: (logits - 1).square(), fake, torch.square)
 
 
 def lsgan_generator_loss(fake: Logits) -> Tensor:
     """Push scores of translated images to 1: the other side of `lsgan_discriminator_loss`."""
-    return torch.stack([(to_float32(f) - 1).square().mean() for f in fake]).sum()
+    return _means(fake, lambda logits: (logits - 1).square()).sum()
 
 
 def nsgan_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
@@ -51,16 +48,12 @@ def nsgan_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
     Returns:
         A scalar.
     """
-    terms = [
-        F.softplus(-to_float32(r)).mean() + F.softplus(to_float32(f)).mean()
-        for r, f in zip(real, fake, strict=True)
-    ]
-    return torch.stack(terms).sum()
+    return _sum(real, lambda logits: F.softplus(-logits), fake, F.softplus)
 
 
 def nsgan_generator_loss(fake: Logits) -> Tensor:
     """Push logits of translated images up: the non-saturating loss of Goodfellow et al., 2014."""
-    return torch.stack([F.softplus(-to_float32(f)).mean() for f in fake]).sum()
+    return _means(fake, lambda logits: F.softplus(-logits)).sum()
 
 
 def hinge_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
@@ -77,16 +70,27 @@ def hinge_discriminator_loss(real: Logits, fake: Logits) -> Tensor:
     Returns:
         A scalar.
     """
-    terms = [
-        F.relu(1 - to_float32(r)).mean() + F.relu(1 + to_float32(f)).mean()
-        for r, f in zip(real, fake, strict=True)
-    ]
-    return torch.stack(terms).sum()
+    return _sum(real, lambda logits: F.relu(1 - logits), fake, lambda logits: F.relu(1 + logits))
 
 
 def hinge_generator_loss(fake: Logits) -> Tensor:
     """Push scores of translated images up, however high they are: a loss that may be negative."""
-    return torch.stack([-to_float32(f).mean() for f in fake]).sum()
+    return _means(fake, torch.neg).sum()
+
+
+def _sum(real: Logits, of_real: _Loss, fake: Logits, of_fake: _Loss) -> Tensor:
+    """Return the sum over scales of what real and translated images' logits cost."""
+    if len(real) != len(fake):
+        raise ValueError(f"real images have {len(real)} scales, translated ones {len(fake)}")
+    return (_means(real, of_real) + _means(fake, of_fake)).sum()
+
+
+def _means(logits: Logits, loss: _Loss) -> Tensor:
+    """Return the mean of each logit's loss at each scale, ``(S,)`` in fp32."""
+    # All scales at once up to there: on a GPU each operation on so little takes as long as on all.
+    each = loss(to_float32(torch.cat([scale.flatten() for scale in logits])))
+    of_scales = torch.split(each, [scale.numel() for scale in logits])
+    return torch.stack([of_scale.mean() for of_scale in of_scales])
 
 
 def scores(logits: Logits) -> Tensor:

@@ -481,7 +481,8 @@ class AdversarialModule(DomainPair, LightningModule):
 
     def _backward(self, terms: Terms, part: MicroBatch) -> Terms:
         """Add one part's share to the gradient and return its share of the terms."""
-        terms = {term: part.fraction * pair for term, pair in terms.items()}
+        if part.fraction != 1:
+            terms = {term: part.fraction * pair for term, pair in terms.items()}
         self.manual_backward(total(terms, self.term_weights))
         return terms
 

@@ -6,6 +6,7 @@ Shapes are those of Huang et al., "Multimodal Unsupervised Image-to-Image Transl
 from functools import partial
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from munit_pl.checks import Depth, Halvings, PositiveInt, checked
@@ -120,11 +121,18 @@ class Decoder(Recomputable):
             dim, out_channels, 7, padding=3, activation="tanh", padding_mode=padding_mode
         )
 
+    def affine_maps(self, style: Tensor) -> list[tuple[Tensor, ...]]:
+        """Return what each residual block takes from styles: four ``(N, dim * 2**D)``, in fp32."""
+        flat = self.mlp(style)
+        maps = flat.view(flat.shape[0], 4 * len(self.res_blocks), -1).transpose(0, 1)
+        # All at once, as normalizations want them.
+        each = maps.to(torch.promote_types(flat.dtype, torch.float32)).contiguous().unbind()
+        return [each[i : i + 4] for i in range(0, len(each), 4)]
+
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
         """Return the images that show ``content`` in ``style``."""
         x = content
-        affines = self.mlp(style).chunk(len(self.res_blocks), dim=1)
-        for res_block, affine in zip(self.res_blocks, affines, strict=True):
+        for res_block, affine in zip(self.res_blocks, self.affine_maps(style), strict=True):
             x = self.run(res_block, x, affine)
         for up_block in self.up_blocks:
             x = self.run(up_block, x)

@@ -76,11 +76,11 @@ def decode(networks: Networks, codes: Codes, styles: Styles) -> Decodings:
     Samples do not depend on their neighbors, so this is what separate calls would give.
     """
     c_a, s_a, c_b, s_b = codes
-    n_a, n_b = len(c_a), len(c_b)
+    sizes = [len(c_a), len(c_b)]
     of_a = networks.gen_a.decode(torch.cat([c_a, c_b]), torch.cat([s_a, styles.z_a]))
     of_b = networks.gen_b.decode(torch.cat([c_b, c_a]), torch.cat([s_b, styles.z_b]))
-    x_aa, x_ba = of_a[:n_a], of_a[n_a:]
-    x_bb, x_ab = of_b[:n_b], of_b[n_b:]
+    x_aa, x_ba = torch.split(of_a, sizes)
+    x_bb, x_ab = torch.split(of_b, sizes[::-1])
     return Decodings(x_aa=x_aa, x_bb=x_bb, x_ab=x_ab, x_ba=x_ba)
 
 

@@ -8,7 +8,7 @@ made. So every layer gives what it gives untiled, but for rounding, and there ar
 Autocast works as ever. Sizes are those that the networks take: see `AdaINGenerator.check_size`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import cast
@@ -101,7 +101,7 @@ def decode_tiled(decoder: Decoder, content: Tensor, style: Tensor, tile: int) ->
         ValueError: If ``tile`` is below `SMALLEST_TILE`.
     """
     x = _start(content, decoder, tile)
-    affines = decoder.mlp(style.to(x.device)).chunk(len(decoder.res_blocks), dim=1)
+    affines = decoder.affine_maps(style.to(x.device))
     res_blocks = cast(Iterable[AdaINResBlock], decoder.res_blocks)
     for res_block, affine in zip(res_blocks, affines, strict=True):
         x = _adain_res_block(x, res_block, affine)
@@ -208,8 +208,8 @@ def _block(x: _Map, block: ConvBlock) -> _Map:
     return _normalized(x, block, _Moments.of_channels, zero, one, block.activation)
 
 
-def _adain_res_block(x: _Map, block: AdaINResBlock, affine: Tensor) -> _Map:
-    shift1, scale1, shift2, scale2 = affine.chunk(4, dim=1)
+def _adain_res_block(x: _Map, block: AdaINResBlock, affine: Sequence[Tensor]) -> _Map:
+    shift1, scale1, shift2, scale2 = affine
     h = _normalized(x, block.conv1, _Moments.of_channels, shift1, scale1, block.activation)
     h = _normalized(h, block.conv2, _Moments.of_channels, shift2, scale2, _AS_IT_IS)
     return _sum(x, h)

@@ -82,11 +82,11 @@ def decode(networks: Networks, codes: Codes, n_a: Tensor, n_b: Tensor) -> Decodi
 
     Samples do not depend on their neighbors, so this is what separate calls would give.
     """
-    size_a = len(codes.h_a)
+    sizes = [len(codes.h_a), len(codes.h_b)]
     both = torch.cat([codes.h_a + n_a, codes.h_b + n_b])
     of_a, of_b = networks.gen_a.decoder(both), networks.gen_b.decoder(both)
-    x_aa, x_ba = of_a[:size_a], of_a[size_a:]
-    x_ab, x_bb = of_b[:size_a], of_b[size_a:]
+    x_aa, x_ba = torch.split(of_a, sizes)
+    x_ab, x_bb = torch.split(of_b, sizes)
     return Decodings(x_aa=x_aa, x_bb=x_bb, x_ab=x_ab, x_ba=x_ba)
 
 
