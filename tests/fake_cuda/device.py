@@ -37,6 +37,9 @@ def cuda_device():
             stack.enter_context(_stubbed())
         # In the calling thread: the engine has others for the devices that it saw at first.
         stack.enter_context(torch.autograd.set_multithreading_enabled(False))
+        # `deepcopy` would copy memory.
+        copied = patch.object(FakeTensor, "__deepcopy__", lambda x, _: x.detach().clone())
+        stack.enter_context(copied)
         # Which tensors' lists go to kernels for many at once is told by their class.
         for module in ("torch.utils._foreach_utils", "torch.optim.optimizer"):
             classes = [torch.Tensor, torch.nn.Parameter, FakeTensor]

@@ -12,10 +12,12 @@ from lightning.pytorch.plugins import MixedPrecision, Precision
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch.utils.data import DataLoader
 
+from munit_pl import DrawnDataModule
+
 CUDA = torch.device("cuda", 0)
 
 
-def train_on_fake_cuda(make, steps=2, precision="bf16-mixed", batches=None, **options):
+def train_on_fake_cuda(make, steps=2, precision="bf16-mixed", batches=None, truth=False, **options):
     """Train a module for some iterations; return the `Operations` of each.
 
     An iteration's are those from its start to the next one's.
@@ -24,12 +26,14 @@ def train_on_fake_cuda(make, steps=2, precision="bf16-mixed", batches=None, **op
         make: Makes the module.
         steps: How many iterations.
         precision: The trainer's.
-        batches: Returns that many batches; by default two images of 32x32 pixels in each domain.
+        batches: Returns that many batches of images; by default two of 32x32 pixels in each
+            domain, in pinned memory as from this package's loaders.
+        truth: See `Operations`.
         **options: Of Lightning's `Trainer`.
     """
-    with fake_cuda(), Operations() as seen:
+    with fake_cuda(), Operations(truth) as seen:
         with CUDA:
-            module, data = make(), DataLoader((batches or _batches)(steps), batch_size=None)
+            module = make()
         each = _EachIteration(seen)
         quiet = dict.fromkeys(
             ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
@@ -40,12 +44,21 @@ def train_on_fake_cuda(make, steps=2, precision="bf16-mixed", batches=None, **op
             callbacks=callbacks,
             **{**quiet, "max_steps": steps, "limit_val_batches": 0, **options},
         )
-        trainer.fit(module, data)
+        trainer.fit(module, datamodule=_Loaded((batches or _batches)(steps)))
     return each.iterations
 
 
 def _batches(steps):
-    return [tuple(torch.zeros(2, 3, 32, 32) for _ in "ab") for _ in range(steps)]
+    return [tuple(torch.zeros(2, 3, 32, 32).pin_memory() for _ in "ab") for _ in range(steps)]
+
+
+class _Loaded(DrawnDataModule):
+    def __init__(self, batches):
+        super().__init__(size=batches[0][0].shape[2:])
+        self._batches = batches
+
+    def train_dataloader(self):
+        return DataLoader(self._batches, batch_size=None)
 
 
 class _EachIteration(Callback):

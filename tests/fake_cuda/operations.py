@@ -33,20 +33,23 @@ class Wait(NamedTuple):
 class Operations(TorchDispatchMode):
     """Counts, within its context, what reaches fake CUDA tensors; enter it inside `fake_cuda`.
 
+    Args:
+        truth: What a boolean is taken to be that the host reads; a number is taken to be 1.
+
     Attributes:
         launches: By its name, such as "convolution", how often each operation runs on the device:
             one kernel, or a few.
         casts: Those of them that change a type alone.
-        reads: Values that the host takes from the device and waits for. A number is taken to be 1
-            and a boolean to be False.
+        reads: Values that the host takes from the device and waits for.
         copies: Copies between host and device that the host waits for: all but those from pinned
             memory that are not to block.
         uploads: How many copies from the host to the device there are, waited for or not.
         mixed: Operations on tensors of both.
     """
 
-    def __init__(self):
+    def __init__(self, truth=False):
         super().__init__()
+        self._truth = truth
         self._pinned = WeakIdKeyDictionary()
         self.clear()
 
@@ -87,7 +90,7 @@ class Operations(TorchDispatchMode):
             self.reads.append(_wait(name, tensors[0]))
         if name != "_local_scalar_dense":
             raise NotImplementedError(f"{name} has no result without data")
-        return False if tensors[0].dtype == torch.bool else 1
+        return self._truth if tensors[0].dtype == torch.bool else 1
 
     def _count(self, func, name, tensors, results, kwargs):
         if not _on_cuda([*tensors, *results]) or func.is_view or name in SILENT:

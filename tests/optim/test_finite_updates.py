@@ -286,8 +286,9 @@ def test_the_global_generator_differs_between_iterations_processes_and_seeds(tin
     drawn = []
 
     class Watched(MUNITModule):
-        def log_codes(self, parts):
+        def code_statistics(self, parts):
             drawn.append(torch.rand(()).item())
+            return {}
 
     fit(Watched(**tiny), steps=2)
     fit(Watched(**tiny, seed=1), steps=1)

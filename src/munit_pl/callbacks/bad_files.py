@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_warn
@@ -70,8 +71,9 @@ class BadFilesLog(Callback):
             self._consensus.finish()
         self._tell(_SECONDS_BETWEEN_WARNINGS)
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            pl_module.log("data/bad_files", float(_skipped_files(trainer).count))
-            pl_module.log("data/substituted", float(self._replaced))
+            counts = {"bad_files": _skipped_files(trainer).count, "substituted": self._replaced}
+            for name, count in counts.items():  # on the CPU, so that no device is waited for
+                pl_module.log(f"data/{name}", torch.tensor(float(count)))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Tell of the files that no warning has told of."""

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from torch import Tensor
@@ -47,8 +48,9 @@ class Speed(Callback):
         images, seconds = self._images, now - self._since
         self._images, self._since = 0, now
         iterations = images / (2 * len(batch[0]) * trainer.world_size)
-        pl_module.log("speed/iterations_per_second", iterations / seconds)
-        pl_module.log("speed/images_per_second", images / seconds, prog_bar=True)
+        # On the CPU, where Lightning reads them in each iteration; it puts numbers on the device.
+        pl_module.log("speed/iterations_per_second", torch.tensor(iterations / seconds))
+        pl_module.log("speed/images_per_second", torch.tensor(images / seconds), prog_bar=True)
 
 
 class IterationBar(ProgressBar):

@@ -163,8 +163,9 @@ class AdversarialModule(DomainPair, LightningModule):
         """Return the generators' terms for images that are not trained on."""
         return self.generator_terms(part)
 
-    def log_codes(self, parts: Sequence[MicroBatch]) -> None:
-        """Log what the method wants known of its codes in an iteration that is written down."""
+    def code_statistics(self, parts: Sequence[MicroBatch]) -> dict[str, Tensor]:
+        """Return what is to be logged of the method's codes in an iteration, scalars by name."""
+        return {}
 
     def optimizer_arguments(self, player: str) -> dict[str, Any]:
         """Return the arguments of `make_optimizer` for "dis" or "gen"."""
@@ -184,11 +185,7 @@ class AdversarialModule(DomainPair, LightningModule):
         terms, parts = self.iterate(batch)
         self.adapt(parts)
         if self._logging:  # after both: Lightning forgets what is logged before a counted step
-            for player, optimizer in zip(("dis", "gen"), self.trainer.optimizers, strict=True):
-                self._log_update(player, terms[player], optimizer)
-            self.log_codes(parts)
-            for recipe in self.recipes:
-                self.log_dict(recipe.logs())
+            self._log_iteration(terms, parts)
         for config in self.trainer.lr_scheduler_configs:
             cast(Any, config.scheduler).step()  # no plateau schedule
 
@@ -486,18 +483,46 @@ class AdversarialModule(DomainPair, LightningModule):
         self.manual_backward(total(terms, self.term_weights))
         return terms
 
-    def _log_update(self, name: str, part_terms: list[Terms], optimizer: Optimizer) -> None:
-        """Log one update's terms, their weighted sum and the learning rate."""
+    def _log_iteration(
+        self, terms: Mapping[str, Sequence[Terms]], parts: Sequence[MicroBatch]
+    ) -> None:
+        """Log both updates, the codes and the recipes, having waited for the device once.
+
+        Lightning reads what a progress bar shows twice in each iteration, those that are not
+        logged too, so that it must not lie on the device.
+        """
+        values: dict[str, Tensor] = {}
+        for player, optimizer in zip(("dis", "gen"), self.trainer.optimizers, strict=True):
+            values |= self._values_of_update(player, terms[player])
+            values[f"{player}/lr"] = torch.tensor(optimizer.param_groups[0]["lr"])
+        values |= self.code_statistics(parts)
+        for recipe in self.recipes:
+            values |= recipe.logs()
+        for name, value in on_host(values).items():
+            self.log(name, value, prog_bar=name in ("dis/total", "gen/total"))
+
+    def _values_of_update(self, player: str, part_terms: Sequence[Terms]) -> dict[str, Tensor]:
+        """Return one update's terms, their weighted sum, the gradient's norm and skipped steps."""
         terms = {
             term: torch.stack([of_part[term].detach() for of_part in part_terms]).sum(0)
             for term in part_terms[0]
         }
         values = {
-            f"{name}/{self.recipes.log_name(term)}_{domain}": value
+            f"{player}/{self.recipes.log_name(term)}_{domain}": value
             for term, pair in terms.items()
             for domain, value in zip("ab", pair, strict=True)
         }
-        rate, norm = optimizer.param_groups[0]["lr"], self.norms[name]
-        self.log_dict(values | {f"{name}/lr": rate, f"{name}/grad_norm": norm})
-        self.log(f"skipped/{name}", self.skipped[name][0].float())
-        self.log(f"{name}/total", total(terms, self.term_weights), prog_bar=True)
+        return values | {
+            f"{player}/total": total(terms, self.term_weights),
+            f"{player}/grad_norm": self.norms[player],
+            f"skipped/{player}": self.skipped[player][0].float(),
+        }
+
+
+def on_host(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return scalars on the CPU, those of a device read together."""
+    there = {name: value for name, value in values.items() if value.device.type != "cpu"}
+    if not there:
+        return dict(values)
+    read = torch.stack([*there.values()]).cpu()
+    return {**values, **dict(zip(there, read, strict=True))}

@@ -214,12 +214,14 @@ class MUNITModule(MUNIT, AdversarialModule):
         again = partial(translate, networks, codes)
         return terms | self.recipe_terms(part, translations, styles, again)
 
-    def log_codes(self, parts: Sequence[MicroBatch]) -> None:
-        """Log mean and variance of the encoded styles: 0 and 1 if they follow the prior."""
+    def code_statistics(self, parts: Sequence[MicroBatch]) -> dict[str, Tensor]:
+        """Return mean and variance of the encoded styles: 0 and 1 if they follow the prior."""
+        values: dict[str, Tensor] = {}
         for domain in ("a", "b"):
             styles = torch.cat([getattr(part.cached.codes, f"s_{domain}") for part in parts])
             var, mean = torch.var_mean(styles.float())
-            self.log_dict({f"style/mean_{domain}": mean, f"style/var_{domain}": var})
+            values |= {f"style/mean_{domain}": mean, f"style/var_{domain}": var}
+        return values
 
     def _networks(self, part: MicroBatch) -> Networks:
         return Networks(self.gen_a, self.gen_b, *self.discriminators(part.draws))
