@@ -82,7 +82,7 @@ class CompiledNetworks(Callback):
         self._tried = True
         try:
             with self._in_use(), _restored(module.buffers()), isolate_rng():
-                _differentiate(module, module.split(batch)[0])
+                _differentiate(module, module.split(batch, module.trainer.global_step)[0])
         except Exception as error:  # a compiler may raise whatever it likes
             self._compiled = {}
             _tell(str(error).strip().partition("\n")[0])

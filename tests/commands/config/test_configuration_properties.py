@@ -38,7 +38,7 @@ SETS = [
 ZERO = re.compile(
     r"(.*\.)?(weights\.\w+|weight_decay|num_workers|noise_dim|pool_size|constant|num_downsample"
     r"|warmup|seed|background\[\d\]|betas\[\d\]|num_sanity_val_steps|limit_val_batches|timeout"
-    r"|max_bad_fraction)"
+    r"|max_bad_fraction|dropout)"
 )
 quick = settings(
     max_examples=20,

@@ -22,7 +22,7 @@ small = METHODS["bicyclegan"].make
 TERMS = {"gan", "gan_random", "image", "latent", "kl"}
 
 
-def published_iteration(A, B, G, E, D, D2, eps, z, lr=2e-4):
+def published_iteration(A, B, other, G, E, D, D2, eps, z, lr=2e-4):
     """One direction's iteration: G and E together, G alone, then both discriminators."""
     optimizers = [Adam(net.parameters(), lr=lr, betas=(0.5, 0.999)) for net in (G, E, D, D2)]
 
@@ -41,9 +41,9 @@ def published_iteration(A, B, G, E, D, D2, eps, z, lr=2e-4):
         p.grad = gradient
     for optimizer in optimizers[:2]:
         optimizer.step()
-    for net, fake in ((D, B_encoded), (D2, B_random)):
+    for net, fake, real in ((D, B_encoded, B), (D2, B_random, other)):
         net.zero_grad()
-        (score(net(fake.detach()), 0) + score(net(B), 1)).backward()
+        (score(net(fake.detach()), 0) + score(net(real), 1)).backward()
     for optimizer in optimizers[2:]:
         optimizer.step()
 
@@ -51,18 +51,19 @@ def published_iteration(A, B, G, E, D, D2, eps, z, lr=2e-4):
 @pytest.mark.parametrize("network", ["unet", "resnet"])
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_one_iteration_is_the_published_one_in_each_direction(network, accumulate):
-    options = {"generator": {"network": network}, "input_channels_a": 1, "accumulate": accumulate}
+    generator = {"network": network, "dropout": 0}
+    options = {"generator": generator, "input_channels_a": 1, "accumulate": accumulate}
     module = small(**options).double()
     expected, start = copy.deepcopy(module), copy.deepcopy(module.state_dict())
-    # Three images: parts of two and one.
-    pairs = pairs_of(1, 3, (1, 3), 24)
-    x_a, x_b = (x.double() for x in pairs[0])
-    draws = expected.draw_all((x_a, x_b), 0)
+    # Halves of three images: parts of two and one.
+    pairs = pairs_of(1, 6, (1, 3), 24)
+    halves = [x.double().split(3) for x in pairs[0]]
+    draws = expected.draw_all([first for first, _ in halves], 0)
     fit(module, steps=1, pairs=pairs, precision="64-true")
-    for to, A, B in (("a", x_b, x_a), ("b", x_a, x_b)):
+    for to, (A, _), (B, other) in (("a", *reversed(halves)), ("b", *halves)):
         gen, dis = getattr(expected, f"gen_{to}"), getattr(expected, f"dis_{to}")
         networks = gen.decoder, gen.style_encoder, dis.encoded, dis.random
-        published_iteration(A, B, *networks, draws[f"eps_{to}"], draws[f"z_{to}"])
+        published_iteration(A, B, other, *networks, draws[f"eps_{to}"], draws[f"z_{to}"])
     for name, weight in expected.state_dict().items():
         torch.testing.assert_close(module.state_dict()[name], weight, atol=1e-9, rtol=0, msg=name)
         assert name.endswith("bias") or not torch.equal(weight, start[name]), name

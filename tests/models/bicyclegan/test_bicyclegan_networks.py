@@ -5,6 +5,7 @@ from math import sqrt
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 from training import images
 
 from munit_pl.models.base.generator import DomainGenerator
@@ -61,8 +62,8 @@ def test_the_defaults_are_the_published_networks():
         gen, dis = BicycleGANGenerator(), BranchDiscriminators()
     assert size(gen.decoder) == 54_794_627
     assert size(gen.style_encoder) == 2_590_032
-    # Two judges of 70x70 pixels, 2 764 737 weights each, for either branch.
-    assert size(dis) == 2 * 2 * 2_764_737
+    # For either branch, patches of 70x70 pixels at two scales, 64 channels wide and 32.
+    assert size(dis) == 2 * (2_764_737 + 694_241)
 
 
 def described(network, x, z, depth=0):
@@ -92,6 +93,16 @@ def test_unet_gives_the_style_to_the_layers_it_names():
     everywhere, at_input = (UNetTranslator(3, 3, 4, 8, 4, where) for where in ("all", "input"))
     assert [down[0].in_channels for down in everywhere.down] == [3 + 8, 4 + 8, 8 + 8, 16 + 8]
     assert [down[0].in_channels for down in at_input.down] == [3 + 8, 4, 8, 16]
+
+
+def test_dropout_lies_between_maps_of_full_width_and_in_training_alone():
+    network = UNetTranslator(3, 3, 2, 8, 8, dropout=0.5)
+    drops = [i for i, up in enumerate(network.up) if isinstance(up[-1], nn.Dropout)]
+    assert drops == [4, 5, 6]  # of the authors' eight levels
+    x, z = images(1, side=256), torch.randn(1, 8)
+    assert not torch.equal(network(x, z), network(x, z))
+    network.eval()
+    assert torch.equal(network(x, z), network(x, z))
 
 
 def test_unet_widens_eightfold_at_most():
@@ -206,7 +217,7 @@ def test_wrong_arguments_are_refused(options, message):
 def test_small_xavier_draws_by_the_number_of_connections():
     network = UNetTranslator(24, 24, 32, 8, 2)
     small_xavier(network)
-    (first, _), (_, last, _) = network.down[0], network.up[0]
+    (first, _), (_, last, *_) = network.down[0], network.up[0]
     # 16 weights for each pair of channels: 32 in and out, and 64 in, 24 out.
     assert first.weight.std().item() == pytest.approx(0.02 * sqrt(2 / (16 * 64)), rel=0.03)
     assert last.weight.std().item() == pytest.approx(0.02 * sqrt(2 / (16 * 88)), rel=0.03)

@@ -109,6 +109,7 @@ def test_generator_terms_are_the_published_ones(networks, batch, gan, score):
 def test_discriminator_terms_are_the_published_ones(networks, batch, gan, score):
     _, _, D_a, D_b = networks
     (x_a, x_b), _ = batch
+    others = Images(*(-x for x in batch[0]))
     (encoded_a, random_a, *_), (encoded_b, random_b, *_) = both_directions(networks, batch)
     expected = {
         "gan": (
@@ -116,12 +117,12 @@ def test_discriminator_terms_are_the_published_ones(networks, batch, gan, score)
             score(D_b.encoded(x_b), 1) + score(D_b.encoded(encoded_b), 0),
         ),
         "gan_random": (
-            score(D_a.random(x_a), 1) + score(D_a.random(random_a), 0),
-            score(D_b.random(x_b), 1) + score(D_b.random(random_b), 0),
+            score(D_a.random(others.x_a), 1) + score(D_a.random(random_a), 0),
+            score(D_b.random(others.x_b), 1) + score(D_b.random(random_b), 0),
         ),
     }
     _, translations = passes(networks, batch)
-    terms = discriminator_terms((D_a, D_b), batch[0], translations, gan)
+    terms = discriminator_terms((D_a, D_b), batch[0], others, translations, gan)
     assert terms.keys() == expected.keys()
     for term, pair in expected.items():
         torch.testing.assert_close(terms[term], torch.stack(pair), msg=term)
@@ -175,7 +176,7 @@ def test_discriminator_terms_have_no_gradient_to_the_generators(networks, batch)
     gen_a, gen_b, dis_a, dis_b = networks
     _, translations = passes(networks, batch)
     assert all(fake.requires_grad for fake in translations)
-    terms = discriminator_terms((dis_a, dis_b), batch[0], translations, LSGAN)
+    terms = discriminator_terms((dis_a, dis_b), batch[0], batch[0], translations, LSGAN)
     (terms["gan"] + terms["gan_random"]).sum().backward()
     assert all(p.grad is None for gen in (gen_a, gen_b) for p in gen.parameters())
     weights = [p for dis in (dis_a, dis_b) for p in dis.parameters() if p.ndim > 1]
@@ -289,7 +290,7 @@ def test_constant_discriminators_cost_what_the_losses_say():
     _, images, _, translations, _ = stubs()
     dis_a = SimpleNamespace(encoded=constant(0.5, 1), random=constant(0.0, 2))
     dis_b = SimpleNamespace(encoded=constant(1.0, 1), random=constant(3.0, 2))
-    terms = discriminator_terms((dis_a, dis_b), images, translations, LSGAN)
+    terms = discriminator_terms((dis_a, dis_b), images, images, translations, LSGAN)
     # (1 - score)**2 + score**2, at each scale.
     assert terms["gan"].tolist() == [0.5, 1]
     assert terms["gan_random"].tolist() == [2, 2 * (4 + 9)]

@@ -12,9 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from munit_pl.losses.terms import total
-from munit_pl.models.base.micro_batch import split
 from munit_pl.models.base.module import AdversarialModule
-from munit_pl.models.base.objective import Images
 from munit_pl.optim.freezing import frozen
 from munit_pl.recipes.perceptual import Perceptual
 
@@ -128,9 +126,7 @@ def _twin(module: AdversarialModule, settings: Mapping[str, Any]) -> Adversarial
 def _iterate(module: AdversarialModule, images: list[Tensor]) -> None:
     """Compute both players' gradients; beyond two parts of a batch, all are alike."""
     x_a, x_b = images
-    parts = min(len(x_a), module.hparams["accumulate"])
-    draws = module.draw_all((x_a, x_b, x_a[:, :1], x_b[:, :1]), "memory")
-    some = split(Images(x_a, x_b), draws, parts)[:2]
+    some = module.split((x_a, x_b, x_a[:, :1], x_b[:, :1]), "memory")[:2]
     generators = [*module.gen_a.parameters(), *module.gen_b.parameters()]
     discriminators = [*module.dis_a.parameters(), *module.dis_b.parameters()]
     players = [

@@ -167,6 +167,10 @@ class AdversarialModule(DomainPair, LightningModule):
         """Return what is to be logged of the method's codes in an iteration, scalars by name."""
         return {}
 
+    def weights_of(self, player: str) -> Mapping[str, float]:
+        """Return the weights of the terms of "dis" or "gen", by name."""
+        return self.term_weights
+
     def optimizer_arguments(self, player: str) -> dict[str, Any]:
         """Return the arguments of `make_optimizer` for "dis" or "gen"."""
         return self.default_optimizer | self.hparams["optimizer"]
@@ -191,26 +195,29 @@ class AdversarialModule(DomainPair, LightningModule):
 
     def iterate(self, batch: Batch) -> tuple[dict[str, list[Terms]], list[MicroBatch]]:
         """Make both updates; return each player's terms, part by part, and the parts."""
-        parts = self.split(batch)
+        step = self.trainer.global_step
+        parts = self.split(batch, step)
         updates = {"dis": self._update_discriminators, "gen": self._update_generators}
         order = ("gen", "dis") if self.generators_first else ("dis", "gen")
         with keep_finite(self.buffers()):
             for i in range(1, self.discriminator_steps):
-                self._update_discriminators(self.split(batch, "further", i))
+                further = self.split(batch, step, "further", i, alone=False)  # takes nothing over
+                self._update_discriminators(further)
                 if self._scaler is not None:
                     self._scaler.update()  # which takes one step of an optimizer between two
             terms = {player: updates[player](parts) for player in order}
         return terms, parts
 
-    def split(self, batch: Batch, *further: int | str) -> list[MicroBatch]:
+    def split(self, batch: Batch, *where: int | str, alone: bool = True) -> list[MicroBatch]:
         """Split a batch as ``accumulate`` says and give each part its random numbers.
 
         Args:
             batch: The images, with masks or without.
-            *further: What names a further update, from which no other takes anything over.
+            *where: See `draw`.
+            alone: Whether one part counts as a whole batch.
         """
-        draws = self.draw_all(batch, self.trainer.global_step, *further)
-        return split(Images(*batch[:2]), draws, self.hparams["accumulate"], alone=not further)
+        draws = self.draw_all(batch, *where)
+        return split(Images(*batch[:2]), draws, self.hparams["accumulate"], alone)
 
     def draw_all(self, batch: Batch, *where: int | str) -> dict[str, Tensor]:
         """Return the random numbers of the method, and of its recipes."""
@@ -427,7 +434,7 @@ class AdversarialModule(DomainPair, LightningModule):
         optimizer = self.trainer.optimizers[0]
         optimizer.zero_grad()
         with self.weights_cast_once():
-            terms = [self._backward(self.discriminator_terms(part), part) for part in parts]
+            terms = [self._backward(self.discriminator_terms(part), part, "dis") for part in parts]
         self._average_gradients(optimizer)
         self._step_discriminators(optimizer)
         return terms
@@ -454,7 +461,7 @@ class AdversarialModule(DomainPair, LightningModule):
         optimizer.zero_grad()
         # No gradients for the discriminators' weights.
         with self.toggled_optimizer(optimizer), self.weights_cast_once():
-            terms = [self._backward(self.generator_terms(part), part) for part in parts]
+            terms = [self._backward(self.generator_terms(part), part, "gen") for part in parts]
         self._average_gradients(optimizer)
         counted.step()
         return terms
@@ -476,11 +483,11 @@ class AdversarialModule(DomainPair, LightningModule):
         if average is not None:
             average(optimizer)
 
-    def _backward(self, terms: Terms, part: MicroBatch) -> Terms:
+    def _backward(self, terms: Terms, part: MicroBatch, player: str) -> Terms:
         """Add one part's share to the gradient and return its share of the terms."""
         if part.fraction != 1:
             terms = {term: part.fraction * pair for term, pair in terms.items()}
-        self.manual_backward(total(terms, self.term_weights))
+        self.manual_backward(total(terms, self.weights_of(player)))
         return terms
 
     def _log_iteration(
@@ -513,7 +520,7 @@ class AdversarialModule(DomainPair, LightningModule):
             for domain, value in zip("ab", pair, strict=True)
         }
         return values | {
-            f"{player}/total": total(terms, self.term_weights),
+            f"{player}/total": total(terms, self.weights_of(player)),
             f"{player}/grad_norm": self.norms[player],
             f"skipped/{player}": self.skipped[player][0].float(),
         }

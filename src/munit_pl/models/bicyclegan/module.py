@@ -1,5 +1,6 @@
 """BicycleGAN as a LightningModule: what is drawn, what is minimized, and in which order."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor
@@ -17,7 +18,7 @@ from munit_pl.layers.initialization import Initialization, initialize
 from munit_pl.losses.adversarial import GanLoss
 from munit_pl.losses.terms import Terms
 from munit_pl.models.base import objective as base
-from munit_pl.models.base.micro_batch import MicroBatch
+from munit_pl.models.base.micro_batch import Batch, MicroBatch
 from munit_pl.models.base.module import AdversarialModule
 from munit_pl.models.base.objective import Images, Styles
 from munit_pl.models.bicyclegan.networks import (
@@ -135,6 +136,15 @@ class BicycleGANModule(AdversarialModule):
         shape, n = (len(Draws._fields), self.style_dim), len(images.x_a)
         return Draws(*self.draw_normal(shape, n, "style", *where).unbind(1))._asdict()
 
+    def split(self, batch: Batch, *where: int | str, alone: bool = True) -> list[MicroBatch]:
+        """Split the first half of a batch; "other_a" and "other_b" are images of the last."""
+        half = (len(batch[0]) + 1) // 2  # that of one image is both
+        parts = super().split([x[:half] for x in batch], *where, alone=alone)
+        others = (x[-half:].chunk(self.hparams["accumulate"]) for x in batch[:2])
+        for part, x_a, x_b in zip(parts, *others, strict=True):
+            part.draws = {**part.draws, "other_a": x_a, "other_b": x_b}
+        return parts
+
     def generator_terms(self, part: MicroBatch) -> Terms:
         """Return `objective.generator_terms`, and recipes'; leave the translations behind."""
         networks = Networks(self.gen_a, self.gen_b, self.dis_a, self.dis_b)
@@ -155,9 +165,14 @@ class BicycleGANModule(AdversarialModule):
 
     def discriminator_terms(self, part: MicroBatch) -> Terms:
         """Return the terms of `objective.discriminator_terms`."""
+        others = Images(part.draws["other_a"], part.draws["other_b"])
         return discriminator_terms(
-            (self.dis_a, self.dis_b), part.images, part.cached, self.gan_loss
+            (self.dis_a, self.dis_b), part.images, others, part.cached, self.gan_loss
         )
+
+    def weights_of(self, player: str) -> Mapping[str, float]:
+        """Return the weights of the generators' terms; as published, discriminators' have none."""
+        return dict.fromkeys(("gan", "gan_random"), 1.0) if player == "dis" else self.term_weights
 
     def _initialize(self, generator: _Initialization, discriminator: _Initialization) -> None:
         for networks, how in (

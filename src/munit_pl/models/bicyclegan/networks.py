@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from munit_pl.checks import Depth, PositiveInt, checked
+from munit_pl.checks import Below1, Depth, PositiveInt, checked
 from munit_pl.layers.blocks import ConvBlock, Norm, make_norm, with_style
 from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.components.patch_discriminator import PatchDiscriminator
@@ -28,9 +28,7 @@ class UNetTranslator(nn.Module):
     """A U-Net from images of one domain and styles to images of the other.
 
     Section 4 of the paper. The convolutions are 4x4 and halve the side on the way down, transposed
-    ones double it on the way up, where each also sees what the way down had at its resolution. The
-    authors train with dropout in the lowest blocks and test without. There is none here: the style
-    carries all variation.
+    ones double it on the way up, where each also sees what the way down had at its resolution.
 
     Args:
         in_channels: Channels of the images translated from.
@@ -40,6 +38,7 @@ class UNetTranslator(nn.Module):
         num_downsample: Halvings of the side, ``D``: 8 for images of 256x256.
         where: "all": the style is concatenated to the input of each convolution on the way down;
             "input": to the image alone.
+        dropout: The share of values dropped in training, on the way up between maps of full width.
 
     Shape:
         ``(N, in_channels, H, W)`` and ``(N, style_dim)`` to ``(N, out_channels, H, W)`` in [-1, 1];
@@ -54,6 +53,7 @@ class UNetTranslator(nn.Module):
         style_dim: int,
         num_downsample: int,
         where: Inject = "all",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.where = where
@@ -71,7 +71,9 @@ class UNetTranslator(nn.Module):
             skipped = 0 if i == lowest else after
             conv_up = nn.ConvTranspose2d(after + skipped, before, 4, 2, 1)
             end = nn.Tanh() if i == 0 else make_norm("instance", before)
-            self.up.append(nn.Sequential(nn.ReLU(), conv_up, end))
+            drops = before == after and i < lowest
+            last = nn.Dropout(dropout) if drops else nn.Identity()
+            self.up.append(nn.Sequential(nn.ReLU(), conv_up, end, last))
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Translate ``x`` under ``style``."""
@@ -170,6 +172,8 @@ class BicycleGANGenerator(DomainGenerator):
         num_downsample: Halvings of the U-Net's side; a residual network has two.
         inject: Where the U-Net is given the style, "all" or "input"; the residual network's place
             is its input.
+        dropout: The share of values that the U-Net's lower blocks drop in training: a half as in
+            the authors' scripts.
         num_res_blocks: Residual blocks of the residual network.
         encoder_dim: Channels after the encoder's first convolution.
         encoder_downsample: Halvings of the encoder's side.
@@ -195,6 +199,7 @@ class BicycleGANGenerator(DomainGenerator):
         network: Network = "unet",
         num_downsample: Depth = 8,
         inject: Inject = "all",
+        dropout: Below1 = 0.5,
         num_res_blocks: Depth = 9,
         encoder_dim: PositiveInt = 64,
         encoder_downsample: Depth = 5,
@@ -211,6 +216,7 @@ class BicycleGANGenerator(DomainGenerator):
             "encoder_downsample": encoder_downsample,
             "network": network,
             "inject": inject,
+            "dropout": dropout,
         }
         self.in_channels = in_channels
         self.style_dim = style_dim
@@ -219,7 +225,7 @@ class BicycleGANGenerator(DomainGenerator):
         if network == "unet":
             self.size_divisor = smallest = 2**num_downsample
             self.decoder = UNetTranslator(
-                other_channels, in_channels, dim, style_dim, num_downsample, inject
+                other_channels, in_channels, dim, style_dim, num_downsample, inject, dropout
             )
         else:
             # A residual block reflects a pixel at a quarter of the side, beside a second one.
@@ -232,8 +238,6 @@ class BicycleGANGenerator(DomainGenerator):
 
 class BranchDiscriminators(nn.Module):
     """One domain's two discriminators; neither sees what an image was translated from.
-
-    All scales are as wide as the first. The published code narrows each further one by half.
 
     Args:
         in_channels: Channels of the domain's images.

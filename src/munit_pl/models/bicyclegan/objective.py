@@ -5,9 +5,9 @@ same thing in domains a and b. Two branches translate each image: "encoded" unde
 its partner (the paper's cVAE-GAN) and "random" under one drawn from N(0, I) (its cLR-GAN). Each
 domain has a discriminator for either branch.
 
-Both branches take the whole batch, as section 3.4 says, so a batch of one is enough. The published
-code trains with batches of two: both branches translate the first half, and the second one's
-discriminator takes its real images from the other.
+As in the authors' program, which trains with batches of two, both branches translate one half of a
+batch, and the second branch's discriminator takes its real images from the other. A batch of one
+image is both halves.
 
 Every function is pure: no optimizer, no logging, the random numbers are arguments. Terms come
 unweighted under the names of their weights, each a pair ``(2,)``: domain a's and domain b's.
@@ -32,7 +32,7 @@ from munit_pl.models.bicyclegan.networks import (
 
 
 class LossWeights(NamedTuple):
-    """The weights of the terms; the first two weigh what the discriminators minimize too."""
+    """The weights of the generators' terms."""
 
     gan: NonNegativeFloat = 1.0
     gan_random: NonNegativeFloat = 1.0
@@ -118,6 +118,7 @@ def translate(
 def discriminator_terms(
     discriminators: tuple[BranchDiscriminators, BranchDiscriminators],
     images: Images,
+    others: Images,
     translations: Translations,
     gan_loss: AdversarialLoss,
 ) -> Terms:
@@ -125,8 +126,9 @@ def discriminator_terms(
 
     Args:
         discriminators: Domain a's and domain b's.
-        images: Real images.
-        translations: What `translate` made of them, through which no gradient goes.
+        images: Real images, for those of the encoded branch.
+        others: Real images, for those of the random one.
+        translations: What `translate` made of ``images``, through which no gradient goes.
         gan_loss: The adversarial loss.
     """
     (dis_a, dis_b), (x_a, x_b) = discriminators, images
@@ -141,8 +143,8 @@ def discriminator_terms(
         ),
         "gan_random": torch.stack(
             (
-                loss(*dis_a.random.score_batches(x_a, random_ba)),
-                loss(*dis_b.random.score_batches(x_b, random_ab)),
+                loss(*dis_a.random.score_batches(others.x_a, random_ba)),
+                loss(*dis_b.random.score_batches(others.x_b, random_ab)),
             )
         ),
     }
@@ -192,8 +194,8 @@ def generator_terms(
 def kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Return the divergence of normal distributions from N(0, I), in nats.
 
-    Summed over the components of a style and averaged over the batch. The published code sums over
-    the batch as well; its half batches hold one image, so that its weight means the same here.
+    Summed over the components of a style and averaged over the batch. The authors' program sums
+    over the batch as well; its half batches hold one image, so that its weight means the same here.
 
     Args:
         mean: Means, ``(N, style_dim)``.

@@ -18,7 +18,8 @@ class PatchDiscriminator(ScaleDiscriminators):
     Section 6.1.2 of Isola et al., "Image-to-Image Translation with Conditional Adversarial
     Networks", CVPR 2017: 4x4 convolutions, strided but for the last two; leaky rectifiers of slope
     0.2; no normalization after the first convolution. With more than one scale there is an
-    independent discriminator for each, on an image of half the side of the one before.
+    independent discriminator for each, on an image of half the side of the one before and half as
+    wide, as BicycleGAN's authors have it.
 
     Args:
         in_channels: Channels of the domain's images.
@@ -43,22 +44,18 @@ class PatchDiscriminator(ScaleDiscriminators):
         norm: Norm = "instance",
     ) -> None:
         block = partial(ConvBlock, activation="lrelu", padding_mode="zeros")
-        widths = [dim * min(2**i, WIDEST) for i in range(num_layers + 1)]
-        super().__init__(
-            (
-                nn.Sequential(
-                    block(in_channels, dim, 4, 2, 1),
-                    *(
-                        block(before, after, 4, 2, 1, norm=norm)
-                        for before, after in pairwise(widths[:-1])
-                    ),
-                    block(widths[-2], widths[-1], 4, 1, 1, norm=norm),
-                    nn.Conv2d(widths[-1], 1, 4, 1, 1),
-                )
-                for _ in range(num_scales)
-            ),
-            norm,
-        )
+
+        def scale(first: int) -> nn.Sequential:
+            widths = [first * min(2**i, WIDEST) for i in range(num_layers + 1)]
+            strided = pairwise(widths[:-1])
+            return nn.Sequential(
+                block(in_channels, first, 4, 2, 1),
+                *(block(before, after, 4, 2, 1, norm=norm) for before, after in strided),
+                block(widths[-2], widths[-1], 4, 1, 1, norm=norm),
+                nn.Conv2d(widths[-1], 1, 4, 1, 1),
+            )
+
+        super().__init__((scale(max(dim // 2**s, 1)) for s in range(num_scales)), norm)
         self.num_layers = num_layers
 
     def check_size(self, height: int, width: int) -> None:
