@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from munit_pl.layers.convolution import conv_by_fours, upsample_conv
+from munit_pl.layers.convolution import conv_by_fours
 from munit_pl.layers.normalization import adain, layer_norm
 from munit_pl.layers.padding import pad
+from munit_pl.layers.upsampling import upsample_conv
 
 
 class Networks:

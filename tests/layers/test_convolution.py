@@ -1,11 +1,14 @@
 """Convolutions in cheaper forms give what the plain ones give, and so do their gradients."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from munit_pl.layers.convolution import conv_by_fours, convolve, upsample_conv
+from munit_pl.layers import upsampling
+from munit_pl.layers.convolution import conv_by_fours, convolve
+from munit_pl.layers.upsampling import upsample_conv
 
 MODES = ["reflect", "replicate", "zeros"]
 
@@ -14,6 +17,11 @@ def plainly(x, weight, bias, mode):
     doubled = F.interpolate(x, scale_factor=2.0, mode="nearest")
     padded = F.pad(doubled, (2, 2, 2, 2), "constant" if mode == "zeros" else mode)
     return F.conv2d(padded, weight, bias)
+
+
+@pytest.fixture(params=[False, True], ids=["as here", "as on a GPU"])
+def launches(request, monkeypatch):
+    monkeypatch.setattr(upsampling, "_few_launches_count", lambda x: request.param)
 
 
 def random(*shape, dtype=torch.float64):
@@ -27,21 +35,21 @@ def assert_same(ours, theirs, inputs, tolerance):
     torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
 
 
-def test_the_upsampling_convolution_is_exact_to_the_corners():
+def test_the_upsampling_convolution_is_exact_to_the_corners(launches):
     for mode in MODES:
-        for height, width in [(2, 2), (2, 5), (3, 3), (6, 4)]:
+        for height, width in [(2, 2), (2, 5), (3, 3), (4, 4), (6, 4), (4, 7), (5, 5)]:
             inputs = random(2, 3, height, width), random(4, 3, 5, 5), random(4)
             assert_same(upsample_conv(*inputs, mode), plainly(*inputs, mode), inputs, 1e-12)
 
 
-def test_the_upsampling_convolution_goes_without_a_bias():
+def test_the_upsampling_convolution_goes_without_a_bias(launches):
     for mode in MODES:
-        inputs = random(1, 2, 3, 4), random(3, 2, 5, 5)
+        inputs = random(1, 2, 5, 4), random(3, 2, 5, 5)
         ours, theirs = (made(*inputs, None, mode) for made in (upsample_conv, plainly))
         assert_same(ours, theirs, inputs, 1e-12)
 
 
-def test_the_upsampling_convolution_rounds_like_the_plain_one_in_fp32():
+def test_the_upsampling_convolution_rounds_like_the_plain_one_in_fp32(launches):
     inputs = [random(2, 32, 16, 16, dtype=torch.float32), random(16, 32, 5, 5, dtype=torch.float32)]
     exact = plainly(*(t.double() for t in inputs), None, "reflect")
     errors = [
@@ -59,6 +67,33 @@ def test_the_upsampling_convolution_takes_nine_products_of_twenty_five():
             made(x, weight, None, "reflect")
         counts.append(counter.get_total_flops())
     assert 9 / 25 < counts[0] / counts[1] < 1.05 * 9 / 25  # the border takes the rest
+
+
+def test_the_upsampling_convolution_for_gpus_can_be_differentiated_again(monkeypatch):
+    monkeypatch.setattr(upsampling, "_few_launches_count", lambda x: True)
+    inputs = random(2, 2, 4, 5), random(3, 2, 5, 5), random(3)
+    found = []
+    for made in (upsample_conv, plainly):
+        y = made(*inputs, "reflect").square().sum()
+        grads = torch.autograd.grad(y, inputs, create_graph=True)
+        found.append(torch.autograd.grad(sum(g.square().sum() for g in grads), inputs))
+    torch.testing.assert_close(*found, rtol=1e-10, atol=1e-10)
+
+
+def test_the_upsampling_convolution_for_gpus_knows_autocast_and_frozen_weights(monkeypatch):
+    x, weight = random(2, 8, 6, 6, dtype=torch.float32), random(4, 8, 5, 5, dtype=torch.float32)
+    bias = torch.randn(4)
+    found = []
+    for few in (False, True):
+        monkeypatch.setattr(upsampling, "_few_launches_count", lambda x, few=few: few)
+        with torch.autocast("cpu", torch.bfloat16):
+            y = upsample_conv(x, weight, bias, "reflect")
+        assert y.dtype is torch.bfloat16
+        grads = torch.autograd.grad(y.float().square().sum(), (x, weight))
+        assert [grad.dtype for grad in grads] == [torch.float32] * 2
+        found.append((y.detach().float(), *grads))
+    for ours, theirs in zip(*found, strict=True):
+        assert (ours - theirs).norm() < 0.01 * theirs.norm()
 
 
 def test_four_pixels_at_a_time_are_the_plain_convolution():

@@ -10,9 +10,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
 from munit_pl.checks import checked
-from munit_pl.layers.convolution import convolve, upsample_conv
+from munit_pl.layers.convolution import convolve
 from munit_pl.layers.normalization import InstanceNorm2d, LayerNorm, adain
 from munit_pl.layers.padding import PaddingMode
+from munit_pl.layers.upsampling import upsample_conv
 
 Activation = Literal["relu", "lrelu", "prelu", "selu", "tanh", "none"]
 Norm = Literal["none", "batch", "instance", "layer", "spectral"]

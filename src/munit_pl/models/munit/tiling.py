@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from munit_pl.layers.autocast import to_float32
 from munit_pl.layers.blocks import AdaINResBlock, ConvBlock, ResBlock, UpBlock
-from munit_pl.layers.convolution import upsample_conv
 from munit_pl.layers.normalization import LayerNorm
+from munit_pl.layers.upsampling import upsample_conv
 from munit_pl.models.components.content_encoder import ContentEncoder
 from munit_pl.models.munit.networks import Decoder, StyleEncoder
 
