@@ -39,9 +39,10 @@ def schedule(
     kind: Kind = "step",
     step_size: PositiveInt = 100_000,
     gamma: PositiveFloat = 0.5,
-    constant: NonNegativeInt = 100_000,
-    decay: PositiveInt = 100_000,
+    constant: NonNegativeInt | None = None,
+    decay: PositiveInt | None = None,
     warmup: NonNegativeInt = 0,
+    iterations: PositiveInt = 200_000,
     **further: Any,
 ) -> LRScheduler:
     """Let the learning rate rise if asked for, then fall by steps, linearly or as PyTorch has it.
@@ -58,9 +59,11 @@ def schedule(
         kind: "step", "linear" or the name of a class of `torch.optim.lr_scheduler`.
         step_size: Of "step": iterations between two falls.
         gamma: Of "step", and of classes that have one: what the rate is multiplied by.
-        constant: Of "linear": iterations before it falls, those of ``warmup`` among them.
-        decay: Of "linear": iterations within which it falls to 0.
+        constant: Of "linear": iterations before it falls, those of ``warmup`` among them; half of
+            the run unless given.
+        decay: Of "linear": iterations within which it falls to 0; the rest of the run unless given.
         warmup: Of "step" and "linear": iterations in which it rises; none if 0.
+        iterations: Those of the run.
         **further: Other arguments of the class, such as ``T_max`` of CosineAnnealingLR.
 
     Raises:
@@ -76,7 +79,9 @@ def schedule(
         return cls(optimizer, **{k: v for k, v in listed.items() if k in taken}, **further)
     if further:
         raise TypeError(f"{kind} takes no {', '.join(further)}")
-    falling = _falling(constant, decay)
+    if constant is None:
+        constant = math.ceil(iterations / 2)
+    falling = _falling(constant, decay or max(iterations - constant, 1))
     if kind == "step" and not warmup:
         return StepLR(optimizer, step_size, gamma)  # whose state is in checkpoints
 
@@ -94,7 +99,8 @@ def _named(arguments: Mapping[str, Any]) -> Any:
 
 
 ScheduleArguments = Annotated[
-    Arguments, ArgumentsOf(schedule, without=("optimizer", "last_epoch"), further=_named)
+    Arguments,
+    ArgumentsOf(schedule, ("optimizer", "iterations", "last_epoch"), _named),
 ]
 
 

@@ -182,8 +182,7 @@ def test_bicyclegan_yaml_lists_every_setting_with_its_default():
         "initialization": Initializations()._asdict(),
         "weights": LossWeights()._asdict(),
         "recipes": {},
-        "scheduler": {"kind": "linear"}
-        | dict.fromkeys(("constant", "decay"), "${share:1/2,${trainer.max_steps}}"),
+        "scheduler": {"kind": "linear", "constant": None, "decay": None},
         "optimizer": {"name": "Adam", "lr": 2e-4, "betas": [0.5, 0.999], "fused": None},
     }
     for name, values in groups.items():

@@ -232,9 +232,30 @@ def test_learning_rates_fall_linearly_after_the_constant_part():
         def on_train_batch_start(self, trainer, *_):
             rates.append([o.param_groups[0]["lr"] for o in trainer.optimizers])
 
-    module = small(optimizer={"lr": 0.01}, scheduler={"constant": 1, "decay": 2})
-    fit(module, steps=4, callbacks=[Rates()])
-    assert rates == [[pytest.approx(0.01 * factor)] * 2 for factor in (1, 1, 0.5, 0)]
+    for scheduler, run, factors in (
+        ({"constant": 1, "decay": 2}, {"max_steps": 4}, (1, 1, 0.5, 0)),
+        ({}, {"max_steps": 4}, (1, 1, 1, 0.5)),
+        ({}, {"max_epochs": 2}, (1, 1, 1, 1, 2 / 3, 1 / 3)),  # of three iterations each
+        ({"constant": 0}, {"max_epochs": 2, "max_steps": 4}, (1, 0.75, 0.5, 0.25)),
+    ):
+        rates.clear()
+        module = small(optimizer={"lr": 0.01}, scheduler=scheduler)
+        loop = make_trainer(callbacks=[Rates()], **run)
+        loop.fit(module, DataLoader(pairs_of(3), batch_size=None))
+        assert rates == [[pytest.approx(0.01 * factor)] * 2 for factor in factors]
+
+
+def test_a_resumed_schedule_follows_the_longer_run(tmp_path):
+    module, loader = small(), DataLoader(pairs_of(2), batch_size=None)
+    loop = make_trainer(max_epochs=1)
+    loop.fit(module, loader)
+    loop.save_checkpoint(tmp_path / "x.ckpt")
+    loop = make_trainer(max_epochs=3)
+    loop.fit(small(), loader, ckpt_path=tmp_path / "x.ckpt", weights_only=True)
+    (scheduler,) = {config.scheduler for config in loop.lr_scheduler_configs[:1]}
+    factors = [scheduler.lr_lambdas[0](k) for k in (2, 3, 4, 5, 6)]
+    assert factors == pytest.approx([1, 1, 2 / 3, 1 / 3, 0])
+    assert loop.global_step == 6
 
 
 @pytest.mark.parametrize(
@@ -300,8 +321,7 @@ def test_configuration_lists_every_setting_with_its_default():
             assert value == parameters[name].default
     adam = {"name": "Adam", "lr": 2e-4, "betas": [0.5, 0.999], "weight_decay": 0, "fused": None}
     assert conf["optimizer"] == adam
-    half = "${share:1/2,${trainer.max_steps}}"
-    assert conf["scheduler"] == {"kind": "linear", "constant": half, "decay": half}
+    assert conf["scheduler"] == {"kind": "linear", "constant": None, "decay": None}
     assert conf["initialization"] == {"generator": "normal", "discriminator": "normal"}
 
 

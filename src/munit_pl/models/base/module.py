@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -177,7 +178,12 @@ class AdversarialModule(DomainPair, LightningModule):
 
     def make_scheduler(self, optimizer: Optimizer) -> LRScheduler:
         """Return the schedule of one optimizer, stepped once an iteration."""
-        return schedule(optimizer, **self.default_scheduler | self.hparams["scheduler"])
+        arguments = self.default_scheduler | self.hparams["scheduler"]
+        follows = None in (arguments.get("constant"), arguments.get("decay"))
+        if arguments.get("kind") == "linear" and follows and self._trainer is not None:
+            run = self.trainer.estimated_stepping_batches  # which reads the data's length
+            arguments |= {"iterations": max(int(run), 1)} if isfinite(run) else {}
+        return schedule(optimizer, **arguments)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Update both players, then the learning rates."""
