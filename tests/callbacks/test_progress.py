@@ -10,7 +10,7 @@ class Run:
     def __init__(self):
         self.global_step = 0
         self.world_size = 2
-        self.max_steps = 4
+        self.estimated_stepping_batches = 4
         self.loggers = []
         self.progress_bar_metrics = {
             "dis/total": 1.23456,

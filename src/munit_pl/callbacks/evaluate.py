@@ -24,6 +24,7 @@ from munit_pl.evaluation.protocols.registry import find_protocol
 from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.translator import Translator
 from munit_pl.models.base.module import AdversarialModule
+from munit_pl.models.base.run_length import run_length
 from munit_pl.reports.grid import surviving
 
 _log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class Evaluate(Callback):
         """Evaluate every ``every_n_steps`` iterations."""
         if trainer.global_step % self.every_n_steps:
             return
-        if trainer.global_step != trainer.max_steps:
+        if trainer.global_step != run_length(trainer):
             self._evaluate(trainer, pl_module)
             return
         with final_figures(trainer):

@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from munit_pl.checks import PositiveInt, checked
+from munit_pl.models.base.run_length import run_length
 
 
 class Speed(Callback):
@@ -69,7 +70,7 @@ class IterationBar(ProgressBar):
         """Show the bar, from the iteration that is resumed."""
         self._bar = tqdm(
             initial=trainer.global_step,
-            total=trainer.max_steps if trainer.max_steps > 0 else None,
+            total=run_length(trainer),
             desc="training",
             unit="it",
             dynamic_ncols=True,

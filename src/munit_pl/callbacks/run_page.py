@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from munit_pl.callbacks.grids import ImageGrid
 from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.models.base.run_length import run_length
 from munit_pl.reports.run_page import write_run_page
 
 
@@ -54,7 +55,8 @@ class RunPage(Callback):
     def _write(self, trainer: Trainer, module: LightningModule, state: str) -> None:
         if not trainer.is_global_zero:
             return
-        of = f" of {trainer.max_steps}" if trainer.max_steps > 0 else ""
+        length = run_length(trainer)
+        of = "" if length is None else f" of {length}"
         now = time.strftime("%Y-%m-%d %H:%M")
         told = f"iteration {trainer.global_step}{of}, {state} ({now})"
         try:

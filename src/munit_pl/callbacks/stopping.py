@@ -17,6 +17,7 @@ from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.consensus import ProcessConsensus, consensus_of
 from munit_pl.callbacks.stop_request import RunStopped
 from munit_pl.data.skipped_files import StopReason
+from munit_pl.models.base.run_length import run_length
 
 _log = logging.getLogger(__name__)
 _SIGNALS = [  # Windows has no SIGUSR1
@@ -66,7 +67,7 @@ class GracefulStop(Checkpoint):
         """Agree whether to go on; if not, save and raise `RunStopped`."""
         assert self._consensus is not None
         code = self._consensus.maximum("stop")
-        if not code or trainer.global_step == trainer.max_steps:  # then nothing lies ahead
+        if not code or trainer.global_step == run_length(trainer):  # then nothing lies ahead
             return
         own = self._asked(trainer)
         _forget_processes(trainer)

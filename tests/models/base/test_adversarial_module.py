@@ -305,7 +305,7 @@ def test_a_resumed_run_takes_the_settings_that_it_is_given_and_says_so(method, t
         loop.fit(method.make(optimizer=settings), data, ckpt_path=path, weights_only=True)
     for optimizer in loop.optimizers:
         (group,) = optimizer.param_groups
-        assert (group["lr"], [*group["betas"]]) == (5e-5, [0.6, 0.9])
+        assert (group["initial_lr"], [*group["betas"]]) == (5e-5, [0.6, 0.9])
         assert {int(state["step"]) for state in optimizer.state.values()} == {3}
     loop.save_checkpoint(path)
     assert torch.load(path, weights_only=True)["hyper_parameters"]["optimizer"] == settings

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from math import isfinite
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -27,6 +26,7 @@ from munit_pl.models.base.micro_batch import Batch, MicroBatch, split
 from munit_pl.models.base.objective import Images, Styles, Translations
 from munit_pl.models.base.pair import DomainPair
 from munit_pl.models.base.renamed import current_names, recipe_states, rename_weights
+from munit_pl.models.base.run_length import run_length
 from munit_pl.optim.finite_updates import count_skipped, keep_finite, skip_unless_finite
 from munit_pl.optim.optimizers import make_optimizer
 from munit_pl.optim.resume_settings import adopt_settings, describe_changes
@@ -181,8 +181,8 @@ class AdversarialModule(DomainPair, LightningModule):
         arguments = self.default_scheduler | self.hparams["scheduler"]
         follows = None in (arguments.get("constant"), arguments.get("decay"))
         if arguments.get("kind") == "linear" and follows and self._trainer is not None:
-            run = self.trainer.estimated_stepping_batches  # which reads the data's length
-            arguments |= {"iterations": max(int(run), 1)} if isfinite(run) else {}
+            run = run_length(self.trainer)
+            arguments |= {} if run is None else {"iterations": max(run, 1)}
         return schedule(optimizer, **arguments)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
