@@ -87,8 +87,10 @@ class WeightAverage(Callback):
         self._average = [a.to(w.device) for a, w in zip(self._average, weights, strict=True)]
         # Told on the device, for nobody to wait. One norm for all: an overflow counts as well.
         finite = get_total_norm(weights).isfinite()
-        taken = [torch.where(finite, w, a) for w, a in zip(weights, self._average, strict=True)]
-        torch._foreach_lerp_(self._average, taken, 1 - self.decay)
+        now, before = (torch.cat([t.flatten() for t in of]) for of in (weights, self._average))
+        taken = torch.split(torch.where(finite, now, before), [w.numel() for w in weights])
+        shaped = [t.view_as(weight) for t, weight in zip(taken, weights, strict=True)]
+        torch._foreach_lerp_(self._average, shaped, 1 - self.decay)
 
     def _begin(self, weights: list[Tensor]) -> None:
         if get_total_norm(weights).isfinite():  # else it begins an iteration later

@@ -1,6 +1,6 @@
 """Skipping of optimizer steps whose gradients are NaN/Inf or too large."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -56,7 +56,20 @@ def keep_finite(buffers: Iterable[Tensor]) -> Iterator[None]:
     its numbers are any good; one NaN would stay in an average for ever.
     """
     watched = [buffer for buffer in buffers if buffer.is_floating_point()]
-    earlier = [buffer.clone() for buffer in watched]
+    earlier = _flat(watched)
     yield
-    for buffer, before in zip(watched, earlier, strict=True):
-        buffer.copy_(torch.where(buffer.isfinite(), buffer, before))
+    for dtype, before in earlier.items():  # all of one type together
+        of_dtype = [buffer for buffer in watched if buffer.dtype == dtype]
+        now = _flat(of_dtype)[dtype]
+        kept = torch.where(now.isfinite(), now, before)
+        parts = torch.split(kept, [buffer.numel() for buffer in of_dtype])
+        shaped = [k.view_as(b) for k, b in zip(parts, of_dtype, strict=True)]
+        torch._foreach_copy_(of_dtype, shaped)
+
+
+def _flat(tensors: Sequence[Tensor]) -> dict[torch.dtype, Tensor]:
+    """Return a copy of all elements of tensors by their type, side by side."""
+    of_dtype: dict[torch.dtype, list[Tensor]] = {}
+    for tensor in tensors:
+        of_dtype.setdefault(tensor.dtype, []).append(tensor.flatten())
+    return {dtype: torch.cat(flat) for dtype, flat in of_dtype.items()}
