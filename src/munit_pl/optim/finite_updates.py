@@ -24,13 +24,18 @@ def skip_unless_finite(optimizer: Optimizer, norm: Tensor) -> Tensor:
         Whether the step is one to skip, a boolean scalar on the device of ``norm``.
     """
     bad = ~(norm <= MAX_NORM)  # so that it holds of NaN too
-    if isinstance(optimizer, Adam) and all(g.get("fused") for g in optimizer.param_groups):
+    if is_fused_adam(optimizer):
         # What gradient scalers tell fused kernels, which look themselves: nothing waits. SGD's
         # would leave its momentum unset where the first step is skipped.
         cast(Any, optimizer).found_inf = bad.float()
     elif bad:  # Only the host can tell the other kernels. That is free on the CPU alone.
         optimizer.zero_grad()  # a step without gradients is none
     return bad
+
+
+def is_fused_adam(optimizer: Optimizer) -> bool:
+    """Return whether an optimizer's step can be skipped without the host knowing of it."""
+    return isinstance(optimizer, Adam) and all(g.get("fused") for g in optimizer.param_groups)
 
 
 def count_skipped(counts: Tensor, bad: Tensor) -> Tensor:

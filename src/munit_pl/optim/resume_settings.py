@@ -11,8 +11,8 @@ from munit_pl.optim.schedules import rates_at
 
 _FIXED = ("generator", "discriminator", "initialization")  # what the networks are, or began as
 _MOMENTS = ("optimizer.name", "optimizer.amsgrad", "optimizer.centered")  # what a state holds
-# Of a group: what is loaded, and how Adam is computed, which changes no result.
-_LOADED = {"params", "lr", "fused", "foreach", "capturable", "differentiable"}
+_KERNELS = {"fused", "foreach", "capturable", "differentiable"}  # which change no result
+_LOADED = {"params", "lr", *_KERNELS}  # of a group
 _SCHEDULE = ("step_size", "gamma")  # of `StepLR`, whose state tells them
 
 Changes = dict[str, tuple[Any, Any]]
@@ -133,6 +133,8 @@ def _adopt_groups(saved: list[dict[str, Any]], own: list[dict[str, Any]]) -> Cha
                 told = "lr" if name == "initial_lr" else name
                 changes[f"optimizer.{told}"] = group.get(name), now[name]
                 group[name] = now[name]
+        # What the optimizer was made for, which gradient scalers go by.
+        group |= {name: now[name] for name in _KERNELS & now.keys()}
     return changes
 
 

@@ -98,7 +98,8 @@ class ADA(DiffAugment):
         Returns:
             Booleans of the shape of ``drawn``.
         """
-        of_domain = self.probability.to(drawn.device).view(2, *[1] * (drawn.ndim - 2))
+        self.p_steps = self.p_steps.to(drawn.device)
+        of_domain = self.probability.view(2, *[1] * (drawn.ndim - 2))
         return drawn < of_domain
 
     def discriminator_term(self, done: DiscriminatorPass) -> None:

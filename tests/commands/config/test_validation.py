@@ -191,8 +191,8 @@ def test_a_fault_is_told_in_one_line():
         # Of two settings.
         (["model.accumulate=3"], "there are only data.batch_size=1 images to split"),
         (
-            ["model.optimizer.fused=true", "trainer.precision=16-mixed"],
-            "fused=true is not supported",
+            ["model.optimizer={name: SGD, fused: true}", "trainer.precision=16-mixed"],
+            "fused=true is supported",
         ),
         (
             ["callbacks=[default,evaluate]", "callbacks.evaluate.monitor=loss"],

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
-from training import fit, fp16, images, make_trainer, moved, pairs_of, weights
+from training import LEAST, fit, fp16, images, make_trainer, moved, pairs_of, weights
 
 from munit_pl import BicycleGANModule, CycleGANModule, DrawnDataModule, MUNITModule, UNITModule
 
@@ -245,13 +245,27 @@ def test_the_scale_grows_once_an_iteration(method):
     assert scaler.get_scale() == 16.0 * 2**2
 
 
-def test_a_fused_adam_is_refused_under_fp16_and_trains_otherwise(method):
-    module = method.make(optimizer={"fused": True})
-    with pytest.raises(ValueError, match="fused=True is not supported with precision 16-mixed"):
-        fit(module, plugins=fp16()[1])
-    before = weights(module)
-    fit(module, steps=1, precision="bf16-mixed")
-    assert moved(before, weights(module))
+def test_a_fused_optimizer_trains_under_fp16_if_it_can_be_told_to_skip(method):
+    with pytest.raises(ValueError, match="for Adam and AdamW alone"):
+        fit(method.make(optimizer={"name": "SGD", "fused": True}), plugins=fp16()[1])
+    ends = []
+    for fused in (True, False):
+        torch.manual_seed(0)
+        module = method.make(optimizer={"fused": fused}, clip_norm=0.5)
+        fit(module, steps=2, plugins=fp16(init_scale=64.0)[1])
+        ends.append(torch.cat([weight.flatten() for weight in weights(module)]))
+    torch.testing.assert_close(*ends, atol=1e-6, rtol=1e-5)
+
+
+def test_under_fp16_a_run_that_began_without_a_fused_adam_goes_on_with_one(tmp_path):
+    began = MUNITModule(**LEAST, optimizer={"fused": False})
+    fit(began, steps=1, plugins=fp16()[1]).save_checkpoint(tmp_path / "x.ckpt")
+    module = MUNITModule(**LEAST)
+    loop = make_trainer(max_steps=2, plugins=fp16()[1])
+    pairs = DataLoader(pairs_of(2), batch_size=None)
+    loop.fit(module, pairs, ckpt_path=tmp_path / "x.ckpt", weights_only=True)
+    assert all(group["fused"] for o in loop.optimizers for group in o.param_groups)
+    assert moved(weights(began), weights(module))
 
 
 def test_a_checkpoint_of_configured_containers_loads_anywhere(method, tmp_path):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -27,7 +28,13 @@ from munit_pl.models.base.objective import Images, Styles, Translations
 from munit_pl.models.base.pair import DomainPair
 from munit_pl.models.base.renamed import current_names, recipe_states, rename_weights
 from munit_pl.models.base.run_length import run_length
-from munit_pl.optim.finite_updates import count_skipped, keep_finite, skip_unless_finite
+from munit_pl.models.base.training_checks import precision_faults
+from munit_pl.optim.finite_updates import (
+    count_skipped,
+    is_fused_adam,
+    keep_finite,
+    skip_unless_finite,
+)
 from munit_pl.optim.optimizers import make_optimizer
 from munit_pl.optim.resume_settings import adopt_settings, describe_changes
 from munit_pl.optim.schedules import ends_at, schedule
@@ -328,8 +335,12 @@ class AdversarialModule(DomainPair, LightningModule):
             arguments = self.optimizer_arguments(player)
             skips = arguments.get("name", "Adam") in ("Adam", "AdamW")
             if skips and arguments.get("fused") is None and not arguments.get("foreach"):
-                arguments["fused"] = (able and self._scaler is None) or None
-            optimizers.append(make_optimizer([*a.parameters(), *b.parameters()], **arguments))
+                arguments["fused"] = able or None
+            optimizer = make_optimizer([*a.parameters(), *b.parameters()], **arguments)
+            if self._scaler is not None and is_fused_adam(optimizer):
+                # A scaler tells it of overflows at the last moment, and so not of norms too large.
+                optimizer.register_step_pre_hook(partial(self._skip_again, player))
+            optimizers.append(optimizer)
         return optimizers, [self.make_scheduler(optimizer) for optimizer in optimizers]
 
     def setup(self, stage: str) -> None:
@@ -339,16 +350,13 @@ class AdversarialModule(DomainPair, LightningModule):
                 recipe.setup()
 
     def on_fit_start(self) -> None:
-        """Note the images' size and white, and refuse a fused Adam under fp16.
-
-        That unscales gradients too late to measure and clip.
-        """
+        """Note the images' size and white, and refuse what cannot be trained in this precision."""
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, TwoDomains):
             self.gen_a.image_size = self.gen_b.image_size = data.image_size
             self.gen_a.max_value, self.gen_b.max_value = data.max_value("a"), data.max_value("b")
-        if self._scaler is not None and self.hparams["optimizer"].get("fused"):
-            raise ValueError("optimizer fused=True is not supported with precision 16-mixed")
+        for fault in precision_faults(self, self.trainer.precision):
+            raise ValueError(fault)
 
     def on_train_start(self) -> None:
         """Say where the learning rate is 0 long before the run ends."""
@@ -469,8 +477,13 @@ class AdversarialModule(DomainPair, LightningModule):
         with self.toggled_optimizer(optimizer), self.weights_cast_once():
             terms = [self._backward(self.generator_terms(part), part, "gen") for part in parts]
         self._average_gradients(optimizer)
+        if self._scaler is not None and is_fused_adam(optimizer):
+            self._scaler.unscale_(optimizer)  # which Lightning leaves to the step, after all hooks
         counted.step()
         return terms
+
+    def _skip_again(self, player: str, optimizer: Optimizer, *_: object) -> None:
+        skip_unless_finite(optimizer, self.norms[player])
 
     @contextmanager
     def weights_cast_once(self) -> Iterator[None]:

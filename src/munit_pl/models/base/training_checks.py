@@ -49,8 +49,13 @@ def data_faults(module: "AdversarialModule", datamodule: TwoDomains) -> Iterator
 
 def precision_faults(module: "AdversarialModule", precision: object) -> Iterator[str]:
     """Yield why a module cannot be trained in one of Lightning's precisions, if it cannot."""
-    if module.hparams["optimizer"].get("fused") and str(precision) in ("16", "16-mixed"):
-        yield "model.optimizer.fused=true is not supported with trainer.precision=16-mixed"
+    optimizer = module.hparams["optimizer"]
+    adam = optimizer.get("name", "Adam") in ("Adam", "AdamW")
+    if optimizer.get("fused") and not adam and str(precision) in ("16", "16-mixed"):
+        yield (
+            "model.optimizer.fused=true is supported with trainer.precision=16-mixed for Adam and "
+            "AdamW alone"
+        )
 
 
 def check_optimizers(module: "AdversarialModule") -> None:
