@@ -35,6 +35,11 @@ PADDING = {
     **_each("discriminator", "padding_mode", "reflect", "replicate", "zeros"),
     **_each("discriminator", "global_discriminator", False, True),
 }
+# Networks of as few layers as hold every kind.
+SMALLEST = {
+    "munit": {"generator": {"num_downsample": 1}, "discriminator": {"num_layers": 1}},
+    "unit": {"generator": {"num_downsample": 1}, "discriminator": {"num_layers": 1}},
+}
 OPTIONS = {
     "munit": {
         **COMMON,

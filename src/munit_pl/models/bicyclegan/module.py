@@ -137,12 +137,12 @@ class BicycleGANModule(AdversarialModule):
         return Draws(*self.draw_normal(shape, n, "style", *where).unbind(1))._asdict()
 
     def split(self, batch: Batch, *where: int | str, alone: bool = True) -> list[MicroBatch]:
-        """Split the first half of a batch; "other_a" and "other_b" are images of the last."""
+        """Split the first half of a batch; "half_a" and "half_b" are images of the last."""
         half = (len(batch[0]) + 1) // 2  # that of one image is both
         parts = super().split([x[:half] for x in batch], *where, alone=alone)
         others = (x[-half:].chunk(self.hparams["accumulate"]) for x in batch[:2])
         for part, x_a, x_b in zip(parts, *others, strict=True):
-            part.draws = {**part.draws, "other_a": x_a, "other_b": x_b}
+            part.draws = {**part.draws, "half_a": x_a, "half_b": x_b}
         return parts
 
     def generator_terms(self, part: MicroBatch) -> Terms:
@@ -165,7 +165,7 @@ class BicycleGANModule(AdversarialModule):
 
     def discriminator_terms(self, part: MicroBatch) -> Terms:
         """Return the terms of `objective.discriminator_terms`."""
-        others = Images(part.draws["other_a"], part.draws["other_b"])
+        others = Images(part.draws["half_a"], part.draws["half_b"])
         return discriminator_terms(
             (self.dis_a, self.dis_b), part.images, others, part.cached, self.gan_loss
         )
