@@ -120,6 +120,17 @@ def test_photographs_of_high_resolution_are_trained_on_with_the_perceptual_loss(
     assert (cfg.data.resize, cfg.data.crop) == (1024, [512, 512])
 
 
+def test_cyclegans_sets_are_trained_on_as_its_authors_do_if_it_is_the_model(config):
+    for name in ("apple2orange", "facades", "horse2zebra", "maps", "monet2photo"):
+        for model, resize, length in (
+            ("cyclegan", 286, (-1, 200)),
+            ("munit", 256, (1_000_000, -1)),
+        ):
+            cfg = config(f"+experiment={name}", f"model={model}")
+            assert (cfg.data.resize, [*cfg.data.crop]) == (resize, [256, 256])
+            assert (cfg.trainer.max_steps, cfg.trainer.max_epochs) == length
+
+
 def test_munit_yaml_lists_every_setting_with_its_default(config):
     """The file is the reference that a user reads, and what makes misspelt keys known."""
     listed = yaml.safe_load((CONF / "model" / "munit.yaml").read_text())
