@@ -37,6 +37,8 @@ def cuda_device():
             stack.enter_context(_stubbed())
         # In the calling thread: the engine has others for the devices that it saw at first.
         stack.enter_context(torch.autograd.set_multithreading_enabled(False))
+        # Modules that move swap their weights, of which the mode holds harmless weak references.
+        stack.enter_context(patch("torch.utils.weakref.getweakrefs", lambda _: []))
         # `deepcopy` would copy memory.
         copied = patch.object(FakeTensor, "__deepcopy__", lambda x, _: x.detach().clone())
         stack.enter_context(copied)

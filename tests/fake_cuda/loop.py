@@ -14,8 +14,6 @@ from torch.utils.data import DataLoader
 
 from munit_pl import DrawnDataModule
 
-CUDA = torch.device("cuda", 0)
-
 
 def train_on_fake_cuda(make, steps=2, precision="bf16-mixed", batches=None, truth=False, **options):
     """Train a module for some iterations; return the `Operations` of each.
@@ -32,19 +30,17 @@ def train_on_fake_cuda(make, steps=2, precision="bf16-mixed", batches=None, trut
         **options: Of Lightning's `Trainer`.
     """
     with fake_cuda(), Operations(truth) as seen:
-        with CUDA:
-            module = make()
         each = _EachIteration(seen)
         quiet = dict.fromkeys(
             ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
         )
         callbacks = [each, *options.pop("callbacks", ())]
         trainer = Trainer(
-            strategy=_FakeCudaStrategy(precision),
+            strategy=_on_fake_cuda(precision),
             callbacks=callbacks,
             **{**quiet, "max_steps": steps, "limit_val_batches": 0, **options},
         )
-        trainer.fit(module, datamodule=_Loaded((batches or _batches)(steps)))
+        trainer.fit(make(), datamodule=_Loaded((batches or _batches)(steps)))
     return each.iterations
 
 
@@ -73,21 +69,13 @@ class _EachIteration(Callback):
 
     def on_train_end(self, *_):
         self.iterations.append(copy(self._seen))
+        self._seen.clear()  # weights go back to the CPU
 
 
-class _FakeCudaStrategy(SingleDeviceStrategy):
-    """A device that a module lies on from the beginning, since fake weights cannot be moved."""
-
-    def __init__(self, precision):
-        mixed = precision.endswith("-mixed")
-        plugin = MixedPrecision(precision, "cuda") if mixed else Precision()
-        super().__init__(CUDA, _FakeCudaAccelerator(), precision_plugin=plugin)
-
-    def model_to_device(self):
-        self.model._device = self.root_device
-
-    def teardown(self):
-        pass
+def _on_fake_cuda(precision):
+    plugin = MixedPrecision(precision, "cuda") if precision.endswith("-mixed") else Precision()
+    device = torch.device("cuda", 0)
+    return SingleDeviceStrategy(device, _FakeCudaAccelerator(), precision_plugin=plugin)
 
 
 class _FakeCudaAccelerator(CPUAccelerator):
