@@ -123,3 +123,13 @@ def test_a_strided_layer_keeps_its_stride():
     conv = nn.Conv2d(4, 3, 4, stride=2, padding=1, padding_mode="reflect", dtype=torch.float64)
     x = random(2, 4, 8, 6)
     assert_same(convolve(conv, x, conv.bias), conv(x), (x, conv.weight, conv.bias), 1e-12)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_upsampling_convolution_is_exact_on_cuda():
+    for height, width in [(4, 4), (4, 7), (16, 8)]:
+        shapes = (2, 3, height, width), (4, 3, 5, 5), (4,)
+        inputs = [random(*shape).detach().cuda().requires_grad_() for shape in shapes]
+        ours, theirs = (made(*inputs, "reflect") for made in (upsample_conv, plainly))
+        assert_same(ours, theirs, inputs, 1e-12)

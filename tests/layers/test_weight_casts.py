@@ -173,6 +173,20 @@ def test_training_has_the_gradients_of_autocasts_own_casts(name, options, monkey
             assert (once - plain).norm() <= ROUNDING * plain.norm(), weight
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_training_has_them_on_cuda(monkeypatch):
+    found = []
+    for devices in ((), ("cuda",)):
+        monkeypatch.setattr(weight_casts, "DEVICES", devices)
+        torch.manual_seed(0)
+        module, gradients = METHODS["munit"].make(), Gradients()
+        fit(module, 1, accelerator="gpu", precision="bf16-mixed", callbacks=[gradients])
+        flat = [g.flatten() for g in gradients.first.values() if g is not None]
+        found.append(torch.cat(flat))
+    assert (found[1] - found[0]).norm() <= ROUNDING * found[0].norm()
+
+
 def gradients_of_two_processes(rank):
     outcomes = {}
     for devices in ((), ("cpu",)):
