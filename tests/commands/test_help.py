@@ -3,7 +3,7 @@
 import sys
 from contextlib import suppress
 
-from munit_pl.commands import benchmark, data, demo, evaluate, export, train, translate
+from munit_pl.commands import benchmark, data, demo, doctor, evaluate, export, train, translate
 
 SCREEN = 45  # lines of a terminal
 
@@ -13,6 +13,7 @@ COMMANDS = {
     "munit-evaluate": evaluate,
     "munit-benchmark": benchmark,
     "munit-demo": demo,
+    "munit-doctor": doctor,
     "munit-export": export,
     "munit-data": data,
     "munit-data list": data,

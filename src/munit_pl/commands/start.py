@@ -45,7 +45,7 @@ def start(name: str) -> NoReturn:
     sys.exit(status)
 
 
-benchmark, data, demo, evaluate, export, train, translate = (
+benchmark, data, demo, doctor, evaluate, export, train, translate = (
     partial(start, name)
-    for name in ("benchmark", "data", "demo", "evaluate", "export", "train", "translate")
+    for name in ("benchmark", "data", "demo", "doctor", "evaluate", "export", "train", "translate")
 )

@@ -1,0 +1,1 @@
+"""What ``munit-doctor`` tries, how it is judged, and the report."""
