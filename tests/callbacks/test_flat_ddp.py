@@ -8,6 +8,8 @@ from runs import SMALL, Run, load
 from torch.utils.data import DataLoader
 from training import fp16, images, make_trainer
 
+from munit_pl.callbacks.divergence import DivergenceGuard
+from munit_pl.callbacks.ema import WeightAverage
 from munit_pl.callbacks.flat_ddp import FlatDDPStrategy
 
 pytestmark = pytest.mark.process
@@ -45,6 +47,28 @@ CASES = {
             "discriminator_steps": 2,
         },
     ),
+    "adaptive, penalized": (
+        "munit",
+        {"recipes": {"ada": {"length": 50}, "r1": {"every": 2}}, "discriminator_steps": 2},
+    ),
+    "recomputed, in parts, clipped": (
+        "munit",
+        {
+            "weights": {"cycle": 10.0},
+            "checkpoint_activations": True,
+            "accumulate": 2,
+            "clip_norm": 1.0,
+        },
+    ),
+    "spectral, recomputed": (
+        "munit",
+        {
+            "generator": {"spectral": True},
+            "discriminator": {"norm": "spectral", "global_discriminator": True},
+            "recipes": {"consistency": {}, "mode_seeking": {}},
+            "checkpoint_activations": True,
+        },
+    ),
     "batch norm": ("munit", {"discriminator": {"norm": "batch"}}),
     "noisy_cyclegan": ("noisy_cyclegan", {"clip_norm": 1.0}),
     "bicyclegan": ("bicyclegan", {"accumulate": 2}),
@@ -55,9 +79,10 @@ def equal(rank, folder):
     outcomes = {}
     for case, (method, options) in CASES.items():
         for strategy in (DEFAULT, FlatDDPStrategy()):
-            module = make(rank, method, **options)
-            fit(rank, module, strategy)
-            outcomes[case, type(strategy).__name__] = state(module)
+            module, average = make(rank, method, **options), WeightAverage(0.5, start=1)
+            fit(rank, module, strategy, callbacks=[average, DivergenceGuard(2)])
+            averaged = {f"average of {i}": value for i, value in enumerate(average._average)}
+            outcomes[case, type(strategy).__name__] = state(module) | averaged
     trainer = fit(rank, make(rank), FlatDDPStrategy(), steps=2)
     trainer.save_checkpoint(folder / "2.ckpt")
     module = make(rank)

@@ -57,6 +57,7 @@ def test_with_all_options_at_once_the_host_waits_for_nothing(method):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("method", OPTIONS)
 def test_with_any_two_options_together_the_host_waits_for_nothing(method):
     for row in in_pairs(OPTIONS[method]):
