@@ -38,7 +38,7 @@ def test_nobody_waits_for_copies_from_pinned_memory_that_are_not_to_block():
 
 
 def test_mixed_devices_fail_or_are_counted():
-    with pytest.raises(RuntimeError, match="at least two devices"):
+    with pytest.raises(RuntimeError, match="devices"):
         counted(lambda x: x + torch.zeros(4))
     assert counted(lambda x: x[torch.zeros(2, dtype=torch.int64)]).mixed
 
