@@ -154,10 +154,9 @@ def test_recomputed_spectral_generators_are_left_as_they_are(tiny, monkeypatch):
 def test_batches_of_many_sizes_are_trained_on(tiny, monkeypatch):
     """Beyond what torch.compile keeps kernels for, the networks are called as they are."""
     compile_by(monkeypatch, "eager")
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 2)
     loop = make_trainer(max_steps=3, callbacks=[CompiledNetworks()])
     batches = [tuple(torch.rand(2, n, 3, 16, 16) * 2 - 1) for n in (1, 2, 3)]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch._dynamo.config.patch(recompile_limit=2):
         warnings.simplefilter("ignore")  # torch.compile's own, of its limit
         loop.fit(MUNITModule(**tiny), DataLoader(batches, batch_size=None))
     assert loop.global_step == 3
