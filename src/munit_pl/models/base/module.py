@@ -23,6 +23,7 @@ from munit_pl.layers.weight_casts import WeightCasts
 from munit_pl.losses.adversarial import AdversarialLoss, adversarial_loss, recording_real_logits
 from munit_pl.losses.terms import Discriminator, Terms, total
 from munit_pl.models.base.description import describe, method_of, recall_images
+from munit_pl.models.base.logged_values import on_host, values_of_iteration
 from munit_pl.models.base.micro_batch import Batch, MicroBatch, split
 from munit_pl.models.base.objective import Images, Styles, Translations
 from munit_pl.models.base.pair import DomainPair
@@ -202,7 +203,8 @@ class AdversarialModule(DomainPair, LightningModule):
         terms, parts = self.iterate(batch)
         self.adapt(parts)
         if self._logging:  # after both: Lightning forgets what is logged before a counted step
-            self._log_iteration(terms, parts)
+            for name, value in on_host(values_of_iteration(self, terms, parts)).items():
+                self.log(name, value, prog_bar=name in ("dis/total", "gen/total"))
         for config in self.trainer.lr_scheduler_configs:
             cast(Any, config.scheduler).step()  # no plateau schedule
 
@@ -508,47 +510,3 @@ class AdversarialModule(DomainPair, LightningModule):
             terms = {term: part.fraction * pair for term, pair in terms.items()}
         self.manual_backward(total(terms, self.weights_of(player)))
         return terms
-
-    def _log_iteration(
-        self, terms: Mapping[str, Sequence[Terms]], parts: Sequence[MicroBatch]
-    ) -> None:
-        """Log both updates, the codes and the recipes, having waited for the device once.
-
-        Lightning reads what a progress bar shows twice in each iteration, those that are not
-        logged too, so that it must not lie on the device.
-        """
-        values: dict[str, Tensor] = {}
-        for player, optimizer in zip(("dis", "gen"), self.trainer.optimizers, strict=True):
-            values |= self._values_of_update(player, terms[player])
-            values[f"{player}/lr"] = torch.tensor(optimizer.param_groups[0]["lr"])
-        values |= self.code_statistics(parts)
-        for recipe in self.recipes:
-            values |= recipe.logs()
-        for name, value in on_host(values).items():
-            self.log(name, value, prog_bar=name in ("dis/total", "gen/total"))
-
-    def _values_of_update(self, player: str, part_terms: Sequence[Terms]) -> dict[str, Tensor]:
-        """Return one update's terms, their weighted sum, the gradient's norm and skipped steps."""
-        terms = {
-            term: torch.stack([of_part[term].detach() for of_part in part_terms]).sum(0)
-            for term in part_terms[0]
-        }
-        values = {
-            f"{player}/{self.recipes.log_name(term)}_{domain}": value
-            for term, pair in terms.items()
-            for domain, value in zip("ab", pair, strict=True)
-        }
-        return values | {
-            f"{player}/total": total(terms, self.weights_of(player)),
-            f"{player}/grad_norm": self.norms[player],
-            f"skipped/{player}": self.skipped[player][0].float(),
-        }
-
-
-def on_host(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return scalars on the CPU, those of a device read together."""
-    there = {name: value for name, value in values.items() if value.device.type != "cpu"}
-    if not there:
-        return dict(values)
-    read = torch.stack([*there.values()]).cpu()
-    return {**values, **dict(zip(there, read, strict=True))}
