@@ -105,7 +105,8 @@ def test_no_result_of_an_iteration_is_read_in_the_next(monkeypatch, name, option
     assert not counters["graph_break"]
 
 
-def test_networks_are_called_compiled_in_the_updates_alone(tiny, monkeypatch):
+def test_networks_are_called_compiled_in_the_updates_alone(tiny, monkeypatch, caplog):
+    caplog.set_level("INFO", "munit_pl")
     called = []
 
     def recorder(call, **options):
@@ -122,6 +123,7 @@ def test_networks_are_called_compiled_in_the_updates_alone(tiny, monkeypatch):
             expected = deepcopy(module.state_dict())
     torch.testing.assert_close(module.state_dict(), expected, rtol=0, atol=0)
     assert set(called) == set(_networks(module))
+    assert caplog.messages.count("compiling the networks: the first iteration takes minutes") == 1
     assert list(module.state_dict()) == names
     called.clear()
     loop.validate(module, DataLoader(pairs_of(1), batch_size=None), verbose=False)

@@ -1,5 +1,6 @@
 """Networks that `torch.compile` has made faster, while they are trained."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +18,8 @@ from munit_pl.losses.terms import Terms, total
 from munit_pl.models.base.micro_batch import Batch, MicroBatch
 from munit_pl.models.base.module import AdversarialModule
 from munit_pl.optim.freezing import frozen
+
+_log = logging.getLogger(__name__)
 
 Mode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
 Updates = Callable[[Batch], tuple[dict[str, list[Terms]], list[MicroBatch]]]
@@ -80,6 +83,8 @@ class CompiledNetworks(Callback):
     def _try(self, module: AdversarialModule, batch: Batch) -> None:
         """Compile what training calls, before anything has changed, or leave it uncompiled."""
         self._tried = True
+        if module.global_rank == 0:
+            _log.info("compiling the networks: the first iteration takes minutes")
         try:
             with self._in_use(), _restored(module.buffers()), isolate_rng():
                 _differentiate(module, module.split(batch, module.trainer.global_step)[0])
