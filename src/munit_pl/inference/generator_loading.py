@@ -14,6 +14,7 @@ from munit_pl.io.state_dict_checks import build_on_meta, check_extent, check_fin
 from munit_pl.layers.autocast import to_float32
 from munit_pl.models.base.description import recall_images
 from munit_pl.models.base.generator import DomainGenerator
+from munit_pl.models.cyclegan.author_files import holds_author_generator, read_author_generators
 from munit_pl.models.munit.nvlabs import read_checkpoint
 from munit_pl.models.unit.nvlabs import holds_unit, read_unit_checkpoint
 
@@ -33,8 +34,8 @@ def read_generators(path: str | Path, config_path: str | Path | None = None) -> 
     Args:
         path: A ``.ckpt`` of ``munit-train`` or a run's folder, which stands for its newest one, a
             ``.safetensors`` of `export_generators`, the ``model.json`` of an ONNX export, a folder
-            with one of the latter two, the name of a model of `PRETRAINED`, or the original's
-            ``gen_*.pt``.
+            with one of the latter two, the name of a model of `PRETRAINED`, the original's
+            ``gen_*.pt``, or CycleGAN's authors' ``*_net_G_A.pth``.
         config_path: The original's YAML file, for activations other than its defaults.
 
     Returns:
@@ -68,6 +69,8 @@ def _read_pickled(path: Path, config_path: Path | None) -> tuple[Any, Any]:
         averaged = checkpoint.get("averaged")
         state = _joined(averaged) if averaged else checkpoint["state_dict"]
         return checkpoint["generators"], state
+    if holds_author_generator(checkpoint):
+        return read_author_generators(path)
     unit = holds_unit(checkpoint)
     read = read_unit_checkpoint if unit else read_checkpoint
     arguments, states = read(path, None, config_path)
