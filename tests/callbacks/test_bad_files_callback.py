@@ -204,7 +204,7 @@ def too_many_together(rank, folder):
     """Neither process alone has met too many files, and the next batch would find that they are."""
     distributed.init_process_group("gloo")
     run = Run(rank, 2)
-    run.max_steps = 100
+    run.estimated_stepping_batches = 100
     run.callbacks = []
     run.strategy = SimpleNamespace(launcher=None)
     run.fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace())
