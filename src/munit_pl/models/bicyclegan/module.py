@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 from munit_pl.checks import (
@@ -137,10 +138,14 @@ class BicycleGANModule(AdversarialModule):
         return Draws(*self.draw_normal(shape, n, "style", *where).unbind(1))._asdict()
 
     def split(self, batch: Batch, *where: int | str, alone: bool = True) -> list[MicroBatch]:
-        """Split the first half of a batch; "half_a" and "half_b" are images of the last."""
-        half = (len(batch[0]) + 1) // 2  # that of one image is both
-        parts = super().split([x[:half] for x in batch], *where, alone=alone)
-        others = (x[-half:].chunk(self.hparams["accumulate"]) for x in batch[:2])
+        """Split half of a batch; "half_a" and "half_b" are images of the other half.
+
+        Every second image, so that processes together take the halves that one would.
+        """
+        parts = super().split([x[::2] for x in batch], *where, alone=alone)
+        # An odd batch lacks one: its last image is in both halves.
+        seconds = [torch.cat([x[1::2], x[-1:]])[: len(x[::2])] for x in batch[:2]]
+        others = [x.chunk(self.hparams["accumulate"]) for x in seconds]
         for part, x_a, x_b in zip(parts, *others, strict=True):
             part.draws = {**part.draws, "half_a": x_a, "half_b": x_b}
         return parts
