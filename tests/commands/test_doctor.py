@@ -112,6 +112,19 @@ def test_the_report_names_no_user_and_no_path(tmp_path):
         assert secret not in told.read_text() + page.read_text()
 
 
+def test_paths_in_what_a_trial_said_are_cut_to_their_ends(tmp_path, monkeypatch):
+    said = (
+        f"no compiler in '{os.path.expanduser('~')}/x/cc' or {tmp_path}/y.py: 1/2 as C:\\me\\z.dll"
+    )
+    monkeypatch.setattr(doctor, "trials", lambda device: [truth(2), Trial("cpu", "32-true")])
+    monkeypatch.setattr(doctor, "attempt", lambda trial: {"error": said})
+    with pytest.raises(SystemExit):
+        doctor.main(["--device", "cpu", "--out", str(tmp_path / "out")])
+    told = json.loads((tmp_path / "out" / "report.json").read_text())["trials"]
+    assert [one["error"] for one in told] == ["no compiler in 'cc' or y.py: 1/2 as z.dll"] * 2
+    assert [one["why"] for one in told] == ["no compiler in 'cc' or y.py: 1/2 as z.dll"] * 2
+
+
 def test_what_cannot_be_tried_is_refused(tmp_path, monkeypatch):
     if not torch.cuda.is_available():
         with pytest.raises(SystemExit, match="finds no CUDA device here"):

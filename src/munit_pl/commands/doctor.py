@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from munit_pl.commands.diagnosis.machine import describe_machine
+from munit_pl.commands.diagnosis.machine import describe_machine, without_paths
 from munit_pl.commands.diagnosis.report import overall, peak, seconds, write_report
 from munit_pl.commands.diagnosis.trials import Trial, judge, trials
 from munit_pl.commands.options.doctor import parse
@@ -53,6 +53,7 @@ def _try_all(device: str, out: Path) -> list[dict[str, Any]]:
     for trial in trials(device):
         print(f"{trial!s:36} ", end="", flush=True)
         found = attempt(trial)
+        found |= {k: without_paths(found[k]) for k in ("error", "left") if found.get(k)}
         expected = expected or found
         verdict, why = judge(trial, found, expected)
         done.append({"name": str(trial), "verdict": verdict, "why": why, **found})

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,6 +36,12 @@ def describe_machine(folder: Path) -> dict[str, Any]:
         "cuDNN": _cudnn(),
         "devices": [_device(i) for i in range(torch.cuda.device_count())],
     }
+
+
+def without_paths(text: str) -> str:
+    """Return a message in which only the last part of each path is left."""
+    at_home = text.replace(str(Path.home()), "/home")  # whose own name may hold a blank
+    return re.sub(r"(?:[A-Za-z]:)?[/\\](?:[^\s'\"/\\]+[/\\])+", "", at_home)
 
 
 def _cudnn() -> Any:
