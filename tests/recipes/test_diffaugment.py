@@ -66,12 +66,32 @@ def test_every_shift_is_as_likely_as_any_other():
 
 
 def test_a_hole_is_half_the_sides_long_around_its_center_and_cut_off_by_the_border():
-    x = torch.ones(2, 3, 8, 12)
-    holes = cutout(x, torch.tensor([0.5, 0.0]), torch.tensor([0.5, 0.99]))
-    expected = torch.ones(2, 3, 8, 12)
+    x = torch.ones(3, 3, 8, 12)
+    holes = cutout(x, torch.tensor([0.5, 0.0, 0.99]), torch.tensor([0.5, 0.99, 0.0]))
+    expected = torch.ones(3, 3, 8, 12)
     expected[0, :, 2:6, 3:9] = 0  # around (4, 6)
-    expected[1, :, :2, 8:] = 0  # around (0, 11)
+    expected[1, :, :2, 9:] = 0  # around (0, 12), the right border
+    expected[2, :, 6:, :3] = 0  # around (8, 0)
     assert torch.equal(holes, expected)
+
+
+def test_holes_of_odd_sides_have_a_place_for_each_pixel_and_of_even_ones_one_more():
+    """Half of 9 or of 10 pixels is 5, rounded half up, half of 12 is 6."""
+    for side, hole, places in ((9, 5, 9), (10, 5, 10), (12, 6, 13)):
+        u = (torch.arange(places) + 0.5) / places
+        cut = 1 - cutout(torch.ones(places, 1, side, 1), u, u)[:, 0, :, 0]
+        expected = torch.zeros(places, side)
+        for center in range(places):
+            first = center - hole // 2
+            expected[center, max(first, 0) : first + hole] = 1
+        assert torch.equal(cut, expected), side
+
+
+def test_the_largest_shift_is_an_eighth_rounded_half_up():
+    for side, most in ((11, 1), (12, 2), (16, 2), (19, 2), (20, 3)):
+        x = torch.arange(1.0, side + 1).expand(1, 1, 1, side)
+        up = translation(x, torch.zeros(1), torch.zeros(1))[0, 0, 0]
+        assert up.tolist() == [*range(most + 1, side + 1), *[0] * most], side
 
 
 def test_augmentations_have_numbers_of_their_own():

@@ -23,8 +23,8 @@ AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
 NUM_RANDOM = 7  # drawn for each image: three for color, two for a shift, two for a place
 VIEWS = ("real", "fake", "generated")  # of each update's own: the discriminators' two, and one
 
-SHIFT_RATIO = 8  # at most this part of a side
-CUTOUT_RATIO = 2  # this part of a side
+SHIFT_RATIO = 8  # at most this part of a side, rounded half up as in the authors' program
+CUTOUT_RATIO = 2  # this part of a side, likewise
 
 
 def augment(x: Tensor, names: Sequence[str], drawn: Tensor, made: Tensor | None = None) -> Tensor:
@@ -81,15 +81,15 @@ def translation(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
     """
     height, width = x.shape[2:]
     rows, columns = (
-        sources(down, height, height // SHIFT_RATIO),
-        sources(right, width, width // SHIFT_RATIO),
+        sources(down, height, _part(height, SHIFT_RATIO)),
+        sources(right, width, _part(width, SHIFT_RATIO)),
     )
     seen = _inside(rows, height)[:, :, None] & _inside(columns, width)[:, None, :]
     return gather_pixels(x, rows, columns) * seen[:, None]
 
 
 def cutout(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Make a rectangle 0, half the sides long; its center may be any pixel, so it may be cut off.
+    """Make a rectangle 0, half the sides long; its center may be anywhere, so it may be cut off.
 
     Args:
         x: Images, ``(N, C, H, W)``.
@@ -138,10 +138,16 @@ def _inside(source: Tensor, length: int) -> Tensor:
     return (source >= 0) & (source < length)
 
 
+def _part(length: int, ratio: int) -> int:
+    """Return the ``ratio``-th part of a side, rounded half up."""
+    return (2 * length + ratio) // (2 * ratio)
+
+
 def _hole(u: Tensor, length: int) -> Tensor:
     """Return for each place along a side whether it lies in the hole."""
-    size = length // CUTOUT_RATIO
-    first = (u * length).floor().long() - size // 2
+    size = _part(length, CUTOUT_RATIO)
+    # An even hole's center lies between two pixels, or at either border: one place more.
+    first = (u * (length + 1 - size % 2)).floor().long() - size // 2
     return _inside(torch.arange(length, device=u.device) - first[:, None], size)
 
 

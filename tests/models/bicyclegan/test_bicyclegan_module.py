@@ -11,7 +11,9 @@ from methods import METHODS
 from torch.optim import Adam
 from training import fit, images, pairs_of
 
+from munit_pl import DrawnDataModule
 from munit_pl.models.base.module import AdversarialModule
+from munit_pl.models.base.training_checks import data_faults
 from munit_pl.models.bicyclegan.module import BicycleGANModule, Initializations
 from munit_pl.models.bicyclegan.networks import BicycleGANGenerator, BranchDiscriminators
 from munit_pl.models.bicyclegan.objective import LossWeights
@@ -157,6 +159,14 @@ def test_sizes_are_checked_for_generator_and_discriminators():
 def test_wrong_arguments_are_named(arguments, error, message):
     with torch.device("meta"), pytest.raises(error, match=message):
         BicycleGANModule(**arguments)
+
+
+def test_the_half_that_is_translated_is_split_into_no_more_parts_than_it_has_images():
+    for batch, half in ((4, 2), (5, 3)):
+        data = DrawnDataModule(size=(24, 24), batch_size=batch, paired=True)
+        assert not list(data_faults(small(accumulate=half), data))
+        (fault,) = data_faults(small(accumulate=half + 1), data)
+        assert f"there are only {half} of data.batch_size={batch} images to split" in fault
 
 
 def test_pairs_are_asked_for():

@@ -84,14 +84,15 @@ def _advise(module: LightningModule, datamodule: LightningDataModule, trainer: T
 def _remedies(plan: _Plan, module: AdversarialModule, datamodule: TwoDomains) -> Iterator[_Plan]:
     """Yield ways to train in less memory: first the same update, then with other numbers."""
     recomputing = split = plan
+    most = module.num_split(plan.batch)
     if module.hparams.get("checkpoint_activations") is False:
         recomputing = _with(plan, checkpoint_activations=True)
         yield recomputing
-    if module.hparams["accumulate"] < plan.batch:
-        split = _with(plan, accumulate=plan.batch)
+    if module.hparams["accumulate"] < most:
+        split = _with(plan, accumulate=most)
         yield split
     if recomputing is not plan and split is not plan:
-        yield (split := _with(recomputing, accumulate=plan.batch))
+        yield (split := _with(recomputing, accumulate=most))
     plan = split if split is not plan else recomputing
     if plan.precision == "32-true":
         settings = (*plan.settings, "trainer.precision=bf16-mixed")

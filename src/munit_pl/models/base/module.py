@@ -234,6 +234,10 @@ class AdversarialModule(DomainPair, LightningModule):
         draws = self.draw_all(batch, *where)
         return split(Images(*batch[:2]), draws, self.hparams["accumulate"], alone)
 
+    def num_split(self, batch_size: int) -> int:
+        """Return how many of a batch's images of each domain `split` splits."""
+        return batch_size
+
     def draw_all(self, batch: Batch, *where: int | str) -> dict[str, Tensor]:
         """Return the random numbers of the method, and of its recipes."""
         return self.draw(Images(*batch[:2]), *where) | self.recipes.draw(self, batch, *where)

@@ -40,10 +40,12 @@ def data_faults(module: "AdversarialModule", datamodule: TwoDomains) -> Iterator
             f"{type(module).__name__} learns from pairs, but these images are none: use "
             "data=aligned, or data.paired=true where the data has it"
         )
-    if (parts := module.hparams["accumulate"]) > datamodule.batch_size:
+    parts, batch = module.hparams["accumulate"], datamodule.batch_size
+    if parts > (images := module.num_split(batch)):
+        of = "" if images == batch else f"{images} of "
         yield (
-            f"model.accumulate is {parts}, but there are only data.batch_size="
-            f"{datamodule.batch_size} images to split into parts"
+            f"model.accumulate is {parts}, but there are only {of}data.batch_size={batch} images "
+            "to split into parts"
         )
 
 

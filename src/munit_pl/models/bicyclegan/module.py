@@ -137,6 +137,10 @@ class BicycleGANModule(AdversarialModule):
         shape, n = (len(Draws._fields), self.style_dim), len(images.x_a)
         return Draws(*self.draw_normal(shape, n, "style", *where).unbind(1))._asdict()
 
+    def num_split(self, batch_size: int) -> int:
+        """Return the size of the half that is translated."""
+        return (batch_size + 1) // 2
+
     def split(self, batch: Batch, *where: int | str, alone: bool = True) -> list[MicroBatch]:
         """Split half of a batch; "half_a" and "half_b" are images of the other half.
 

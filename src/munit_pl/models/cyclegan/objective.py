@@ -24,7 +24,9 @@ from munit_pl.models.base.objective import Images, Styles, Translations
 class LossWeights(NamedTuple):
     """The weights of the terms; "gan" weighs what the discriminators minimize too.
 
-    The paper writes 10 as lambda. Its section 5.2 gives the identity term half of that.
+    The paper writes 10 as lambda. Half of that for the identity term is the default of the authors'
+    program; the paper has the term for paintings to photographs and the like (section 5.2), and 0
+    is its objective for other domains.
     """
 
     gan: NonNegativeFloat = 1.0
