@@ -64,6 +64,23 @@ def test_max_steps_are_iterations_and_checkpoints_lie_where_asked(config, tmp_pa
     assert [load(folder / name)["global_step"] for name in names] == [4, 8, 10, 10]
 
 
+def test_a_run_starts_from_a_model_and_then_goes_on_from_its_own_checkpoints(
+    config, tmp_path, capsys
+):
+    train(config("trainer.max_steps=2"))
+    first = tmp_path / "run"
+    taken = "trainer.max_steps=1", "model.optimizer.lr=1e-30", f"init_from={first}", "ckpt_path=auto"
+    train(config(*taken, output_dir := f"output_dir={tmp_path / 'second'}"))
+    theirs = load(first / "checkpoints/last.ckpt")
+    ours = load(tmp_path / "second/checkpoints/last.ckpt")
+    assert ours["global_step"] == 1
+    assert all(torch.equal(w, theirs["state_dict"][key]) for key, w in ours["state_dict"].items())
+    assert f"starting from  {first}\n" in capsys.readouterr().out
+    train(config("trainer.max_steps=2", "init_from=gone", "ckpt_path=auto", output_dir))
+    with pytest.raises(InputError, match=r"there is no checkpoint gone$"):
+        train(config("init_from=gone", f"output_dir={tmp_path / 'third'}"))
+
+
 @pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
@@ -306,7 +323,7 @@ def test_the_command_says_what_is_wrong_and_exits_with_an_error(monkeypatch, cap
         with pytest.raises(SystemExit) as stopped:
             main()
         assert stopped.value.code == 2
-        told = capsys.readouterr().err
+        told = capsys.readouterr().out
         assert message in told
         assert len(told.strip().splitlines()) == 1
 
@@ -317,14 +334,14 @@ def test_processes_started_from_outside_must_share_a_run_name(monkeypatch, capsy
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(SystemExit, match="2"):
         main()
-    assert "add run=NAME" in capsys.readouterr().err
+    assert "add run=NAME" in capsys.readouterr().out
 
 
 def test_a_run_that_goes_on_by_itself_needs_a_name(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["munit-train", "ckpt_path=auto"])
     with pytest.raises(SystemExit, match="2"):
         main()
-    assert "add run=NAME" in capsys.readouterr().err
+    assert "add run=NAME" in capsys.readouterr().out
 
 
 def test_auto_starts_a_run_and_goes_on_with_it(config, capsys):

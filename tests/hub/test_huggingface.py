@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from munit_pl import MUNIT
+from munit_pl.hub.model_lookup import find_model
 
 hub = pytest.importorskip("huggingface_hub", reason="the extra hub has it")
 
@@ -47,6 +48,8 @@ def test_what_is_uploaded_is_what_comes_back(networks, repositories):
     files = {path.name for path in (repositories / "me/shoes").iterdir()}
     assert files == {"model.safetensors", "config.json", "README.md", "private"}
     assert (repositories / "me/shoes/private").read_text() == "True"
+    assert find_model("hf://me/shoes@v1") == repositories / "me/shoes/model.safetensors"
+    assert find_model(Path("hf://me/shoes")) == repositories / "me/shoes/model.safetensors"
     again = MUNIT.from_pretrained("me/shoes", revision="v1").state_dict()
     assert all(torch.equal(again[name], w) for name, w in networks.state_dict().items())
 

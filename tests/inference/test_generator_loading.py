@@ -1,4 +1,5 @@
 import json
+from copy import deepcopy
 
 import pytest
 import torch
@@ -7,9 +8,9 @@ from recorded import REFERENCE
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
-from munit_pl import MUNITModule, Translator
+from munit_pl import MUNITModule, Translator, UNITModule
 from munit_pl.callbacks.ema import WeightAverage
-from munit_pl.inference.generator_loading import read_generators
+from munit_pl.inference.generator_loading import read_generators, start_from
 from munit_pl.models.base.description import export_generators
 
 
@@ -113,3 +114,46 @@ def test_weights_of_another_size_than_described_are_refused(module, tmp_path):
     save_file(state, tmp_path / "m.safetensors", {"munit_pl": json.dumps(description)})
     with pytest.raises(ValueError, match=r"m.safetensors does not fit the networks.*size mismatch"):
         read_generators(tmp_path / "m.safetensors")
+
+
+@pytest.fixture
+def saved(module, tmp_path):
+    trainer = Trainer(accelerator="cpu", max_steps=1, logger=False, enable_checkpointing=False)
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint(tmp_path / "last.ckpt", weights_only=True)
+    return tmp_path / "last.ckpt"
+
+
+def test_networks_start_from_all_four_of_a_checkpoint(module, tiny, saved):
+    fresh = MUNITModule(input_channels_b=1, **tiny)
+    assert start_from(fresh, saved) == []
+    for name in ("gen_a", "gen_b", "dis_a", "dis_b"):
+        assert equal(fresh.get_submodule(name), module.get_submodule(name))
+
+
+def test_discriminators_that_a_file_lacks_or_that_do_not_fit_stay_as_they_are(
+    module, tiny, saved, tmp_path
+):
+    export_generators(tmp_path / "model.safetensors", module.gen_a, module.gen_b)
+    tiny["discriminator"] |= {"num_scales": tiny["discriminator"].get("num_scales", 3) + 1}
+    fresh = MUNITModule(input_channels_b=1, **tiny)
+    before = deepcopy(fresh.dis_a)
+    for file in (tmp_path / "model.safetensors", saved):
+        assert start_from(fresh, file) == ["dis_a", "dis_b"]
+        assert equal(fresh.gen_b, module.gen_b)
+        assert equal(fresh.dis_a, before)
+
+
+def test_a_model_of_other_sizes_or_of_another_method_is_refused_by_what_differs(
+    saved, tiny, tmp_path
+):
+    with pytest.raises(ValueError, match=r"train it with model.input_channels_b=1$"):
+        start_from(MUNITModule(**tiny), saved)
+    tiny["generator"] |= {"style_dim": 3}
+    with pytest.raises(ValueError, match=r"train it with model.generator.style_dim=\d$"):
+        start_from(MUNITModule(input_channels_b=1, **tiny), saved)
+    with pytest.raises(ValueError, match=r"is a model of MUNIT, and UNIT is to be trained$"):
+        start_from(UNITModule(generator={"dim": 4, "num_res_blocks": 1}), saved)
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(ValueError, match="training cannot begin"):
+        start_from(MUNITModule(**tiny), tmp_path / "model.json")

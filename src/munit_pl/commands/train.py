@@ -47,7 +47,9 @@ from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.loader import explain_loader_error
 from munit_pl.data.skipped_files import DataError
 from munit_pl.exits import ExitCode
+from munit_pl.inference.generator_loading import start_from
 from munit_pl.models.base.module import AdversarialModule
+from munit_pl.models.base.pair import DomainPair
 from munit_pl.models.base.training_checks import data_faults
 
 
@@ -115,6 +117,8 @@ def _fit(cfg: DictConfig, folder: Path) -> Trainer:
             for fault in data_faults(module, datamodule):
                 raise InputError(fault)
         summary = StartSummary(folder, ckpt_path)
+        if cfg.init_from and not ckpt_path:
+            summary.init_from = _start_from(cfg.init_from, module)
         if ckpt_path:
             check_checkpoint(ckpt_path, module)
             summary.why_precision = keep_precision(cfg, ckpt_path)
@@ -128,6 +132,17 @@ def _fit(cfg: DictConfig, folder: Path) -> Trainer:
             typed = typed_settings() if HydraConfig.initialized() else None
             summarize_end(trainer, datamodule, folder, typed, cfg.name)
     return trainer
+
+
+def _start_from(path: str, module: LightningModule) -> str:
+    """Give the module the weights of a trained model, and say of which."""
+    if not isinstance(module, DomainPair):
+        raise InputError(
+            "init_from is for this package's methods: they say what their networks are"
+        )
+    with failing_as_input_error(None):  # what is missing is no data
+        fresh = start_from(module, path)
+    return f"{path}, with fresh {' and '.join(fresh)}" if fresh else path
 
 
 def _make_trainer(cfg: DictConfig, *last: Callback) -> tuple[Trainer, list[Logger]]:

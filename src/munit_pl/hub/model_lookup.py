@@ -1,14 +1,18 @@
 """Finding a model's file by its path, its folder, its run's folder, or its name."""
 
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from munit_pl.hub.huggingface import download
 from munit_pl.hub.pretrained import PRETRAINED, suggest_pretrained
 from munit_pl.io.checkpoint_files import newest_valid
 
 Warn = Callable[[str], None]
 
+# One slash is what a path makes of two.
+_ON_HUB = re.compile(r"hf:/{1,2}([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?", re.ASCII)
 _EXPORTED = ("model.safetensors", "model.json")  # what `munit-export` writes to a folder
 _CHECKPOINTS = "checkpoints"  # where a run has them
 
@@ -18,14 +22,19 @@ def find_model(path: str | Path, warn: Warn = warnings.warn) -> Path:
 
     Args:
         path: A file, the folder of an export, a run's folder, whose newest whole checkpoint is
-            meant, or the name of a model of `PRETRAINED`.
+            meant, the name of a model of `PRETRAINED`, or ``hf://USER/NAME``, with ``@REVISION`` or
+            without, which is fetched from Hugging Face's hub.
         warn: Called with a line for each checkpoint that is skipped because it is damaged.
 
     Raises:
+        ConnectionError: If the hub does not answer, or does not have it.
         FileNotFoundError: If there is none.
+        ImportError: If huggingface_hub is needed and not installed.
         ValueError: If none of a run's checkpoints is whole.
     """
     name, path = str(path), Path(path)
+    if on_hub := _ON_HUB.fullmatch(name):
+        path = download(*on_hub.groups())
     for file in _EXPORTED if path.is_dir() else ():
         if (path / file).is_file():
             return path / file

@@ -1,6 +1,6 @@
 """Both generators of a trained model, from whatever file it was saved in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,25 @@ from munit_pl.hub.model_lookup import find_model
 from munit_pl.hub.weights import read_exported
 from munit_pl.inference.onnx import read_onnx
 from munit_pl.io import safe_reading
-from munit_pl.io.state_dict_checks import build_on_meta, check_extent, check_finite, named_tensors
+from munit_pl.io.state_dict_checks import (
+    build_on_meta,
+    check_extent,
+    check_finite,
+    check_fit,
+    named_tensors,
+)
 from munit_pl.layers.autocast import to_float32
 from munit_pl.models.base.description import recall_images
 from munit_pl.models.base.generator import DomainGenerator
+from munit_pl.models.base.pair import DomainPair
 from munit_pl.models.cyclegan.author_files import holds_author_generator, read_author_generators
 from munit_pl.models.munit.nvlabs import read_checkpoint
 from munit_pl.models.unit.nvlabs import holds_unit, read_unit_checkpoint
 
 Generators = tuple[DomainGenerator, DomainGenerator]
+
+# Of generators' arguments those that are not under model.generator, by argument and domain.
+_SETTINGS = {"in_channels": "model.input_channels_{1}", "noise_dim": "model.noise_dim"}
 
 
 def read_generators(path: str | Path, config_path: str | Path | None = None) -> Generators:
@@ -53,14 +63,79 @@ def read_generators(path: str | Path, config_path: str | Path | None = None) -> 
         description, state = read_exported(path)
     else:
         description, state = _read_pickled(path, Path(config_path) if config_path else None)
-    states = _split(state, path)
+    states = _split(state, path, ("gen_a", "gen_b"))
     gen_a, gen_b = (_build(name, description, own, path) for name, own in states.items())
     return gen_a, gen_b
+
+
+def start_from(pair: DomainPair, path: str | Path) -> list[str]:
+    """Give networks the weights of a trained model, as transfer learning does.
+
+    Both generators' weights are taken, and the discriminators' where the file holds some that fit;
+    else these stay as they are, such as fresh.
+
+    Args:
+        pair: The networks, of the method and sizes of the trained ones.
+        path: Any file, folder or name that `read_generators` takes, but for an ONNX export.
+
+    Returns:
+        The names of the discriminators that stayed as they are.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no trained model, or one of other networks; the message says what
+            differs.
+    """
+    path = find_model(path)
+    if path.suffix == ".json":
+        raise ValueError(f"{path} is an ONNX export, with which training cannot begin")
+    trained = read_generators(path)
+    _check_same((pair.gen_a, pair.gen_b), trained, path)
+    for own, other in zip((pair.gen_a, pair.gen_b), trained, strict=True):
+        own.load_state_dict(other.state_dict())
+    states = _split(_read_state(path), path, ("dis_a", "dis_b"))
+    kept = []
+    for name, state in states.items():
+        try:
+            check_fit(pair.get_submodule(name), state)
+            check_finite(state)
+        except ValueError:
+            kept.append(name)
+        else:
+            pair.get_submodule(name).load_state_dict(state)
+    return kept
+
+
+def _check_same(own: Generators, trained: Generators, path: Path) -> None:
+    """Refuse generators of another method or size than the trained ones, with what differs."""
+    if own[0].method != trained[0].method:
+        methods = trained[0].method, own[0].method
+        raise ValueError("{} is a model of {}, and {} is to be trained".format(path, *methods))
+    try:
+        for ours, theirs in zip(own, trained, strict=True):
+            check_fit(ours, theirs.state_dict())
+    except ValueError as error:
+        settings = {
+            f"{_SETTINGS.get(argument, 'model.generator.{}').format(argument, domain)}={value}"
+            for domain, ours, theirs in zip("ab", own, trained, strict=True)
+            for argument, value in theirs.arguments.items()
+            if value != ours.arguments.get(argument) and argument != "other_channels"
+        }
+        how = f"train it with {' '.join(sorted(settings))}" if settings else error
+        raise ValueError(f"{path} has networks of other sizes: {how}") from None
 
 
 def _is_safetensors(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(9)[8:] == b"{"  # after the header's length
+
+
+def _read_state(path: Path) -> Any:
+    """Return all tensors of a file of this package by name; none of another's."""
+    if _is_safetensors(path):
+        return read_exported(path)[1]
+    checkpoint = safe_reading.read_checkpoint(path)
+    return checkpoint.get("state_dict", {}) if isinstance(checkpoint, dict) else {}
 
 
 def _read_pickled(path: Path, config_path: Path | None) -> tuple[Any, Any]:
@@ -122,8 +197,8 @@ def _build(name: str, description: Any, state: Mapping[str, Tensor], path: Path)
     return generator
 
 
-def _split(state: Any, path: Path) -> dict[str, dict[str, Tensor]]:
-    """Return each generator's part of a state dictionary."""
+def _split(state: Any, path: Path, networks: Sequence[str]) -> dict[str, dict[str, Tensor]]:
+    """Return each network's part of a state dictionary."""
     tensors = named_tensors(state, path)
     states = {
         name: {
@@ -131,7 +206,7 @@ def _split(state: Any, path: Path) -> dict[str, dict[str, Tensor]]:
             for key, tensor in tensors.items()
             if key.startswith(f"{name}.")
         }
-        for name in ("gen_a", "gen_b")
+        for name in networks
     }
     check_extent([tensor for own in states.values() for tensor in own.values()], path)
     return states

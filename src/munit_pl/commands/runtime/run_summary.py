@@ -35,12 +35,14 @@ class StartSummary(Callback):
 
     Attributes:
         why_precision: Why the run has its precision, in a few words, if no `AutoPrecision` knows.
+        init_from: The trained model whose weights it starts from, if any.
     """
 
     def __init__(self, folder: Path, ckpt_path: Path | None) -> None:
         self.folder = folder
         self.ckpt_path = ckpt_path
         self.why_precision = ""
+        self.init_from = ""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say it."""
@@ -56,6 +58,8 @@ class StartSummary(Callback):
             rows["parameters"] = _parameters(pl_module)
         if self.ckpt_path is not None:
             rows["going on from"] = short_path(self.ckpt_path)
+        if self.init_from:
+            rows["starting from"] = self.init_from
         rows["results"] = short_path(self.folder)
         _log_rows(rows)
 
