@@ -72,7 +72,7 @@ def test_a_recipe_of_ones_own_trains_and_is_found_in_checkpoints_by_its_name(
     x = torch.full((4, 2, 3, 16, 16), 0.5)
     x[2] -= 0.25  # x_ab
     z = torch.zeros(2, 0)
-    done = GeneratorPass(*x, z, z, None, {})
+    done = GeneratorPass(*x, z, z, None, None, {})
     assert names["Brightness"]().generator_term(done).tolist() == [0, 0.25]
 
     recipes = {"brightness": {"weight": 5.0}}

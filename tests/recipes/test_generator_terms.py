@@ -1,6 +1,7 @@
 """What recipes add to the generators' terms, each against its equation."""
 
 import torch
+from methods import METHODS
 
 from munit_pl import MUNITModule
 from munit_pl.losses.perceptual import Vgg16
@@ -9,15 +10,15 @@ from munit_pl.models.base.micro_batch import MicroBatch
 from munit_pl.models.base.objective import Images
 from munit_pl.recipes.base import GeneratorPass
 from munit_pl.recipes.mask import Mask, background_l1
-from munit_pl.recipes.mode_seeking import ModeSeeking, mode_seeking
+from munit_pl.recipes.mode_seeking import ModeSeeking, mode_seeking, reciprocal_mode_seeking
 from munit_pl.recipes.perceptual import Perceptual
 
 
-def done(translate=None, **draws):
+def done(translate=None, adversarial=None, **draws):
     """A pass of images, translations and styles that have nothing to do with each other."""
     x_a, x_b, x_ab, x_ba = torch.rand(4, 2, 3, 16, 24) * 2 - 1
     z_a, z_b = torch.randn(2, 2, 3)
-    return GeneratorPass(x_a, x_b, x_ab, x_ba, z_a, z_b, translate, draws)
+    return GeneratorPass(x_a, x_b, x_ab, x_ba, z_a, z_b, translate, adversarial, draws)
 
 
 def test_perceptual_term_compares_each_translation_with_its_source(monkeypatch):
@@ -48,6 +49,17 @@ def test_mode_seeking_is_minus_the_ratio_of_mean_differences_averaged_over_image
     z = torch.zeros(2, 2)
     w = torch.tensor([[1.0, -2.0], [4.0, 0.0]])
     torch.testing.assert_close(mode_seeking(x, y, z, w), torch.tensor(-(3 / 1.5 + 1 / 2) / 2))
+
+
+def test_its_reciprocal_is_of_means_over_all_images():
+    """Of the same images: a mean difference of 2 under styles 1.75 apart in the mean."""
+    x = torch.zeros(2, 3, 4, 4)
+    y = x + torch.tensor([3.0, -1.0]).view(2, 1, 1, 1)
+    z = torch.zeros(2, 2)
+    w = torch.tensor([[1.0, -2.0], [4.0, 0.0]])
+    expected = torch.tensor(1 / (2 / 1.75 + 1e-5))
+    torch.testing.assert_close(reciprocal_mode_seeking(x, y, z, w), expected)
+    torch.testing.assert_close(reciprocal_mode_seeking(x, x, z, w), torch.tensor(1e5))
 
 
 def test_outside_is_the_mean_over_all_pixels_of_differences_where_the_mask_is_black():
@@ -92,8 +104,32 @@ def test_mode_seeking_compares_translations_of_the_same_images_under_two_styles(
         return -((x - y).abs().mean((1, 2, 3)) / (z - w).abs().mean(1)).mean()
 
     expected = ratio(of.x_ba, y_ba, of.z_a, w_a), ratio(of.x_ab, y_ab, of.z_b, w_b)
-    torch.testing.assert_close(ModeSeeking().generator_term(of), torch.stack(expected))
+    (term,) = ModeSeeking().generator_term(of).values()
+    torch.testing.assert_close(term, torch.stack(expected))
     assert asked == [(w_a, w_b)]
+
+
+def test_in_its_reciprocal_form_the_second_translations_are_to_pass_for_real_too():
+    """Under the first ones' styles they are the first ones, and the term counts twice."""
+    for name, gan, first in (
+        ("munit", "gan", "gen_"),
+        ("noisy_cyclegan", "gan", "z_"),
+        ("bicyclegan", "gan_random", "z_"),
+    ):
+        still = {"generator": {"dropout": 0.0}} if name == "bicyclegan" else {}
+        torch.manual_seed(0)
+        module = METHODS[name].make(recipes={"mode_seeking": {"form": "reciprocal"}}, **still)
+        batch = torch.rand(2, 2, 3, 24, 24) * 2 - 1
+        draws = module.draw_all(batch, 0)
+        same = {f"other_{domain}": draws[f"{first}{domain}"] for domain in "ab"}
+        twice = module.generator_terms(MicroBatch(Images(*batch), draws | same))
+        two = module.generator_terms(MicroBatch(Images(*batch), draws))
+        (recipe,) = module.recipes
+        recipe.form = "ratio"
+        once = module.generator_terms(MicroBatch(Images(*batch), draws))
+        torch.testing.assert_close(twice[gan], 2 * once[gan])
+        assert not torch.allclose(two[gan], twice[gan], rtol=1e-6)
+        assert twice.keys() == once.keys()
 
 
 def test_munit_translates_again_what_it_has_encoded(tiny):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 from torch import Tensor
 
 from munit_pl.losses.adversarial import Logits
-from munit_pl.losses.terms import Discriminator
+from munit_pl.losses.terms import Discriminator, Terms
 
 Discriminators = tuple[Discriminator, Discriminator]
 
@@ -71,6 +71,7 @@ class GeneratorPass(NamedTuple):
         z_a: The styles of ``x_ba``, ``(N, style_dim)``.
         z_b: The styles of ``x_ab``.
         translate: Returns ``x_ab`` and ``x_ba`` under other styles of domain a and of domain b.
+        adversarial: Returns the method's adversarial term of such others, by its name.
         draws: The random numbers of these images, those of `Recipe.draw` among them.
     """
 
@@ -81,6 +82,7 @@ class GeneratorPass(NamedTuple):
     z_a: Tensor
     z_b: Tensor
     translate: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    adversarial: Callable[[Tensor, Tensor], Terms]
     draws: Mapping[str, Tensor]
 
 
@@ -131,8 +133,8 @@ class Recipe:
         """Return the discriminators' term, ``(2,)``: domain a's and domain b's. None for none."""
         return None
 
-    def generator_term(self, done: GeneratorPass) -> Tensor | None:
-        """Return the generators' term, likewise."""
+    def generator_term(self, done: GeneratorPass) -> Tensor | Terms | None:
+        """Return the generators' term, likewise; or by name, to add to others of the method too."""
         return None
 
     def after_step(

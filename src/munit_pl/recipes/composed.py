@@ -72,10 +72,15 @@ class Recipes:
         found = {recipe.name: recipe.discriminator_term(done) for recipe in self}
         return {name: term for name, term in found.items() if term is not None}
 
-    def generator_terms(self, done: GeneratorPass) -> Terms:
-        """Return the generators' terms."""
-        found = {recipe.name: recipe.generator_term(done) for recipe in self}
-        return {name: term for name, term in found.items() if term is not None}
+    def generator_terms(self, done: GeneratorPass, terms: Terms) -> Terms:
+        """Return a method's terms and what recipes add to them, in its terms or beside them."""
+        terms = dict(terms)
+        for recipe in self:
+            found = recipe.generator_term(done)
+            added = {recipe.name: found} if isinstance(found, Tensor) else found or {}
+            for name, term in added.items():
+                terms[name] = terms[name] + term if name in terms else term
+        return terms
 
     def log_name(self, term: str) -> str:
         """Return a term's name in logs, that of the method's own as it is."""

@@ -269,16 +269,18 @@ class AdversarialModule(DomainPair, LightningModule):
         )
         return terms | self.recipes.discriminator_terms(done)
 
-    def recipe_terms(
+    def with_recipe_terms(
         self,
+        terms: Terms,
         part: MicroBatch,
         translations: Translations,
         styles: Styles,
         translate: Callable[[Styles], Translations],
     ) -> Terms:
-        """Return what recipes add to the generators' terms.
+        """Return the generators' terms and what recipes add to them.
 
         Args:
+            terms: The method's.
             part: The images and random numbers.
             translations: Of these images.
             styles: What they were made under, ``(N, 0)`` where there are none.
@@ -289,9 +291,16 @@ class AdversarialModule(DomainPair, LightningModule):
             *translations,
             *styles,
             lambda z_a, z_b: translate(Styles(z_a, z_b)),
+            lambda x_ab, x_ba: self.adversarial_term(part, Translations(x_ab, x_ba)),
             part.draws,
         )
-        return self.recipes.generator_terms(done)
+        return self.recipes.generator_terms(done, terms)
+
+    def adversarial_term(self, part: MicroBatch, translations: Translations) -> Terms:
+        """Return the generators' adversarial term of translations under drawn styles, by name."""
+        (dis_a, dis_b), loss = self.discriminators(part.draws), self.gan_loss.generator
+        pair = loss(dis_a(translations.x_ba)), loss(dis_b(translations.x_ab))
+        return {"gan": torch.stack(pair)}
 
     def adapt(self, parts: Sequence[MicroBatch]) -> None:
         """Let recipes adapt to an iteration that is done."""

@@ -170,7 +170,15 @@ class BicycleGANModule(AdversarialModule):
             return base.Translations(x_ab, x_ba)
 
         of_drawn = base.Translations(translations.random_ab, translations.random_ba)
-        return terms | self.recipe_terms(part, of_drawn, Styles(draws.z_a, draws.z_b), again)
+        styles = Styles(draws.z_a, draws.z_b)
+        return self.with_recipe_terms(terms, part, of_drawn, styles, again)
+
+    def adversarial_term(self, part: MicroBatch, translations: base.Translations) -> Terms:
+        """Return the random branch's, of translations under drawn styles."""
+        loss = self.gan_loss.generator
+        of_a = loss(self.dis_a.random(translations.x_ba))
+        of_b = loss(self.dis_b.random(translations.x_ab))
+        return {"gan_random": torch.stack((of_a, of_b))}
 
     def discriminator_terms(self, part: MicroBatch) -> Terms:
         """Return the terms of `objective.discriminator_terms`."""

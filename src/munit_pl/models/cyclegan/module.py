@@ -147,7 +147,7 @@ class CycleGANModule(AdversarialModule):
         # The pools would show a pixel that is no number again, and checkpoints refuse it.
         part.cached = Translations(*(x.detach().nan_to_num() for x in translations))
         again = partial(translate, networks, images)
-        return terms | self.recipe_terms(part, translations, noise, again)
+        return self.with_recipe_terms(terms, part, translations, noise, again)
 
     def discriminator_terms(self, part: MicroBatch) -> Terms:
         """Return `objective.discriminator_terms`, and recipes', of what the pools make of those."""

@@ -212,7 +212,7 @@ class MUNITModule(MUNIT, AdversarialModule):
         terms = generator_terms(networks, part.images, codes, decoded, styles, self.gan_loss, cycle)
         translations = Translations(decoded.x_ab, decoded.x_ba)
         again = partial(translate, networks, codes)
-        return terms | self.recipe_terms(part, translations, styles, again)
+        return self.with_recipe_terms(terms, part, translations, styles, again)
 
     def code_statistics(self, parts: Sequence[MicroBatch]) -> dict[str, Tensor]:
         """Return mean and variance of the encoded styles: 0 and 1 if they follow the prior."""

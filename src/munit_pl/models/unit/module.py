@@ -188,8 +188,8 @@ class UNITModule(AdversarialModule):
         terms = generator_terms(networks, part.images, codes, decoded, noises, self.gan_loss)
         translations = Translations(decoded.x_ab, decoded.x_ba)
         none = part.images.x_a.new_empty(len(part.images.x_a), 0)
-        return terms | self.recipe_terms(
-            part, translations, Styles(none, none), lambda _: translations
+        return self.with_recipe_terms(
+            terms, part, translations, Styles(none, none), lambda _: translations
         )
 
     def _networks(self, part: MicroBatch) -> Networks:
