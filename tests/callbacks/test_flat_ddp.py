@@ -79,7 +79,7 @@ def equal(rank, folder):
     outcomes = {}
     for case, (method, options) in CASES.items():
         for strategy in (DEFAULT, FlatDDPStrategy()):
-            module, average = make(rank, method, **options), WeightAverage(0.5, start=1)
+            module, average = make(rank, method, **options), WeightAverage(0.5)
             fit(rank, module, strategy, callbacks=[average, DivergenceGuard(2)])
             averaged = {f"average of {i}": value for i, value in enumerate(average._average)}
             outcomes[case, type(strategy).__name__] = state(module) | averaged

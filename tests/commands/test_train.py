@@ -69,7 +69,12 @@ def test_a_run_starts_from_a_model_and_then_goes_on_from_its_own_checkpoints(
 ):
     train(config("trainer.max_steps=2"))
     first = tmp_path / "run"
-    taken = "trainer.max_steps=1", "model.optimizer.lr=1e-30", f"init_from={first}", "ckpt_path=auto"
+    taken = (
+        "trainer.max_steps=1",
+        "model.optimizer.lr=1e-30",
+        f"init_from={first}",
+        "ckpt_path=auto",
+    )
     train(config(*taken, output_dir := f"output_dir={tmp_path / 'second'}"))
     theirs = load(first / "checkpoints/last.ckpt")
     ours = load(tmp_path / "second/checkpoints/last.ckpt")

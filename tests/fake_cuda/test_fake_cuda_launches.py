@@ -74,6 +74,6 @@ class Averaged(WeightAverage):
 @pytest.mark.slow
 def test_averages_and_statistics_take_few_operations_however_many_tensors_there_are():
     plain = of_an_iteration(MUNITModule, "bf16-mixed")
-    averaged = of_an_iteration(MUNITModule, "bf16-mixed", Averaged(start=0))
+    averaged = of_an_iteration(MUNITModule, "bf16-mixed", Averaged())
     assert averaged.launches["_foreach_lerp_"] == 1
     assert averaged.launches.total() - plain.launches.total() < 20

@@ -44,7 +44,7 @@ def test_a_checkpoint_with_averages_gives_these(module, tmp_path):
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
-        callbacks=[WeightAverage(decay=0.5, start=1)],
+        callbacks=[WeightAverage(decay=0.5)],
     )
     pairs = [(torch.rand(1, 3, 16, 16), torch.rand(1, 1, 16, 16))] * 3
     trainer.fit(module, DataLoader(pairs, batch_size=None))

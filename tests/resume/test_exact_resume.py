@@ -61,7 +61,6 @@ def start(folder, images, method, processes, *others):
         "callbacks.checkpoints.every_n_steps=2",
         "+callbacks.ema._target_=munit_pl.callbacks.ema.WeightAverage",
         "+callbacks.ema.decay=0.9",
-        "+callbacks.ema.start=2",
         "~callbacks.bar",
         f"output_dir={folder / 'run'}",
         "ckpt_path=auto",

@@ -11,17 +11,22 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.nn.utils.parametrize import is_parametrized
 
-from munit_pl.checks import Below1, NonNegativeInt, checked
+from munit_pl.checks import Below1, checked
 from munit_pl.layers.initialization import converge_spectral_norm
 
 _NAMES = ("gen_a", "gen_b")
 
 
+RAMP_UP = 0.05  # the half-life at most, as a share of the iterations done
+
+
 class WeightAverage(Callback):
     """Average both generators' weights over the iterations, exponentially.
 
-    After iteration ``t > start`` the average is ``decay`` times itself and ``1 - decay`` times the
-    weights; until ``start`` it is the weights. Translations by an average flicker less from one
+    After iteration ``t`` the average is `decay_at` of ``t`` times itself and the rest the weights:
+    early in a run it forgets sooner, so that it is never that of weights which knew nothing yet
+    (Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" and later, whose
+    programs ramp the half-life up like this). Translations by an average flicker less from one
     checkpoint to the next (Karras et al., 2018). What is trained knows nothing of it.
 
     A checkpoint holds it under "averaged": a state of ``gen_a`` and of ``gen_b`` each, whose
@@ -29,24 +34,30 @@ class WeightAverage(Callback):
     normalization's are found for the average, whose norm is another.
 
     Args:
-        decay: The average's share in the next one.
-        start: The iterations at whose end averaging begins.
+        decay: The average's share in the next one, at most.
 
     Raises:
-        ValueError: If ``decay`` is not in [0, 1), or ``start`` negative.
+        ValueError: If ``decay`` is not in [0, 1).
     """
 
     @checked
-    def __init__(self, decay: Below1 = 0.9999, start: NonNegativeInt = 1000) -> None:
+    def __init__(self, decay: Below1 = 0.9999) -> None:
         self.decay = decay
-        self.start = start
         self._average: list[Tensor] | None = None
         self._taken_in: int | None = None
 
+    def decay_at(self, iteration: int) -> float:
+        """Return the average's share after an iteration, counted from 1: 0 after the first.
+
+        Its half-life is at most `RAMP_UP` of the iterations before.
+        """
+        half_life = RAMP_UP * (iteration - 1)
+        return min(self.decay, 0.5 ** (1 / half_life)) if half_life > 0 else 0.0
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin with the weights that there are, where averaging begins at once."""
+        """Begin with the weights that there are."""
         self._taken_in = trainer.global_step
-        if self._average is None and trainer.global_step >= self.start:
+        if self._average is None:
             self._begin(_weights(pl_module))
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
@@ -58,8 +69,7 @@ class WeightAverage(Callback):
     ) -> None:
         """Add the average, this iteration in it even where another callback saves before it."""
         self._take_in(trainer.global_step, pl_module)
-        begun = trainer.global_step >= self.start
-        values = iter((self._average if begun else None) or _weights(pl_module))
+        values = iter(self._average or _weights(pl_module))
         checkpoint["averaged"] = {
             name: _state(pl_module.get_submodule(name), values) for name in _NAMES
         }
@@ -77,11 +87,11 @@ class WeightAverage(Callback):
             ]
 
     def _take_in(self, step: int, pl_module: LightningModule) -> None:
-        if step < self.start or step == self._taken_in:
+        if step == self._taken_in:
             return
         self._taken_in = step
         weights = _weights(pl_module)
-        if self._average is None or step == self.start:
+        if self._average is None:
             self._begin(weights)
             return
         self._average = [a.to(w.device) for a, w in zip(self._average, weights, strict=True)]
@@ -90,7 +100,7 @@ class WeightAverage(Callback):
         now, before = (torch.cat([t.flatten() for t in of]) for of in (weights, self._average))
         taken = torch.split(torch.where(finite, now, before), [w.numel() for w in weights])
         shaped = [t.view_as(weight) for t, weight in zip(taken, weights, strict=True)]
-        torch._foreach_lerp_(self._average, shaped, 1 - self.decay)
+        torch._foreach_lerp_(self._average, shaped, 1 - self.decay_at(step))
 
     def _begin(self, weights: list[Tensor]) -> None:
         if get_total_norm(weights).isfinite():  # else it begins an iteration later
