@@ -89,6 +89,8 @@ def _evaluate(options: argparse.Namespace) -> None:
                 batch_size=options.batch_size,
             )
             translator = load_translator(options.precision, load, place)
+            for domain in DOMAINS:
+                translator.check_target(domain)
             datamodule = _read_data(options, translator)
             task = _make_task(options, translator, datamodule, place)
             protocol.check(task)

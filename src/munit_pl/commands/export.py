@@ -16,6 +16,7 @@ from munit_pl.hub.card import facts_beside
 from munit_pl.hub.folder import write_folder
 from munit_pl.hub.model_lookup import find_model
 from munit_pl.inference.generator_loading import Generators, read_generators
+from munit_pl.inference.one_way import SourceDomain
 from munit_pl.inference.onnx import OnnxGraph
 from munit_pl.io.files import whole_folder
 from munit_pl.models.base.description import describe, export_generators
@@ -61,6 +62,8 @@ def _read(options: argparse.Namespace) -> Generators:
     gens = read_generators(options.checkpoint, options.config)
     if isinstance(gens[0].decoder, OnnxGraph):
         raise InputError(f"{options.checkpoint} is an export already: give the checkpoint")
+    if any(isinstance(gen, SourceDomain) for gen in gens):
+        raise InputError(f"{options.checkpoint} is of one direction, and exports are of both")
     return gens
 
 

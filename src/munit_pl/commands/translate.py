@@ -130,6 +130,7 @@ def _load(options: argparse.Namespace, place: Place) -> Translator:
         # Processes have nothing else to agree on.
         with join_processes(place, None) if options.precision == "auto" else nullcontext():
             translator = load_translator(options.precision, load, place)
+        translator.check_target(options.to)
     except (ImportError, ValueError) as error:
         raise InputError(str(error)) from error
     channels = translator.channels(options.to)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from munit_pl.hub.model_lookup import find_model
 from munit_pl.hub.weights import read_exported
+from munit_pl.inference.one_way import SourceDomain
 from munit_pl.inference.onnx import read_onnx
 from munit_pl.io import safe_reading
 from munit_pl.io.state_dict_checks import (
@@ -21,6 +22,7 @@ from munit_pl.layers.autocast import to_float32
 from munit_pl.models.base.description import recall_images
 from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.base.pair import DomainPair
+from munit_pl.models.bicyclegan.author_files import holds_author_unet, read_author_unet
 from munit_pl.models.cyclegan.author_files import holds_author_generator, read_author_generators
 from munit_pl.models.munit.nvlabs import read_checkpoint
 from munit_pl.models.unit.nvlabs import holds_unit, read_unit_checkpoint
@@ -45,11 +47,12 @@ def read_generators(path: str | Path, config_path: str | Path | None = None) -> 
         path: A ``.ckpt`` of ``munit-train`` or a run's folder, which stands for its newest one, a
             ``.safetensors`` of `export_generators`, the ``model.json`` of an ONNX export, a folder
             with one of the latter two, the name of a model of `PRETRAINED`, the original's
-            ``gen_*.pt``, or CycleGAN's authors' ``*_net_G_A.pth``.
+            ``gen_*.pt``, CycleGAN's authors' ``*_net_G_A.pth``, or BicycleGAN's ``*_net_G.pth``.
         config_path: The original's YAML file, for activations other than its defaults.
 
     Returns:
-        Domain a's and domain b's generator, on the CPU.
+        Domain a's and domain b's generator, on the CPU; a `SourceDomain` for the domain that a
+        model of one direction translates from.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -64,8 +67,14 @@ def read_generators(path: str | Path, config_path: str | Path | None = None) -> 
     else:
         description, state = _read_pickled(path, Path(config_path) if config_path else None)
     states = _split(state, path, ("gen_a", "gen_b"))
-    gen_a, gen_b = (_build(name, description, own, path) for name, own in states.items())
-    return gen_a, gen_b
+    one_way = [name for name in states if isinstance(description, dict) and name in description]
+    gens = {
+        name: _build(name, description, states[name], path)
+        for name in (one_way if len(one_way) == 1 else states)
+    }
+    for absent in states.keys() - gens.keys():
+        gens[absent] = _source_of(gens[one_way[0]], absent, path)
+    return gens["gen_a"], gens["gen_b"]
 
 
 def start_from(pair: DomainPair, path: str | Path) -> list[str]:
@@ -90,6 +99,8 @@ def start_from(pair: DomainPair, path: str | Path) -> list[str]:
     if path.suffix == ".json":
         raise ValueError(f"{path} is an ONNX export, with which training cannot begin")
     trained = read_generators(path)
+    if any(isinstance(gen, SourceDomain) for gen in trained):
+        raise ValueError(f"{path} is of one direction, and training is of both")
     _check_same((pair.gen_a, pair.gen_b), trained, path)
     for own, other in zip((pair.gen_a, pair.gen_b), trained, strict=True):
         own.load_state_dict(other.state_dict())
@@ -146,6 +157,8 @@ def _read_pickled(path: Path, config_path: Path | None) -> tuple[Any, Any]:
         return checkpoint["generators"], state
     if holds_author_generator(checkpoint):
         return read_author_generators(path)
+    if holds_author_unet(checkpoint):
+        return read_author_unet(path)
     unit = holds_unit(checkpoint)
     read = read_unit_checkpoint if unit else read_checkpoint
     arguments, states = read(path, None, config_path)
@@ -195,6 +208,14 @@ def _build(name: str, description: Any, state: Mapping[str, Tensor], path: Path)
             f"{path} does not fit the networks that it describes: {name}: {error}"
         ) from None
     return generator
+
+
+def _source_of(gen: DomainGenerator, absent: str, path: Path) -> SourceDomain:
+    """Return the side that a model of one direction translates from."""
+    try:
+        return SourceDomain(gen)
+    except ValueError as error:
+        raise ValueError(f"{path} describes no {absent}: {error}") from None
 
 
 def _split(state: Any, path: Path, networks: Sequence[str]) -> dict[str, dict[str, Tensor]]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from munit_pl.data.domain import DomainName
 from munit_pl.data.sizes import ImageSize
 from munit_pl.inference.execution import NetworkRunner, Precision
+from munit_pl.inference.one_way import SourceDomain
 from munit_pl.models.base.generator import DomainGenerator
 
 
@@ -56,6 +57,11 @@ class TensorTranslator:
         return self._gens["a"], self._gens["b"]
 
     @property
+    def targets(self) -> tuple[DomainName, ...]:
+        """The domains that can be translated to: both, or one of a model of one direction."""
+        return tuple(d for d, gen in self._gens.items() if not isinstance(gen, SourceDomain))
+
+    @property
     def resize(self) -> int | None:
         """Pixels of the shortest side of images in training; None if they kept their size.
 
@@ -77,8 +83,8 @@ class TensorTranslator:
 
     @property
     def reads_styles(self) -> bool:
-        """Whether styles can be encoded from images."""
-        return all(gen.style_encoder is not None for gen in self._gens.values())
+        """Whether styles can be encoded from images of the domains that can be translated to."""
+        return all(self._gens[domain].style_encoder is not None for domain in self.targets)
 
     @property
     def reconstructs(self) -> bool:
@@ -105,12 +111,12 @@ class TensorTranslator:
         """Return the styles, ``(N, style_dim)``, of a domain's images ``(N, C, H, W)`` in [-1, 1].
 
         Raises:
-            ValueError: If the images have other channels, or a side is too short, or the method
+            ValueError: If the images have other channels, or a side is too short, or the model
                 reads no styles.
         """
         encoder = self.check(x, domain).style_encoder
         if encoder is None:
-            raise ValueError("this model's method reads no style from an image")
+            raise ValueError("this model reads no style from an image")
         styles = [self._runner.run(encoder, part) for part in torch.split(x, self.batch_size)]
         return torch.cat(styles).float().cpu()
 
@@ -128,8 +134,9 @@ class TensorTranslator:
             Images, ``(N, K, C', H, W)`` in [-1, 1].
 
         Raises:
-            ValueError: If shapes do not fit.
+            ValueError: If shapes do not fit, or the model is of the other direction alone.
         """
+        self.check_target(to)
         source: DomainName = "b" if to == "a" else "a"
         return self._decode(x, source, styles, to)
 
@@ -158,8 +165,9 @@ class TensorTranslator:
             Images, ``(N, K, C', H, W)`` in [-1, 1].
 
         Raises:
-            ValueError: If shapes do not fit.
+            ValueError: If shapes do not fit, or the model is of the other direction alone.
         """
+        self.check_target(to)
         gen = self._generator(to)
         styles = _per_image(styles, len(content), gen.style_dim)
         k = styles.shape[1]
@@ -195,6 +203,16 @@ class TensorTranslator:
         if domain not in ("a", "b"):
             raise ValueError(f"the domain is {domain!r}, but must be a or b")
         return self._gens[domain]
+
+    def check_target(self, domain: DomainName) -> None:
+        """Refuse a domain that the model does not translate to.
+
+        Raises:
+            ValueError: If the model is of one direction, from this domain.
+        """
+        if isinstance(self._generator(domain), SourceDomain):
+            (other,) = self.targets
+            raise ValueError(f"this model translates from {domain} to {other} alone")
 
     def check(self, x: Tensor, domain: DomainName) -> DomainGenerator:
         """Return the domain's generator, which can take images ``x``, ``(N, C, H, W)``.

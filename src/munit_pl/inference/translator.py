@@ -152,9 +152,10 @@ class Translator(TensorTranslator):
         Raises:
             OSError: If a file cannot be read.
             TypeError: If an image is none of these.
-            ValueError: If an image or a style does not fit the model, or both ``styles`` and
-                ``like`` are given.
+            ValueError: If an image, a style or the direction does not fit the model, or both
+                ``styles`` and ``like`` are given.
         """
+        self.check_target(to)
         source: DomainName = "b" if to == "a" else "a"
         x = self._images(image, source)
         shown = self.translate(x, self._styles(styles, like, to, seed), to)

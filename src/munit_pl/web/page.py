@@ -77,13 +77,14 @@ class Page:
             with gr.Column(scale=2, min_width=280):
                 self.picture = upload("Your picture", 300, "picture")
                 self.to = gr.Radio(
-                    [(self._direction("b"), "b"), (self._direction("a"), "a")],
-                    value="b",
+                    [(self._direction(to), to) for to in reversed(self.translator.targets)],
+                    value=self.translator.targets[-1],
                     label="Direction",
                 )
                 self.taken = [
-                    *self._offer("a", "picture", [self.picture, self.to], ["b"]),
-                    *self._offer("b", "picture", [self.picture, self.to], ["a"]),
+                    trigger
+                    for to in reversed(self.translator.targets)
+                    for trigger in self._offer(_other(to), "picture", [self.picture, self.to], [to])
                 ]
             with gr.Column(scale=5, min_width=420), gr.Tabs():
                 self._random_tab()
@@ -103,8 +104,7 @@ class Page:
         )
 
     def _direction(self, to: DomainName) -> str:
-        source: DomainName = "a" if to == "b" else "b"
-        return f"{self.names[source]} → {self.names[to]}"
+        return f"{self.names[_other(to)]} → {self.names[to]}"
 
     def _offer(
         self, domain: DomainName, what: str, inputs: list[Any], more: Sequence[str] = ()
@@ -235,3 +235,7 @@ class Page:
     def _listen_to_values(self, trigger: Any, fn: Any, inputs: list[Any], now: list[Any]) -> None:
         changed = when(trigger, fn, inputs, self.values)
         when(changed.success, self.handlers.make, [*now, *self.values], self.made)
+
+
+def _other(domain: DomainName) -> DomainName:
+    return "a" if domain == "b" else "b"

@@ -146,7 +146,7 @@ def test_styles_that_cannot_be_are_told_in_one_line(translated, shoes, arguments
 
 
 NO_CODES = "--reconstruct: this model's method has no codes to reconstruct from"
-NO_EXAMPLES = "--like: this model's method reads no style from an image"
+NO_EXAMPLES = "--like: this model reads no style from an image"
 NO_STYLES = "this model's method has no styles, so each image has one translation: leave out"
 
 

@@ -82,7 +82,7 @@ def _check_method(options: argparse.Namespace, translator: Translator) -> None:
     if options.reconstruct and not translator.reconstructs:
         raise InputError("--reconstruct: this model's method has no codes to reconstruct from")
     if options.like and not translator.reads_styles:
-        raise InputError("--like: this model's method reads no style from an image")
+        raise InputError("--like: this model reads no style from an image")
     many = (options.styles or 1) > 1 or options.interpolate or options.set or options.sweep
     if many and not translator.style_dim(options.to):
         raise InputError(

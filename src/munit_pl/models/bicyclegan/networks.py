@@ -236,6 +236,49 @@ class BicycleGANGenerator(DomainGenerator):
         self.min_size = max(smallest, 2**encoder_downsample)
 
 
+class BicycleGANTranslator(DomainGenerator):
+    """One domain's U-Net without the encoder, as the authors' program keeps it in a file.
+
+    Args:
+        in_channels: As of `BicycleGANGenerator`, like all others.
+        other_channels: Channels of the images that it translates.
+        dim: Channels after the first convolution.
+        style_dim: Length of the style code.
+        num_downsample: Halvings of the side.
+        inject: Where the style goes in.
+    """
+
+    method = "BicycleGAN"
+
+    @checked
+    def __init__(
+        self,
+        in_channels: PositiveInt,
+        other_channels: PositiveInt,
+        dim: PositiveInt,
+        style_dim: PositiveInt,
+        num_downsample: Depth,
+        inject: Inject,
+    ) -> None:
+        super().__init__()
+        self.arguments = {
+            "in_channels": in_channels,
+            "other_channels": other_channels,
+            "dim": dim,
+            "style_dim": style_dim,
+            "num_downsample": num_downsample,
+            "inject": inject,
+        }
+        self.in_channels = in_channels
+        self.style_dim = style_dim
+        self.size_divisor = self.min_size = 2**num_downsample
+        self.content_encoder = nn.Identity()
+        self.style_encoder = None
+        self.decoder = UNetTranslator(
+            other_channels, in_channels, dim, style_dim, num_downsample, inject
+        )
+
+
 class BranchDiscriminators(nn.Module):
     """One domain's two discriminators; neither sees what an image was translated from.
 

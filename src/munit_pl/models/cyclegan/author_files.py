@@ -23,30 +23,22 @@ def holds_author_generator(file: Any) -> bool:
 
 
 def read_author_generators(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read both directions' generators of `junyanz/pytorch-CycleGAN-and-pix2pix`.
+    """Read generators of `junyanz/pytorch-CycleGAN-and-pix2pix`: of both directions, or of one.
 
     Args:
-        path: Either of both files, which lie side by side. ``G_A`` translates A to B: it is what
-            is called domain b's generator here.
+        path: ``*_net_G_A.pth`` or ``*_net_G_B.pth``, beside which the other is looked for.
+            ``G_A`` translates A to B: it is what is called domain b's generator here, as is that
+            in a file of any other name.
 
     Returns:
-        What both are, as checkpoints describe generators, and their tensors under our names.
+        What the generators are, as checkpoints describe them, and their tensors under our names.
 
     Raises:
-        ValueError: If a file is missing or something else; the message says what.
+        ValueError: If a file is something else; the message says what.
     """
-    named = _NAME.fullmatch(path.name)
-    if named is None:
-        raise ValueError(
-            f"{path} translates one way alone: name it *_net_G_A.pth, and put the generator of the "
-            "other way beside it as *_net_G_B.pth"
-        )
     description: dict[str, Any] = {}
     tensors: dict[str, Tensor] = {}
-    for gen, letter in (("gen_a", "B"), ("gen_b", "A")):
-        file = path.with_name(f"{named[1]}_{letter}{named[3]}")
-        if not file.is_file():
-            raise ValueError(f"there is no {file.name} beside {path}: one file is of one direction")
+    for gen, file in _files(path).items():
         state = named_tensors(safe_reading.read_checkpoint(file), file)
         state = {k: t for k, t in state.items() if not k.endswith(_STATISTICS)}
         description[gen] = {
@@ -55,6 +47,18 @@ def read_author_generators(path: Path) -> tuple[dict[str, Any], dict[str, Tensor
         }
         tensors |= {f"{gen}.{name}": tensor for name, tensor in _renamed(state, file).items()}
     return description, tensors
+
+
+def _files(path: Path) -> dict[str, Path]:
+    """Return the file of each generator that there is."""
+    named = _NAME.fullmatch(path.name)
+    if named is None:
+        return {"gen_b": path}
+    files = {
+        gen: path.with_name(f"{named[1]}_{letter}{named[3]}")
+        for gen, letter in (("gen_a", "B"), ("gen_b", "A"))
+    }
+    return {gen: file for gen, file in files.items() if file.is_file()}
 
 
 def _sizes(state: dict[str, Tensor], path: Path) -> dict[str, int]:

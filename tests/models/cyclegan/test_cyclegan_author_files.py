@@ -65,9 +65,22 @@ def test_what_cannot_be_read_is_told(saved):
         torch.save(changed, other)
         with pytest.raises(ValueError, match=message):
             read_generators(saved)
-    other.unlink()
-    with pytest.raises(ValueError, match=r"there is no latest_net_G_B.pth beside .*G_A.pth"):
-        read_generators(saved)
-    alone = saved.rename(saved.with_name("latest_net_G.pth"))
-    with pytest.raises(ValueError, match="translates one way alone: name it"):
-        read_generators(alone)
+
+
+@torch.no_grad()
+def test_one_file_alone_is_of_its_direction(saved):
+    """That of a test model, and either of both without the other."""
+    both = Translator.load(saved, device="cpu")
+    x, none = torch.rand(1, 3, 16, 16) * 2 - 1, torch.empty(1, 0)
+    for letter, name, to, source in (
+        ("A", "10_net_G_A.pth", "b", "a"),
+        ("B", "20_net_G_B.pth", "a", "b"),
+        ("A", "latest_net_G.pth", "b", "a"),
+    ):
+        path = saved.with_name(name)
+        torch.save(state_of(f"G_{letter}"), path)
+        translator = Translator.load(path, device="cpu")
+        assert translator.targets == (to,)
+        assert torch.equal(translator.translate(x, none, to), both.translate(x, none, to))
+        with pytest.raises(ValueError, match=f"translates from {source} to {to} alone"):
+            translator.translate(x, none, source)
