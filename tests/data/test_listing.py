@@ -339,3 +339,21 @@ def test_every_netpbm_is_found_and_read(tmp_path):
     for path in list_images(tmp_path):
         assert read_image(path, 1).tobytes() == b"\xff\0", path.name
     assert len(list_images(tmp_path)) == 6
+
+
+def test_of_very_many_files_some_are_looked_into_and_endings_decide_the_others(
+    tmp_path, photo, monkeypatch
+):
+    monkeypatch.setattr("munit_pl.data.listing._LOOKED_INTO", 2)
+    for i in range(4):
+        (tmp_path / f"{i}.jpg").write_text("text")
+    photo.save(tmp_path / "4.data", "PNG")
+    (tmp_path / "notes.txt").touch()
+    listing = scan_folder(tmp_path)  # every third is looked into
+    assert [path.name for path in listing.images] == ["1.jpg", "2.jpg"]
+    assert {path.name for path in listing.bad} == {"0.jpg", "3.jpg"}
+    assert listing.ignored == {".data": 1, ".txt": 1}
+    (tmp_path / "list").write_text("0.jpg\n1.jpg\ngone.jpg\n4.data\nnul\0.jpg\n")
+    listing = scan_list(tmp_path / "list", tmp_path)
+    assert [path.name for path in listing.images] == ["1.jpg", "gone.jpg", "4.data"]
+    assert {path.name for path in listing.bad} == {"0.jpg", "nul\0.jpg"}

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from lightning.pytorch.utilities import rank_zero_warn
 
+from munit_pl.data.file_list import FileList
+
 _LOOKED_AT = 2000  # files of each of two lists
 
 
@@ -88,9 +90,9 @@ def _inodes(files: Sequence[Path]) -> set[tuple[int, int]]:
 
 def fingerprint(files: Sequence[Path], root: Path) -> str:
     """Return what tells lists of files apart: a hash of their paths below ``root``, in order."""
-    start = os.path.join(root, "")
-    names = (os.fsencode(file).removeprefix(os.fsencode(start)) for file in files)
-    return hashlib.blake2b(b"\0".join(names), digest_size=16).hexdigest()
+    start, names = os.fsencode(os.path.join(root, "")), FileList.of(files).joined()
+    below = names.removeprefix(start).replace(b"\0" + start, b"\0")
+    return hashlib.blake2b(below[:-1], digest_size=16).hexdigest()
 
 
 def warn_of_changes(

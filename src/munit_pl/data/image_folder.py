@@ -9,6 +9,7 @@ from torch import Tensor
 
 from munit_pl.data.cropping import MAX_CROPS, BlankCrop, Crop, center_crop, draw_crop
 from munit_pl.data.domain import LoadedImage
+from munit_pl.data.file_list import FileList
 from munit_pl.data.images.bit_depth import FULL
 from munit_pl.data.images.reading import MODES, Color, read_image, read_reduced, read_size
 from munit_pl.data.images.tensors import from_uint8
@@ -74,7 +75,7 @@ class ImageFolder:
         if half not in ("left", "right", None):
             raise ValueError(f"half is {half!r}, but must be 'left', 'right' or None")
         check_crop(resize, crop)
-        self.files = list(files[:max_images])
+        self.files = FileList.of(files if max_images is None else files[:max_images])
         self.bad = dict(bad or {}) if len(self.files) == len(files) else {}
         self.channels = channels
         self.resize = resize
@@ -194,13 +195,15 @@ class ImageFolder:
         if fits_all and self.half is None:
             return
         bad = {path: fault for path in self.files if (fault := self._fault(path)) is not None}
+        if not bad:
+            return
         good = [path for path in self.files if path not in bad]
-        if bad and not good:
+        if not good:
             first, fault = next(iter(bad.items()))
             raise ValueError(
                 f"none of the {len(bad)} images can be used; the first: {str(first)!r} {fault}"
             )
-        self.files = good
+        self.files = FileList.of(good)
         self.bad |= bad
 
     def _fault(self, path: Path) -> str | None:
@@ -241,7 +244,7 @@ class Uint8Images:
         return len(self.images)
 
     @property
-    def files(self) -> list[Path]:
+    def files(self) -> FileList:
         """The files in use."""
         return self.images.files
 

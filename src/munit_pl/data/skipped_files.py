@@ -154,7 +154,9 @@ def skipped_when_listed(
         bad[name] = {}
         for part in parts:
             bad[name] |= getattr(part, "bad", {})
-        totals[name] = len({file for part in parts for file in files_of(part)}) + len(bad[name])
+        lists = [files_of(part) for part in parts]
+        different = [files for i, files in enumerate(lists) if files not in lists[:i]]
+        totals[name] = sum(map(len, different)) + len(bad[name])
     skipped = SkippedFiles(totals, max_fraction)
     for name, files in bad.items():
         skipped.add(BadFile(str(file), name, reason) for file, reason in files.items())

@@ -121,6 +121,7 @@ class UnpairedDataModule(TwoDomains):
         self.background: Color = (red, green, blue)
         self.max_images = max_images
         self.allow_same_domain = allow_same_domain
+        self._made: dict[str, ImageFolder] = {}
 
     def make_domains(self, split: Split) -> tuple[ImageFolder, ImageFolder]:
         """List both domains' images of a split and skip those that cannot hold the crop."""
@@ -142,9 +143,11 @@ class UnpairedDataModule(TwoDomains):
         name = f"{split}_{domain}"
         if split == "test" and not (self.root / self.folders[name]).exists():
             name = f"train_{domain}"
+        if name in self._made:
+            return self._made[name]
         source, names = self.root / self.folders[name], self.lists.get(name)
         found = scan_list(self.root / names, source) if names else scan_folder(source)
-        folder = ImageFolder(
+        self._made[name] = folder = ImageFolder(
             found.images,
             channels=self.channels[domain],
             resize=self.resize,
