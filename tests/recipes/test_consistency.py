@@ -16,7 +16,7 @@ MIRRORED = (0.5, 0.5, 0.1)
 
 def term_of(dis, images, real, drawn):
     draws = dict(zip(("shift_a", "shift_b"), drawn, strict=True))
-    done = DiscriminatorPass((dis, dis), *images, real, 0.0, draws, {})
+    done = DiscriminatorPass((dis, dis), *images, *images, real, real, 0.0, draws, {})
     return Consistency().discriminator_term(done)
 
 
@@ -109,6 +109,18 @@ def test_each_discriminator_is_held_to_its_own_images():
     torch.testing.assert_close(term, expected)
 
 
+def test_translations_are_held_to_their_own_domains_discriminator_by_a_weight_of_their_own():
+    """Mirrored they score 6 less at the first scale: 36, a quarter of it by weight 2 beside 8."""
+    x, dis = images(), Left()
+    x_ba = torch.cat([torch.full((2, 3, 16, 8), 1.0), torch.full((2, 3, 16, 8), -5.0)], 3)
+    real, fake = [dis(x), dis(x)], [dis(x_ba), dis(x)]
+    still, mirrored = numbers(STILL, STILL), numbers(MIRRORED, MIRRORED)
+    draws = {"shift_a": still, "shift_b": still, "shift_fake_a": mirrored, "shift_fake_b": still}
+    done = DiscriminatorPass((dis, dis), x, x, x, x_ba, real, fake, 0.0, draws, {})
+    term = Consistency(8.0, fake_weight=2.0).discriminator_term(done)
+    torch.testing.assert_close(term, torch.tensor([36 / 4, 0.0]))
+
+
 def test_behind_augmentations_both_images_are_augmented_alike():
     x = images()
     dis = Augmented(
@@ -127,6 +139,11 @@ def test_numbers_are_functions_of_seed_domain_image_and_iteration(tiny, monkeypa
     drawn, later = module.draw_all(batch, 5), module.draw_all(batch, 6)
     without = MUNITModule(**tiny, seed=3).draw_all(batch, 5)
     assert drawn.keys() - without.keys() == {"shift_a", "shift_b"}
+    balanced = MUNITModule(**tiny, recipes={"consistency": {"fake_weight": 10.0}}, seed=3)
+    more = balanced.draw_all(batch, 5)
+    assert more.keys() - drawn.keys() == {"shift_fake_a", "shift_fake_b"}
+    assert all(torch.equal(values, more[name]) for name, values in drawn.items())
+    assert not torch.equal(more["shift_fake_a"], more["shift_a"])
     assert all(torch.equal(values, drawn[name]) for name, values in without.items())
     monkeypatch.setattr(MUNITModule, "global_rank", 1)
     half = module.draw_all((images(), images()), 5)
@@ -142,7 +159,7 @@ def test_numbers_are_functions_of_seed_domain_image_and_iteration(tiny, monkeypa
     [
         ({"discriminator": {"norm": "spectral"}, "shared_styles": True}, "32-true"),
         (
-            {"recipes": {"diffaugment": {}, "r1": {"every": 1}}},
+            {"recipes": {"consistency": {"fake_weight": 5.0}, "ada": {}, "r1": {"every": 1}}},
             "bf16-mixed",
         ),
         ({"discriminator": {"norm": "batch"}, "accumulate": 2}, "bf16-mixed"),

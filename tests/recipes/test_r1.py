@@ -41,7 +41,7 @@ def test_a_term_weighs_each_domain_by_how_often_it_counts():
     x_a, x_b = torch.randn(2, 2, 1, 2, 2)
     one, two = (lambda x: [x]), (lambda x: [2 * x])  # penalties 1/8 and 4/8
     draws = {"r1": torch.tensor([16.0, 16.0])}
-    done = DiscriminatorPass((one, two), x_a, x_b, (), 0.0, draws, {})
+    done = DiscriminatorPass((one, two), x_a, x_b, x_a, x_b, (), (), 0.0, draws, {})
     torch.testing.assert_close(R1().discriminator_term(done), torch.tensor([2.0, 8.0]))
     assert R1().discriminator_term(done._replace(draws={})) is None
 

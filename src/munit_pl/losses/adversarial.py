@@ -139,12 +139,16 @@ def adversarial_loss(name: str) -> AdversarialLoss:
     return ADVERSARIAL_LOSSES[name]
 
 
-def recording_real_logits(loss: AdversarialLoss) -> tuple[AdversarialLoss, list[Logits]]:
-    """Return the same loss, and a list that each discriminator's logits of real images join."""
-    seen: list[Logits] = []
+def recording_logits(
+    loss: AdversarialLoss,
+) -> tuple[AdversarialLoss, list[Logits], list[Logits]]:
+    """Return the same loss, and lists that each discriminator's logits join: real's, fakes'."""
+    seen_real: list[Logits] = []
+    seen_fake: list[Logits] = []
 
     def discriminator(real: Logits, fake: Logits) -> Tensor:
-        seen.append(real)
+        seen_real.append(real)
+        seen_fake.append(fake)
         return loss.discriminator(real, fake)
 
-    return loss._replace(discriminator=discriminator), seen
+    return loss._replace(discriminator=discriminator), seen_real, seen_fake

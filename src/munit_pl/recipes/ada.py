@@ -126,6 +126,7 @@ class ADA(DiffAugment):
     def _move(self) -> None:
         sums, images = self.accumulated[:2], self.accumulated[2]
         step = (sums / images - self.target).sign() * images
+        # The paper holds p from below alone; above 1 it would only take longer to come down.
         self.p_steps = (self.p_steps.to(step.device) + step.long()).clamp(0, self.length)
         self.accumulated = torch.zeros_like(self.accumulated)
 

@@ -45,7 +45,10 @@ class DiscriminatorPass(NamedTuple):
         discriminators: Domain a's and domain b's, behind what recipes put before them.
         x_a: Real images of domain a, ``(N, C, H, W)`` in [-1, 1].
         x_b: Real images of domain b.
+        x_ab: Translations to domain b, of these images or of earlier ones, without a graph.
+        x_ba: Translations to domain a.
         real: The logits of ``x_a`` and of ``x_b``.
+        fake: The logits of ``x_ba`` and of ``x_ab``: domain a's and domain b's, too.
         boundary: The logit above which images count as real; see `AdversarialLoss`.
         draws: The random numbers of these images, those of `Recipe.draw` among them.
         statistics: Where a term may leave tensors for `Recipe.after_step`.
@@ -54,7 +57,10 @@ class DiscriminatorPass(NamedTuple):
     discriminators: Discriminators
     x_a: Tensor
     x_b: Tensor
+    x_ab: Tensor
+    x_ba: Tensor
     real: Sequence[Logits]
+    fake: Sequence[Logits]
     boundary: float
     draws: Mapping[str, Tensor]
     statistics: dict[str, Tensor]

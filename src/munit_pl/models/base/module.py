@@ -20,7 +20,7 @@ from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.hub.model_lookup import find_checkpoint
 from munit_pl.io.safe_reading import read_checkpoint
 from munit_pl.layers.weight_casts import WeightCasts
-from munit_pl.losses.adversarial import AdversarialLoss, adversarial_loss, recording_real_logits
+from munit_pl.losses.adversarial import AdversarialLoss, adversarial_loss, recording_logits
 from munit_pl.losses.terms import Discriminator, Terms, total
 from munit_pl.models.base.description import describe, method_of, recall_images
 from munit_pl.models.base.logged_values import on_host, values_of_iteration
@@ -262,10 +262,18 @@ class AdversarialModule(DomainPair, LightningModule):
                 its like.
         """
         pair = self.discriminators(part.draws)
-        gan_loss, real = recording_real_logits(self.gan_loss)
+        gan_loss, real, fake = recording_logits(self.gan_loss)
         terms = terms_of(pair, part.images, translations, gan_loss)
+        shown = Translations(*(x.detach() for x in translations))
         done = DiscriminatorPass(
-            pair, *part.images, real, gan_loss.boundary, part.draws, part.statistics
+            pair,
+            *part.images,
+            *shown,
+            real,
+            fake,
+            gan_loss.boundary,
+            part.draws,
+            part.statistics,
         )
         return terms | self.recipes.discriminator_terms(done)
 
