@@ -12,6 +12,12 @@ from munit_pl.commands.data import main
 from munit_pl.commands.terminal import guard_terminal
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images.tensors import to_pil_image
+from munit_pl.data.tools import inspection
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -182,6 +188,30 @@ def test_an_interrupt_is_no_traceback(data, monkeypatch):
 
     monkeypatch.setattr("munit_pl.commands.data.inspect_folder", interrupted)
     assert check(data) == 130
+
+
+def test_an_interrupted_check_goes_on_where_it_was(data, monkeypatch, tmp_path, capsys):
+    whole, read = inspection._look, []
+    images = sorted((data / "trainA").iterdir())
+
+    def looked_at(path, halves, max_value):
+        read.append(path)
+        if len(read) == 3:
+            raise KeyboardInterrupt
+        return whole(path, halves, max_value)
+
+    assert check(data, "--json", tmp_path / "once.json", "--workers", "0") == 0
+    monkeypatch.setattr(inspection, "_look", looked_at)
+    assert check(data, "--workers", "0") == 130
+    os.utime(images[1], (1, 1))  # changed since
+    assert check(data, "--json", tmp_path / "again.json", "--workers", "0") == 0
+    assert images[0] not in read[3:]
+    assert set(images[1:]) <= set(read[3:])
+    once, again = (
+        json.loads((tmp_path / f"{name}.json").read_text()) for name in ("once", "again")
+    )
+    assert again == once
+    assert list((tmp_path / "cache").rglob("*.jsonl")) == []
 
 
 def test_names_of_any_bytes_are_printed_to_any_terminal(data, monkeypatch):

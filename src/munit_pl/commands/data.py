@@ -14,6 +14,7 @@ from munit_pl.commands.options.data import ALIGNED, FOLDERS, parse
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.sizes import MAX_ASPECT
 from munit_pl.data.tools.assessment import Assessment, advise, as_values, assess
+from munit_pl.data.tools.check_journal import CheckJournal
 from munit_pl.data.tools.inspection import ImageSettings, Inspection, inspect_folder
 from munit_pl.io.files import write_whole
 
@@ -48,16 +49,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     use = _use(options)
-    inspections: list[Inspection] = []
-    absent = []
-    for split, domain, folder in _folders(options):
-        if split == "test" and not folder.exists():
-            absent.append(f"there is no {str(folder)!r}: the test is on training images")
-            continue
-        trained = next((found for found in inspections if found.domain == domain), None)
-        white = trained.max_value if trained else None
-        found = inspect_folder(split, domain, folder, use, options.workers, True, white)
-        inspections.append(found)
+    with CheckJournal(options.root) as journal:
+        inspections, absent = _inspect(options, use, journal)
     assessment = assess(inspections)
     assessment.notes.extend([*absent, *advise(inspections, use)])
     print(_table(inspections, use))
@@ -73,6 +66,23 @@ def _check(options: argparse.Namespace) -> int:
             raise InputError(f"cannot write {str(options.json)!r}: {error.strerror}") from error
         print(f"all of it: {options.json}")
     return 1 if assessment.stops else 0
+
+
+def _inspect(
+    options: argparse.Namespace, use: ImageSettings, journal: CheckJournal
+) -> tuple[list[Inspection], list[str]]:
+    """Return what lies in each folder, and a line for each that may be absent and is."""
+    inspections: list[Inspection] = []
+    absent = []
+    for split, domain, folder in _folders(options):
+        if split == "test" and not folder.exists():
+            absent.append(f"there is no {str(folder)!r}: the test is on training images")
+            continue
+        trained = next((found for found in inspections if found.domain == domain), None)
+        white = trained.max_value if trained else None
+        found = inspect_folder(split, domain, folder, use, options.workers, True, white, journal)
+        inspections.append(found)
+    return inspections, absent
 
 
 def _use(options: argparse.Namespace) -> ImageSettings:

@@ -17,6 +17,7 @@ Result = TypeVar("Result")
 
 SECONDS = 30  # for an item; the largest images that are read take 3
 BYTES = 2 << 30  # on Linux, beyond what a process has at its start; those take half
+_AHEAD = 10_000  # items that wait for a process, at most: each takes a few KB
 TOO_MUCH = f"takes the process that reads it more than {SECONDS} s or {BYTES >> 30} GiB, or ends it"
 
 
@@ -40,11 +41,12 @@ def run_all(
     done = 0
     while done < len(items):
         with _processes(workers) as pool:
-            futures = [pool.submit(_timed, task, item) for item in items[done:]]
             try:
-                for future in futures:
-                    yield future.result()
-                    done += 1
+                while done < len(items):
+                    ahead = items[done : done + _AHEAD]
+                    for future in [pool.submit(_timed, task, item) for item in ahead]:
+                        yield future.result()
+                        done += 1
             except BrokenProcessPool:  # by one of the next items
                 pass
             finally:

@@ -89,7 +89,8 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "check",
         help="decode every image and tell what would stop a run",
         description="Decode every image of a data set; tell what would stop a run, and what it "
-        "would skip. Images that decode to the same pixels (SHA-256) count as copies.",
+        "would skip. Images that decode to the same pixels (SHA-256) count as copies. What "
+        "was interrupted goes on where it was if it is started again.",
         epilog="Example: munit-data check my_data --resize 128 --crop 128 128",
     )
     check.add_argument("root", metavar="ROOT", type=Path, help="what holds the folders")
@@ -103,8 +104,9 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     check.add_argument("--crop", type=int, nargs=2, default=(256, 256), metavar=("H", "W"))
     check.add_argument("--json", type=Path, metavar="FILE", help="write all that is found")
-    workers = min(8, os.cpu_count() or 1)
-    check.add_argument("--workers", type=int, default=workers, metavar="N", help="processes")
+    check.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes"
+    )
 
 
 def _add_prepare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

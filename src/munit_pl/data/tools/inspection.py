@@ -3,12 +3,12 @@
 import hashlib
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -19,6 +19,7 @@ from munit_pl.data.images.reading import read_image
 from munit_pl.data.isolated_processes import TOO_MUCH, run_all
 from munit_pl.data.listing import scan_folder
 from munit_pl.data.sizes import fitted_size, is_too_long
+from munit_pl.data.tools.check_journal import CheckJournal
 
 NEARLY_BLANK = 16  # gray levels
 
@@ -47,6 +48,12 @@ class DecodedImage(NamedTuple):
     levels: int
     digest: str
     largest: int | None = None
+
+    @classmethod
+    def from_plain(cls, values: Sequence[Any]) -> "DecodedImage":
+        """Return what JSON made a list of."""
+        size, *others = values
+        return cls(tuple(size), *others)
 
 
 class ImageSettings(NamedTuple):
@@ -170,6 +177,7 @@ def inspect_folder(
     workers: int = 0,
     show: bool = False,
     max_value: int | None = None,
+    journal: CheckJournal | None = None,
 ) -> Inspection:
     """Decode all images of a folder and tell what lies there; nothing in it stops that.
 
@@ -181,6 +189,7 @@ def inspect_folder(
         workers: Processes that decode; with 0 it is this one, which a crashing decoder ends.
         show: Whether a bar shows the progress, on a terminal.
         max_value: What is white in 16-bit gray files; None finds out, as for training images.
+        journal: Tells what is known already, and is told what is found.
     """
     found = Inspection(split, domain, folder)
     try:
@@ -190,11 +199,17 @@ def inspect_folder(
         return found
     found.bad |= listed_bad
     found.max_value = max_value or find_max_value(images, workers)
+    how = use.halves, found.max_value
+    known = journal.known(images, *how) if journal else {}
     look_at = partial(_look, halves=use.halves, max_value=found.max_value)
-    looks = run_all(look_at, images, workers)
+    looks = run_all(look_at, [path for path in images if path not in known], workers)
     hidden = None if show else True
-    bar = tqdm(looks, found.name, len(images), unit="image", leave=False, disable=hidden)
-    for path, look in zip(images, bar, strict=True):
+    for path in tqdm(images, found.name, unit="image", leave=False, disable=hidden):
+        look = known[path] if path in known else next(looks)
+        if journal and path not in known:
+            journal.add(path, look, *how)
+        if isinstance(look, list):
+            look = DecodedImage.from_plain(look)
         if isinstance(look, DecodedImage):
             found.decoded[path] = look
             if fault := use.fault(look.size):
