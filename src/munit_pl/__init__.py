@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from munit_pl.data.datamodules.aligned import AlignedDataModule
     from munit_pl.data.datamodules.drawn import DrawnDataModule
+    from munit_pl.data.datamodules.huggingface import HuggingFaceDataModule
     from munit_pl.data.datamodules.unpaired import UnpairedDataModule
     from munit_pl.inference.styles import edit, random_styles, slerp, sweep
     from munit_pl.inference.translator import Translator
@@ -25,6 +26,7 @@ __all__ = [
     "BicycleGANModule",
     "CycleGANModule",
     "DrawnDataModule",
+    "HuggingFaceDataModule",
     "MUNITModule",
     "Recipe",
     "Translator",
@@ -44,6 +46,7 @@ _MODULES = {
     "BicycleGANModule": "models.bicyclegan.module",
     "CycleGANModule": "models.cyclegan.module",
     "DrawnDataModule": "data.datamodules.drawn",
+    "HuggingFaceDataModule": "data.datamodules.huggingface",
     "MUNITModule": "models.munit.module",
     "Recipe": "recipes.base",
     "Translator": "inference.translator",

@@ -2,20 +2,21 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from lightning.pytorch.utilities import rank_zero_warn
 
 from munit_pl.data.file_list import FileList
+from munit_pl.data.huggingface.rows import Rows
 
 _LOOKED_AT = 2000  # files of each of two lists
 
 
-def files_of(domain: object) -> Sequence[Path]:
-    """Return a domain's files in use; none if it has no files."""
-    files: Sequence[Path] = getattr(domain, "files", ())
+def files_of(domain: object) -> Sequence[Path] | Rows:
+    """Return a domain's files or rows in use; none if it has neither."""
+    files: Sequence[Path] | Rows = getattr(domain, "files", ())
     return files
 
 
@@ -33,9 +34,9 @@ class Overlap(NamedTuple):
     same: bool
 
 
-def overlap(files: Sequence[Path], others: Sequence[Path]) -> Overlap:
+def overlap(files: Sequence[Path] | Rows, others: Sequence[Path] | Rows) -> Overlap:
     """Return what two lists of files share; of long ones, as far as evenly spread files tell."""
-    here, there = _inodes(files), _inodes(others)
+    here, there = _identities(files), _identities(others)
     shared, fewest = len(here & there), min(len(here), len(there))
     return Overlap(
         shared, fewest, 0 < len(here) == len(there) == shared and len(files) == len(others)
@@ -43,8 +44,8 @@ def overlap(files: Sequence[Path], others: Sequence[Path]) -> Overlap:
 
 
 def compare_files(
-    files: Sequence[Path],
-    others: Sequence[Path],
+    files: Sequence[Path] | Rows,
+    others: Sequence[Path] | Rows,
     which: str,
     remedy: str,
     by_name_too: bool = True,
@@ -52,7 +53,7 @@ def compare_files(
     """Refuse two lists of the same images, and warn if they share some.
 
     Args:
-        files: Paths of images.
+        files: Paths of images, or rows.
         others: More.
         which: What both are, for messages: "the training images of domains a and b".
         remedy: What to do if they are the same.
@@ -76,10 +77,13 @@ def compare_files(
         )
 
 
-def _inodes(files: Sequence[Path]) -> set[tuple[int, int]]:
+def _identities(files: Sequence[Path] | Rows) -> set[Hashable]:
     step = max(1, -(-len(files) // _LOOKED_AT))
-    found = set()
+    found: set[Hashable] = set()
     for file in files[::step]:
+        if not isinstance(file, Path):
+            found.add(file)
+            continue
         try:
             status = os.stat(file)
         except OSError:  # skipped when it is read
@@ -88,8 +92,10 @@ def _inodes(files: Sequence[Path]) -> set[tuple[int, int]]:
     return found
 
 
-def fingerprint(files: Sequence[Path], root: Path) -> str:
+def fingerprint(files: Sequence[Path] | Rows, root: Path) -> str:
     """Return what tells lists of files apart: a hash of their paths below ``root``, in order."""
+    if isinstance(files, Rows):
+        return files.fingerprint()
     start, names = os.fsencode(os.path.join(root, "")), FileList.of(files).joined()
     below = names.removeprefix(start).replace(b"\0" + start, b"\0")
     return hashlib.blake2b(below[:-1], digest_size=16).hexdigest()
@@ -113,5 +119,5 @@ def warn_of_changes(
             )
         elif names != names_now:
             rank_zero_warn(
-                f"the {which} have other names than before; which are read differs from here on"
+                f"the {which} are others than before; which are read differs from here on"
             )

@@ -1,7 +1,8 @@
-"""The data set of one domain's image files: read, resized, cropped, with their masks."""
+"""The data set of one domain's images, of files or rows: read, resized, cropped, with masks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -10,7 +11,9 @@ from torch import Tensor
 from munit_pl.data.cropping import MAX_CROPS, BlankCrop, Crop, center_crop, draw_crop
 from munit_pl.data.domain import LoadedImage
 from munit_pl.data.file_list import FileList
+from munit_pl.data.huggingface.rows import Rows
 from munit_pl.data.images.bit_depth import FULL
+from munit_pl.data.images.opening import ImageFile
 from munit_pl.data.images.reading import MODES, Color, read_image, read_reduced, read_size
 from munit_pl.data.images.tensors import from_uint8
 from munit_pl.data.masks import mask_of
@@ -28,7 +31,7 @@ class ImageFolder:
     which alters the resized image by less than one of 255 levels on average.
 
     Args:
-        files: The images' paths.
+        files: The images' paths, or a table's rows that hold them.
         channels: 1 for gray, 3 for RGB, 4 for RGB and alpha.
         resize: Pixels of the shortest side after resizing; ``None`` keeps the size.
         crop: Height and width cut out after resizing, in pixels; ``None`` keeps the whole image,
@@ -55,7 +58,7 @@ class ImageFolder:
 
     def __init__(
         self,
-        files: Sequence[Path],
+        files: Sequence[Path] | Rows,
         channels: int = 3,
         resize: int | None = 256,
         crop: tuple[int, int] | None = (256, 256),
@@ -63,7 +66,7 @@ class ImageFolder:
         background: Color = (255, 255, 255),
         max_images: int | None = None,
         half: Half | None = None,
-        bad: Mapping[Path, str] | None = None,
+        bad: Mapping[Any, str] | None = None,
         max_value: int = FULL,
     ) -> None:
         if channels not in MODES:
@@ -75,8 +78,9 @@ class ImageFolder:
         if half not in ("left", "right", None):
             raise ValueError(f"half is {half!r}, but must be 'left', 'right' or None")
         check_crop(resize, crop)
-        self.files = FileList.of(files if max_images is None else files[:max_images])
-        self.bad = dict(bad or {}) if len(self.files) == len(files) else {}
+        used = files if max_images is None else files[:max_images]
+        self.files = used if isinstance(used, Rows) else FileList.of(used)
+        self.bad: dict[ImageFile, str] = dict(bad or {}) if len(self.files) == len(files) else {}
         self.channels = channels
         self.resize = resize
         self.crop = crop
@@ -166,7 +170,7 @@ class ImageFolder:
 
     def _crop(
         self,
-        path: Path,
+        path: ImageFile,
         image: Image.Image,
         checked: Sequence[Image.Image],
         rng: torch.Generator | None,
@@ -194,19 +198,23 @@ class ImageFolder:
         fits_all = self.crop is None or (self.resize is not None and max(self.crop) <= self.resize)
         if fits_all and self.half is None:
             return
-        bad = {path: fault for path in self.files if (fault := self._fault(path)) is not None}
-        if not bad:
+        faults = {
+            index: fault
+            for index in range(len(self))
+            if (fault := self._fault(self.files[index])) is not None
+        }
+        if not faults:
             return
-        good = [path for path in self.files if path not in bad]
-        if not good:
+        bad: dict[ImageFile, str] = {self.files[i]: fault for i, fault in faults.items()}
+        if len(faults) == len(self.files):
             first, fault = next(iter(bad.items()))
             raise ValueError(
                 f"none of the {len(bad)} images can be used; the first: {str(first)!r} {fault}"
             )
-        self.files = FileList.of(good)
+        self.files = _without(self.files, faults)
         self.bad |= bad
 
-    def _fault(self, path: Path) -> str | None:
+    def _fault(self, path: ImageFile) -> str | None:
         """Say in what way an image's header rules it out; None if it does not."""
         try:
             self._fitted_size(read_size(path))
@@ -217,7 +225,7 @@ class ImageFolder:
             return str(error)
         return None
 
-    def _fitted_of(self, path: Path, size: tuple[int, int]) -> tuple[int, int]:
+    def _fitted_of(self, path: ImageFile, size: tuple[int, int]) -> tuple[int, int]:
         try:
             return self._fitted_size(size)
         except ValueError as error:
@@ -244,13 +252,20 @@ class Uint8Images:
         return len(self.images)
 
     @property
-    def files(self) -> FileList:
+    def files(self) -> FileList | Rows:
         """The files in use."""
         return self.images.files
 
     def load(self, index: int, rng: torch.Generator | None) -> LoadedImage:
         """Load one image, as `ImageFolder.load_uint8` does."""
         return self.images.load_uint8(index, rng)
+
+
+def _without(files: FileList | Rows, places: Collection[int]) -> FileList | Rows:
+    """Leave files out, by their places."""
+    if isinstance(files, Rows):
+        return files.without(places)
+    return FileList.of([file for place, file in enumerate(files) if place not in places])
 
 
 def _half(image: Image.Image, half: Half | None, size: tuple[int, int]) -> Image.Image:

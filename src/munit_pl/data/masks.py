@@ -7,6 +7,7 @@ from typing import Protocol
 from PIL import Image
 from torch import Tensor
 
+from munit_pl.data.images.opening import ImageFile
 from munit_pl.data.images.reading import read_size
 from munit_pl.data.images.tensors import from_uint8
 from munit_pl.data.listing import scan_folder
@@ -67,7 +68,7 @@ def find_masks(images: Sequence[Path], folder: Path) -> list[Path]:
     return found
 
 
-def mask_of(masks: Uncropped, index: int, image: Path, size: tuple[int, int]) -> Image.Image:
+def mask_of(masks: Uncropped, index: int, image: ImageFile, size: tuple[int, int]) -> Image.Image:
     """Return an image's mask, gray.
 
     Args:
@@ -130,5 +131,5 @@ def _fault(image: Path, masks: Sequence[Path], bad: Mapping[Path, str]) -> str |
     )
 
 
-def _unusable(image: Path, cause: str) -> ValueError:
+def _unusable(image: ImageFile, cause: str) -> ValueError:
     return ValueError(f"cannot use the mask of image {str(image)!r}: {cause}")

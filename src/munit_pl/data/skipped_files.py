@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from munit_pl.data.file_identity import files_of
+from munit_pl.data.images.opening import ImageFile
 from munit_pl.exits import ExitCode
 
 _NAMED = 10  # files in a message
@@ -148,7 +149,7 @@ def skipped_when_listed(
         splits: Domains a and b of each split; those of files have ``files`` and ``bad``.
         max_fraction: As of `SkippedFiles`.
     """
-    bad: dict[str, dict[Path, str]] = {}
+    bad: dict[str, dict[ImageFile, str]] = {}
     totals = {}
     for name, parts in zip("ab", zip(*splits, strict=True), strict=True):
         bad[name] = {}

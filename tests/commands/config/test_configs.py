@@ -192,7 +192,7 @@ def test_every_choice_of_a_group_composes_and_names_real_classes(config, group, 
             continue  # an extra: see tests/commands/runtime/test_loggers.py
         cfg = config(f"{group}={path.stem}", f"output_dir={tmp_path}")
         if group == "data" and path.stem != "drawn":
-            cfg.data.root = str(tmp_path)
+            cfg.data["path" if path.stem == "huggingface" else "root"] = str(tmp_path)
         if group == "logger" and "wandb" in cfg.logger:
             cfg.logger.wandb.offline = True
         if "fault" in cfg.callbacks:

@@ -59,10 +59,12 @@ def test_every_experiment_passes(monkeypatch):
 
 
 def test_models_pass_with_every_kind_of_data():
-    for data in ["drawn", "folder", "aligned"]:
+    for data in ["drawn", "folder", "aligned", "huggingface"]:
         for model in ["munit", "unit", "cyclegan"]:
-            where = "data.size=[256,256]" if data == "drawn" else "data.root=nowhere"
-            check_config(config(f"model={model}", f"data={data}", where))
+            where = {"drawn": "size=[256,256]", "huggingface": "path=nowhere"}.get(
+                data, "root=nowhere"
+            )
+            check_config(config(f"model={model}", f"data={data}", f"data.{where}"))
 
 
 OTHER_CHOICES = [

@@ -1,6 +1,5 @@
 """Both domains side by side in each file, as Isola et al. 2017 ("pix2pix") stored their pairs."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from munit_pl.checks import (
@@ -12,16 +11,16 @@ from munit_pl.checks import (
     Seed,
     checked,
 )
-from munit_pl.data.datamodules.base import TwoDomains
-from munit_pl.data.domain import DomainName, Split
+from munit_pl.data.datamodules.encoded import EncodedDomains
+from munit_pl.data.domain import Split
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.images.bit_depth import MaxValue
-from munit_pl.data.images.reading import Channels, Color, Rgb
+from munit_pl.data.images.reading import Channels, Rgb
 from munit_pl.data.listing import scan_folder
-from munit_pl.data.sizes import Half, check_crop, height_and_width
+from munit_pl.data.sizes import Half
 
 
-class AlignedDataModule(TwoDomains):
+class AlignedDataModule(EncodedDomains):
     """One folder of images whose left half is of domain a and whose right half of domain b.
 
     The halves of a file are cut apart before they are resized. Equal indices of ``domains`` are
@@ -81,19 +80,23 @@ class AlignedDataModule(TwoDomains):
         max_value_b: MaxValue = "auto",
     ) -> None:
         super().__init__(
-            height_and_width(crop), batch_size, num_workers, seed, paired, max_bad_fraction, timeout
+            resize,
+            crop,
+            flip,
+            (channels_a, channels_b),
+            background,
+            max_images,
+            (max_value_a, max_value_b),
+            batch_size=batch_size,
+            num_workers=num_workers,
+            seed=seed,
+            paired=paired,
+            max_bad_fraction=max_bad_fraction,
+            timeout=timeout,
         )
         self.root = Path(root)
         self.folders: dict[Split, str] = {"train": train, "test": test}
         self.reverse = reverse
-        check_crop(resize, self.size)
-        self.resize = resize
-        self.flip = flip
-        self.channels = {"a": channels_a, "b": channels_b}
-        self.max_values = {"a": max_value_a, "b": max_value_b}
-        red, green, blue = background
-        self.background: Color = (red, green, blue)
-        self.max_images = max_images
 
     def make_domains(self, split: Split) -> tuple[ImageFolder, ImageFolder]:
         """List a split's files and skip those whose halves cannot be used."""
@@ -102,23 +105,7 @@ class AlignedDataModule(TwoDomains):
             folder = self.root / self.folders["train"]
         found = scan_folder(folder)
         halves: tuple[Half, Half] = ("right", "left") if self.reverse else ("left", "right")
-        a = self._make_domain("a", found.images, found.bad, halves[0])
+        a = self.make_domain("a", found.images, found.bad, halves[0])
         a.check_sizes()  # b's halves are of the same size, and pairs need the same files
-        b = self._make_domain("b", a.files, a.bad, halves[1])
+        b = self.make_domain("b", a.files, a.bad, halves[1])
         return a, b
-
-    def _make_domain(
-        self, domain: DomainName, files: Sequence[Path], bad: Mapping[Path, str], half: Half
-    ) -> ImageFolder:
-        return ImageFolder(
-            files,
-            self.channels[domain],
-            self.resize,
-            self.size,
-            self.flip,
-            self.background,
-            self.max_images,
-            half,
-            bad,
-            self.max_value(domain, files),
-        )

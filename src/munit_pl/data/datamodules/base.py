@@ -22,6 +22,7 @@ from munit_pl.data.domain import Domain, DomainName, SampleDomain, Split
 from munit_pl.data.file_identity import compare_files, files_of, fingerprint, warn_of_changes
 from munit_pl.data.image_folder import ImageFolder, Uint8Images
 from munit_pl.data.images.bit_depth import FULL, MaxValue, find_max_value
+from munit_pl.data.images.opening import ImageFile
 from munit_pl.data.images.tensors import from_uint8
 from munit_pl.data.loader import PairLoader, Samples, collate
 from munit_pl.data.masks import to_unit_range
@@ -98,7 +99,7 @@ class TwoDomains(LightningDataModule):
         """How images are brought to size, which checkpoints hold."""
         return ImageSize(self.resize, self.size)
 
-    def max_value(self, domain: DomainName, files: Sequence[Path] = ()) -> int:
+    def max_value(self, domain: DomainName, files: Sequence[ImageFile] = ()) -> int:
         """Return what is white in a domain's 16-bit gray files.
 
         Args:

@@ -15,15 +15,15 @@ from munit_pl.checks import (
     Seed,
     checked,
 )
-from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.datamodules.encoded import EncodedDomains
 from munit_pl.data.domain import Domain, DomainName, Split
 from munit_pl.data.file_identity import compare_files, files_of
+from munit_pl.data.huggingface.rows import Rows
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.images.bit_depth import MaxValue
-from munit_pl.data.images.reading import Channels, Color, Rgb
+from munit_pl.data.images.reading import Channels, Rgb
 from munit_pl.data.listing import scan_folder, scan_list
 from munit_pl.data.masks import find_masks
-from munit_pl.data.sizes import check_crop, height_and_width
 
 
 class Lists(NamedTuple):
@@ -35,7 +35,7 @@ class Lists(NamedTuple):
     test_b: str | None = None
 
 
-class UnpairedDataModule(TwoDomains):
+class UnpairedDataModule(EncodedDomains):
     """Two folders of images, of which none belongs to any other.
 
     Each folder is read with all its subfolders, unless ``lists`` names the files to read.
@@ -101,10 +101,16 @@ class UnpairedDataModule(TwoDomains):
         max_value_b: MaxValue = "auto",
     ) -> None:
         super().__init__(
-            height_and_width(crop),
-            batch_size,
-            num_workers,
-            seed,
+            resize,
+            crop,
+            flip,
+            (channels_a, channels_b),
+            background,
+            max_images,
+            (max_value_a, max_value_b),
+            batch_size=batch_size,
+            num_workers=num_workers,
+            seed=seed,
             max_bad_fraction=max_bad_fraction,
             timeout=timeout,
             masks=masks,
@@ -112,14 +118,6 @@ class UnpairedDataModule(TwoDomains):
         self.root = Path(root)
         self.folders = {"train_a": train_a, "train_b": train_b, "test_a": test_a, "test_b": test_b}
         self.lists: dict[str, str | None] = Lists(**lists or {})._asdict()
-        check_crop(resize, self.size)
-        self.resize = resize
-        self.flip = flip
-        self.channels = {"a": channels_a, "b": channels_b}
-        self.max_values = {"a": max_value_a, "b": max_value_b}
-        red, green, blue = background
-        self.background: Color = (red, green, blue)
-        self.max_images = max_images
         self.allow_same_domain = allow_same_domain
         self._made: dict[str, ImageFolder] = {}
 
@@ -147,19 +145,9 @@ class UnpairedDataModule(TwoDomains):
             return self._made[name]
         source, names = self.root / self.folders[name], self.lists.get(name)
         found = scan_list(self.root / names, source) if names else scan_folder(source)
-        self._made[name] = folder = ImageFolder(
-            found.images,
-            channels=self.channels[domain],
-            resize=self.resize,
-            crop=self.size,
-            flip=self.flip,
-            background=self.background,
-            max_images=self.max_images,
-            bad=found.bad,
-            max_value=self.max_value(domain, found.images),
-        )
+        self._made[name] = folder = self.make_domain(domain, found.images, found.bad)
         folder.check_sizes()
-        if self.masks:
+        if self.masks and not isinstance(folder.files, Rows):
             masks = find_masks(folder.files, source)
             folder.masks = ImageFolder(masks, 1, self.resize, None, background=(0, 0, 0))
         return folder

@@ -1,7 +1,6 @@
 """16-bit gray files: their value of white (many hold 9 to 15 bits), and their scaling to 8 bits."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy.typing as npt
 from annotated_types import Interval
 from PIL import Image
 
-from munit_pl.data.images.opening import open_image
+from munit_pl.data.images.opening import ImageFile, open_image
 from munit_pl.data.isolated_processes import run_all
 
 FULL = 65535  # of 16 bits
@@ -34,7 +33,7 @@ def gray_values(image: Image.Image) -> npt.NDArray[np.integer]:
     return values
 
 
-def largest_value(path: Path) -> int | None:
+def largest_value(path: ImageFile) -> int | None:
     """Return the largest value in a 16-bit gray file; None if it is another kind, or unreadable."""
     try:
         with open_image(path, header=True) as image:
@@ -51,7 +50,7 @@ def white_above(largest: int) -> int:
     return int(2 ** min(max(largest.bit_length(), 8), 16) - 1)
 
 
-def find_max_value(files: Sequence[Path], workers: int = 0) -> int:
+def find_max_value(files: Sequence[ImageFile], workers: int = 0) -> int:
     """Return what white is in a domain's 16-bit gray files, as some of its files tell.
 
     Args:

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from PIL import Image, TiffImagePlugin, features
 
@@ -23,19 +23,35 @@ _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 HEIC = "is HEIC, which takes pillow-heif (pip install 'munit-pl[heif]'): or convert it to JPEG"
 
 
+class EncodedImage(Protocol):
+    """An encoded image that is no file of its own, such as a table's row; as text, its name."""
+
+    def __hash__(self) -> int: ...
+
+    def open(self) -> IO[bytes]:
+        """Return what a file of it would hold.
+
+        Raises:
+            OSError: If it cannot be read, or there is none.
+        """
+
+
+ImageFile = Path | EncodedImage
+
+
 @contextmanager
-def open_image(path: Path, header: bool = False) -> Iterator[Image.Image]:
+def open_image(path: ImageFile, header: bool = False) -> Iterator[Image.Image]:
     """Open an image; decoders raise errors of many kinds, which become one that names the file.
 
     Args:
-        path: The file.
+        path: The file, or what stands for one.
         header: Whether nothing but the size and the orientation is wanted.
 
     Raises:
         OSError: Within the block too: what is done with the image there fails for any reason.
     """
     try:
-        with open_regular(path) as file:
+        with open_regular(path) if isinstance(path, Path) else path.open() as file:
             image = _identified(file, header)
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"height x width {image.height}x{image.width}")
@@ -53,7 +69,7 @@ def open_image(path: Path, header: bool = False) -> Iterator[Image.Image]:
         raise _unreadable(path, str(error) or type(error).__name__) from error
 
 
-def _unreadable(path: Path, cause: str) -> OSError:
+def _unreadable(path: ImageFile, cause: str) -> OSError:
     return OSError(f"cannot read image {str(path)!r}: {' '.join(cause.split())}")
 
 

@@ -1,7 +1,6 @@
 """Reading image files: upright, as 8-bit gray, RGB or RGBA in sRGB, large JPEGs at a fraction."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Interval, Len
@@ -9,7 +8,7 @@ from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
 from munit_pl.data.images.bit_depth import FULL, to_8_bit
 from munit_pl.data.images.color_profiles import to_srgb
-from munit_pl.data.images.opening import MAX_PIXELS, open_image, orientation
+from munit_pl.data.images.opening import MAX_PIXELS, ImageFile, open_image, orientation
 from munit_pl.data.sizes import Size, format_size, resized_size
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by number of channels
@@ -47,7 +46,7 @@ _ROWS = 64  # of an image, converted at a time
 
 
 def read_image(
-    path: Path, channels: int, background: Color = (255, 255, 255), max_value: int = FULL
+    path: ImageFile, channels: int, background: Color = (255, 255, 255), max_value: int = FULL
 ) -> Image.Image:
     """Read the first frame of an image file, upright, as 8-bit gray, RGB or RGBA, in sRGB.
 
@@ -67,7 +66,7 @@ def read_image(
 
 
 def read_reduced(
-    path: Path,
+    path: ImageFile,
     channels: int,
     background: Color,
     shortest: int | None,
@@ -109,7 +108,7 @@ def read_reduced(
     return Decoded(converted, (height, width), box)
 
 
-def read_size(path: Path) -> tuple[int, int]:
+def read_size(path: ImageFile) -> tuple[int, int]:
     """Read an upright image's height and width, in pixels, from the file's header.
 
     Raises:

@@ -33,7 +33,7 @@ def data_faults(module: "AdversarialModule", datamodule: TwoDomains) -> Iterator
     if "mask" in module.recipes.weights() and not datamodule.masks:
         yield (
             "model.recipes.mask takes masks, but the images come without: set data.masks=true "
-            "(data=folder, data=drawn), or leave it out"
+            "(data=folder, data=drawn), name columns of masks (data=huggingface), or leave it out"
         )
     if module.paired and not datamodule.paired:
         yield (
