@@ -57,7 +57,12 @@ def recipes(steps: int) -> dict[str, list[str]]:
             f"model.recipes.ada.length={max(1, BATCH * steps // 4)}",  # the paper's are too many
         ],
         "consistency": ["+recipe=consistency"],
+        "bcr": ["+recipe=consistency", "model.recipes.consistency.fake_weight=10.0"],
         "mode_seeking": ["+recipe=mode_seeking"],
+        "mode_seeking_reciprocal": [
+            "+recipe=mode_seeking",
+            "model.recipes.mode_seeking.form=reciprocal",
+        ],
         "two_steps": ["model.discriminator_steps=2"],
         "global": ["model.discriminator.global_discriminator=true"],
         "spectral_both": [

@@ -5,13 +5,13 @@ from itertools import combinations
 RECIPES = {
     "augmentation": ({}, {"recipes": {"diffaugment": {}}}, {"recipes": {"ada": {}}}),
     "r1": ({}, {"recipes": {"r1": {"every": 1}}}),
-    "consistency": ({}, {"recipes": {"consistency": {}}}),
+    "consistency": ({}, {"recipes": {"consistency": {"fake_weight": 10.0}}}),
 }
 TERMS = {
     "mask": ({}, {"recipes": {"mask": {}}}),
     "perceptual": ({}, {"recipes": {"perceptual": {"source": "caffe", "path": "vgg.pth"}}}),
 }
-MODE_SEEKING = {"mode_seeking": ({}, {"recipes": {"mode_seeking": {}}})}
+MODE_SEEKING = {"mode_seeking": ({}, {"recipes": {"mode_seeking": {"form": "reciprocal"}}})}
 
 
 def _each(group, name, *values):
