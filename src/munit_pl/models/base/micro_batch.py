@@ -45,8 +45,11 @@ def split(
         alone: Whether one part counts as a whole batch.
     """
     x_a, x_b = images
-    pairs = [Images(*pair) for pair in zip(x_a.chunk(parts), x_b.chunk(parts), strict=True)]
-    chunks = {name: values.chunk(parts) for name, values in draws.items()}
+    parts = min(parts, len(x_a))  # where nobody has checked
+    # Not into chunks, of which there may be fewer: 4 images would make 2 for 3 parts.
+    split_a, split_b = x_a.tensor_split(parts), x_b.tensor_split(parts)
+    pairs = [Images(*pair) for pair in zip(split_a, split_b, strict=True)]
+    chunks = {name: values.tensor_split(parts) for name, values in draws.items()}
     return [
         MicroBatch(
             pair,

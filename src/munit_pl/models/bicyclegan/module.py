@@ -149,7 +149,7 @@ class BicycleGANModule(AdversarialModule):
         parts = super().split([x[::2] for x in batch], *where, alone=alone)
         # An odd batch lacks one: its last image is in both halves.
         seconds = [torch.cat([x[1::2], x[-1:]])[: len(x[::2])] for x in batch[:2]]
-        others = [x.chunk(self.hparams["accumulate"]) for x in seconds]
+        others = [torch.split(x, [len(part.images.x_a) for part in parts]) for x in seconds]
         for part, x_a, x_b in zip(parts, *others, strict=True):
             part.draws = {**part.draws, "half_a": x_a, "half_b": x_b}
         return parts
