@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from munit_pl.commands.data import main
+from munit_pl.commands.datasets.suggesting import Trial
 from munit_pl.commands.terminal import guard_terminal
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images.tensors import to_pil_image
@@ -18,6 +19,19 @@ from munit_pl.data.tools import inspection
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def tried(monkeypatch):
+    """The settings that were tried out; nothing is trained."""
+    settings = []
+
+    def try_out(these, device):
+        settings.extend(these)
+        return Trial("CPU, 32-true", 0.5, 1400, 2**28)
+
+    monkeypatch.setattr("munit_pl.commands.datasets.suggesting.try_out", try_out)
+    return settings
 
 
 @pytest.fixture
@@ -54,8 +68,35 @@ def test_sound_data_stop_no_run(data, capsys):
     assert cells(out, "below 256") == [3, 2, 1, 1]
     assert "formats: PNG RGB 3\n" in out
     assert "STOPS" not in out
-    assert out.endswith("\nNothing stops a run.\n")
+    assert "\nNothing stops a run.\n\nTRY THIS\n  munit-train data=folder data.root=" in out
+    assert out.endswith(
+        "demo=munit data.resize=64 'data.crop=[64,64]' data.batch_size=2 trainer.precision=auto "
+        "callbacks.grid.every_n_steps=100 +recipe=ada name=trial\n"
+        "  1400 iterations of 0.5 s (CPU, 32-true): pictures to judge by after about 12 min; its "
+        "tensors take 0.25 GiB\n"
+    )
     assert err == ""  # a bar only where somebody watches
+
+
+def test_folders_of_other_names_and_pairs_are_what_is_tried(data, tried, capsys):
+    (data / "trainA").rename(data / "photos")
+    assert check(data, "--train-a", "photos") == 0
+    assert tried[:3] == ["data=folder", f"data.root={data}", "data.train_a=photos"]
+    tried.clear()
+    rng = np.random.default_rng(0)
+    (data / "train").mkdir()
+    picture(rng, 16, 32).save(data / "train/1.png")
+    assert check(data, "--aligned") == 0
+    assert tried[:3] == ["data=aligned", "data.paired=false", f"data.root={data}"]
+
+
+def test_what_cannot_be_tried_is_told(data, monkeypatch, capsys):
+    def fail(*_):
+        raise RuntimeError("out of\nluck")
+
+    monkeypatch.setattr("munit_pl.commands.datasets.suggesting.try_out", fail)
+    assert check(data) == 0
+    assert capsys.readouterr().out.endswith("\n  could not be tried: out of luck\n")
 
 
 def test_what_cannot_be_used_is_named_and_stops_a_run(data, capsys):

@@ -11,6 +11,7 @@ from pathlib import Path
 from munit_pl.commands.datasets import downloading, drawing, preparing
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.data import ALIGNED, FOLDERS, parse
+from munit_pl.commands.terminal import short_path
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.sizes import MAX_ASPECT
 from munit_pl.data.tools.assessment import Assessment, advise, as_values, assess
@@ -57,11 +58,13 @@ def _check(options: argparse.Namespace) -> int:
     for found in inspections:
         print(_details(found), end="")
     print(_conclusion(assessment))
+    suggestion = [] if assessment.stops else _suggest(options, inspections)
+    if suggestion:
+        print("\nTRY THIS", *suggestion, sep="\n  ")
     if options.json:
+        values = {**as_values(inspections, assessment), "suggestion": suggestion}
         try:
-            write_whole(
-                options.json, json.dumps(as_values(inspections, assessment), indent=1) + "\n"
-            )
+            write_whole(options.json, json.dumps(values, indent=1) + "\n")
         except OSError as error:
             raise InputError(f"cannot write {str(options.json)!r}: {error.strerror}") from error
         print(f"all of it: {options.json}")
@@ -83,6 +86,18 @@ def _inspect(
         found = inspect_folder(split, domain, folder, use, options.workers, True, white, journal)
         inspections.append(found)
     return inspections, absent
+
+
+def _suggest(options: argparse.Namespace, inspections: Sequence[Inspection]) -> list[str]:
+    from munit_pl.commands.datasets.suggesting import suggest  # Hydra and Lightning: seconds
+
+    named = ALIGNED if options.aligned else FOLDERS
+    data = ["data=aligned", "data.paired=false"] if options.aligned else ["data=folder"]
+    data.append(f"data.root={short_path(options.root)}")
+    for name, default in named.items():
+        if (folder := getattr(options, name)) != default:
+            data.append(f"data.{name}={folder}")
+    return suggest(inspections, data)
 
 
 def _use(options: argparse.Namespace) -> ImageSettings:
