@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from methods import METHODS
@@ -15,7 +16,7 @@ STEPS = 8
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory):
-    """Domains of unequal size; one image of each is bad, one blank."""
+    """Domains of unequal size; one image of each is bad, one blank. Returns settings."""
     root = tmp_path_factory.mktemp("images")
     for domain, n in (("trainA", 7), ("trainB", 5), ("testA", 2), ("testB", 2)):
         (root / domain).mkdir()
@@ -25,20 +26,34 @@ def images(tmp_path_factory):
         file = root / domain / "1.png"
         file.write_bytes(file.read_bytes()[:300])
         Image.new("RGB", (24, 20), "white").save(root / domain / "2.png")
-    return root
+    return "data=folder", f"data.root={root}"
 
 
 @pytest.fixture(scope="session")
-def left_alone(images, tmp_path_factory):
-    """Return the folder of a run that nothing happens to, by method and number of processes."""
+def rows(images, tmp_path_factory):
+    """The same images in the rows of a saved data set."""
+    datasets = pytest.importorskip("datasets", reason="the extra datasets has it")
+    splits = {}
+    for folder in Path(images[1].partition("=")[2]).iterdir():
+        encoded = [{"bytes": file.read_bytes(), "path": None} for file in sorted(folder.iterdir())]
+        kinds = datasets.Features(image=datasets.Image())
+        splits[folder.name] = datasets.Dataset.from_dict({"image": encoded}, kinds)
+    saved = tmp_path_factory.mktemp("rows")
+    datasets.DatasetDict(splits).save_to_disk(saved)
+    return "data=huggingface", f"data.path={saved}"
+
+
+@pytest.fixture(scope="session")
+def left_alone(tmp_path_factory):
+    """Return the folder of a run that nothing happens to, by images, method and processes."""
     done = {}
 
-    def run(method, processes):
-        if (method, processes) not in done:
+    def run(*what):
+        if what not in done:
             folder = tmp_path_factory.mktemp("left_alone")
-            finish(start(folder, images, method, processes), [0] * processes)
-            done[method, processes] = folder / "run"
-        return done[method, processes]
+            finish(start(folder, *what), [0] * what[-1])
+            done[what] = folder / "run"
+        return done[what]
 
     return run
 
@@ -47,8 +62,7 @@ def start(folder, images, method, processes, *others):
     settings = [
         f"model={METHODS[method].model}",
         *METHODS[method].sizes,
-        "data=folder",
-        f"data.root={images}",
+        *images,
         "data.resize=18",
         "data.crop=[16,16]",
         "data.num_workers=0",
@@ -94,7 +108,7 @@ def check(folder, images, left_alone, method, processes, workers, kind, step):
         statuses = [-9, -9]
     finish(run, statuses)
     finish(start(folder, images, method, processes, own_workers), [0] * processes)
-    whole, parts = left_alone(method, processes), folder / "run"
+    whole, parts = left_alone(images, method, processes), folder / "run"
     last = "checkpoints/last.ckpt"
     assert_same_state(whole / last, parts / last)
     assert curves(whole) == curves(parts)
@@ -137,6 +151,10 @@ def test_an_interrupted_run_is_the_uninterrupted(
     tmp_path, images, left_alone, processes, workers, kind, step
 ):
     check(tmp_path, images, left_alone, "munit", processes, workers, kind, step)
+
+
+def test_an_interrupted_run_on_rows_of_a_table_is_the_uninterrupted(tmp_path, rows, left_alone):
+    check(tmp_path, rows, left_alone, "munit", 1, 2, "sigkill", 5)
 
 
 @pytest.mark.slow

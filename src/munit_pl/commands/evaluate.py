@@ -19,6 +19,7 @@ from munit_pl.commands.runtime.processes import Place, find_place, tell
 from munit_pl.commands.runtime.translator_loading import load_translator
 from munit_pl.data.datamodules.aligned import AlignedDataModule
 from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.datamodules.huggingface import HuggingFaceDataModule
 from munit_pl.data.datamodules.unpaired import UnpairedDataModule
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.sizes import ImageSize
@@ -219,6 +220,8 @@ def _describe(datamodule: TwoDomains) -> dict[str, str]:
     name = "drawn shoes"
     if isinstance(datamodule, UnpairedDataModule | AlignedDataModule):
         name = datamodule.root.resolve().name
+    elif isinstance(datamodule, HuggingFaceDataModule):
+        name = datamodule.path
     text = f"{name}, {sizes}; training images {counts['train']}, test images {counts['test']}"
     for domain, train, test in zip(DOMAINS, *datamodule.domains.values(), strict=True):
         if isinstance(train, ImageFolder) and isinstance(test, ImageFolder):
