@@ -22,6 +22,7 @@ from munit_pl.data.sizes import Half, check_crop, fitted_size
 # So many times the resized image are left of a JPEG that is decoded at a fraction of its size, for
 # resizing to average over: what was not averaged would show as jagged lines.
 _REDUCED_TO = 2
+_ROWS_LOOKED_AT = 10_000  # of a table, which may have millions
 
 
 class ImageFolder:
@@ -190,7 +191,8 @@ class ImageFolder:
 
         These are images that cannot hold the crop, are too long to be resized or have no halves of
         equal width. The files' headers are read at most, and none if the settings make each
-        image hold the crop.
+        image hold the crop. Of more than ``_ROWS_LOOKED_AT`` rows of a table so many are, and the
+        others if one of these cannot be used; what is not seen here is replaced when it is read.
 
         Raises:
             ValueError: None is left.
@@ -198,11 +200,10 @@ class ImageFolder:
         fits_all = self.crop is None or (self.resize is not None and max(self.crop) <= self.resize)
         if fits_all and self.half is None:
             return
-        faults = {
-            index: fault
-            for index in range(len(self))
-            if (fault := self._fault(self.files[index])) is not None
-        }
+        few = isinstance(self.files, Rows) and len(self) > _ROWS_LOOKED_AT
+        if few and not self._faults(range(0, len(self), len(self) // _ROWS_LOOKED_AT)):
+            return
+        faults = self._faults(range(len(self)))
         if not faults:
             return
         bad: dict[ImageFile, str] = {self.files[i]: fault for i, fault in faults.items()}
@@ -213,6 +214,11 @@ class ImageFolder:
             )
         self.files = _without(self.files, faults)
         self.bad |= bad
+
+    def _faults(self, indices: range) -> dict[int, str]:
+        """Return which images cannot be used as they are, and why."""
+        faults = ((index, self._fault(self.files[index])) for index in indices)
+        return {index: fault for index, fault in faults if fault is not None}
 
     def _fault(self, path: ImageFile) -> str | None:
         """Say in what way an image's header rules it out; None if it does not."""

@@ -1,3 +1,4 @@
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -6,6 +7,7 @@ import torch
 from PIL import Image
 
 from munit_pl import HuggingFaceDataModule, UnpairedDataModule
+from munit_pl.data import image_folder
 
 datasets = pytest.importorskip("datasets", reason="the extra datasets has it")
 
@@ -108,6 +110,18 @@ def test_images_that_cannot_hold_the_crop_are_left_out(root):
     assert {str(row): fault[:21] for row, fault in train.bad.items()} == {
         f"{own.path}/trainA/image/2": "is 10x10 (height x wi"
     }
+
+
+def test_few_of_many_rows_are_looked_at_unless_one_cannot_be_used(root, monkeypatch):
+    monkeypatch.setattr(image_folder, "_ROWS_LOOKED_AT", 3)
+    options = SMALL | {"resize": None, "max_bad_fraction": 1}
+    for small, kept in ((1, [0, 1, 2, 3, 4, 5]), (2, [0, 3, 5])):
+        for i in (small, 4) if small == 2 else (small,):
+            Image.new("RGB", (10, 10)).save(root / "trainA" / f"{i}.png")
+        own = HuggingFaceDataModule(save_set(root), **options)
+        own.setup("fit")
+        assert [row.index for row in own.domains["train"][0].files] == kept
+        shutil.rmtree(own.path)
 
 
 def test_a_resumed_run_is_warned_of_other_rows_and_not_of_another_place(root):

@@ -119,6 +119,7 @@ class HuggingFaceDataModule(EncodedDomains):
         self.path = path
         self.revision = revision
         self.label_column = label_column
+        self._made: dict[tuple[DomainName, Split], ImageFolder] = {}
 
     @cached_property
     def opened(self) -> OpenedSet:
@@ -139,6 +140,12 @@ class HuggingFaceDataModule(EncodedDomains):
         return self._domain_of("a", a, split), self._domain_of("b", b, split)
 
     def _domain_of(self, name: DomainName, found: Selection, split: Split) -> ImageFolder:
+        split = split if found.test else "train"
+        if (name, split) not in self._made:
+            self._made[name, split] = self._make(name, found, split)
+        return self._made[name, split]
+
+    def _make(self, name: DomainName, found: Selection, split: Split) -> ImageFolder:
         rows = rows_of(self.opened, found, split, self.label_column)
         domain = self.make_domain(name, rows)
         domain.check_sizes()
