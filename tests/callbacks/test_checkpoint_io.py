@@ -117,6 +117,8 @@ class Strategy:
 
 
 class Run:
+    global_step = 7
+
     def __init__(self, failure=None):
         self.strategy, self.failure, self.saved = Strategy(), failure, []
 
@@ -150,7 +152,7 @@ def test_the_best_is_kept_in_either_direction(mode, values, kept):
     assert found == kept
     resumed = Best("x", mode)
     resumed.load_state_dict(best.state_dict())
-    assert resumed.value == kept[-1]
+    assert (resumed.value, resumed.step) == (kept[-1], 7)
     other = Best("y", mode)
     other.load_state_dict(best.state_dict())
     assert other.value is None

@@ -164,6 +164,16 @@ def test_a_resumed_run_remembers_the_best(run, measured, later, best):
     assert best_step(folder) == best
 
 
+def test_a_run_says_when_nothing_has_improved_for_long(run, measured):
+    measured(5.0, 3.0, *[4.0] * 5, nan)
+    _, folder = run(*EVALUATED, "trainer.max_steps=16", "callbacks.grid.every_n_steps=2")
+    told = f"{MONITOR} was best at iteration 4: 3; 5 evaluations since were no better"
+    (line,) = (x for x in (folder / "train.log").read_text().splitlines() if "no better" in x)
+    assert line.endswith(f"{told}; {folder / 'evaluation/best.ckpt'} is of then")
+    page = (folder / "index.html").read_text()
+    assert f"{MONITOR} was best at iteration 4: 3; 6 evaluations since were no better" in page
+
+
 def test_the_best_by_another_figure_says_nothing(tmp_path):
     by_shape = callback(tmp_path, monitor="a2b/silhouette_iou", mode="max")
     by_shape.best.value = 0.9

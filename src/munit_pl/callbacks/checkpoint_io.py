@@ -110,6 +110,7 @@ class Best:
 
     Attributes:
         value: The best so far.
+        step: The iteration that had it.
     """
 
     def __init__(self, monitor: str, mode: Literal["min", "max"]) -> None:
@@ -118,6 +119,7 @@ class Best:
         self.monitor = monitor
         self.mode = mode
         self.value: float | None = None
+        self.step = 0
 
     def keep(self, trainer: Trainer, value: float, path: Path) -> str | None:
         """Save a checkpoint if ``value`` is better than all before, in all processes or in none.
@@ -129,20 +131,21 @@ class Best:
         value = trainer.strategy.broadcast(value)
         if math.isnan(value) or (self.value is not None and not self._is_better(value)):
             return None
-        former, self.value = self.value, value  # before: the checkpoint knows that it is the best
+        former = self.value, self.step
+        self.value, self.step = value, trainer.global_step  # the checkpoint knows it is the best
         failure = save_together(trainer, path)
         if failure is not None:
-            self.value = former
+            self.value, self.step = former
         return failure
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know."""
-        return {"monitor": self.monitor, "best": self.value}
+        return {"monitor": self.monitor, "best": self.value, "step": self.step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there; the best by another metric says nothing of this one."""
         if state_dict.get("monitor") == self.monitor:
-            self.value = state_dict["best"]
+            self.value, self.step = state_dict["best"], state_dict.get("step", 0)
 
     def _is_better(self, value: float) -> bool:
         assert self.value is not None

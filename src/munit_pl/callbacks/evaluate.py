@@ -27,6 +27,8 @@ from munit_pl.models.base.module import AdversarialModule
 from munit_pl.models.base.run_length import run_length
 from munit_pl.reports.grid import surviving
 
+_LONG = 5  # evaluations in a row that were no better than an earlier one
+
 _log = logging.getLogger(__name__)
 
 
@@ -34,8 +36,9 @@ class Evaluate(Callback):
     """Run a protocol every so many iterations, and keep the best checkpoint by one metric.
 
     Metrics go to the loggers as ``eval/...`` and to ``folder/00001000/``, the best checkpoint is
-    ``folder/best.ckpt``. The feature extractors are the callback's own: they are in no checkpoint
-    and no process exchanges their gradients. Nothing of the training changes by it.
+    ``folder/best.ckpt``. Each time that five evaluations in a row were no better, a line says so.
+    The feature extractors are the callback's own: they are in no checkpoint and no process
+    exchanges their gradients. Nothing of the training changes by it.
 
     Args:
         folder: Where reports and the best checkpoint go.
@@ -122,6 +125,20 @@ class Evaluate(Callback):
         failure = self.best.keep(trainer, figures[self.best.monitor], path)
         if failure is not None and trainer.is_global_zero:
             _log.error("%s; training goes on", not_saved(path, failure))
+        since = self._worse_since(trainer.global_step)
+        if since and since % _LONG == 0 and trainer.is_global_zero:
+            _log.info("%s; %s is of then", self.verdict(trainer.global_step), path)
+
+    def verdict(self, step: int) -> str | None:
+        """Say which iteration up to ``step`` was the best; None if none was evaluated."""
+        if self.best.value is None:
+            return None
+        found = f"{self.best.monitor} was best at iteration {self.best.step}: {self.best.value:.4g}"
+        since = self._worse_since(step)
+        return f"{found}; {since} evaluations since were no better" if since >= _LONG else found
+
+    def _worse_since(self, step: int) -> int:
+        return 0 if self.best.value is None else (step - self.best.step) // self.every_n_steps
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know."""

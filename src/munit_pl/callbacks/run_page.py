@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
 
+from munit_pl.callbacks.evaluate import Evaluate
 from munit_pl.callbacks.grids import ImageGrid
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.models.base.run_length import run_length
@@ -80,6 +81,9 @@ def _facts(trainer: Trainer, module: LightningModule) -> dict[str, str]:
         facts["batch"] = f"{data.batch_size}" + (
             f" on each of {trainer.world_size} processes" if trainer.world_size > 1 else ""
         )
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Evaluate) and (told := callback.verdict(trainer.global_step)):
+            facts["evaluation"] = told
     facts["device"] = trainer.strategy.root_device.type
     facts["precision"] = str(trainer.precision)
     facts["seed"] = str(module.hparams.get("seed", ""))

@@ -215,6 +215,8 @@ def test_callbacks_are_a_file_each_and_composed_by_lists(config):
     usual = set(config().callbacks)
     added = {path.stem for path in (CONF / "callbacks").glob("*.yaml")} - usual - {"default"}
     assert added == {"ema", "evaluate", "drawn_report", "compile", "fault_injection"}
+    own = config("callbacks=[default,evaluate_folders]").callbacks.evaluate
+    assert (own.protocol, own.monitor, own.every_n_steps) == ("starganv2", "mean/latent/fd", 1000)
     both = config("callbacks=[default,ema,evaluate]")
     assert set(both.callbacks) == usual | {"ema", "evaluate"}
 
