@@ -214,7 +214,8 @@ def test_the_modern_preset_is_munit_but_for_what_was_measured_to_gain(config):
 def test_callbacks_are_a_file_each_and_composed_by_lists(config):
     usual = set(config().callbacks)
     added = {path.stem for path in (CONF / "callbacks").glob("*.yaml")} - usual - {"default"}
-    assert added == {"ema", "evaluate", "drawn_report", "compile", "fault_injection"}
+    kinds = {"ema", "evaluate", "evaluate_folders", "drawn_report", "compile", "fault_injection"}
+    assert added == kinds
     own = config("callbacks=[default,evaluate_folders]").callbacks.evaluate
     assert (own.protocol, own.monitor, own.every_n_steps) == ("starganv2", "mean/latent/fd", 1000)
     both = config("callbacks=[default,ema,evaluate]")
