@@ -9,6 +9,7 @@ from munit_pl.commands import benchmark
 from munit_pl.commands.benchmark import main
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.benchmark import parse
+from munit_pl.commands.train import RunFailed
 from munit_pl.evaluation.comparison.rows import ROWS
 from munit_pl.inference.precision_choice import Choice
 
@@ -84,6 +85,45 @@ def test_a_run_leaves_figures_a_table_and_a_picture(finished):
     assert "| MUNIT |" not in table
     # Two rows of 16 pixels: the drawings and UNIT.
     assert Image.open(finished / "table1.png").height == 2 * (16 + 2)
+
+
+@pytest.mark.slow
+def test_folders_of_ones_own_make_the_same_table_by_what_needs_no_truth(tmp_path, capsys):
+    for i, name in enumerate(("trainA", "trainB")):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for n in range(16):
+            noise = Image.effect_noise((40 + 20 * i, 30), 9 + n).convert("RGB")
+            noise.save(tmp_path / "data" / name / f"{n}.png")
+    asked = ["--small", "--steps", "2", "--rows", "munit", "bicyclegan"]
+    own = ["data=folder", f"data.root={tmp_path}/data", "data.num_workers=0", "data.crop=[16,16]"]
+    own += ["trainer.accelerator=cpu", "model.discriminator.num_layers=2", "~callbacks.bar"]
+    main(["table1", *asked, "--out", str(tmp_path / "out"), *own])
+    assert "bicyclegan is left out: it trains on pairs" in capsys.readouterr().err
+    table = (tmp_path / "out/table1.md").read_text()
+    assert table.startswith("# data: trainA to trainB")
+    assert "| real images |" in table
+    assert "silhouette" not in table
+    assert "paper" not in table
+    found = json.loads((tmp_path / "out/munit/0/figures.json").read_text())["figures"]
+    assert {"kernel_distance", "pair_distance", "color_energy", "guided_error"} <= found.keys()
+
+
+@pytest.mark.parametrize("row", ["munit", "bicyclegan"])
+def test_pairs_are_shown_to_methods_that_train_on_them_alone(tmp_path, monkeypatch, row):
+    (tmp_path / "train").mkdir()
+    for n in range(16):
+        Image.new("RGB", (128, 64), (n * 9, 9, 99)).save(tmp_path / "train" / f"{n}.png")
+    paired = []
+
+    def stop(cfg):
+        paired.append(cfg.data.paired)
+        raise InputError("that is enough")
+
+    monkeypatch.setattr(benchmark, "train", stop)
+    asked = ["--small", "--rows", row, "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit, match="that is enough"):
+        main(["table1", *asked, "data=aligned", f"data.root={tmp_path}", "trainer.accelerator=cpu"])
+    assert paired == [row == "bicyclegan"]
 
 
 def test_what_is_done_is_not_done_again(out, trained, monkeypatch):
@@ -194,9 +234,10 @@ def test_what_has_an_option_is_no_setting(capsys, setting, option):
     assert f"{setting} is asked for by {option}" in capsys.readouterr().err
 
 
-def test_a_mistake_in_a_run_is_told_in_one_line(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [InputError, RunFailed])
+def test_a_mistake_in_a_run_is_told_in_one_line(tmp_path, monkeypatch, error):
     def fail(*_):
-        raise InputError("it cannot be")
+        raise error("it cannot be")
 
     monkeypatch.setattr(benchmark, "_run", fail)
     with pytest.raises(SystemExit, match=r"^munit-benchmark: it cannot be$"):

@@ -1,6 +1,7 @@
 """``munit-benchmark``: train and measure what the paper compared, and put it into a table."""
 
 import argparse
+import inspect
 import json
 import sys
 import time
@@ -12,22 +13,22 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from munit_pl.commands.config.building import build
+from munit_pl.commands.config.building import build, find_target
 from munit_pl.commands.config.overrides import failing_as_input_error
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.benchmark import parse
 from munit_pl.commands.options.train import configured
 from munit_pl.commands.runtime.processes import tell
-from munit_pl.commands.train import train
-from munit_pl.data.sizes import height_and_width
-from munit_pl.evaluation.comparison.measure import make_shoes, measure, measure_losses
+from munit_pl.commands.train import RunFailed, train
+from munit_pl.evaluation.comparison.measure import make_subject, measure, measure_losses
 from munit_pl.evaluation.comparison.results import (
     conclude,
     figures_file,
     last_checkpoint,
     write_figures,
 )
-from munit_pl.evaluation.comparison.rows import STEPS
+from munit_pl.evaluation.comparison.rows import ROWS, STEPS
+from munit_pl.evaluation.comparison.subject import Subject
 from munit_pl.evaluation.feature_extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.inference.precision_choice import choose_precision
 from munit_pl.inference.translator import Translator
@@ -48,16 +49,30 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do what was asked for, `parse` having read it."""
     try:
+        _leave_out_pairs(options)
         _settle_precision(options)
-        _check(options)
+        subject = _check(options)
         extractors = _load_extractors()
         _sweep(options, extractors)
-        print(conclude(options.out, extractors, options.extent))
+        print(conclude(options.out, extractors, subject))
         print(f"written to {options.out}/table1.md, the picture beside it")
     except InputError as error:
         sys.exit(f"munit-benchmark: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _leave_out_pairs(options: argparse.Namespace) -> None:
+    """Leave out what is trained on pairs where the data has none."""
+    for row in [row for row in options.rows if ROWS[row].paired]:
+        data = options.configs[row].data
+        with failing_as_input_error(None):
+            pairs = "paired" in inspect.signature(find_target(data["_target_"])).parameters
+        if not pairs:
+            options.rows.remove(row)
+            tell(f"{row} is left out: it trains on pairs, which data=aligned reads")
+    if not options.rows:
+        raise InputError("no row is left: choose others (--rows), or give pairs (data=aligned)")
 
 
 def _settle_precision(options: argparse.Namespace) -> None:
@@ -96,13 +111,15 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _check(options: argparse.Namespace) -> None:
-    """Refuse what cannot be trained, and a folder with other runs; before anything is trained."""
+def _check(options: argparse.Namespace) -> Subject:
+    """Refuse what cannot be trained or measured, and a folder with other runs, before training."""
+    with failing_as_input_error(None):
+        subject = make_subject(build(options.configs[options.rows[0]].data), options.extent)
+    options.extent = subject.extent
     for row in options.rows:
-        cfg = options.configs[row]
         # That its images can pass its networks: without memory, in no time.
         with failing_as_input_error(None), torch.device("meta"):
-            build(cfg.model).check_size(*height_and_width(cfg.data.size))
+            build(options.configs[row].model).check_size(*subject.size)
     asked, file = _asked(options), options.out / _ASKED
     with failing_as_input_error(None):
         if not file.exists():
@@ -115,6 +132,7 @@ def _check(options: argparse.Namespace) -> None:
                 f"{options.out} holds runs with {key} {there.get(key)}, and {value} is asked for: "
                 "ask for the same, or name another folder (--out)"
             )
+    return subject
 
 
 def _sweep(options: argparse.Namespace, extractors: FeatureExtractors) -> None:
@@ -123,7 +141,7 @@ def _sweep(options: argparse.Namespace, extractors: FeatureExtractors) -> None:
     def run(cfg: DictConfig) -> None:
         try:
             _run(cfg, options, extractors)
-        except InputError as error:
+        except (InputError, RunFailed) as error:
             sys.exit(f"munit-benchmark: {error}")  # Hydra would add a traceback
 
     command = [
@@ -159,20 +177,22 @@ def _run(cfg: DictConfig, options: argparse.Namespace, extractors: FeatureExtrac
     if figures_file(folder).exists():
         return
     scale_to_budget(cfg)
+    if "paired" in cfg.data:
+        cfg.data.paired = ROWS[cfg.row].paired
     seconds = _train(cfg, folder)
     last = last_checkpoint(folder)
     module: AdversarialModule = build(cfg.model)
     module.load_state_dict(read_checkpoint(last)["state_dict"])
-    shoes = make_shoes(height_and_width(cfg.data.size), options.extent, module.paired)
-    figures, real = measure(Translator.load(last), shoes, extractors, options.extent)
+    subject = make_subject(build(cfg.data), options.extent)
+    figures, real = measure(Translator.load(last), subject, extractors)
     found = {
         "row": cfg.row,
         "seed": cfg.seed,
         "asked": _asked(options),
-        "data": {"size": list(height_and_width(cfg.data.size)), "batch_size": cfg.data.batch_size},
+        "data": {"size": list(subject.size), "batch_size": cfg.data.batch_size},
         "figures": figures,
         "real": real,
-        "losses": measure_losses(module, shoes, options.extent.inputs),
+        "losses": measure_losses(module, subject),
         "seconds": seconds,
     }
     write_figures(folder, found)

@@ -81,6 +81,17 @@ def color_error(color: Tensor, target: Tensor) -> Tensor:
     return (color - target).abs().mean(1)
 
 
+def chance_error(followed: Tensor, examples: Tensor) -> float:
+    """Return the mean `color_error` against the other examples: what ignoring the example gives.
+
+    Args:
+        followed: Colors of translations in the style of an example each, ``(N, 3)`` in [0, 255].
+        examples: Their examples' colors, the same shape and range; at least 2.
+    """
+    others = [color_error(followed, examples.roll(i, 0)).mean() for i in range(1, len(examples))]
+    return torch.stack(others).mean().item()
+
+
 def color_spread(colors: Tensor) -> Tensor:
     """Return how far colors lie apart: the root of the channels' summed variances.
 
@@ -166,11 +177,10 @@ def drawn_a2b(
     iou = silhouette_iou(flat, silhouettes.repeat_interleave(k, 0))
     colors = body_color(flat, uppers.repeat_interleave(k, 0))
     real, followed = body_color(examples, example_uppers), body_color(guided, uppers)
-    others = [color_error(followed, real.roll(i, 0)).mean() for i in range(1, len(real))]
     return DrawnA2B(
         silhouette_iou=iou.mean().item(),
         guided_error=color_error(followed, real).mean().item(),
-        chance_error=torch.stack(others).mean().item(),
+        chance_error=chance_error(followed, real),
         color_spread=(color_spread(colors.view(-1, k, 3)) / color_spread(real)).item(),
         color_energy=energy_distance(colors, real).item(),
         cycle_error=mean_absolute_error(cycled, drawings).mean().item(),

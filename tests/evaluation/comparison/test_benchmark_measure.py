@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from munit_pl.data.drawn.dataset import draw
-from munit_pl.evaluation.comparison import measure as measure_file
-from munit_pl.evaluation.comparison.measure import make_shoes, measure, measure_losses, measure_real
+from munit_pl.evaluation.comparison import drawn_subject
+from munit_pl.evaluation.comparison.drawn_subject import DrawnSubject
+from munit_pl.evaluation.comparison.measure import measure, measure_losses, measure_real
 from munit_pl.evaluation.comparison.rows import Extent
 from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.inference.translator import Translator
@@ -36,7 +37,7 @@ class Pixels(nn.Module):
 
 @pytest.fixture(scope="module")
 def shoes():
-    return make_shoes([16, 16], EXTENT)
+    return DrawnSubject([16, 16], EXTENT)
 
 
 @pytest.fixture
@@ -72,16 +73,16 @@ def unbiased_mmd(x, y):
 
 
 def test_the_kernel_distance_is_that_of_translations_and_other_real_shoes(unit, shoes, extractors):
-    figures, _ = measure(unit, shoes, extractors, EXTENT)
-    drawings = torch.stack([shoes.domains["test"][0].load(i) for i in range(8)])
-    real = torch.stack([shoes.domains["test"][1].load(i) for i in range(8)]).mean((2, 3))
+    figures, _ = measure(unit, shoes, extractors)
+    drawings = torch.stack([shoes.datamodule.domains["test"][0].load(i) for i in range(8)])
+    real = torch.stack([shoes.datamodule.domains["test"][1].load(i) for i in range(8)]).mean((2, 3))
     outputs = unit.translate(drawings, torch.empty(1, 0), "b")[:, 0].mean((2, 3))
     # Subsets of all eight images are the same set each time.
     assert figures["kernel_distance"] == pytest.approx(unbiased_mmd(outputs, real), abs=1e-6)
 
 
 def test_a_method_without_styles_has_no_diversity_and_follows_no_example(unit, shoes, extractors):
-    figures, _ = measure(unit, shoes, extractors, EXTENT)
+    figures, _ = measure(unit, shoes, extractors)
     assert figures["pair_distance"] == 0
     assert figures["color_spread"] == pytest.approx(0, abs=1e-6)
     assert "guided_error" not in figures
@@ -89,13 +90,13 @@ def test_a_method_without_styles_has_no_diversity_and_follows_no_example(unit, s
 
 
 def test_a_method_with_styles_has_all_figures(munit, shoes, extractors):
-    figures, _ = measure(munit, shoes, extractors, EXTENT)
+    figures, _ = measure(munit, shoes, extractors)
     assert figures["pair_distance"] > 0
     assert figures["guided_error"] > 0
 
 
 def test_the_parameters_are_those_of_one_direction(unit, shoes, extractors):
-    figures, _ = measure(unit, shoes, extractors, EXTENT)
+    figures, _ = measure(unit, shoes, extractors)
     # Half of both auto-encoders: an encoder of one, the decoder of the other.
     both = sum(p.numel() for gen in unit.generators for p in gen.parameters())
     assert figures["parameters"] == both / 2
@@ -105,7 +106,7 @@ def test_following_by_statistics_is_measured_as_following_by_styles_is(
     munit, shoes, extractors, monkeypatch
 ):
     """What the drawings' maker paints in the example's colors gets the maker's own error."""
-    drawings, examples = shoes.domains["test"]
+    drawings, examples = shoes.datamodule.domains["test"]
     at = iter(range(EXTENT.inputs))
 
     def paint(translator, x, example, to):
@@ -115,15 +116,15 @@ def test_following_by_statistics_is_measured_as_following_by_styles_is(
         colored = replace(drawing, body=other.shoe.body, sole=other.shoe.sole)
         return draw(colored, (16, 16)).x_b[None]
 
-    monkeypatch.setattr(measure_file, "transfer_statistics", paint)
-    figures, real = measure(munit, shoes, extractors, EXTENT)
+    monkeypatch.setattr(drawn_subject, "transfer_statistics", paint)
+    figures, real = measure(munit, shoes, extractors)
     assert figures["transfer_error"] == pytest.approx(real["guided_error"])
 
 
 def test_real_shoes_are_compared_with_other_real_shoes(shoes, extractors):
-    figures = measure_real(shoes, extractors, EXTENT)
+    figures = measure_real(shoes, extractors)
     train, test = (
-        torch.stack([shoes.domains[split][1].load(i) for i in range(8)])
+        torch.stack([shoes.datamodule.domains[split][1].load(i) for i in range(8)])
         for split in ("train", "test")
     )
     expected = unbiased_mmd(train.mean((2, 3)), test.mean((2, 3)))
@@ -148,16 +149,19 @@ def test_losses_are_means_over_images_and_sums_over_domains(shoes):
             x_a, x_b = part.images
             return {"x": torch.stack([x_a.mean(), 10 * x_b.mean()])}
 
-    many = make_shoes([16, 16], replace(EXTENT, compared=10))
+    many = DrawnSubject([16, 16], replace(EXTENT, inputs=10))
     a, b = (
-        sum(domain.load(i).mean().item() for i in range(10)) / 10 for domain in many.domains["test"]
+        sum(domain.load(i).mean().item() for i in range(10)) / 10
+        for domain in many.datamodule.domains["test"]
     )
-    assert measure_losses(Stub(), many, 10) == {"x": pytest.approx(a + 10 * b, rel=1e-5)}
+    assert measure_losses(Stub(), many) == {"x": pytest.approx(a + 10 * b, rel=1e-5)}
 
 
 def test_all_runs_are_measured_on_the_same_shoes_paired_or_not():
-    ours, paired = make_shoes([16, 16], EXTENT), make_shoes([16, 16], EXTENT, paired=True)
-    for one, other in zip(ours.domains["test"], paired.domains["test"], strict=True):
+    ours, paired = DrawnSubject([16, 16], EXTENT), DrawnSubject([16, 16], EXTENT, paired=True)
+    for one, other in zip(
+        ours.datamodule.domains["test"], paired.datamodule.domains["test"], strict=True
+    ):
         assert torch.equal(one.load(3), other.load(3))
-    drawing, colored = paired.batch_domains("test")
+    drawing, colored = paired.datamodule.batch_domains("test")
     assert torch.equal(drawing.truth(3).x_b, colored.load(3))

@@ -1,9 +1,10 @@
 import numpy as np
 import torch
 
-from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images.tensors import to_pil_image
+from munit_pl.evaluation.comparison.drawn_subject import DrawnSubject
 from munit_pl.evaluation.comparison.picture import draw_table
+from munit_pl.evaluation.comparison.rows import Extent
 
 
 class Constant:
@@ -20,8 +21,10 @@ class Constant:
 
 
 def test_rows_are_methods_in_the_papers_order_below_the_true_shoes():
-    drawings = DrawnShoes("a", "test", 2, (16, 16))
-    picture = draw_table({"munit": Constant(1.0), "unit": Constant(-1.0)}, drawings)
+    extent = Extent(inputs=2, styles=2, varied=2, pairs=2, compared=2)
+    shoes = DrawnSubject((16, 16), extent)
+    drawings = shoes.inputs
+    picture = draw_table({"munit": Constant(1.0), "unit": Constant(-1.0)}, shoes)
     assert picture.height == 3 * 18
     pixels = np.asarray(picture)[:, -12 * 18 :]  # twelve columns to the right of the labels
 

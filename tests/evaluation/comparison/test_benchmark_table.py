@@ -1,6 +1,15 @@
 import pytest
 
-from munit_pl.evaluation.comparison.table import make_table, summarize
+from munit_pl.evaluation.comparison import table as table_file
+from munit_pl.evaluation.comparison.subject import Wording
+from munit_pl.evaluation.comparison.table import summarize
+
+SHOES = Wording("To shoes", "real shoes", "drawn shoes", "drawing", ("As drawn.",), published=True)
+PHOTOS = Wording("x: a to b", "real images", "images", "image", ("Of photos.",))
+
+
+def make_table(runs, real, wording=SHOES):
+    return table_file.make_table(runs, real, wording)
 
 
 def make_run(seed, iou, image=0.5, **more):
@@ -74,3 +83,20 @@ def test_every_line_of_a_table_has_as_many_cells(rows):
     for part in table.split("\n\n"):
         lines = [line for line in part.splitlines() if line.startswith("|")]
         assert len({line.count("|") for line in lines}) <= 1
+
+
+def test_own_images_have_the_figures_that_there_are_and_not_the_papers():
+    runs = {"unit": [make_run(0, None, color_energy=2.0)], "munit": [make_run(0, None)]}
+    for name in runs:
+        del runs[name][0]["figures"]["silhouette_iou"]
+    runs["munit"][0]["figures"]["guided_error"] = 20.0
+    table = make_table(runs, {"color_energy": 1.0}, PHOTOS)
+    assert table.startswith("# x: a to b\n")
+    titles = table.splitlines()[2]
+    assert titles.count("|") == 4
+    assert "silhouette" not in titles
+    assert "paper" not in table
+    assert line(table, "UNIT")[0] == ["2.0", "-"]
+    assert line(table, "real images") == [["1.0", "-"]]
+    assert "2 images of each domain" in table
+    assert "- Of photos." in table

@@ -18,6 +18,9 @@ _SMALL_SETTINGS = (
     "model.discriminator.dim=4",
     "callbacks.grid.num_images=2",
 )
+# Of images of one's own, which the rows' small networks are made for as they are for drawn shoes.
+_OWN_DATA = {"data=folder", "data=aligned", "data=huggingface"}
+_OWN_SETTINGS = ("data.resize=64", "data.crop=[64,64]")
 _SMALL_EXTENT = Extent(inputs=4, styles=2, varied=2, pairs=2, compared=8, subset=8)
 _ASKED_ELSEWHERE = {
     "+experiment": "--rows",
@@ -43,7 +46,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         if option := _ASKED_ELSEWHERE.get(setting.split("=")[0]):
             parser.error(f"{setting} is asked for by {option}")
     small = options.small
-    options.settings = [*(_SMALL_SETTINGS if small else ()), *settings]
+    own = not _OWN_DATA.isdisjoint(settings)
+    options.settings = [
+        *(_OWN_SETTINGS if own else ()),
+        *(_SMALL_SETTINGS if small else ()),
+        *settings,
+    ]
     options.extent = _SMALL_EXTENT if small else Extent()
     options.seeds = options.seeds or ([0] if small else [0, 1, 2])
     if options.steps is None:
@@ -65,12 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "munit-benchmark",
         "munit-benchmark table1 [options] [trainer.precision=32-true ...]",
-        description="Train every method of the paper's Table 1 on drawn shoes, with one budget, "
-        "and measure them. Started again, it goes on where it stopped; processes with other rows "
-        "or seeds may share its folder.",
+        description="Train every method of the paper's Table 1 on drawn shoes, or on images of "
+        "your own, with one budget, and measure them. Started again, it goes on where it stopped; "
+        "processes with other rows or seeds may share its folder.",
         epilog="Settings are those of munit-train. Schedules are given for "
         f"{STEPS} iterations and scaled to --steps. "
-        "Example: munit-benchmark table1 --rows munit unit --seeds 0",
+        "Examples: munit-benchmark table1 --rows munit unit --seeds 0; "
+        "munit-benchmark table1 data=folder data.root=horse2zebra --out horses",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("table", choices=["table1"])

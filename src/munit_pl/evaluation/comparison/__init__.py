@@ -1,1 +1,1 @@
-"""The paper's comparison of methods, on drawn shoes."""
+"""The paper's comparison of methods, on drawn shoes or on images of files."""

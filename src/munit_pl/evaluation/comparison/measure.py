@@ -1,108 +1,92 @@
-"""The metrics of one trained row of the table, and those of real shoes."""
+"""The metrics of one trained row of the table, and those of real images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
+from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.datamodules.drawn import DrawnDataModule
 from munit_pl.data.datasets import ValidationPairs
 from munit_pl.data.domain import Domain
-from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.evaluation import measuring
-from munit_pl.evaluation.comparison.rows import Extent
+from munit_pl.evaluation.comparison.drawn_subject import DrawnSubject
+from munit_pl.evaluation.comparison.folder_subject import FolderSubject
+from munit_pl.evaluation.comparison.rows import SEED, Extent
+from munit_pl.evaluation.comparison.subject import Figures, Subject
 from munit_pl.evaluation.feature_extractors import FeatureExtractors
-from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
-from munit_pl.evaluation.style_transfer import transfer_statistics
-from munit_pl.evaluation.task import EvaluationTask
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
 from munit_pl.metrics.diversity import Diversity, PairDistance
-from munit_pl.metrics.drawn import body_color, color_error
 from munit_pl.metrics.fid_kid_is import kernel_distance
+from munit_pl.metrics.network_metric import to_rgb
 from munit_pl.models.base.micro_batch import MicroBatch
 from munit_pl.models.base.module import AdversarialModule
 from munit_pl.models.base.objective import Images
 
-Figures = dict[str, float]
-
-_DRAWN = ("silhouette_iou", "color_energy", "color_spread", "guided_error")
 _BATCH = 8
-_SEED = 0  # of test shoes and random styles, which are the same for all runs
 
 
-def make_shoes(size: Sequence[int], extent: Extent, paired: bool = False) -> DrawnDataModule:
-    """Return the shoes that every run is measured on, whatever it was trained with.
+def make_subject(datamodule: TwoDomains, extent: Extent) -> Subject:
+    """Return what methods that train on some data are compared on.
 
-    Args:
-        size: Height and width.
-        extent: How many are needed.
-        paired: Whether batches show the same shoes in both domains.
+    Raises:
+        ValueError: If there are too few images.
+        OSError: If they cannot be read.
     """
-    test_length = max(extent.inputs, extent.varied, extent.compared)
-    shoes = DrawnDataModule(size, test_length=test_length, seed=_SEED, paired=paired)
-    shoes.setup()
-    return shoes
+    if isinstance(datamodule, DrawnDataModule):
+        return DrawnSubject(datamodule.size, extent, datamodule.paired)
+    datamodule.setup()
+    return FolderSubject(datamodule, extent)
 
 
 def measure(
-    translator: Translator, shoes: DrawnDataModule, extractors: FeatureExtractors, extent: Extent
+    translator: Translator, subject: Subject, extractors: FeatureExtractors
 ) -> tuple[Figures, Figures]:
-    """Measure translations of line drawings to colored shoes.
+    """Measure translations from domain a to domain b.
 
     Args:
         translator: The trained model.
-        shoes: From `make_shoes`.
+        subject: What it is measured on.
         extractors: The feature extractors.
-        extent: How much to measure.
 
     Returns:
-        The figures, and those among them that the drawings' maker would get. The figures are
-        "silhouette_iou", "color_energy" and "color_spread" of protocol drawn; "guided_error" of
-        the same if the method reads styles, and "transfer_error", its like by
-        `transfer_statistics`, if it has a content code; "kernel_distance" of translations under one
-        random style each to real shoes; "pair_distance", the mean distance of translations of the
-        same drawing; and "parameters" of the networks that a translation passes.
+        The figures, and those among them of the real images. The figures are the subject's own;
+        "kernel_distance" of translations under one random style each to real images;
+        "pair_distance", the mean distance of translations of the same image; and "parameters" of
+        the networks that a translation passes.
     """
-    task = EvaluationTask(translator, shoes.domains["train"], shoes.domains["test"], _SEED)
-    drawn = measuring.measure(Drawn(extent.inputs, extent.styles), task)
-    of_drawn = {figure.key: figure for figure in drawn.figures}
-    figures = {key: of_drawn[f"a2b/{key}"].value for key in _DRAWN}
-    real = {key: of_drawn[f"a2b/{key}"].real or 0.0 for key in _DRAWN}
-    if not translator.reads_styles:
-        del figures["guided_error"]
-    if translator.reconstructs:
-        figures["transfer_error"] = _transfer_error(translator, shoes, extent.inputs)
-    outputs = _outputs(translator, shoes, extent.compared)
-    test = _images(shoes.domains["test"][1], extent.compared)
-    figures["kernel_distance"] = _kernel_distance(outputs, test, extractors, extent)
-    figures["pair_distance"] = _pair_distance(translator, shoes, extractors, extent)
+    figures, real = subject.measure(translator)
+    outputs, n = _outputs(translator, subject), subject.extent.compared
+    figures["kernel_distance"] = _kernel_distance(
+        outputs, _images(subject.real, n), extractors, subject.extent
+    )
+    figures["pair_distance"] = _pair_distance(translator, subject, extractors)
     gen_a, gen_b = translator.generators
     figures["parameters"] = _count(gen_a.content_encoder) + _count(gen_b.decoder)
     return figures, real
 
 
-def measure_real(shoes: DrawnDataModule, extractors: FeatureExtractors, extent: Extent) -> Figures:
-    """Return "kernel_distance" of two sets of real shoes, and "pair_distance" of random pairs."""
-    n, others, test = extent.compared, shoes.domains["train"][1], shoes.domains["test"][1]
+def measure_real(subject: Subject, extractors: FeatureExtractors) -> Figures:
+    """Return "kernel_distance" of two sets of real images, and "pair_distance" of random pairs."""
+    n, others, test = subject.extent.compared, subject.others, subject.real
     distance = PairDistance(extractors.distance).to(extractors.device)
     for x, y in zip(_images(others, n), _images(test, n), strict=True):
         distance.update(x.to(extractors.device), y.to(extractors.device))
-    kernel = _kernel_distance(_images(others, n), _images(test, n), extractors, extent)
+    kernel = _kernel_distance(_images(others, n), _images(test, n), extractors, subject.extent)
     return {"kernel_distance": kernel, "pair_distance": distance.compute().item()}
 
 
 @torch.no_grad()
-def measure_losses(module: AdversarialModule, shoes: DrawnDataModule, inputs: int) -> Figures:
+def measure_losses(module: AdversarialModule, subject: Subject) -> Figures:
     """Return the generators' terms on test images, unweighted, the sums of both domains'.
 
     Args:
         module: The trained model.
-        shoes: From `make_shoes`; paired if the method is.
-        inputs: So many images of each domain.
+        subject: What it is measured on, in pairs if the method is trained on pairs.
     """
     module.eval()
-    pairs = ValidationPairs(*shoes.batch_domains("test"))
+    inputs, images = subject.extent.inputs, subject.datamodule
+    pairs = ValidationPairs(*images.batch_domains("test"), paired=images.paired)
     sums: Figures = {}
     for places in _batches(inputs):
         samples = [pairs[i] for i in places]
@@ -112,21 +96,6 @@ def measure_losses(module: AdversarialModule, shoes: DrawnDataModule, inputs: in
         for term, pair in module.validation_terms(part).items():
             sums[term] = sums.get(term, 0.0) + pair.sum().item() * len(places)
     return {term: value / inputs for term, value in sums.items()}
-
-
-def _transfer_error(translator: Translator, shoes: DrawnDataModule, inputs: int) -> float:
-    """Return the body colors' error of examples followed by AdaIN statistics, in [0, 255]."""
-    drawings, examples = shoes.domains["test"]
-    assert isinstance(drawings, DrawnShoes)
-    assert isinstance(examples, DrawnShoes)
-    errors = []
-    for i in range(inputs):
-        drawing, example = drawings.truth(i), examples.truth(i)
-        y = transfer_statistics(translator, drawing.x_a[None], example.x_b[None], "b")
-        followed = body_color(y, drawing.upper[None])
-        wanted = body_color(example.x_b[None], example.upper[None])
-        errors.append(color_error(followed, wanted))
-    return torch.cat(errors).mean().item()
 
 
 def _kernel_distance(
@@ -142,29 +111,29 @@ def _kernel_distance(
             )
             for images in (outputs, real)
         )
-    return kernel_distance(ours, theirs, extent.subset, _SEED).item()
+    return kernel_distance(ours, theirs, extent.subset, SEED).item()
 
 
 def _pair_distance(
-    translator: Translator, shoes: DrawnDataModule, extractors: FeatureExtractors, extent: Extent
+    translator: Translator, subject: Subject, extractors: FeatureExtractors
 ) -> float:
     if translator.style_dim("b") == 0:
-        return 0.0  # all translations of a drawing are one
+        return 0.0  # all translations of an image are one
     diversity = Diversity(extractors.distance, "consecutive").to(extractors.device)
-    for i in range(extent.varied):
-        x = shoes.domains["test"][0].load(i, None)[None]
-        styles = random_styles(extent.pairs + 1, translator.style_dim("b"), _SEED, "pairs", i)
-        diversity.update(translator.translate(x, styles, "b").to(extractors.device))
+    for i in range(subject.extent.varied):
+        x, k = subject.inputs.load(i, None)[None], subject.extent.pairs + 1
+        styles = random_styles(k, translator.style_dim("b"), SEED, "pairs", i)
+        outputs = to_rgb(translator.translate(x, styles, "b")[0])[None]
+        diversity.update(outputs.to(extractors.device))
     return diversity.compute().item()
 
 
-def _outputs(translator: Translator, shoes: DrawnDataModule, n: int) -> Iterator[Tensor]:
-    """Yield translations of the first ``n`` drawings, under a random style each."""
-    styles = random_styles(n, translator.style_dim("b"), _SEED, "table1")
-    for x, style in zip(
-        _images(shoes.domains["test"][0], n), torch.split(styles, _BATCH), strict=True
-    ):
-        yield translator.translate(x, style[:, None], "b")[:, 0]
+def _outputs(translator: Translator, subject: Subject) -> Iterator[Tensor]:
+    """Yield translations of the first inputs, under a random style each."""
+    n = subject.extent.compared
+    styles = random_styles(n, translator.style_dim("b"), SEED, "table1")
+    for x, style in zip(_images(subject.inputs, n), torch.split(styles, _BATCH), strict=True):
+        yield to_rgb(translator.translate(x, style[:, None], "b")[:, 0])
 
 
 def _images(images: Domain, n: int) -> Iterator[Tensor]:

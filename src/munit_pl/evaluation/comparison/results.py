@@ -8,10 +8,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from munit_pl.data.drawn.dataset import DrawnShoes
-from munit_pl.evaluation.comparison.measure import make_shoes, measure_real
+from munit_pl.evaluation.comparison.measure import measure_real
 from munit_pl.evaluation.comparison.picture import draw_table
-from munit_pl.evaluation.comparison.rows import ROWS, Extent
+from munit_pl.evaluation.comparison.rows import ROWS
+from munit_pl.evaluation.comparison.subject import Subject
 from munit_pl.evaluation.comparison.table import make_table
 from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.inference.translator import Translator
@@ -34,27 +34,25 @@ def write_figures(run: Path, found: Mapping[str, Any]) -> None:
     _write_json(figures_file(run), {**found, "versions": versions})
 
 
-def conclude(out: Path, extractors: FeatureExtractors, extent: Extent) -> str:
+def conclude(out: Path, extractors: FeatureExtractors, subject: Subject) -> str:
     """Write ``table1.md`` and ``table1.png`` of all runs in a folder, and return the table.
 
     Args:
         out: Holds a folder for each row, which holds one for each seed. At least one is done.
-        extractors: The feature extractors for real shoes, unless ``real.json`` tells of them.
-        extent: How much was measured.
+        extractors: The feature extractors for real images, unless ``real.json`` tells of them.
+        subject: What was compared on.
     """
     files = {row: sorted(out.glob(f"{row}/*/figures.json"), key=_seed) for row in ROWS}
     runs = {row: [_read_json(file) for file in files[row]] for row in ROWS if files[row]}
     (first, *_), *_ = runs.values()
-    shoes = make_shoes(first["data"]["size"], extent)
     if not (out / "real.json").exists():
-        _write_json(out / "real.json", measure_real(shoes, extractors, extent))
-    table = make_table(runs, {**first["real"], **_read_json(out / "real.json")})
+        _write_json(out / "real.json", measure_real(subject, extractors))
+    real = {**first["real"], **_read_json(out / "real.json")}
+    table = make_table(runs, real, subject.wording)
     write_whole(out / "table1.md", table)
     translators = {row: Translator.load(last_checkpoint(files[row][0].parent)) for row in runs}
-    drawings = shoes.domains["test"][0]
-    assert isinstance(drawings, DrawnShoes)
     png = BytesIO()
-    draw_table(translators, drawings).save(png, "png")
+    draw_table(translators, subject).save(png, "png")
     write_whole(out / "table1.png", png.getvalue())
     return table
 

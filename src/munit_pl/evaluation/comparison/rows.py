@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 STEPS = 1000  # iterations that the rows' schedules are given for
+SEED = 0  # of test images and random styles, which are the same for all runs
 
 
 class Row(NamedTuple):
@@ -14,6 +15,7 @@ class Row(NamedTuple):
         preferred: How often people preferred it to MUNIT, in percent; 50 is as often as not.
         lpips: Diversity: mean LPIPS distance of translations of the same image.
         dropped: The term of MUNIT's that it leaves out.
+        paired: Whether it is trained on pairs.
         checked: Which of the two figures of the paper were found quoted elsewhere, or follow from
             what they mean. The others are as they were remembered.
     """
@@ -22,6 +24,7 @@ class Row(NamedTuple):
     preferred: float | None
     lpips: float
     dropped: str | None = None
+    paired: bool = False
     checked: tuple[Literal["preferred", "lpips"], ...] = ()
 
 
@@ -35,9 +38,9 @@ ROWS = {
     "no_style": Row("MUNIT without style reconstruction", 28.6, 0.070, "style"),
     # 50 by definition; 0.109 is quoted in issue 72 of the authors' repository.
     "munit": Row("MUNIT", 50.0, 0.109, checked=("preferred", "lpips")),
-    "bicyclegan": Row("BicycleGAN (trained on pairs)", 56.7, 0.104),
+    "bicyclegan": Row("BicycleGAN (trained on pairs)", 56.7, 0.104, paired=True),
 }
-REAL = Row("real shoes", None, 0.293)
+REAL = Row("real images", None, 0.293)
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,11 @@ class Extent:
     """How much is measured.
 
     Args:
-        inputs: Drawings for the protocol "drawn", for examples and for losses.
+        inputs: Images whose translations' colors are measured, for examples and for losses.
         styles: Random styles of each of them.
-        varied: Drawings whose translations are compared with each other.
+        varied: Images whose translations are compared with each other.
         pairs: Pairs of translations of each of these, neighbors in a list.
-        compared: Translations and real shoes, as two sets.
+        compared: Translations and real images, as two sets.
         subset: Images of each set in one estimate of the kernel distance.
     """
 

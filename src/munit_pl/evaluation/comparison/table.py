@@ -5,6 +5,7 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from munit_pl.evaluation.comparison.rows import REAL, ROWS, Row
+from munit_pl.evaluation.comparison.subject import Wording
 
 Run = Mapping[str, Any]  # a run's figures.json
 
@@ -30,6 +31,7 @@ _COLUMNS = (
     Column("color_spread", "diversity: colors' spread, of the real set's", 2),
     Column("pair_distance", "diversity: lite0 distance (not LPIPS)", 3),
     Column("guided_error", "example's style: color error, of 255 ↓", 1),
+    Column("chance_error", "the same, were the example ignored", 1),
     Column("transfer_error", "example's AdaIN statistics: the same ↓", 1),
 )
 _PAPER = (
@@ -49,30 +51,39 @@ def summarize(values: Sequence[float | None], decimals: int) -> str:
     return f"{mean(known):.{decimals}f} ± {stdev(known):.{decimals}f}"
 
 
-def make_table(runs: Mapping[str, Sequence[Run]], real: Mapping[str, float]) -> str:
+def make_table(
+    runs: Mapping[str, Sequence[Run]], real: Mapping[str, float], wording: Wording
+) -> str:
     """Return the page: the comparison, the ablations' losses, and what was run.
 
     Args:
         runs: The ``figures.json`` of each row's seeds, at least one row's.
-        real: The figures of real shoes.
+        real: The figures of real images.
+        wording: How to speak of the images, and whether the paper's figures stand beside.
     """
-    titles = ["method", *(column.title for column in _COLUMNS), *_PAPER]
+    found = {key for row in runs.values() for run in row for key in run["figures"]} | real.keys()
+    columns = [column for column in _COLUMNS if column.key in found]
+    titles = ["method", *(column.title for column in columns)]
     lines = [
-        _line(
+        [
             ROWS[name].label,
             *(
                 summarize([run["figures"].get(column.key) for run in runs[name]], column.decimals)
-                for column in _COLUMNS
+                for column in columns
             ),
-            *_published(ROWS[name]),
-        )
+        ]
         for name in ROWS
         if name in runs
     ]
-    of_real = [summarize([real.get(column.key)], column.decimals) for column in _COLUMNS]
-    lines.append(_line(REAL.label, *of_real, *_published(REAL)))
-    parts = [_heading(titles), *lines, "", *_losses(runs), *_costs(runs), *_notes(runs)]
-    return "\n".join(["# Line drawings to colored shoes", "", *parts]) + "\n"
+    of_real = [summarize([real.get(column.key)], column.decimals) for column in columns]
+    lines.append([wording.real, *of_real])
+    if wording.published:
+        titles += _PAPER
+        for line, row in zip(lines, [*(ROWS[n] for n in ROWS if n in runs), REAL], strict=True):
+            line += _published(row)
+    parts = [_heading(titles), *(_line(*line) for line in lines), ""]
+    parts += [*_losses(runs), *_costs(runs), *_notes(runs, wording)]
+    return "\n".join([f"# {wording.title}", "", *parts]) + "\n"
 
 
 def _published(row: Row) -> tuple[str, str]:
@@ -109,7 +120,7 @@ def _costs(runs: Mapping[str, Sequence[Run]]) -> list[str]:
     return [_heading(titles), *lines, ""]
 
 
-def _notes(runs: Mapping[str, Sequence[Run]]) -> list[str]:
+def _notes(runs: Mapping[str, Sequence[Run]], wording: Wording) -> list[str]:
     """Say how the figures came about."""
     (first, *_), *_ = runs.values()
     asked, data = first["asked"], first["data"]
@@ -117,22 +128,25 @@ def _notes(runs: Mapping[str, Sequence[Run]]) -> list[str]:
     settings = f"; settings {' '.join(asked['settings'])}" if asked["settings"] else ""
     extent = asked["extent"]
     versions = ", ".join(f"{name} {number}" for name, number in first["versions"].items())
-    return [
-        "- Mean ± standard deviation over the seeds of training. Test shoes and random styles are "
+    notes = [
+        "Mean ± standard deviation over the seeds of training. Test images and random styles are "
         "the same for all runs.",
-        f"- Trained for {asked['steps']} iterations of {data['batch_size']} drawn shoes of each "
-        f"domain, {height}x{width}{settings}.",
-        f"- Measured by protocol drawn ({extent['inputs']} drawings, {extent['styles']} styles "
-        f"each); KD, KID's estimator with features of lite0, on {extent['compared']} translations "
-        f"and as many real shoes; distance by lite0, of {extent['pairs']} pairs of translations of "
-        f"each of {extent['varied']} drawings.",
-        "- UNIT and CycleGAN give one translation of a drawing, and so have no diversity at all. "
-        "BicycleGAN is shown which shoe belongs to which drawing.",
-        "- The paper's figures are of photographs, by people's choice and by LPIPS: compare the "
-        "orders of rows, not the numbers. Those with a question mark are as remembered, not as "
-        "checked against the publication.",
-        f"- {versions}.",
+        f"Trained for {asked['steps']} iterations of {data['batch_size']} {wording.trained} of "
+        f"each domain, {height}x{width}{settings}.",
+        f"KD is KID's estimator with features of lite0, on {extent['compared']} translations and "
+        f"as many {wording.real}; the distance is lite0's, of {extent['pairs']} pairs of "
+        f"translations of each of {extent['varied']} {wording.input}s.",
+        f"UNIT and CycleGAN give one translation of each {wording.input}, and so have no diversity "
+        "at all.",
+        *wording.notes,
     ]
+    if wording.published:
+        notes.append(
+            "The paper's figures are of photographs, by people's choice and by LPIPS: compare the "
+            "orders of rows, not the numbers. Those with a question mark are as remembered, not as "
+            "checked against the publication."
+        )
+    return [f"- {note}" for note in (*notes, f"{versions}.")]
 
 
 def _heading(titles: Sequence[str]) -> str:
