@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import time
+from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -197,3 +199,35 @@ def test_each_process_of_a_machine_has_a_gpu_of_its_own(
         monkeypatch.setenv(name, value)
     with pytest.raises(Loaded, match=f"^{used}$"):
         translated("in", *asked)
+
+
+# The page
+
+
+def test_the_page_shows_all_inputs_and_outputs_and_the_examples(translated, photos, tmp_path):
+    (photos / "4.png").rename(photos / "<4> & 50%.png")
+    assert translated("in", "--like", "in/0.png", "in/1.png", "--page", "--out", "out") == 0
+    page = (tmp_path / "out/index.html").read_text()
+    shown, links = [], []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            values = dict(attrs)
+            shown.extend([values["src"]] if tag == "img" else [])
+            links.extend([values["href"]] if tag == "a" else [])
+
+    Reader().feed(page)
+    outputs = [address for address in shown if not address.startswith("data:image/jpeg;base64,")]
+    assert outputs == links
+    assert {unquote(address) for address in outputs} == {
+        path.name for path in (tmp_path / "out").glob("*_*.png") if "sheet" not in path.name
+    }
+    assert len(shown) == 2 + 5 + 5 * 2
+    assert "&lt;4&gt; &amp; 50%" in page
+    assert "<4>" not in page
+
+
+def test_a_page_of_inputs_that_cannot_be_read_names_them_all_the_same(translated, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"hello")
+    assert translated("bad.png", "--page", "--out", "out") == 1
+    assert "<th>bad</th>" in (tmp_path / "out/index.html").read_text()

@@ -18,6 +18,7 @@ from munit_pl.commands.runtime.translator_loading import load_translator
 from munit_pl.commands.translating.batches import BatchTranslator, Plan, Tally
 from munit_pl.commands.translating.inputs import Images, Video
 from munit_pl.commands.translating.outputs import Outputs
+from munit_pl.commands.translating.page import write_page
 from munit_pl.commands.translating.sheets import Sheets
 from munit_pl.commands.translating.sources import Source, find_examples, find_sources
 from munit_pl.commands.translating.styles import StylesOf, choose_styles
@@ -94,6 +95,9 @@ def translate(options: argparse.Namespace, place: Place) -> int:
     finally:
         tally.bar.close()
         outputs.close()
+    if options.page:
+        page = out / ("index.html" if alone else f"index_r{place.rank}.html")
+        write_page(page, plan, images.sources, translator.channels(plan.source), header)
     print(
         _summary(tally, time.perf_counter() - start, out, place),
         sheets.summary(len(images.sources)),

@@ -184,6 +184,21 @@ def test_validation_logs_the_generators_terms_and_draws_what_it_drew_before(meth
     assert loop.validate(module, loader, verbose=False) == [metrics]
 
 
+def test_a_trainer_predicts_translations_of_a_data_modules_test_images_always_the_same(method):
+    module, loop = method.make(), make_trainer()
+    data = DrawnDataModule((16, 16), test_length=3, batch_size=2, num_workers=0)
+    first, again = (loop.predict(module, data) for _ in range(2))
+    assert [tuple(x.shape for x in batch) for batch in first] == [
+        ((n, 3, 16, 16),) * 2 for n in (2, 1)
+    ]
+    for batch, same in zip(first, again, strict=True):
+        assert torch.equal(batch.x_ab, same.x_ab)
+    x_a = torch.stack([data.domains["test"][0].load(i, None) for i in range(2)])
+    z_b = module.draw_normal((2, module.style_dim), 2, "style", "predict", 0)[:, 1]
+    expected = module.eval().translate(x_a, z_b, "b")
+    torch.testing.assert_close(first[0].x_ab, expected, rtol=0, atol=1e-2)  # of 8-bit images
+
+
 def test_draws_of_two_processes_are_those_of_one(method, monkeypatch):
     module = method.make()
     whole, halves = module.draw_all((images(4), images(4)), 0), []

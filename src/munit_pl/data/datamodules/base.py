@@ -183,6 +183,10 @@ class TwoDomains(LightningDataModule):
         domains = as_uint8(self.batch_domains("test"))
         return self._loader(ValidationPairs(*domains, paired=self.paired))
 
+    def predict_dataloader(self) -> PairLoader:
+        """Return all pairs of test images, in order."""
+        return self.val_dataloader()
+
     def on_after_batch_transfer(
         self, batch: tuple[Tensor, ...], dataloader_idx: int
     ) -> tuple[Tensor, ...]:

@@ -345,6 +345,12 @@ class AdversarialModule(DomainPair, LightningModule):
         values = {f"val/{self.recipes.log_name(term)}": pair.sum() for term, pair in terms.items()}
         self.log_dict(values, batch_size=len(batch[0]), sync_dist=True)
 
+    def predict_step(self, batch: Batch, batch_idx: int) -> Translations:
+        """Return a batch's translations under random styles, a function of seed and batch."""
+        shape, n = (2, self.style_dim), len(batch[0])
+        z_a, z_b = self.draw_normal(shape, n, "style", "predict", batch_idx).unbind(1)
+        return Translations(self.translate(batch[0], z_b, "b"), self.translate(batch[1], z_a, "a"))
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return one optimizer for both discriminators and one for both generators.
 
