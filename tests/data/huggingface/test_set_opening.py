@@ -76,7 +76,7 @@ def test_one_table_is_a_training_split(tmp_path):
 
 
 def test_folders_above_the_splits_are_configurations(tmp_path):
-    root = parquet(tmp_path / "x", horse__train_000=[1], zebra__train=[2], zebra__test=[3])
+    root = parquet(tmp_path / "x[1] *", horse__train_000=[1], zebra__train=[2], zebra__test=[3])
     opened = open_set(str(root))
     assert opened.configurations == ["horse", "zebra"]
     assert [levels(opened, name, "train") for name in opened.configurations] == [[1], [2]]

@@ -1,6 +1,7 @@
 """Data sets of Hugging Face's hub, saved ones, parquet files and tar shards, opened unread."""
 
 import contextlib
+import glob
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -163,9 +164,10 @@ class _FileSet(OpenedSet):
             kinds = {file.suffix.lower() for file in files}
             if len(kinds) > 1:
                 raise ValueError(f"{self.path!r} holds parquet and tar files of one split {split}")
+            patterns = [glob.escape(str(file)) for file in files]
             with _opening(self.path):
                 self._loaded[configuration, split] = require_datasets().load_dataset(
-                    _BUILDERS[kinds.pop()], data_files={split: [*map(str, files)]}, split=split
+                    _BUILDERS[kinds.pop()], data_files={split: patterns}, split=split
                 )
         return self._loaded[configuration, split]
 
