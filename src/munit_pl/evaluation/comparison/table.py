@@ -31,8 +31,8 @@ _COLUMNS = (
     Column("color_spread", "diversity: colors' spread, of the real set's", 2),
     Column("pair_distance", "diversity: lite0 distance (not LPIPS)", 3),
     Column("guided_error", "example's style: color error, of 255 ↓", 1),
-    Column("chance_error", "the same, were the example ignored", 1),
     Column("transfer_error", "example's AdaIN statistics: the same ↓", 1),
+    Column("chance_error", "example ignored: the same", 1),
 )
 _PAPER = (
     "paper, edges to shoes: preferred to MUNIT",
