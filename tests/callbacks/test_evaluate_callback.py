@@ -223,6 +223,19 @@ def test_networks_that_see_are_not_trained_and_in_no_checkpoint(run, monkeypatch
     assert len(list(trainer.model.parameters())) == len(expected)
 
 
+def test_of_very_many_training_images_some_are_compared_with_evenly_spread():
+    class Numbers:
+        def __len__(self):
+            return 25
+
+        def load(self, index, rng):
+            return index
+
+    for most, kept in ((10, range(0, 25, 3)), (25, range(25)), (100, range(25))):
+        some = evaluate_file._Some(Numbers(), most)
+        assert [some.load(i, None) for i in range(len(some))] == list(kept)
+
+
 def test_an_unknown_figure_is_refused_before_training(run, tmp_path):
     message = r"monitor is a2b/iou, but must be one of a2b/silhouette_iou, .*, b2a/paired_error$"
     with pytest.raises(InputError, match=message):

@@ -3,11 +3,14 @@
 import logging
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from torch import Tensor
 
 from munit_pl.callbacks.checkpoint_io import Best, not_saved
 from munit_pl.callbacks.checkpoints import Checkpoints
@@ -15,7 +18,7 @@ from munit_pl.callbacks.stopping import final_figures
 from munit_pl.checks import Arguments, ArgumentsOf, PositiveInt, Seed, checked
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.datamodules.drawn import DrawnDataModule
-from munit_pl.data.domain import Domain
+from munit_pl.data.domain import Domain, DomainName
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.replacement import WithReplacement
 from munit_pl.evaluation.evaluate import evaluate
@@ -27,6 +30,7 @@ from munit_pl.models.base.module import AdversarialModule
 from munit_pl.models.base.run_length import run_length
 from munit_pl.reports.grid import surviving
 
+_TRAINING = 1000  # training images of each domain that sets of translations are compared with
 _LONG = 5  # evaluations in a row that were no better than an earlier one
 
 _log = logging.getLogger(__name__)
@@ -39,6 +43,8 @@ class Evaluate(Callback):
     ``folder/best.ckpt``. Each time that five evaluations in a row were no better, a line says so.
     The feature extractors are the callback's own: they are in no checkpoint and no process
     exchanges their gradients. Nothing of the training changes by it.
+
+    Networks see the real images once, and of the training images 1000 of each domain at most.
 
     Args:
         folder: Where reports and the best checkpoint go.
@@ -73,6 +79,7 @@ class Evaluate(Callback):
         self.networks = dict(networks or {})
         self.seed = seed
         self._extractors: FeatureExtractors | None = None
+        self._real_features: dict[tuple[str, DomainName, int], tuple[Tensor, Tensor]] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find the networks and refuse data that the protocol cannot use, before training."""
@@ -107,9 +114,13 @@ class Evaluate(Callback):
                 callback.outdate()  # it knows the best of before
 
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        task = task_of(trainer, pl_module, self.seed)
+        if self.protocol.needs_extractors:
+            a, b = (_Some(images, _TRAINING) for images in task.train)
+            task = replace(task, train=(a, b), real_features=self._real_features)
         report = evaluate(
             self.protocol,
-            task_of(trainer, pl_module, self.seed),
+            task,
             self._extractors,
             {"iteration": str(trainer.global_step)},
             {"data": "test images of the run"},
@@ -147,6 +158,20 @@ class Evaluate(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there; the best by another metric says nothing of this one."""
         self.best.load_state_dict(state_dict)
+
+
+class _Some:
+    """Some of a domain's images, evenly spread."""
+
+    def __init__(self, images: Domain, most: int) -> None:
+        self._images = images
+        self._step = max(1, -(-len(images) // most))
+
+    def __len__(self) -> int:
+        return -(-len(self._images) // self._step)
+
+    def load(self, index: int, rng: torch.Generator | None) -> Tensor:
+        return self._images.load(self._step * index, rng)
 
 
 def task_of(trainer: Trainer, pl_module: LightningModule, seed: int) -> EvaluationTask:

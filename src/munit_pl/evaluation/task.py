@@ -1,7 +1,7 @@
 """What is evaluated: a model, and the images that it is evaluated on."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -40,6 +40,8 @@ class EvaluationTask:
         world_size: How many processes there are.
         paired: Equal places in the test domains show the same thing, as in edges and their photos.
         progress: Show on the terminal how far it is.
+        real_features: What a network makes of real images, by split, domain and place: kept by a
+            caller who evaluates again, since they stay the same.
     """
 
     translator: Translator
@@ -50,6 +52,9 @@ class EvaluationTask:
     world_size: int = 1
     paired: bool = False
     progress: bool = False
+    real_features: dict[tuple[str, DomainName, int], tuple[Tensor, Tensor]] = field(
+        default_factory=dict
+    )
 
     @property
     def device(self) -> torch.device:

@@ -112,8 +112,11 @@ class StarGANv2(EvaluationProtocol):
         ):
             name = "training" if kind == "train" else kind
             for i in task.share(len(images), f"{direction}: {name} images"):
-                x = images.load(i, None)[None].to(task.device)
-                features, logits = network.features_and_logits(x)
+                place = kind, direction.target, i
+                if place not in task.real_features:
+                    x = images.load(i, None)[None].to(task.device)
+                    task.real_features[place] = network.features_and_logits(x)
+                features, logits = task.real_features[place]
                 real = kind == "train"
                 yield Sample(kind, {"features": features, "logits": logits, "real": real})
         inputs = task.test_images(direction.source)
