@@ -100,8 +100,8 @@ def test_all_faults_are_told_at_once():
         "trainer.accelerator=gpuu",
         "callbacks.checkpoints.every_n_steps=0",
     ) == [
-        "there is no setting lrr; there are name, run, output_dir, seed, ckpt_path, init_from, data_hint, "
-        "model, data, trainer, callbacks, logger",
+        "there is no setting lrr; there are name, run, output_dir, seed, ckpt_path, init_from, "
+        "data_hint, model, data, trainer, callbacks, logger",
         "there is no setting model.generator.dmi: did you mean model.generator.dim?",
         "model.discriminator.norm is 'nrom', but must be one of none, batch, instance, layer, "
         "spectral",
