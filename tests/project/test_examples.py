@@ -1,6 +1,7 @@
 """Use from other projects: the scripts in examples/."""
 
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -107,3 +108,18 @@ def test_a_project_with_a_configuration_of_its_own_finds_this_packages_groups(
     quiet = ["hydra/job_logging=none", "hydra/hydra_logging=none", f"hydra.run.dir={tmp_path}"]
     run(monkeypatch, "own_project/train.py", "trainer.max_steps=2", "trainer=cpu", *quiet)
     assert "2 iterations" in capsys.readouterr().out
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_workers_of_ray_train_one_run_and_go_on_with_it(tmp_path):
+    pytest.importorskip("ray.train", reason="no extra has it: pip install 'ray[train]'")
+    for steps in (2, 4):
+        command = [sys.executable, str(EXAMPLES / "ray_train.py"), str(tmp_path), "2", str(steps)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+    assert "Restored all states from the checkpoint" in done.stdout + done.stderr
+    names = {path.name for path in (tmp_path / "checkpoints").glob("*.ckpt")}
+    assert names == {"00000002.ckpt", "00000004.ckpt", "last.ckpt"}
+    saved = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)
+    assert saved["munit_pl"]["world_size"] == 2
