@@ -328,7 +328,7 @@ def test_the_command_says_what_is_wrong_and_exits_with_an_error(monkeypatch, cap
         with pytest.raises(SystemExit) as stopped:
             main()
         assert stopped.value.code == 2
-        told = capsys.readouterr().out
+        told = capsys.readouterr().err
         assert message in told
         assert len(told.strip().splitlines()) == 1
 
@@ -339,14 +339,14 @@ def test_processes_started_from_outside_must_share_a_run_name(monkeypatch, capsy
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(SystemExit, match="2"):
         main()
-    assert "add run=NAME" in capsys.readouterr().out
+    assert "add run=NAME" in capsys.readouterr().err
 
 
 def test_a_run_that_goes_on_by_itself_needs_a_name(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["munit-train", "ckpt_path=auto"])
     with pytest.raises(SystemExit, match="2"):
         main()
-    assert "add run=NAME" in capsys.readouterr().out
+    assert "add run=NAME" in capsys.readouterr().err
 
 
 def test_auto_starts_a_run_and_goes_on_with_it(config, capsys):

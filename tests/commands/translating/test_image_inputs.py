@@ -23,6 +23,9 @@ class Mirror:
     def channels(self, domain):
         return 3
 
+    def check_target(self, domain):
+        pass
+
     def max_value(self, domain):
         return 4095
 

@@ -16,7 +16,6 @@ from munit_pl.hub.pretrained import suggest_pretrained
 KEEP = "none"  # of --resize
 
 _EPILOG = """examples:
-  munit-translate last.ckpt photos/ --to b --styles 10
   munit-translate last.ckpt photos/ --to b --like shoe.jpg
   munit-translate last.ckpt sketch.png --styles 2 --interpolate 30 --animate mp4
 """
