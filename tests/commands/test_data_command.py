@@ -255,6 +255,12 @@ def test_an_interrupted_check_goes_on_where_it_was(data, monkeypatch, tmp_path, 
     assert list((tmp_path / "cache").rglob("*.jsonl")) == []
 
 
+def test_a_check_needs_no_cache(data, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert check(data) == 0
+
+
 def test_names_of_any_bytes_are_printed_to_any_terminal(data, monkeypatch):
     (data / "trainA" / os.fsdecode(b"\xff.jpg")).touch()
     (data / "trainA" / "\u65e5.jpg").touch()

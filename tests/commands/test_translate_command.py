@@ -231,3 +231,14 @@ def test_a_page_of_inputs_that_cannot_be_read_names_them_all_the_same(translated
     (tmp_path / "bad.png").write_bytes(b"hello")
     assert translated("bad.png", "--page", "--out", "out") == 1
     assert "<th>bad</th>" in (tmp_path / "out/index.html").read_text()
+
+
+def test_a_page_of_something_else_is_not_replaced(translated, photos, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/index.html").write_text("a run's page")
+    with pytest.raises(SystemExit, match=r"index\.html is not of munit-translate"):
+        translated("in", "--styles", "1", "--page", "--out", "out")
+    assert (tmp_path / "out/index.html").read_text() == "a run's page"
+    (tmp_path / "out/index.html").unlink()
+    for _ in range(2):
+        assert translated("in", "--styles", "1", "--page", "--out", "out") == 0

@@ -141,15 +141,15 @@ class Evaluate(Callback):
             _log.info("%s; %s is of then", self.verdict(trainer.global_step), path)
 
     def verdict(self, step: int) -> str | None:
-        """Say which iteration up to ``step`` was the best; None if none was evaluated."""
-        if self.best.value is None:
+        """Say which iteration up to ``step`` was the best; None if that is not known."""
+        if self.best.value is None or not self.best.step:  # which earlier checkpoints do not tell
             return None
         found = f"{self.best.monitor} was best at iteration {self.best.step}: {self.best.value:.4g}"
         since = self._worse_since(step)
         return f"{found}; {since} evaluations since were no better" if since >= _LONG else found
 
     def _worse_since(self, step: int) -> int:
-        return 0 if self.best.value is None else (step - self.best.step) // self.every_n_steps
+        return (step - self.best.step) // self.every_n_steps if self.best.step else 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know."""

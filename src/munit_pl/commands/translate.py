@@ -18,7 +18,7 @@ from munit_pl.commands.runtime.translator_loading import load_translator
 from munit_pl.commands.translating.batches import BatchTranslator, Plan, Tally
 from munit_pl.commands.translating.inputs import Images, Video
 from munit_pl.commands.translating.outputs import Outputs
-from munit_pl.commands.translating.page import write_page
+from munit_pl.commands.translating.page import check_page, write_page
 from munit_pl.commands.translating.sheets import Sheets
 from munit_pl.commands.translating.sources import Source, find_examples, find_sources
 from munit_pl.commands.translating.styles import StylesOf, choose_styles
@@ -80,6 +80,9 @@ def translate(options: argparse.Namespace, place: Place) -> int:
     styles, header = choose_styles(options, translator, examples)
     alone = place.world_size == 1
     manifest = "manifest.jsonl" if alone else f"manifest.{place.rank}.jsonl"
+    page = out / ("index.html" if alone else f"index_r{place.rank}.html")
+    if options.page:
+        check_page(page)
     outputs = Outputs(out, manifest, options.overwrite)
     plan = _plan(options, styles, translator.precision)
     batches = BatchTranslator(translator, plan, outputs)
@@ -96,8 +99,7 @@ def translate(options: argparse.Namespace, place: Place) -> int:
         tally.bar.close()
         outputs.close()
     if options.page:
-        page = out / ("index.html" if alone else f"index_r{place.rank}.html")
-        write_page(page, plan, images.sources, translator.channels(plan.source), header)
+        write_page(page, plan, images.sources, translator, header)
     print(
         _summary(tally, time.perf_counter() - start, out, place),
         sheets.summary(len(images.sources)),

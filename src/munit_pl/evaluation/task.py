@@ -1,7 +1,7 @@
 """What is evaluated: a model, and the images that it is evaluated on."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -52,9 +52,7 @@ class EvaluationTask:
     world_size: int = 1
     paired: bool = False
     progress: bool = False
-    real_features: dict[tuple[str, DomainName, int], tuple[Tensor, Tensor]] = field(
-        default_factory=dict
-    )
+    real_features: dict[tuple[str, DomainName, int], tuple[Tensor, Tensor]] | None = None
 
     @property
     def device(self) -> torch.device:

@@ -10,14 +10,19 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from munit_pl.commands.errors import InputError
 from munit_pl.commands.translating.batches import Plan
 from munit_pl.commands.translating.sheets import Cell, thumbnail
 from munit_pl.commands.translating.sources import Source
 from munit_pl.data.images.reading import read_image, resize_image
+from munit_pl.inference.translator import Translator
 from munit_pl.io.files import write_whole
 
-_PAGE = Template("""<!DOCTYPE html>
-<html lang="en"><meta charset="utf-8"><title>$title</title>
+_MARK = '<meta name="generator" content="munit-translate">'
+_PAGE = Template(
+    f"""<!DOCTYPE html>
+<html lang="en"><meta charset="utf-8">{_MARK}"""
+    + """<title>$title</title>
 <style>
 body {font: 14px system-ui, sans-serif; margin: 1em}
 table {border-collapse: collapse} th, td {padding: 3px; text-align: center; font-weight: normal}
@@ -28,11 +33,26 @@ tbody th {max-width: 256px; overflow-wrap: anywhere; font-size: 12px}
 <table><thead>$head</thead><tbody>
 $rows
 </tbody></table></html>
-""")
+"""
+)
+
+
+def check_page(path: Path) -> None:
+    """Refuse to replace a page that is another's, such as that of a run.
+
+    Raises:
+        InputError: If the file is none of these pages.
+    """
+    if path.exists() and _MARK.encode() not in path.read_bytes()[:1000]:
+        raise InputError(f"{path} is not of munit-translate: move it, or give another --out")
 
 
 def write_page(
-    path: Path, plan: Plan, sources: Sequence[Source], channels: int, header: Sequence[Cell]
+    path: Path,
+    plan: Plan,
+    sources: Sequence[Source],
+    translator: Translator,
+    header: Sequence[Cell],
 ) -> None:
     """Write a table: each input, small and within the page, and its outputs, as files beside it.
 
@@ -40,7 +60,7 @@ def write_page(
         path: The page, in the folder of the outputs.
         plan: What was made.
         sources: The image files; one whose outputs are missing has a row all the same.
-        channels: Of the inputs.
+        translator: The model.
         header: The examples above their columns, if each has one of its own.
 
     Raises:
@@ -50,7 +70,7 @@ def write_page(
     columns = len(plan.styles(sources[0].name)) if sources else 0
     # A contact sheet has not always room for all of them.
     head = f"<tr><th>style of</th>{above}</tr>" if header and len(header) == columns else ""
-    rows = "\n".join(_row(plan, source, channels) for source in sources)
+    rows = "\n".join(_row(plan, source, translator) for source in sources)
     page = _PAGE.substitute(
         title=escape(path.absolute().parent.name),
         inputs=len(sources),
@@ -62,9 +82,9 @@ def write_page(
     write_whole(path, page)
 
 
-def _row(plan: Plan, source: Source, channels: int) -> str:
+def _row(plan: Plan, source: Source, translator: Translator) -> str:
     cells = "".join(_outputs(plan, source))
-    return f"<tr><th>{_input(source, plan, channels)}{escape(source.name)}</th>{cells}</tr>"
+    return f"<tr><th>{_input(source, plan, translator)}{escape(source.name)}</th>{cells}</tr>"
 
 
 def _outputs(plan: Plan, source: Source) -> Iterator[str]:
@@ -74,9 +94,10 @@ def _outputs(plan: Plan, source: Source) -> Iterator[str]:
         yield f'<td><a href="{address}">{image}</a>{label}</td>'
 
 
-def _input(source: Source, plan: Plan, channels: int) -> str:
+def _input(source: Source, plan: Plan, translator: Translator) -> str:
+    channels, white = translator.channels(plan.source), translator.max_value(plan.source)
     try:
-        picture = resize_image(read_image(source.path, channels), plan.resize)
+        picture = resize_image(read_image(source.path, channels, max_value=white), plan.resize)
     except (OSError, ValueError):  # told of when it was to be translated
         return ""
     return _embedded(thumbnail(picture))

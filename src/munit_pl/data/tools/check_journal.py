@@ -40,7 +40,8 @@ class CheckJournal:
             with suppress(OSError):
                 self._file.close()
         if kind is None:
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.path.unlink()
 
     def known(self, paths: Sequence[Path], *how: object) -> dict[Path, Any]:
         """Return what was found of those images that were looked at in the same way.

@@ -113,10 +113,12 @@ class StarGANv2(EvaluationProtocol):
             name = "training" if kind == "train" else kind
             for i in task.share(len(images), f"{direction}: {name} images"):
                 place = kind, direction.target, i
-                if place not in task.real_features:
-                    x = images.load(i, None)[None].to(task.device)
-                    task.real_features[place] = network.features_and_logits(x)
-                features, logits = task.real_features[place]
+                found = None if task.real_features is None else task.real_features.get(place)
+                if found is None:
+                    found = network.features_and_logits(images.load(i, None)[None].to(task.device))
+                    if task.real_features is not None:
+                        task.real_features[place] = found
+                features, logits = found
                 real = kind == "train"
                 yield Sample(kind, {"features": features, "logits": logits, "real": real})
         inputs = task.test_images(direction.source)
