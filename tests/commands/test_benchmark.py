@@ -1,5 +1,6 @@
 import json
 import shutil
+import sys
 
 import pytest
 import torch
@@ -124,6 +125,15 @@ def test_pairs_are_shown_to_methods_that_train_on_them_alone(tmp_path, monkeypat
     with pytest.raises(SystemExit, match="that is enough"):
         main(["table1", *asked, "data=aligned", f"data.root={tmp_path}", "trainer.accelerator=cpu"])
     assert paired == [row == "bicyclegan"]
+
+
+def test_rows_of_a_table_are_pairs_if_that_is_said(tmp_path, monkeypatch):
+    pytest.importorskip("datasets.features", reason="the extra datasets has it")
+    monkeypatch.setattr(benchmark, "_check", lambda _: sys.exit("trains"))
+    asked = ["table1", "--rows", "bicyclegan", "data=huggingface", "data.path=set"]
+    for paired, said in (("false", "no row is left: .* data.paired=true"), ("true", "trains")):
+        with pytest.raises(SystemExit, match=said):
+            main([*asked, f"data.paired={paired}", "--out", str(tmp_path)])
 
 
 def test_what_is_done_is_not_done_again(out, trained, monkeypatch):

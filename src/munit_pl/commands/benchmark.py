@@ -1,7 +1,6 @@
 """``munit-benchmark``: train and measure what the paper compared, and put it into a table."""
 
 import argparse
-import inspect
 import json
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from munit_pl.commands.config.building import build, find_target
+from munit_pl.commands.config.building import build
 from munit_pl.commands.config.overrides import failing_as_input_error
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.benchmark import parse
@@ -38,6 +37,7 @@ from munit_pl.io.safe_reading import read_checkpoint
 from munit_pl.models.base.module import AdversarialModule
 
 _ASKED = "asked.json"  # in --out: what all runs there have in common
+_PAIRS = "data=aligned, or data=huggingface data.paired=true"
 _PRECISION = "trainer.precision="
 
 
@@ -65,14 +65,13 @@ def run(options: argparse.Namespace) -> None:
 def _leave_out_pairs(options: argparse.Namespace) -> None:
     """Leave out what is trained on pairs where the data has none."""
     for row in [row for row in options.rows if ROWS[row].paired]:
-        data = options.configs[row].data
         with failing_as_input_error(None):
-            pairs = "paired" in inspect.signature(find_target(data["_target_"])).parameters
-        if not pairs:
+            has_pairs = build(options.configs[row].data).has_pairs
+        if not has_pairs:
             options.rows.remove(row)
-            tell(f"{row} is left out: it trains on pairs, which data=aligned reads")
+            tell(f"{row} is left out: it trains on pairs: {_PAIRS}")
     if not options.rows:
-        raise InputError("no row is left: choose others (--rows), or give pairs (data=aligned)")
+        raise InputError(f"no row is left: choose others (--rows), or give pairs: {_PAIRS}")
 
 
 def _settle_precision(options: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from munit_pl.data.images.opening import ImageFile
 from munit_pl.data.images.reading import MODES, Color, read_image, read_reduced, read_size
 from munit_pl.data.images.tensors import from_uint8
 from munit_pl.data.masks import mask_of
-from munit_pl.data.sizes import Half, check_crop, fitted_size
+from munit_pl.data.sizes import Half, check_crop, fitted_size, format_size
 
 # So many times the resized image are left of a JPEG that is decoded at a fraction of its size, for
 # resizing to average over: what was not averaged would show as jagged lines.
@@ -49,6 +49,8 @@ class ImageFolder:
         files: The files in use.
         masks: A folder of the masks of ``files``, in their order and resized as they are, whose
             images are not cropped; none to begin with. Not for halves.
+        pair: This folder and another, both in color, whose images of equal indices are cropped and
+            mirrored alike, and are of use together alone; see `make_pairs`. Empty to begin with.
         bad: Those skipped, the ones of `check_sizes` too, with what is wrong with each: file
             and reason make a sentence. Nothing that was listed is missing if ``max_images`` cuts
             the list, so there it starts empty.
@@ -90,6 +92,7 @@ class ImageFolder:
         self.half = half
         self.max_value = max_value
         self.masks: ImageFolder | None = None
+        self.pair: Sequence[ImageFolder] = ()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -127,7 +130,7 @@ class ImageFolder:
         """
         if self.half is None:
             image = self.uncropped(index)
-            checked = [image]
+            checked = self._both(index, image) if self.pair else [image]
         else:
             image, checked = self._halved(index, rng)
         crop = self._crop(self.files[index], image, checked, rng)
@@ -169,6 +172,17 @@ class ImageFolder:
             image = read_image(path, 3, self.background, self.max_value)
         return half, [_half(image, "left", size), _half(image, "right", size)]
 
+    def _both(self, index: int, image: Image.Image) -> list[Image.Image]:
+        """Return both images of a pair, of which ``image`` is this folder's."""
+        both = [image if one is self else one.uncropped(index) for one in self.pair]
+        first, second = ((one.height, one.width) for one in both)
+        if first != second:
+            raise ValueError(
+                f"cannot use image {str(self.files[index])!r}: the images of its pair are resized "
+                f"to {format_size(first)} and {format_size(second)}: make them of one shape"
+            )
+        return both
+
     def _crop(
         self,
         path: ImageFile,
@@ -187,23 +201,38 @@ class ImageFolder:
         return crop
 
     def check_sizes(self) -> None:
-        """Move images that cannot be used as they are from ``files`` to ``bad``.
+        """Leave out the images of `find_misfits`.
+
+        Raises:
+            ValueError: None is left.
+        """
+        self.leave_out(self.find_misfits())
+
+    def find_misfits(self) -> dict[int, str]:
+        """Return which images cannot be used as they are, and what is wrong with each.
 
         These are images that cannot hold the crop, are too long to be resized or have no halves of
         equal width. The files' headers are read at most, and none if the settings make each
         image hold the crop. Of more than ``_ROWS_LOOKED_AT`` rows of a table so many are, and the
         others if one of these cannot be used; what is not seen here is replaced when it is read.
+        """
+        fits_all = self.crop is None or (self.resize is not None and max(self.crop) <= self.resize)
+        if fits_all and self.half is None:
+            return {}
+        few = isinstance(self.files, Rows) and len(self) > _ROWS_LOOKED_AT
+        if few and not self._faults(range(0, len(self), len(self) // _ROWS_LOOKED_AT)):
+            return {}
+        return self._faults(range(len(self)))
+
+    def leave_out(self, faults: Mapping[int, str]) -> None:
+        """Move images, and their masks, from ``files`` to ``bad``.
+
+        Args:
+            faults: What is wrong with each image, by its index.
 
         Raises:
             ValueError: None is left.
         """
-        fits_all = self.crop is None or (self.resize is not None and max(self.crop) <= self.resize)
-        if fits_all and self.half is None:
-            return
-        few = isinstance(self.files, Rows) and len(self) > _ROWS_LOOKED_AT
-        if few and not self._faults(range(0, len(self), len(self) // _ROWS_LOOKED_AT)):
-            return
-        faults = self._faults(range(len(self)))
         if not faults:
             return
         bad: dict[ImageFile, str] = {self.files[i]: fault for i, fault in faults.items()}
@@ -212,7 +241,9 @@ class ImageFolder:
             raise ValueError(
                 f"none of the {len(bad)} images can be used; the first: {str(first)!r} {fault}"
             )
-        self.files = _without(self.files, faults)
+        for folder in (self, self.masks):
+            if folder is not None:
+                folder.files = _without(folder.files, faults)
         self.bad |= bad
 
     def _faults(self, indices: range) -> dict[int, str]:
@@ -239,32 +270,6 @@ class ImageFolder:
 
     def _fitted_size(self, size: tuple[int, int]) -> tuple[int, int]:
         return fitted_size(size, self.resize, self.crop, self.half)
-
-
-class Uint8Images:
-    """An image folder's images as uint8 tensors in [0, 255], with their masks if it has masks.
-
-    They are cropped and mirrored where they are decoded: what is cut off then need not be sent, and
-    a crop of one color has to be known there, for another image to replace it.
-
-    Args:
-        images: The folder.
-    """
-
-    def __init__(self, images: ImageFolder) -> None:
-        self.images = images
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def files(self) -> FileList | Rows:
-        """The files in use."""
-        return self.images.files
-
-    def load(self, index: int, rng: torch.Generator | None) -> LoadedImage:
-        """Load one image, as `ImageFolder.load_uint8` does."""
-        return self.images.load_uint8(index, rng)
 
 
 def _without(files: FileList | Rows, places: Collection[int]) -> FileList | Rows:

@@ -1,3 +1,4 @@
+import io
 import shutil
 from types import SimpleNamespace
 
@@ -135,3 +136,76 @@ def test_a_resumed_run_is_warned_of_other_rows_and_not_of_another_place(root):
     with pytest.warns(UserWarning, match="test images of domain a are others") as seen:
         after.load_state_dict(state)
     assert len(seen) == 1
+
+
+# Pairs
+
+
+def png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """A set of 9 rows, whose pixels say where they are and in which row; b's left side is white."""
+    y, x = np.mgrid[:30, :40]
+    columns = {"imageA": [], "imageB": []}
+    for row in range(9):
+        pixels = np.stack([y, x, np.full_like(y, row)], axis=2).astype(np.uint8)
+        columns["imageA"].append(png(pixels))
+        pixels[:, :20] = 255
+        columns["imageB"].append(png(pixels))
+
+    def save(**changes):
+        path = tmp_path / f"pairs{len([*tmp_path.iterdir()])}"
+        for name, images in changes.items():
+            for row, image in images.items():
+                columns[name][row] = image
+        kinds = datasets.Features({name: datasets.Image() for name in columns})
+        rows = {n: [{"bytes": x, "path": None} for x in images] for n, images in columns.items()}
+        datasets.Dataset.from_dict(rows, kinds).save_to_disk(path)
+        return str(path)
+
+    return save
+
+
+PAIRED = {"resize": None, "crop": (12, 10), "batch_size": 9, "num_workers": 0, "paired": True}
+
+
+def test_the_images_of_a_row_are_cropped_and_mirrored_alike_where_both_show_something(pairs):
+    seen, path = set(), pairs()
+    datamodule = HuggingFaceDataModule(path, **PAIRED)
+    read = batches(datamodule, 4) + [tuple(x) for x in datamodule.val_dataloader()]
+    for x_a, x_b in read:
+        white = (x_b == 255).all(1, keepdim=True).expand_as(x_b)
+        assert torch.equal(x_b[~white], x_a[~white])
+        assert not white.flatten(1).all(1).any()  # as a third of the crops would be
+        seen |= {(*x[:2, 0, 0].tolist(), bool(x[1, 0, 0] > x[1, 0, 9])) for x in x_a}
+    assert len(seen) > 12
+    gray = HuggingFaceDataModule(path, **PAIRED, channels_b=1)
+    assert [torch.equal(x[0], y[0]) for x, y in zip(batches(gray, 4), read, strict=False)] == [
+        1
+    ] * 4
+    assert_same(batches(HuggingFaceDataModule(path, **PAIRED), 2, 1), read[1:3])
+
+
+def test_what_cannot_be_used_leaves_with_its_partner(pairs):
+    small, noise = np.zeros((9, 9, 3), np.uint8), np.eye(40, dtype=np.uint8)[..., None] * 255
+    cut = png(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8))[:900]
+    path = pairs(imageA={2: png(small)}, imageB={4: png(small), 5: cut, 7: png(noise.repeat(3, 2))})
+    datamodule = HuggingFaceDataModule(path, **PAIRED | {"max_bad_fraction": 1})
+    read = batches(datamodule, 3)
+    a, b = datamodule.domains["train"]
+    assert [row.index for row in a.files] == [row.index for row in b.files] == [0, 1, 3, 5, 6, 7, 8]
+    for domain, own in ((a, 2), (b, 4)):
+        told = {row.index: fault[:24] for row, fault in domain.bad.items()}
+        assert told == {own: "is 9x9 (height x width),", 6 - own: "has a partner that is 9x"}
+    for x_a, x_b in read:
+        rows = x_a[:, 2, 0, 0].tolist()
+        assert {2, 4, 5, 7}.isdisjoint(rows)
+        assert x_b[:, 2].amin((1, 2)).tolist() == rows
+    reasons = {bad.file[-8:]: bad.reason for bad in datamodule.skipped_files.found.values()}
+    assert "imageB/5" in reasons["imageA/5"]
+    assert "are resized to 30x40 and 40x40: make them of one shape" in reasons["imageA/7"]

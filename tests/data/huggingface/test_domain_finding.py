@@ -1,6 +1,6 @@
 import pytest
 
-from munit_pl.data.huggingface.finding import Selection, find_domains, rows_of
+from munit_pl.data.huggingface.finding import Selection, check_pairs, find_domains, rows_of
 from munit_pl.data.huggingface.opening import OpenedSet
 
 # A folder of tests has its name, too.
@@ -124,3 +124,13 @@ def test_a_domain_has_the_rows_of_its_label():
     ]
     with pytest.raises(ValueError, match="columns imageA, imageB in split test, but no image"):
         rows_of(opened, a, "test")
+
+
+def test_pairs_are_two_columns_of_the_same_rows():
+    base = Selection("default", "train", "test", "imageA", "shoe")
+    check_pairs((base, base._replace(column="imageB", mask="maskB")))
+    for field in ("configuration", "train", "test", "label"):
+        other = base._replace(column="imageB", **{field: "other"})
+        message = rf"domain a is .*{field}={getattr(base, field)}.* and domain b is .*{field}=other"
+        with pytest.raises(ValueError, match=message):
+            check_pairs((base, other))

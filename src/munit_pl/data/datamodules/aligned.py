@@ -98,6 +98,11 @@ class AlignedDataModule(EncodedDomains):
         self.folders: dict[Split, str] = {"train": train, "test": test}
         self.reverse = reverse
 
+    @property
+    def has_pairs(self) -> bool:
+        """There always are."""
+        return True
+
     def make_domains(self, split: Split) -> tuple[ImageFolder, ImageFolder]:
         """List a split's files and skip those whose halves cannot be used."""
         folder = self.root / self.folders[split]

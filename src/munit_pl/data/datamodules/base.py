@@ -20,7 +20,7 @@ from munit_pl.checks import (
 from munit_pl.data.datasets import TrainingPairs, ValidationPairs
 from munit_pl.data.domain import Domain, DomainName, SampleDomain, Split
 from munit_pl.data.file_identity import compare_files, files_of, fingerprint, warn_of_changes
-from munit_pl.data.image_folder import ImageFolder, Uint8Images
+from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.images.bit_depth import FULL, MaxValue, find_max_value
 from munit_pl.data.images.opening import ImageFile
 from munit_pl.data.images.tensors import from_uint8
@@ -30,6 +30,7 @@ from munit_pl.data.replacement import MAX_ATTEMPTS, Candidate, UnreadableImage, 
 from munit_pl.data.sampler import StreamSampler
 from munit_pl.data.sizes import ImageSize
 from munit_pl.data.skipped_files import SkippedFiles, StopReason, skipped_when_listed
+from munit_pl.data.uint8_images import Uint8Images
 from munit_pl.data.worker_processes import WorkerMonitor, warn_of_little_shared_memory
 
 Domains = Mapping[Split, tuple[Domain, Domain]]
@@ -111,6 +112,11 @@ class TwoDomains(LightningDataModule):
         if value == "auto":
             value = self.max_values[domain] = find_max_value(files)
         return value
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether there are pairs: it is read in pairs, or can be, by ``paired``."""
+        return self.paired
 
     @property
     def stop_reason(self) -> StopReason | None:

@@ -39,6 +39,11 @@ class DrawnDataModule(TwoDomains):
         self.lengths = {"train": length, "test": test_length}
         self.make_domains("train")  # which refuses sizes that cannot be drawn
 
+    @property
+    def has_pairs(self) -> bool:
+        """There always are."""
+        return True
+
     def make_domains(self, split: Split) -> tuple[DrawnShoes, DrawnShoes]:
         """Return both domains' drawings of a split."""
         return self._make_domain(split, "a", "a"), self._make_domain(split, "b", "b")

@@ -22,6 +22,7 @@ from munit_pl.data.domain import DomainName, Split
 from munit_pl.data.huggingface.finding import (
     Selection,
     Selections,
+    check_pairs,
     find_domains,
     image_column_of,
     rows_of,
@@ -31,6 +32,7 @@ from munit_pl.data.huggingface.rows import Rows
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.images.bit_depth import MaxValue
 from munit_pl.data.images.reading import Channels, Rgb
+from munit_pl.data.pairs import make_pairs
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +51,8 @@ class HuggingFaceDataModule(EncodedDomains):
         domain_a: Which of the set's images are domain a, as far as it is not clear: a `Selection`.
         domain_b: Likewise of domain b.
         label_column: Column of the labels that selections name.
+        paired: The images of a row are a pair, in two columns: batches hold both, cropped and
+            mirrored alike. Otherwise each domain has its own order, crops and flips.
         resize: Pixels of the shortest side after resizing; None keeps the size.
         crop: Height and width that are cut out, or one number for both: at random for training,
             from the center otherwise.
@@ -69,8 +73,8 @@ class HuggingFaceDataModule(EncodedDomains):
     Raises:
         ImportError: If `datasets` is not installed.
         OSError: If there is no such set, here or on the hub.
-        ValueError: If the set cannot be opened, it is not clear which images are meant, a domain is
-            empty or too many of its images cannot be used.
+        ValueError: If the set cannot be opened, it is not clear which images are meant, they are
+            no pairs, a domain is empty or too many of its images cannot be used.
     """
 
     @checked
@@ -81,6 +85,7 @@ class HuggingFaceDataModule(EncodedDomains):
         domain_a: Annotated[Arguments, ArgumentsOf(Selection)] = None,
         domain_b: Annotated[Arguments, ArgumentsOf(Selection)] = None,
         label_column: str | None = None,
+        paired: bool = False,
         resize: PositiveInt | None = 256,
         crop: HeightWidth = (256, 256),
         flip: bool = True,
@@ -111,6 +116,7 @@ class HuggingFaceDataModule(EncodedDomains):
             batch_size=batch_size,
             num_workers=num_workers,
             seed=seed,
+            paired=paired,
             max_bad_fraction=max_bad_fraction,
             timeout=timeout,
             masks=all(masks),
@@ -130,14 +136,19 @@ class HuggingFaceDataModule(EncodedDomains):
     def found(self) -> Selections:
         """Where in the set both domains are."""
         found = find_domains(self.opened, self.named, self.label_column)
+        if self.paired:
+            check_pairs(found)
         for name, domain in zip("ab", found, strict=True):
             rank_zero_only(_log.info)("domain %s: %s", name, domain)
         return found
 
     def make_domains(self, split: Split) -> tuple[ImageFolder, ImageFolder]:
         """Return both domains' images of a split, without those that cannot hold the crop."""
-        a, b = self.found
-        return self._domain_of("a", a, split), self._domain_of("b", b, split)
+        of_a, of_b = self.found
+        a, b = self._domain_of("a", of_a, split), self._domain_of("b", of_b, split)
+        if self.paired and not a.pair:
+            make_pairs(a, b)
+        return a, b
 
     def _domain_of(self, name: DomainName, found: Selection, split: Split) -> ImageFolder:
         split = split if found.test else "train"
@@ -148,9 +159,10 @@ class HuggingFaceDataModule(EncodedDomains):
     def _make(self, name: DomainName, found: Selection, split: Split) -> ImageFolder:
         rows = rows_of(self.opened, found, split, self.label_column)
         domain = self.make_domain(name, rows)
-        domain.check_sizes()
         if found.mask is not None and isinstance(domain.files, Rows):
             column = image_column_of(self.opened, found, split, found.mask)
             masks = domain.files.of(column)
             domain.masks = ImageFolder(masks, 1, self.resize, None, background=(0, 0, 0))
+        if not self.paired:
+            domain.check_sizes()
         return domain

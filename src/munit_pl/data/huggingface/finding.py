@@ -78,6 +78,24 @@ def find_domains(
     return _find_labels(opened, both, label_column)
 
 
+def check_pairs(found: Selections) -> None:
+    """Refuse domains that are not two columns of the same rows.
+
+    Args:
+        found: From `find_domains`.
+
+    Raises:
+        ValueError: They are not.
+    """
+    a, b = found
+    if a._replace(column=b.column, mask=b.mask) != b:
+        raise ValueError(
+            f"data.paired=true takes both images of a pair from one row, but domain a is {a} and "
+            f"domain b is {b}: name two columns (data.domain_a.column, data.domain_b.column) and "
+            "nothing else of one domain alone, or leave data.paired out"
+        )
+
+
 def _suffices(
     opened: OpenedSet, both: Selections, label_column: str | None, configuration: str
 ) -> bool:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from munit_pl.data.datamodules.aligned import AlignedDataModule
 from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.datamodules.huggingface import HuggingFaceDataModule
 from munit_pl.data.datamodules.unpaired import UnpairedDataModule
 from munit_pl.data.domain import DomainName
 from munit_pl.data.file_identity import files_of
@@ -132,7 +133,7 @@ class FolderSubject(Subject):
     def show(self, n: int, beside: int) -> tuple[str, Tensor, Tensor]:
         """Return inputs, and beside each its partner, or real images if there are no pairs."""
         x = self._x_a[:n]
-        if isinstance(self.datamodule, AlignedDataModule):
+        if self.datamodule.has_pairs:
             whole = self.datamodule.first_images("test", "b", n)
             return "input, its partner", x, whole[:, None]
         k = min(beside, len(self._x_b) // n)
@@ -149,13 +150,12 @@ class FolderSubject(Subject):
 
     def _wording(self, untested: Sequence[str]) -> Wording:
         n, styles = self.extent.inputs, self.extent.styles
-        paired = isinstance(self.datamodule, AlignedDataModule)
         notes = [
             f"Colors are the mean colors of whole images, of {n} inputs, {styles} styles each. The "
             "color error of a method that ignores the example is that to other examples.",
             "BicycleGAN is shown which images are pairs, the others are not."
-            if paired
-            else "BicycleGAN is left out: it trains on pairs, which two folders are not.",
+            if self.datamodule.has_pairs
+            else "BicycleGAN is left out: it trains on pairs, and these images are none.",
         ]
         if untested:
             where = " and ".join(untested)
@@ -179,4 +179,7 @@ def _title(datamodule: TwoDomains) -> str:
             return f"{root}: right halves to left halves"
         case AlignedDataModule():
             return f"{root}: left halves to right halves"
+        case HuggingFaceDataModule(path=path, found=(a, b)):
+            apart = [(str(x), str(y)) for x, y in zip(a, b, strict=True) if x != y]
+            return f"{path}: {' to '.join(map(' '.join, zip(*apart, strict=True)))}"
     return root
