@@ -1,0 +1,33 @@
+"""Measure a trained run: python -m benchmarks.quality.measure SET RUN.
+
+SET is a folder that `benchmarks.quality.sets` made, RUN one of `munit-train`, or the word "perfect"
+for what a perfect model would get. The figures are printed as JSON.
+"""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+from benchmarks.quality.layout import read_truth
+from benchmarks.quality.measures import measure, perfect, translate
+from munit_pl.evaluation.feature_extractors import load_feature_extractors
+from munit_pl.inference.translator import Translator
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure and print."""
+    root, run = argv or sys.argv[1:]
+    truth = read_truth(Path(root))
+    if run == "perfect":
+        shown = perfect(truth)
+    else:
+        checkpoint = Path(run) / "checkpoints" / "last.ckpt"
+        shown = translate(Translator.load(checkpoint, device="cpu"), truth)
+    figures = measure(Path(root).name, truth, shown, load_feature_extractors("lite0", "lite0"))
+    # A run that diverged may have numbers that JSON has not.
+    print(json.dumps({k: v if math.isfinite(v) else None for k, v in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()

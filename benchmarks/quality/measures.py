@@ -1,0 +1,189 @@
+"""What is measured of translations of a set's test images, against the truth."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from benchmarks.quality.emoji_sets import read_shape
+from benchmarks.quality.layout import Truth
+from munit_pl.evaluation.feature_extractors import FeatureExtractors
+from munit_pl.inference.styles import random_styles
+from munit_pl.inference.translator import Translator
+from munit_pl.metrics.diversity import Diversity
+from munit_pl.metrics.drawn import body_color, color_error, silhouette_iou
+from munit_pl.metrics.drawn_edges import edge_f1
+from munit_pl.metrics.fid_kid_is import kernel_distance
+from munit_pl.randomness import rng_for
+
+SEED = 0  # of the random styles, which are the same for all runs
+STYLES = 10
+_BLACK = -0.5  # the mean channel, in [-1, 1], of outlines at most; the darkest tone's is -0.34
+_COMPARED = 2  # translations of each image, for the kernel distance
+_VARIED = 32  # images whose translations are compared with each other
+
+Figures = dict[str, float]
+Distances = Callable[[Tensor, Truth], Tensor]
+
+
+class Translations(NamedTuple):
+    """Translations of ``N`` test images from a to b.
+
+    Attributes:
+        random: Under random styles, ``(N, S, 3, H, W)`` in [-1, 1].
+        guided: In the style of an example of each version, ``(N, M, 3, H, W)``; None without.
+    """
+
+    random: Tensor
+    guided: Tensor | None
+
+
+def translate(translator: Translator, truth: Truth) -> Translations:
+    """Translate the test images, each under random styles of its own, and under its examples."""
+    dim = translator.style_dim("b")
+    random = torch.cat(
+        [
+            translator.translate(x[None], random_styles(STYLES, dim, SEED, "quality", i))
+            for i, x in enumerate(truth.x)
+        ]
+    )
+    if truth.examples is None:
+        return Translations(random, None)
+    styles = translator.encode_style(truth.real, "b")[truth.examples]
+    return Translations(random, translator.translate(truth.x, styles))
+
+
+def perfect(truth: Truth) -> Translations:
+    """Return what a perfect model would make: versions as often as domain b has them."""
+    n, m = truth.versions.shape[:2]
+    shares = torch.ones(m) if truth.shares is None else truth.shares
+    chosen = torch.multinomial(shares, n * STYLES, True, generator=rng_for(SEED, "perfect"))
+    random = torch.stack([y[k] for y, k in zip(truth.versions, chosen.view(n, -1), strict=True)])
+    return Translations(random, None if truth.examples is None else truth.versions)
+
+
+def measure(name: str, truth: Truth, shown: Translations, extractors: FeatureExtractors) -> Figures:
+    """Return all figures that have a meaning for a set.
+
+    Args:
+        name: The set.
+        truth: Its test images.
+        shown: Their translations.
+        extractors: The feature extractors.
+
+    Returns:
+        "modes", how many versions are reached under random styles, and "share_distance", the total
+        variation distance of how often they are to how often they should be; "nearest_error", the
+        color error to the nearest version; "example_error", that to the example's version,
+        "chance_error" to those of the other examples, "ignored_error" of random styles to the
+        example's; "shape", the silhouettes' intersection over union or the lines' F1 score;
+        "kernel_distance" and "pair_distance", of translations of the same image. Colors are of 255.
+    """
+    distances = DISTANCES[name](shown.random, truth)
+    figures = {"shape": _shape(name, truth, shown.random, distances)}
+    if truth.shares is not None:
+        figures |= _modes(distances, truth.shares)
+    if name != "shoes":  # whose versions are not all that there is
+        figures["nearest_error"] = distances.amin(2).mean().item()
+    if shown.guided is not None:
+        figures |= _examples(DISTANCES[name](shown.guided, truth))
+        figures["ignored_error"] = distances.mean().item()
+    return figures | _by_features(truth, shown.random, extractors)
+
+
+def median_color_distances(y: Tensor, truth: Truth) -> Tensor:
+    """Return the distance of each translation's median color to each version's, ``(N, S, M)``.
+
+    Args:
+        y: Translations, ``(N, S, 3, H, W)`` in [-1, 1].
+        truth: The test images; colors are those of their regions.
+    """
+    return _color_distances(_median_colors(y, truth), _median_colors(truth.versions, truth))
+
+
+def mean_color_distances(y: Tensor, truth: Truth) -> Tensor:
+    """Return the same for mean colors, as protocol drawn has it."""
+    return _color_distances(_mean_colors(y, truth), _mean_colors(truth.versions, truth))
+
+
+def pixel_distances(y: Tensor, truth: Truth) -> Tensor:
+    """Return the mean absolute difference of pixels in the region instead, ``(N, S, M)``."""
+    each = []
+    for shown, versions, region in zip(y, truth.versions, truth.regions, strict=True):
+        difference = shown[:, None, :, region] - versions[None, :, :, region]
+        each.append(difference.abs().mean((2, 3)) * 127.5)
+    return torch.stack(each)
+
+
+DISTANCES: dict[str, Distances] = {
+    "shoes": mean_color_distances,
+    "five": median_color_distances,
+    "tones": pixel_distances,
+    "designs": pixel_distances,
+}
+
+
+def _color_distances(colors: Tensor, versions: Tensor) -> Tensor:
+    s, m = colors.shape[1], versions.shape[1]
+    pairs = colors[:, :, None].expand(-1, -1, m, -1), versions[:, None].expand(-1, s, -1, -1)
+    return color_error(*(x.flatten(0, 2) for x in pairs)).view(-1, s, m)
+
+
+def _median_colors(y: Tensor, truth: Truth) -> Tensor:
+    each = [x[..., region].median(-1).values for x, region in zip(y, truth.regions, strict=True)]
+    return (torch.stack(each) + 1) * 127.5
+
+
+def _mean_colors(y: Tensor, truth: Truth) -> Tensor:
+    regions = truth.regions.repeat_interleave(y.shape[1], 0)
+    return body_color(y.flatten(0, 1), regions).view(*y.shape[:2], 3)
+
+
+def _modes(distances: Tensor, shares: Tensor) -> Figures:
+    nearest = torch.nn.functional.one_hot(distances.argmin(2), len(shares))
+    shown = nearest.flatten(0, 1).double().mean(0)
+    return {
+        "modes": nearest.amax(1).sum(1).double().mean().item(),
+        "share_distance": (shown - shares).abs().sum().item() / 2,
+    }
+
+
+def _examples(distances: Tensor) -> Figures:
+    m = distances.shape[2]
+    own = distances.diagonal(dim1=1, dim2=2).mean()
+    return {
+        "example_error": own.item(),
+        "chance_error": ((distances.mean() * m - own) / (m - 1)).item(),
+    }
+
+
+def _shape(name: str, truth: Truth, y: Tensor, distances: Tensor) -> float:
+    s, flat = y.shape[1], y.flatten(0, 1)
+    if name == "tones":
+        nearest = distances.argmin(2)
+        versions = torch.stack([v[k] for v, k in zip(truth.versions, nearest, strict=True)])
+        # So that ink, in `edge_f1`, is what is black, and no fill.
+        lighter = 0.18 - _BLACK
+        return edge_f1(flat + lighter, versions.flatten(0, 1) + lighter).mean().item()
+    shapes = truth.shapes.repeat_interleave(s, 0)
+    if name == "designs":
+        read = read_shape(flat)
+        overlap = (read & shapes).sum((1, 2)) / (read | shapes).sum((1, 2))
+        return overlap.mean().item()
+    return silhouette_iou(flat, shapes).mean().item()
+
+
+@torch.no_grad()
+def _by_features(truth: Truth, y: Tensor, extractors: FeatureExtractors) -> Figures:
+    features = [
+        torch.cat([extractors.features.features_and_logits(x)[0] for x in images.split(8)])
+        for images in (truth.real, y[:, :_COMPARED].flatten(0, 1))
+    ]
+    diversity = Diversity(extractors.distance, "consecutive")
+    diversity.update(y[:_VARIED])
+    subset = min(100, *(len(x) for x in features))
+    return {
+        "kernel_distance": kernel_distance(*features, subset, SEED).item(),
+        "pair_distance": diversity.compute().item(),
+    }
