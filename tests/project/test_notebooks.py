@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,6 +38,18 @@ def texts(outputs):
     for output in outputs:
         data = {"text/plain": output.get("text", "")} | output.get("data", {})
         yield from ("".join(text) for kind, text in data.items() if kind.startswith("text/"))
+
+
+def test_notebooks_install_the_package_first_where_it_is_missing(monkeypatch):
+    for path in NOTEBOOKS:
+        called = []
+        shell = SimpleNamespace(run_line_magic=lambda *words, called=called: called.append(words))
+        for missing in (False, True):
+            with monkeypatch.context() as patched:
+                if missing:
+                    patched.setattr("importlib.util.find_spec", lambda name: None)
+                exec("".join(code_cells(path)[0]["source"]), {"get_ipython": lambda: shell})
+            assert called == [("pip", "install --quiet munit-pl")] * missing
 
 
 def test_notebooks_that_train_do_so_for_two_steps_under_test():
