@@ -10,7 +10,13 @@ import sys
 from pathlib import Path
 
 from benchmarks.quality.layout import read_truth
-from benchmarks.quality.measures import measure, perfect, translate
+from benchmarks.quality.measures import (
+    expected_modes,
+    measure,
+    measure_features,
+    perfect,
+    translate,
+)
 from munit_pl.evaluation.feature_extractors import load_feature_extractors
 from munit_pl.inference.translator import Translator
 
@@ -24,7 +30,10 @@ def main(argv: list[str] | None = None) -> None:
     else:
         checkpoint = Path(run) / "checkpoints" / "last.ckpt"
         shown = translate(Translator.load(checkpoint, device="cpu"), truth)
-    figures = measure(Path(root).name, truth, shown, load_feature_extractors("lite0", "lite0"))
+    figures = measure(Path(root).name, truth, shown)
+    if run == "perfect" and truth.shares is not None:
+        figures["modes"] = expected_modes(truth.shares)  # without the chance of these draws
+    figures |= measure_features(truth, shown.random, load_feature_extractors("lite0", "lite0"))
     # A run that diverged may have numbers that JSON has not.
     print(json.dumps({k: v if math.isfinite(v) else None for k, v in figures.items()}))
 

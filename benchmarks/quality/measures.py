@@ -63,22 +63,26 @@ def perfect(truth: Truth) -> Translations:
     return Translations(random, None if truth.examples is None else truth.versions)
 
 
-def measure(name: str, truth: Truth, shown: Translations, extractors: FeatureExtractors) -> Figures:
-    """Return all figures that have a meaning for a set.
+def expected_modes(shares: Tensor) -> float:
+    """Return how many versions a perfect model reaches: in so few draws, not all."""
+    return (1 - (1 - shares) ** STYLES).sum().item()
+
+
+def measure(name: str, truth: Truth, shown: Translations) -> Figures:
+    """Return the figures of colors and shapes that have a meaning for a set.
 
     Args:
         name: The set.
         truth: Its test images.
         shown: Their translations.
-        extractors: The feature extractors.
 
     Returns:
         "modes", how many versions are reached under random styles, and "share_distance", the total
         variation distance of how often they are to how often they should be; "nearest_error", the
         color error to the nearest version; "example_error", that to the example's version,
         "chance_error" to those of the other examples, "ignored_error" of random styles to the
-        example's; "shape", the silhouettes' intersection over union or the lines' F1 score;
-        "kernel_distance" and "pair_distance", of translations of the same image. Colors are of 255.
+        example's; "shape", the silhouettes' intersection over union or the lines' F1 score. Colors
+        are of 255.
     """
     distances = DISTANCES[name](shown.random, truth)
     figures = {"shape": _shape(name, truth, shown.random, distances)}
@@ -89,7 +93,29 @@ def measure(name: str, truth: Truth, shown: Translations, extractors: FeatureExt
     if shown.guided is not None:
         figures |= _examples(DISTANCES[name](shown.guided, truth))
         figures["ignored_error"] = distances.mean().item()
-    return figures | _by_features(truth, shown.random, extractors)
+    return figures
+
+
+@torch.no_grad()
+def measure_features(truth: Truth, y: Tensor, extractors: FeatureExtractors) -> Figures:
+    """Return "kernel_distance" to the test images of b and "pair_distance" of like inputs' outputs.
+
+    Args:
+        truth: The test images.
+        y: Their translations under random styles, ``(N, S, 3, H, W)`` in [-1, 1].
+        extractors: The feature extractors.
+    """
+    features = [
+        torch.cat([extractors.features.features_and_logits(x)[0] for x in images.split(8)])
+        for images in (truth.real, y[:, :_COMPARED].flatten(0, 1))
+    ]
+    diversity = Diversity(extractors.distance, "consecutive")
+    diversity.update(y[:_VARIED])
+    subset = min(100, *(len(x) for x in features))
+    return {
+        "kernel_distance": kernel_distance(*features, subset, SEED).item(),
+        "pair_distance": diversity.compute().item(),
+    }
 
 
 def median_color_distances(y: Tensor, truth: Truth) -> Tensor:
@@ -172,18 +198,3 @@ def _shape(name: str, truth: Truth, y: Tensor, distances: Tensor) -> float:
         overlap = (read & shapes).sum((1, 2)) / (read | shapes).sum((1, 2))
         return overlap.mean().item()
     return silhouette_iou(flat, shapes).mean().item()
-
-
-@torch.no_grad()
-def _by_features(truth: Truth, y: Tensor, extractors: FeatureExtractors) -> Figures:
-    features = [
-        torch.cat([extractors.features.features_and_logits(x)[0] for x in images.split(8)])
-        for images in (truth.real, y[:, :_COMPARED].flatten(0, 1))
-    ]
-    diversity = Diversity(extractors.distance, "consecutive")
-    diversity.update(y[:_VARIED])
-    subset = min(100, *(len(x) for x in features))
-    return {
-        "kernel_distance": kernel_distance(*features, subset, SEED).item(),
-        "pair_distance": diversity.compute().item(),
-    }
