@@ -44,7 +44,7 @@ def test_outputs_of_other_settings_are_refused_unless_they_may_go(tmp_path):
 def test_a_file_that_no_manifest_knows_is_refused(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/x.png").write_text("a photograph")
-    with pytest.raises(InputError, match=r"sub/x\.png is not known: give another --out"):
+    with pytest.raises(InputError, match=r"sub/x\.png stands in no manifest, or another process"):
         is_done(tmp_path)
 
 

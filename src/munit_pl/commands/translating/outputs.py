@@ -49,8 +49,11 @@ class Outputs:
             return True
         if self.overwrite:
             return False
-        known = "is of other settings, or its input has changed" if made_with else "is not known"
-        raise InputError(f"{self.folder / name} {known}: give another --out, or --overwrite")
+        if made_with:
+            why = "is of other settings, or its input has changed"
+        else:
+            why = "stands in no manifest, or another process has made it just now"
+        raise InputError(f"{self.folder / name} {why}: give another --out, or --overwrite")
 
     @contextmanager
     def making(self, name: str, settings: Settings, more: Settings) -> Iterator[Path]:
