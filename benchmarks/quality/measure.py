@@ -13,12 +13,12 @@ from benchmarks.quality.layout import read_truth
 from benchmarks.quality.measures import (
     expected_modes,
     measure,
-    measure_features,
+    measure_kernel_distance,
     perfect,
     translate,
 )
-from munit_pl.evaluation.feature_extractors import load_feature_extractors
 from munit_pl.inference.translator import Translator
+from munit_pl.metrics.efficientnet_lite0 import load_lite0
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     figures = measure(Path(root).name, truth, shown)
     if run == "perfect" and truth.shares is not None:
         figures["modes"] = expected_modes(truth.shares)  # without the chance of these draws
-    figures |= measure_features(truth, shown.random, load_feature_extractors("lite0", "lite0"))
+    figures["kernel_distance"] = measure_kernel_distance(truth, shown.random, load_lite0())
     # A run that diverged may have numbers that JSON has not.
     print(json.dumps({k: v if math.isfinite(v) else None for k, v in figures.items()}))
 

@@ -1,6 +1,5 @@
 """What is measured of translations of a set's test images, against the truth."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -8,12 +7,11 @@ from torch import Tensor
 
 from benchmarks.quality.emoji_sets import read_shape
 from benchmarks.quality.layout import Truth
-from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
-from munit_pl.metrics.diversity import Diversity
-from munit_pl.metrics.drawn import body_color, color_error, silhouette_iou
+from munit_pl.metrics.drawn import body_color, color_error, color_spread, silhouette_iou
 from munit_pl.metrics.drawn_edges import edge_f1
+from munit_pl.metrics.efficientnet_lite0 import Lite0
 from munit_pl.metrics.fid_kid_is import kernel_distance
 from munit_pl.randomness import rng_for
 
@@ -21,10 +19,8 @@ SEED = 0  # of the random styles, which are the same for all runs
 STYLES = 10
 _BLACK = -0.5  # the mean channel, in [-1, 1], of outlines at most; the darkest tone's is -0.34
 _COMPARED = 2  # translations of each image, for the kernel distance
-_VARIED = 32  # images whose translations are compared with each other
 
 Figures = dict[str, float]
-Distances = Callable[[Tensor, Truth], Tensor]
 
 
 class Translations(NamedTuple):
@@ -56,11 +52,13 @@ def translate(translator: Translator, truth: Truth) -> Translations:
 
 def perfect(truth: Truth) -> Translations:
     """Return what a perfect model would make: versions as often as domain b has them."""
-    n, m = truth.versions.shape[:2]
-    shares = torch.ones(m) if truth.shares is None else truth.shares
-    chosen = torch.multinomial(shares, n * STYLES, True, generator=rng_for(SEED, "perfect"))
-    random = torch.stack([y[k] for y, k in zip(truth.versions, chosen.view(n, -1), strict=True)])
-    return Translations(random, None if truth.examples is None else truth.versions)
+    guided = None if truth.examples is None else truth.versions
+    if truth.shares is None:
+        return Translations(truth.versions, guided)
+    n, rng = len(truth.x), rng_for(SEED, "perfect")
+    chosen = torch.multinomial(truth.shares, n * STYLES, True, generator=rng).view(n, -1)
+    random = torch.stack([y[k] for y, k in zip(truth.versions, chosen, strict=True)])
+    return Translations(random, guided)
 
 
 def expected_modes(shares: Tensor) -> float:
@@ -81,60 +79,56 @@ def measure(name: str, truth: Truth, shown: Translations) -> Figures:
         variation distance of how often they are to how often they should be; "nearest_error", the
         color error to the nearest version; "example_error", that to the example's version,
         "chance_error" to those of the other examples, "ignored_error" of random styles to the
-        example's; "shape", the silhouettes' intersection over union or the lines' F1 score. Colors
-        are of 255.
+        example's; "spread" of the colors of one image's translations, as a share of the versions';
+        "shape", the silhouettes' intersection over union or the lines' F1 score. Colors are of 255.
     """
-    distances = DISTANCES[name](shown.random, truth)
+    distances = version_distances(name, shown.random, truth)
     figures = {"shape": _shape(name, truth, shown.random, distances)}
     if truth.shares is not None:
         figures |= _modes(distances, truth.shares)
     if name != "shoes":  # whose versions are not all that there is
         figures["nearest_error"] = distances.amin(2).mean().item()
+    if name != "designs":  # which has one version of each
+        shares = truth.shares
+        spread = color_spread(_colors(name, shown.random, truth))
+        figures["spread"] = (
+            spread / _true_spread(_colors(name, truth.versions, truth), shares)
+        ).item()
     if shown.guided is not None:
-        figures |= _examples(DISTANCES[name](shown.guided, truth))
+        figures |= _examples(version_distances(name, shown.guided, truth))
         figures["ignored_error"] = distances.mean().item()
     return figures
 
 
 @torch.no_grad()
-def measure_features(truth: Truth, y: Tensor, extractors: FeatureExtractors) -> Figures:
-    """Return "kernel_distance" to the test images of b and "pair_distance" of like inputs' outputs.
+def measure_kernel_distance(truth: Truth, y: Tensor, lite0: Lite0) -> float:
+    """Return the kernel distance of translations to the test images of b.
 
     Args:
         truth: The test images.
         y: Their translations under random styles, ``(N, S, 3, H, W)`` in [-1, 1].
-        extractors: The feature extractors.
+        lite0: The network whose features are compared.
     """
     features = [
-        torch.cat([extractors.features.features_and_logits(x)[0] for x in images.split(8)])
+        torch.cat([lite0(x) for x in images.split(8)])
         for images in (truth.real, y[:, :_COMPARED].flatten(0, 1))
     ]
-    diversity = Diversity(extractors.distance, "consecutive")
-    diversity.update(y[:_VARIED])
-    subset = min(100, *(len(x) for x in features))
-    return {
-        "kernel_distance": kernel_distance(*features, subset, SEED).item(),
-        "pair_distance": diversity.compute().item(),
-    }
+    return kernel_distance(*features, min(100, *(len(x) for x in features)), SEED).item()
 
 
-def median_color_distances(y: Tensor, truth: Truth) -> Tensor:
-    """Return the distance of each translation's median color to each version's, ``(N, S, M)``.
+def version_distances(name: str, y: Tensor, truth: Truth) -> Tensor:
+    """Return how far translations are from each version, ``(N, S, M)`` in [0, 255].
+
+    It is the mean absolute difference of their colors, as of `_colors`, for drawn shoes; of the
+    pixels in the region for pictures, which have several colors there.
 
     Args:
+        name: The set.
         y: Translations, ``(N, S, 3, H, W)`` in [-1, 1].
-        truth: The test images; colors are those of their regions.
+        truth: The test images.
     """
-    return _color_distances(_median_colors(y, truth), _median_colors(truth.versions, truth))
-
-
-def mean_color_distances(y: Tensor, truth: Truth) -> Tensor:
-    """Return the same for mean colors, as protocol drawn has it."""
-    return _color_distances(_mean_colors(y, truth), _mean_colors(truth.versions, truth))
-
-
-def pixel_distances(y: Tensor, truth: Truth) -> Tensor:
-    """Return the mean absolute difference of pixels in the region instead, ``(N, S, M)``."""
+    if name in ("shoes", "five"):
+        return _color_distances(_colors(name, y, truth), _colors(name, truth.versions, truth))
     each = []
     for shown, versions, region in zip(y, truth.versions, truth.regions, strict=True):
         difference = shown[:, None, :, region] - versions[None, :, :, region]
@@ -142,28 +136,28 @@ def pixel_distances(y: Tensor, truth: Truth) -> Tensor:
     return torch.stack(each)
 
 
-DISTANCES: dict[str, Distances] = {
-    "shoes": mean_color_distances,
-    "five": median_color_distances,
-    "tones": pixel_distances,
-    "designs": pixel_distances,
-}
+def _colors(name: str, y: Tensor, truth: Truth) -> Tensor:
+    """Return translations' mean colors in the region, medians in `five`: ``(N, S, 3)``."""
+    if name == "five":
+        each = [x[..., r].median(-1).values for x, r in zip(y, truth.regions, strict=True)]
+        return (torch.stack(each) + 1) * 127.5
+    regions = truth.regions.repeat_interleave(y.shape[1], 0)
+    return body_color(y.flatten(0, 1), regions).view(*y.shape[:2], 3)
+
+
+def _true_spread(colors: Tensor, shares: Tensor | None) -> Tensor:
+    """Return `color_spread` of a perfect model; versions without shares are a sample of many."""
+    if shares is None:
+        return color_spread(colors)
+    weights = shares[:, None]
+    mean = (weights * colors).sum(1, keepdim=True)
+    return (weights * (colors - mean) ** 2).sum((1, 2)).mean().sqrt()
 
 
 def _color_distances(colors: Tensor, versions: Tensor) -> Tensor:
     s, m = colors.shape[1], versions.shape[1]
     pairs = colors[:, :, None].expand(-1, -1, m, -1), versions[:, None].expand(-1, s, -1, -1)
     return color_error(*(x.flatten(0, 2) for x in pairs)).view(-1, s, m)
-
-
-def _median_colors(y: Tensor, truth: Truth) -> Tensor:
-    each = [x[..., region].median(-1).values for x, region in zip(y, truth.regions, strict=True)]
-    return (torch.stack(each) + 1) * 127.5
-
-
-def _mean_colors(y: Tensor, truth: Truth) -> Tensor:
-    regions = truth.regions.repeat_interleave(y.shape[1], 0)
-    return body_color(y.flatten(0, 1), regions).view(*y.shape[:2], 3)
 
 
 def _modes(distances: Tensor, shares: Tensor) -> Figures:

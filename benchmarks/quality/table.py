@@ -78,15 +78,10 @@ def make_table(title: str, runs: Runs, perfect: Figures) -> str:
     found = {"perfect": [perfect]} | {
         name: [run["figures"] for run in done] for name, done in runs.items()
     }
-    varied = perfect["pair_distance"]
-    with_spread = {
-        name: [{**each, "spread": _share(each["pair_distance"], varied)} for each in figures]
-        for name, figures in found.items()
-    }
-    columns = [c for c in _COLUMNS if any(f.get(c.key) is not None for f in with_spread["perfect"])]
+    columns = [column for column in _COLUMNS if column.key in perfect]
     lines = [_line("", *(c.title for c in columns), "iterations", "seeds")]
     lines.append("|---" * (len(columns) + 3) + "|")
-    for name, figures in with_spread.items():
+    for name, figures in found.items():
         cells = [summarize([f.get(c.key) for f in figures], c.decimals) for c in columns]
         done = runs.get(name, [])
         steps = " to ".join(str(n) for n in sorted({run["steps"] for run in done}))
@@ -103,10 +98,6 @@ def summarize(values: Sequence[float | None], decimals: int) -> str:
     if len(known) == 1:
         return shown
     return f"{shown} ({min(known):.{decimals}f}-{max(known):.{decimals}f})"
-
-
-def _share(value: float | None, of: float | None) -> float | None:
-    return None if value is None or not of else value / of
 
 
 def _folders(out: Path) -> Iterator[Path]:

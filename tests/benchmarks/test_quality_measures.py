@@ -57,7 +57,10 @@ def test_the_truth_itself_is_perfect(shoes, faces):
         assert figures.get("nearest_error", 0) == 0, name
         assert figures.get("example_error", 0) == 0, name
         assert figures["share_distance"] < 0.2, name
+        assert figures["spread"] == pytest.approx(1, abs=0.15), name  # of ten draws of five
     assert measure("five", shoes, perfect(shoes))["chance_error"] > 60
+    of_any_color = shoes._replace(shares=None)
+    assert measure("shoes", of_any_color, perfect(of_any_color))["spread"] == 1
 
 
 def test_the_other_design_is_perfect_and_the_input_is_not(faces):
@@ -73,7 +76,7 @@ def test_gray_reaches_one_mode_follows_no_example_and_has_no_shape(shoes, faces)
     for name, truth in (("five", shoes), ("tones", faces)):
         gray = torch.zeros_like(truth.versions)
         figures = measure(name, truth, Translations(gray, gray))
-        assert figures["modes"] == 1, name
+        assert (figures["modes"], figures["spread"]) == (1, 0), name
         assert figures["share_distance"] >= 0.6, name
         assert figures["nearest_error"] > 15, name
         assert figures["example_error"] == pytest.approx(figures["chance_error"], rel=1e-4), name
