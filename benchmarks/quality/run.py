@@ -82,7 +82,7 @@ def run(job: Job) -> str:
     job.folder.mkdir(parents=True, exist_ok=True)
     write_whole(job.folder / "asked.json", json.dumps(job.asked, indent=1) + "\n")
     training.train(job.asked["settings"], job.folder, job.threads)
-    figures = training.measure(job.root, str(job.folder.resolve()), job.threads)
+    figures = training.measure(job.root, str(job.folder.resolve()))
     versions = {name: version(name) for name in ("munit-pl", "torch")}
     found = {**job.asked, "figures": figures, "versions": versions}
     write_whole(job.folder / "figures.json", json.dumps(found, indent=1) + "\n")
@@ -140,7 +140,7 @@ def _measure_perfect(out: Path, name: str) -> None:
     file = out / name / "perfect.json"
     if not file.exists():
         file.parent.mkdir(exist_ok=True)
-        figures = training.measure(out / "sets" / name, "perfect", None)
+        figures = training.measure(out / "sets" / name, "perfect")
         write_whole(file, json.dumps(figures, indent=1) + "\n")
 
 

@@ -69,10 +69,10 @@ def train(given: Sequence[str], folder: Path, threads: int | None) -> None:
         _run(command, threads, stdout=log, stderr=log, what=folder / "log.txt")
 
 
-def measure(root: Path, run: str, threads: int | None) -> dict[str, float | None]:
+def measure(root: Path, run: str) -> dict[str, float | None]:
     """Return a run's figures, or those of the word "perfect"; see `benchmarks.quality.measure`."""
     command = [sys.executable, "-m", "benchmarks.quality.measure", str(root.resolve()), run]
-    shown = _run(command, threads, stdout=subprocess.PIPE, what=run)
+    shown = _run(command, 1, stdout=subprocess.PIPE, what=run)
     return json.loads(shown.splitlines()[-1])
 
 
