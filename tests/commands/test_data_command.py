@@ -227,12 +227,12 @@ def test_an_interrupt_is_no_traceback(data, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("munit_pl.commands.data.inspect_folder", interrupted)
+    monkeypatch.setattr("munit_pl.commands.datasets.checking.inspect_images", interrupted)
     assert check(data) == 130
 
 
 def test_an_interrupted_check_goes_on_where_it_was(data, monkeypatch, tmp_path, capsys):
-    whole, read = inspection._look, []
+    whole, read = inspection.look_at, []
     images = sorted((data / "trainA").iterdir())
 
     def looked_at(path, halves, max_value):
@@ -242,7 +242,7 @@ def test_an_interrupted_check_goes_on_where_it_was(data, monkeypatch, tmp_path, 
         return whole(path, halves, max_value)
 
     assert check(data, "--json", tmp_path / "once.json", "--workers", "0") == 0
-    monkeypatch.setattr(inspection, "_look", looked_at)
+    monkeypatch.setattr(inspection, "look_at", looked_at)
     assert check(data, "--workers", "0") == 130
     os.utime(images[1], (1, 1))  # changed since
     assert check(data, "--json", tmp_path / "again.json", "--workers", "0") == 0
@@ -273,6 +273,106 @@ def test_names_of_any_bytes_are_printed_to_any_terminal(data, monkeypatch):
     printed = terminal.read()
     assert "\\udcff.jpg' is empty\n" in printed
     assert "\\u65e5.jpg' is empty\n" in printed
+
+
+# Data sets in tables
+
+
+def save_set(data, path):
+    """Save the images of folders, two splits of each domain, as a table's rows."""
+    datasets = pytest.importorskip("datasets", reason="the extra datasets has it")
+    kinds = datasets.Features(image=datasets.Image())
+    splits = {}
+    for folder in data.iterdir():
+        rows = [{"bytes": file.read_bytes(), "path": None} for file in sorted(folder.iterdir())]
+        splits[folder.name] = datasets.Dataset.from_dict({"image": rows}, kinds)
+    datasets.DatasetDict(splits).save_to_disk(path)
+    return path
+
+
+def save_pairs(path, **columns):
+    """Save columns of images as a table of one split."""
+    datasets = pytest.importorskip("datasets", reason="the extra datasets has it")
+    rows = {}
+    for name, images in columns.items():
+        rows[name] = []
+        for image in images:
+            image.save(file := io.BytesIO(), "PNG")
+            rows[name].append({"bytes": file.getvalue(), "path": None})
+    kinds = datasets.Features({name: datasets.Image() for name in columns})
+    datasets.Dataset.from_dict(rows, kinds).save_to_disk(path)
+    return path
+
+
+def test_of_a_data_set_the_same_is_told_as_of_folders_of_its_images(data, tmp_path, capsys, tried):
+    (data / "trainA/2.png").write_bytes((data / "trainA/1.png").read_bytes())
+    Image.new("RGB", (9, 20), "white").save(data / "trainB/1.png")
+    Image.open(data / "trainA/1.png").save(data / "testA/0.png")
+    folders = save_set(data, tmp_path / "set"), data
+    for workers in ("0", "2"):
+        told = []
+        for root in folders:
+            assert main(["check", str(root), "--crop", "10", "10", "--workers", workers]) == 0
+            table, _, after = capsys.readouterr().out.partition("\ntrain_a: ")
+            notes = after.partition("GOOD TO KNOW")[2].partition("Nothing stops")[0]
+            told.append((table, [line for line in notes.splitlines() if "file names" not in line]))
+        assert told[0] == told[1]
+    assert "copies of others" in told[0][0]
+    assert any("train_a and test_a share 2 images" in line for line in told[0][1])
+    assert tried[:2] == ["data=huggingface", f"data.path={tmp_path / 'set'}"]
+
+
+def test_a_check_of_a_data_set_goes_on_where_it_was(data, monkeypatch, tmp_path):
+    saved, whole, read = save_set(data, tmp_path / "set"), inspection.look_at, []
+
+    def looked_at(row, halves, max_value):
+        read.append(str(row).removeprefix(f"{saved}/"))
+        if len(read) == 3:
+            raise KeyboardInterrupt
+        return whole(row, halves, max_value)
+
+    monkeypatch.setattr(inspection, "look_at", looked_at)
+    assert check(saved) == 130
+    assert check(saved) == 0
+    assert read[:3] == [f"trainA/image/{i}" for i in range(3)]
+    assert read[3:5] == ["trainA/image/2", "trainB/image/0"]
+    read.clear()
+    assert check(saved) == 130
+    for file in saved.glob("*/*.arrow"):
+        os.utime(file, (1, 1))  # changed since
+    assert check(saved) == 0
+    assert read[3:5] == ["trainA/image/0", "trainA/image/1"]
+
+
+def test_pairs_of_which_one_cannot_be_used_are_named(tmp_path, capsys, tried):
+    rng = np.random.default_rng(0)
+    a, b = ([picture(rng) for _ in range(5)] for _ in "ab")
+    a[1], b[2], b[3] = picture(rng, 2, 30), picture(rng, 40, 2), picture(rng, 16, 20)
+    saved = save_pairs(tmp_path / "set", imageA=a, imageB=b)
+    assert check(saved, "data=huggingface", "data.paired=true") == 1
+    out = capsys.readouterr().out
+    assert "domain b has no test split" in out
+    assert cells(out, "cannot be used") == [3, 3]
+    assert f"{str(saved / 'train/imageA/2')!r} has a partner that is 40x2" in out
+    shapes = "is resized to 256x320, and its partner to 256x256: make them of one shape"
+    assert f"{str(saved / 'train/imageB/3')!r} {shapes}" in out
+    assert check(saved) == 0
+    assert cells(capsys.readouterr().out, "cannot be used") == [1, 1]
+
+
+def test_what_is_wrong_with_the_naming_of_a_data_set_is_one_line(data, tmp_path, capsys):
+    saved = save_set(data, tmp_path / "set")
+    for arguments, message in [
+        ((saved, "--train-a", "x"), "--train-a is for folders: of a data set name"),
+        ((data, "data=folder"), "data=folder: give folders as munit-data check ROOT"),
+        ((saved, "data.domain_a.train=x"), "data.domain_a.train=x: .* has .*trainA"),
+        ((saved, "data.paired=true"), "data.paired=true takes both images of a pair"),
+        ((data / "trainA/0.png",), "holds no parquet files, no tar shards"),
+        ((), "give ROOT, or settings such as data=huggingface data.path=SET"),
+    ]:
+        with pytest.raises(SystemExit, match="2"):
+            check(*arguments)
+        assert re.search(message, capsys.readouterr().err.splitlines()[-1])
 
 
 # Preparing

@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from munit_pl.data.file_list import FileList
 from munit_pl.data.huggingface.rows import Rows
+from munit_pl.data.images.opening import ImageFile
 
 _LOOKED_AT = 2000  # files of each of two lists
 
@@ -34,7 +35,7 @@ class Overlap(NamedTuple):
     same: bool
 
 
-def overlap(files: Sequence[Path] | Rows, others: Sequence[Path] | Rows) -> Overlap:
+def overlap(files: Sequence[ImageFile], others: Sequence[ImageFile]) -> Overlap:
     """Return what two lists of files share; of long ones, as far as evenly spread files tell."""
     here, there = _identities(files), _identities(others)
     shared, fewest = len(here & there), min(len(here), len(there))
@@ -77,7 +78,7 @@ def compare_files(
         )
 
 
-def _identities(files: Sequence[Path] | Rows) -> set[Hashable]:
+def _identities(files: Sequence[ImageFile]) -> set[Hashable]:
     step = max(1, -(-len(files) // _LOOKED_AT))
     found: set[Hashable] = set()
     for file in files[::step]:

@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,7 +31,7 @@ def run_all(
     ``MemoryError``.
 
     Args:
-        task: A function that can be pickled, and raises nothing.
+        task: A function that can be pickled, and raises nothing. A process gets it once.
         items: What it is applied to.
         workers: How many processes; 0 is this one, which has no limits.
     """
@@ -40,11 +40,11 @@ def run_all(
         return
     done = 0
     while done < len(items):
-        with _processes(workers) as pool:
+        with _processes(workers, task) as pool:
             try:
                 while done < len(items):
                     ahead = items[done : done + _AHEAD]
-                    for future in [pool.submit(_timed, task, item) for item in ahead]:
+                    for future in [pool.submit(_timed, item) for item in ahead]:
                         yield future.result()
                         done += 1
             except BrokenProcessPool:  # by one of the next items
@@ -66,17 +66,25 @@ def run_alone(
         item: What it is applied to.
         method: How the process is started, such as "spawn", which programs with threads need.
     """
-    with _processes(1, method) as pool, suppress(BrokenProcessPool):
-        return pool.submit(_timed, task, item).result()
+    with _processes(1, task, method) as pool, suppress(BrokenProcessPool):
+        result: Result = pool.submit(_timed, item).result()
+        return result
     return None
 
 
-def _processes(workers: int, method: str | None = None) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, get_context(method), _begin)
+def _processes(
+    workers: int, task: Callable[[Any], Any], method: str | None = None
+) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, get_context(method), _begin, (task,))
 
 
-def _begin() -> None:
+_task: Callable[[Any], Any]  # in a process that applies one
+
+
+def _begin(task: Callable[[Any], Any]) -> None:
     """Leave interrupts to the parent, and take no more than so much memory."""
+    global _task
+    _task = task
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":  # others have no such limit, or do not hold it
         import resource
@@ -87,11 +95,11 @@ def _begin() -> None:
             resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-def _timed(task: Callable[[Item], Result], item: Item) -> Result:
+def _timed(item: object) -> Any:
     """End this process if the task takes too long, whatever code it is in."""
     with open(os.devnull, "w") as nowhere:  # for where it was
         faulthandler.dump_traceback_later(SECONDS, exit=True, file=nowhere)
         try:
-            return task(item)
+            return _task(item)
         finally:
             faulthandler.cancel_dump_traceback_later()

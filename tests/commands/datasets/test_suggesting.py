@@ -4,7 +4,8 @@ import pytest
 from PIL import Image
 
 from munit_pl.commands.datasets.suggesting import suggest_settings, try_out
-from munit_pl.data.tools.inspection import DecodedImage, Inspection
+from munit_pl.data.tools.decoded_image import DecodedImage
+from munit_pl.data.tools.inspection import Inspection
 
 
 def inspection(domain, side, count, kind="JPEG RGB", split="train"):

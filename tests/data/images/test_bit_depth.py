@@ -9,7 +9,7 @@ from munit_pl import AlignedDataModule, UnpairedDataModule
 from munit_pl.data.images.bit_depth import find_max_value
 from munit_pl.data.images.reading import from_pillow, read_image
 from munit_pl.data.tools.assessment import assess
-from munit_pl.data.tools.inspection import ImageSettings, inspect_folder
+from munit_pl.data.tools.inspection import ImageSettings, inspect_images
 
 BITS = {"trainA": 12, "trainB": 10, "testA": 9, "testB": 16}
 
@@ -90,10 +90,10 @@ def test_both_halves_of_a_file_are_read_in_its_range(tmp_path):
 
 def test_a_check_tells_bits_and_white_and_what_lies_above(root):
     use = ImageSettings(None, (20, 24))
-    train = inspect_folder("train", "a", root / "trainA", use)
+    train = inspect_images("train", "a", root / "trainA", use)
     assert (train.max_value, train.blank) == (4095, [])
     assert list(train.sixteen_bit.values()) == [4095]
-    test = inspect_folder("test", "a", root / "testB", use, max_value=train.max_value)
+    test = inspect_images("test", "a", root / "testB", use, max_value=train.max_value)
     notes = "\n".join(assess([train, test]).notes)
     assert (
         "train_a: 1 image of 16-bit gray, with values up to 4095, of 12 bits: a run takes 4095 "

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from munit_pl.data.tools.assessment import as_values, assess, shared
-from munit_pl.data.tools.inspection import DecodedImage, Inspection
+from munit_pl.data.tools.decoded_image import DecodedImage
+from munit_pl.data.tools.inspection import Inspection
 
 PICTURE = DecodedImage((300, 300), "PNG RGB", False, False, False, 200, "")
 
@@ -88,7 +89,7 @@ def linked(tmp_path):
                 path = tmp_path / "linked" / f"{n}.png"
                 (os.link if how == "hard" else os.symlink)(tmp_path / "real" / f"{n}.png", path)
             found.decoded[path] = PICTURE._replace(digest=str(n))
-        found.folder = path.parent
+        found.source = path.parent
         return found
 
     return link
@@ -122,13 +123,13 @@ def test_copies_are_told_within_and_across_folders():
     assert assessment.stops == []
     assert "train_a: exact copies of other images there: 1" in assessment.notes
     assert "train_a and train_b share 2 images, pixel for pixel" in assessment.notes
-    assert shared(b, a) == [(Path(f"/data/train_b/{n}.png"), a.folder / f"{n}.png") for n in (0, 1)]
+    assert shared(b, a) == [(Path(f"/data/train_b/{n}.png"), a.source / f"{n}.png") for n in (0, 1)]
 
 
 def test_all_that_was_found_survives_json():
     name = os.fsdecode(b"\xff.png")
     a = folder("train_a", 2, 1, 1, ignored=Counter({".txt": 3}))
-    a.bad[a.folder / name] = "is empty"
+    a.bad[a.source / name] = "is empty"
     test = folder("test_a", 1)
     values = json.loads(json.dumps(as_values([a, test], assess([a, test]))))
     assert values.keys() == {"stops", "skips", "notes", "folders", "shared"}

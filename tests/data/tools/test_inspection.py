@@ -11,9 +11,10 @@ from PIL import Image
 
 from munit_pl.data.cropping import BlankCrop
 from munit_pl.data.image_folder import ImageFolder
-from munit_pl.data.tools import inspection
+from munit_pl.data.tools import decoded_image
 from munit_pl.data.tools.assessment import assess
-from munit_pl.data.tools.inspection import ImageSettings, inspect_folder, inspect_image
+from munit_pl.data.tools.decoded_image import inspect_image
+from munit_pl.data.tools.inspection import ImageSettings, inspect_images
 
 SMALL = ImageSettings(resize=8, crop=(8, 8))
 
@@ -30,7 +31,7 @@ def plain(*color, size=(12, 10)):
 
 
 def inspected(folder, use=SMALL):
-    return inspect_folder("train", "a", folder, use)
+    return inspect_images("train", "a", folder, use)
 
 
 def names(paths):
@@ -235,21 +236,21 @@ def test_processes_find_what_one_finds(tmp_path, photo):
     (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
     plain(1, 2, 3).save(tmp_path / "c.png")
     alone = inspected(tmp_path)
-    assert inspect_folder("train", "a", tmp_path, SMALL, workers=2) == alone
+    assert inspect_images("train", "a", tmp_path, SMALL, workers=2) == alone
     assert names(alone.usable) == ["a.png", "c.png"]
 
 
 def test_what_takes_all_memory_stops_a_run(tmp_path, photo, monkeypatch):
     for name in ("a.png", "b.png"):
         photo.save(tmp_path / name)
-    read = inspection.read_image
+    read = decoded_image.read_image
 
     def exhausted(path, *arguments, **options):
         if path.name == "a.png":
             raise OSError(f"cannot read image {path}: MemoryError") from MemoryError()
         return read(path, *arguments, **options)
 
-    monkeypatch.setattr(inspection, "read_image", exhausted)
+    monkeypatch.setattr(decoded_image, "read_image", exhausted)
     found = inspected(tmp_path)
     assert names(found.bad) == names(found.fatal) == ["a.png"]
     assert found.bad[tmp_path / "a.png"].startswith("takes the process that reads it more than ")

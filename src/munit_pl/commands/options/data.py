@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +15,21 @@ DRAWINGS = 8  # in a folder
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; wrong usage ends the program with status 2."""
-    return _parser().parse_args(argv)
+    """Read the command line; wrong usage ends the program with status 2.
+
+    Returns:
+        The options. Of ``check``, ``settings`` are those of the data, as `munit-train` has them.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser, settings = _parser(), []
+    if arguments[:1] == ["check"]:  # argparse takes no words after options
+        settings = [word for word in arguments if re.match(r"data(\.\w+)*=", word)]
+    options = parser.parse_args([word for word in arguments if word not in settings])
+    if options.command == "check":
+        options.settings = settings
+        if not options.root and not settings:
+            parser.error("give ROOT, or settings such as data=huggingface data.path=SET")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,9 +106,18 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Decode every image of a data set; tell what would stop a run, and what it "
         "would skip. Images that decode to the same pixels (SHA-256) count as copies. What "
         "was interrupted goes on where it was if it is started again.",
-        epilog="Example: munit-data check my_data --resize 128 --crop 128 128",
+        usage="munit-data check [options] ROOT | SET [data.domain_a.label=cat ...] | "
+        "data=huggingface data.path=USER/SET [...]",
+        epilog="Examples: munit-data check my_data --resize 128 --crop 128 128; "
+        "munit-data check my_set data.domain_a.label=cat data.domain_b.label=dog",
     )
-    check.add_argument("root", metavar="ROOT", type=Path, help="what holds the folders")
+    check.add_argument(
+        "root",
+        metavar="ROOT",
+        nargs="?",
+        type=Path,
+        help="what holds the folders, or a data set that munit-train data=huggingface reads",
+    )
     for name, default in FOLDERS.items():
         check.add_argument(f"--{name.replace('_', '-')}", default=default, metavar="FOLDER")
     check.add_argument("--aligned", action="store_true", help="each file shows both domains")

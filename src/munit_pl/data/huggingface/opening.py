@@ -32,6 +32,17 @@ def require_datasets() -> ModuleType:
     return datasets
 
 
+def is_saved(path: Path) -> bool:
+    """Tell whether a folder is what `save_to_disk` wrote."""
+    return (path / "dataset_dict.json").exists() or (path / "state.json").exists()
+
+
+def holds_shards(path: Path) -> bool:
+    """Tell whether a path is a parquet file or a tar shard, or a folder with one, at any depth."""
+    files = _below(path) if path.is_dir() else [path]
+    return any(file.suffix.lower() in _BUILDERS for file in files)
+
+
 class OpenedSet:
     """A data set: configurations of splits, each of which is a table.
 
@@ -76,7 +87,7 @@ def open_set(path: str, revision: str | None = None) -> OpenedSet:
         return _HubSet(path, revision)
     if revision is not None:
         raise ValueError(f"data.revision is of sets on the hub, but {path!r} is on this machine")
-    if (there / "dataset_dict.json").exists() or (there / "state.json").exists():
+    if is_saved(there):
         return _SavedSet(path)
     return _FileSet(path)
 

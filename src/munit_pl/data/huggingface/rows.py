@@ -1,8 +1,10 @@
 """Images in the rows of an Arrow table, which stays on disk: read by index, from any process."""
 
 import hashlib
+import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, overload
@@ -62,6 +64,13 @@ class ImageColumn:
                 return open_regular(self._inside(name))
         raise OSError("the row holds no image")
 
+    @cached_property
+    def stamp(self) -> str:
+        """Sizes and times of change of the files that the table is in, as a hash."""
+        status = [os.stat(file["filename"]) for file in self._table.cache_files]
+        states = repr([(file.st_size, file.st_mtime_ns) for file in status])
+        return hashlib.blake2b(states.encode(), digest_size=16).hexdigest()
+
     def digest(self, index: int) -> bytes:
         """Return what tells a row's content from others."""
         return hashlib.blake2b(repr(self._value(index)).encode(), digest_size=16).digest()
@@ -92,6 +101,11 @@ class Row:
             OSError: As `ImageColumn.open` does.
         """
         return self.column.open(self.index)
+
+    @property
+    def stamp(self) -> str:
+        """What is another once the table has changed."""
+        return self.column.stamp
 
     def __str__(self) -> str:
         return f"{self.column.title}/{self.index}"

@@ -28,6 +28,10 @@ class EncodedImage(Protocol):
 
     def __hash__(self) -> int: ...
 
+    @property
+    def stamp(self) -> str:
+        """What is another once the image has changed."""
+
     def open(self) -> IO[bytes]:
         """Return what a file of it would hold.
 

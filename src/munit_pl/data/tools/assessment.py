@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from munit_pl.data.file_identity import overlap
 from munit_pl.data.images.bit_depth import white_above
+from munit_pl.data.images.opening import ImageFile
 from munit_pl.data.skipped_files import BadFile, SkippedFiles
 from munit_pl.data.tools.inspection import ImageSettings, Inspection
 
@@ -66,7 +67,7 @@ def advise(inspections: Sequence[Inspection], use: ImageSettings) -> list[str]:
     ]
 
 
-def shared(one: Inspection, other: Inspection) -> list[tuple[Path, Path]]:
+def shared(one: Inspection, other: Inspection) -> list[tuple[ImageFile, ImageFile]]:
     """Return the images of one folder that another holds too, pixel for pixel, with one there."""
     there = {picture.digest: path for path, picture in other.decoded.items()}
     return [
@@ -174,7 +175,7 @@ def _images(count: int) -> str:
 
 
 def _names(found: Inspection) -> set[Path]:
-    return {path.relative_to(found.folder) for path in found.decoded}
+    return {path.relative_to(found.source) for path in found.decoded if isinstance(path, Path)}
 
 
 def as_values(inspections: Sequence[Inspection], assessment: Assessment) -> Mapping[str, object]:
@@ -201,7 +202,7 @@ def _values(found: Inspection) -> Mapping[str, object]:
         "several_frames": found.having(lambda picture: picture.frames),
     }
     return {
-        "folder": str(found.folder),
+        "folder": str(found.source),
         "trouble": found.unusable,
         "images": len(found.files),
         "sizes": {str(path): picture.size for path, picture in found.decoded.items()},

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
+
+from munit_pl.data.images.opening import ImageFile
 
 _CACHE = Path("munit_pl", "checks")  # below the user's cache
 
@@ -15,10 +17,10 @@ class CheckJournal:
     """A file with a line for each image that was looked at; it goes once all are.
 
     Where it cannot be written there is none. A line holds for a file of the size and the time of
-    change that it had.
+    change that it had; of a row, as long as its table's files are those that they were.
 
     Args:
-        root: The data set's folder.
+        root: The data set's folder or file.
     """
 
     def __init__(self, root: Path) -> None:
@@ -43,25 +45,25 @@ class CheckJournal:
             with suppress(OSError):
                 self.path.unlink()
 
-    def known(self, paths: Sequence[Path], *how: object) -> dict[Path, Any]:
+    def known(self, images: Iterable[ImageFile], *how: object) -> dict[ImageFile, Any]:
         """Return what was found of those images that were looked at in the same way.
 
         Args:
-            paths: Images.
+            images: The images.
             *how: Plain values that say in which way.
         """
-        states = {path: _state(path, how) for path in (paths if self._found else ())}
+        states = {image: _state(image, how) for image in (images if self._found else ())}
         return {
-            path: self._found[str(path)][1]
-            for path, state in states.items()
-            if state is not None and self._found.get(str(path), (None,))[0] == state
+            image: self._found[str(image)][1]
+            for image, state in states.items()
+            if state is not None and self._found.get(str(image), (None,))[0] == state
         }
 
-    def add(self, path: Path, found: object, *how: object) -> None:
+    def add(self, image: ImageFile, found: object, *how: object) -> None:
         """Note what was found of an image, plain values."""
         if self._file is not None:
             with suppress(OSError):
-                self._file.write(f"{json.dumps([str(path), _state(path, how), found])}\n")
+                self._file.write(f"{json.dumps([str(image), _state(image, how), found])}\n")
 
     def _read(self) -> None:
         if self.path.exists():
@@ -71,9 +73,11 @@ class CheckJournal:
                     self._found[path] = state, found
 
 
-def _state(path: Path, how: Sequence[object]) -> list[Any] | None:
+def _state(image: ImageFile, how: Sequence[object]) -> list[Any] | None:
     try:
-        status = os.stat(path)
+        if not isinstance(image, Path):
+            return [image.stamp, *how]
+        status = os.stat(image)
     except OSError:
         return None
     return [status.st_size, status.st_mtime_ns, *how]

@@ -1,0 +1,169 @@
+"""``munit-data check``: what images a run would read, and what it would make of them."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from munit_pl.commands.datasets.check_report import conclusion, details, table
+from munit_pl.commands.errors import InputError
+from munit_pl.commands.options.data import ALIGNED, FOLDERS
+from munit_pl.commands.terminal import short_path
+from munit_pl.data.huggingface.opening import holds_shards, is_saved
+from munit_pl.data.huggingface.rows import Rows
+from munit_pl.data.image_folder import ImageFolder
+from munit_pl.data.tools.assessment import advise, as_values, assess
+from munit_pl.data.tools.check_journal import CheckJournal
+from munit_pl.data.tools.inspection import ImageSettings, Inspection, inspect_images, match_pairs
+from munit_pl.io.files import write_whole
+
+_OF_SETS = "data=huggingface"
+
+
+class _Images(NamedTuple):
+    """The images that a run would read.
+
+    Attributes:
+        root: Where they are.
+        parts: Split, domain and folder or rows of each part.
+        absent: A line for each part that may be absent and is.
+        use: How a run would use them.
+        settings: The settings of `munit-train` that name them.
+        paired: Whether parts of equal splits are pairs, row by row.
+    """
+
+    root: Path
+    parts: Sequence[tuple[str, str, Path | Rows]]
+    absent: Sequence[str]
+    use: ImageSettings
+    settings: Sequence[str]
+    paired: bool = False
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do as the options say and return the exit status: 1 if something would stop a run.
+
+    Raises:
+        InputError: An option is out of range, or what it names is not there.
+    """
+    _check(options)
+    images = _find_rows(options) if _names_a_set(options) else _find_folders(options)
+    with CheckJournal(images.root) as journal:
+        inspections = _inspect(images, options.workers, journal)
+    assessment = assess(inspections)
+    assessment.notes.extend([*images.absent, *advise(inspections, images.use)])
+    print(table(inspections, images.use))
+    for found in inspections:
+        print(details(found), end="")
+    print(conclusion(assessment))
+    suggestion = [] if assessment.stops else _suggest(inspections, images.settings)
+    if suggestion:
+        print("\nTRY THIS", *suggestion, sep="\n  ")
+    if options.json:
+        values = {**as_values(inspections, assessment), "suggestion": suggestion}
+        try:
+            write_whole(options.json, json.dumps(values, indent=1) + "\n")
+        except OSError as error:
+            raise InputError(f"cannot write {str(options.json)!r}: {error.strerror}") from error
+        print(f"all of it: {options.json}")
+    return 1 if assessment.stops else 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Check the options before time is spent."""
+    try:
+        ImageFolder([], resize=options.resize, crop=tuple(options.crop))
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    if options.workers < 0:
+        raise InputError(f"--workers is {options.workers}, but must not be negative")
+    if options.root and not options.root.exists():
+        raise InputError(f"there is no folder {str(options.root)!r}")
+    if options.json and not options.json.absolute().parent.is_dir():
+        raise InputError(f"there is no folder {str(options.json.absolute().parent)!r} for --json")
+
+
+def _inspect(images: _Images, workers: int, journal: CheckJournal) -> list[Inspection]:
+    """Return what is found of each part."""
+    inspections: list[Inspection] = []
+    for split, domain, source in images.parts:
+        trained = next((found for found in inspections if found.domain == domain), None)
+        white = trained.max_value if trained else None
+        inspections.append(
+            inspect_images(split, domain, source, images.use, workers, True, white, journal)
+        )
+    if images.paired:
+        for a, b in zip(inspections[::2], inspections[1::2], strict=True):
+            match_pairs(a, b, images.use)
+    return inspections
+
+
+def _suggest(inspections: Sequence[Inspection], settings: Sequence[str]) -> list[str]:
+    from munit_pl.commands.datasets.suggesting import suggest  # Hydra and Lightning: seconds
+
+    return suggest(inspections, settings)
+
+
+def _find_folders(options: argparse.Namespace) -> _Images:
+    names = ALIGNED if options.aligned else FOLDERS
+    settings = ["data=aligned", "data.paired=false"] if options.aligned else ["data=folder"]
+    settings.append(f"data.root={short_path(options.root)}")
+    parts, absent = [], []
+    for name, default in names.items():
+        split, _, domain = name.partition("_")
+        folder = options.root / getattr(options, name)
+        if split == "test" and not folder.exists():
+            absent.append(f"there is no {str(folder)!r}: the test is on training images")
+        else:
+            parts.append((split, domain, folder))
+        if (given := getattr(options, name)) != default:
+            settings.append(f"data.{name}={given}")
+    use = ImageSettings(options.resize, tuple(options.crop), options.aligned)
+    return _Images(options.root, parts, absent, use, settings)
+
+
+def _names_a_set(options: argparse.Namespace) -> bool:
+    """Tell whether a data set is to be checked, and not folders of images."""
+    if options.settings or not options.root.is_dir() or is_saved(options.root):
+        return True
+    names = ALIGNED if options.aligned else FOLDERS
+    folders = [options.root / getattr(options, name) for name in names]
+    return not any(map(Path.exists, folders)) and holds_shards(options.root)
+
+
+def _find_rows(options: argparse.Namespace) -> _Images:
+    """Find the images of a data set, as ``munit-train data=huggingface`` finds them."""
+    from munit_pl.commands.config.building import build  # Hydra and Lightning: seconds
+    from munit_pl.commands.config.overrides import check_overrides, failing_as_input_error
+    from munit_pl.data.huggingface.finding import rows_of
+
+    for name, default in {"aligned": False, **FOLDERS, **ALIGNED}.items():
+        if getattr(options, name) != default:
+            raise InputError(
+                f"--{name.replace('_', '-')} is for folders: of a data set name what is meant by "
+                "settings, such as data.domain_a.train=SPLIT"
+            )
+    given = [word for word in options.settings if word != _OF_SETS]
+    if other := [word for word in given if word.startswith("data=")]:
+        raise InputError(f"{other[0]}: give folders as munit-data check ROOT, without settings")
+    named = [_OF_SETS, *([f"data.path={short_path(options.root)}"] if options.root else []), *given]
+    height, width = options.crop
+    sizes = [f"data.resize={options.resize or 'null'}", f"data.crop=[{height},{width}]"]
+    cfg = check_overrides([*named[:1], *sizes, *named[1:]])
+    with failing_as_input_error(None):
+        datamodule = build(cfg.data)
+        parts, absent = [], []
+        for split in ("train", "test"):
+            for domain, found in zip("ab", datamodule.found, strict=True):
+                if split == "test" and found.test is None:
+                    absent.append(
+                        f"domain {domain} has no test split: the test is on training images"
+                    )
+                    continue
+                rows = rows_of(datamodule.opened, found, split, datamodule.label_column)
+                parts.append((split, domain, rows))
+    use = ImageSettings(datamodule.resize, datamodule.size)
+    ours = ("data.resize=", "data.crop=", "data.paired=")  # of the suggestion, which is MUNIT
+    settings = [word for word in named if not word.startswith(ours)]
+    return _Images(Path(datamodule.path), parts, absent, use, settings, datamodule.paired)
