@@ -23,7 +23,7 @@ GOOGLE, TWITTER = "emoji-datasource-google-16.0.0", "emoji-datasource-twitter-16
 TONES = ("1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF")
 _PEOPLE = {"1F468", "1F469", "1F9D1", "2640", "2642", "200D", "FE0F"}  # man, woman, joiners ...
 _DIFFERENT = 16  # of 255: from here on two versions differ at a pixel
-_SMALLEST = 40  # pixels at which an emoji's versions must differ
+_SMALLEST = 100  # pixels at which an emoji's versions must differ: fewer show no tone
 _WHITE = 0.85  # the smallest channel of what is ground, in [-1, 1]
 
 

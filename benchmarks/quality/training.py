@@ -112,7 +112,7 @@ def _processor_seconds(
 ) -> float:
     shutil.rmtree(folder, ignore_errors=True)
     clock = "benchmarks.quality.clock"
-    file = folder / "seconds.json"
+    file = folder.resolve() / "seconds.json"
     given = settings(root, row, 0, 16 * 4, further)
     given += [f"+callbacks.clock._target_={clock}.ProcessorTime", f"+callbacks.clock.file={file}"]
     train(given, folder, 1)
