@@ -54,6 +54,7 @@ PAGES = {
     "CHANGELOG.md": "docs/about/changelog.md",
     "CONTRIBUTING.md": "docs/about/contributing.md",
     "benchmarks/README.md": "docs/about/benchmarks.md",
+    "benchmarks/quality/README.md": "docs/about/quality.md",
     "tests/reliability/faults.md": "docs/about/faults.md",
 }
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
