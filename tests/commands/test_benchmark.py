@@ -131,9 +131,14 @@ def test_rows_of_a_table_are_pairs_if_that_is_said(tmp_path, monkeypatch):
     pytest.importorskip("datasets.features", reason="the extra datasets has it")
     monkeypatch.setattr(benchmark, "_check", lambda _: sys.exit("trains"))
     asked = ["table1", "--rows", "bicyclegan", "data=huggingface", "data.path=set"]
-    for paired, said in (("false", "no row is left: .* data.paired=true"), ("true", "trains")):
+    none = "no row is left: .* data.paired=true"
+    for paired, said in (
+        ([], none),
+        (["data.paired=false"], none),
+        (["data.paired=true"], "trains"),
+    ):
         with pytest.raises(SystemExit, match=said):
-            main([*asked, f"data.paired={paired}", "--out", str(tmp_path)])
+            main([*asked, *paired, "--out", str(tmp_path)])
 
 
 def test_what_is_done_is_not_done_again(out, trained, monkeypatch):

@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig
 
 from munit_pl.commands.config.building import build
-from munit_pl.commands.config.overrides import failing_as_input_error
+from munit_pl.commands.config.overrides import check_overrides, failing_as_input_error
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.benchmark import parse
 from munit_pl.commands.options.train import configured
@@ -65,8 +65,10 @@ def run(options: argparse.Namespace) -> None:
 def _leave_out_pairs(options: argparse.Namespace) -> None:
     """Leave out what is trained on pairs where the data has none."""
     for row in [row for row in options.rows if ROWS[row].paired]:
+        # As it was asked for: the row itself reads whatever it is given in pairs.
+        data = [word for word in options.settings if word.lstrip("+~").startswith("data")]
         with failing_as_input_error(None):
-            has_pairs = build(options.configs[row].data).has_pairs
+            has_pairs = build(check_overrides(data).data).has_pairs
         if not has_pairs:
             options.rows.remove(row)
             tell(f"{row} is left out: it trains on pairs: {_PAIRS}")
