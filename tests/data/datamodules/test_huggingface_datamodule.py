@@ -209,3 +209,8 @@ def test_what_cannot_be_used_leaves_with_its_partner(pairs):
     reasons = {bad.file[-8:]: bad.reason for bad in datamodule.skipped_files.found.values()}
     assert "imageB/5" in reasons["imageA/5"]
     assert "are resized to 30x40 and 40x40: make them of one shape" in reasons["imageA/7"]
+    masks = {f"domain_{x.lower()}": {"column": f"image{x}", "mask": "imageA"} for x in "AB"}
+    gray = PAIRED | {"max_bad_fraction": 1, "channels_a": 1} | masks
+    for x_a, _, mask_a, mask_b in batches(HuggingFaceDataModule(path, **gray), 3):
+        assert torch.equal(mask_a, x_a)
+        assert torch.equal(mask_b, x_a)
