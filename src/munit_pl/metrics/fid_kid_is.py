@@ -110,8 +110,7 @@ def kernel_distance(real: Tensor, outputs: Tensor, subset: int, seed: int) -> Te
         subset: Images of each set in an estimate.
         seed: What the subsets depend on.
     """
-    # The order of gathered features depends on the number of processes; this one does not.
-    real, outputs = (x[x[:, 0].argsort()].double() for x in (real, outputs))
+    real, outputs = (_ordered(x).double() for x in (real, outputs))
     rng = rng_for(seed, "kernel subsets")
     estimates = []
     for _ in range(_ESTIMATES):
@@ -120,3 +119,9 @@ def kernel_distance(real: Tensor, outputs: Tensor, subset: int, seed: int) -> Te
         )
         estimates.append(poly_mmd(these, those))
     return torch.stack(estimates).mean()
+
+
+def _ordered(x: Tensor) -> Tensor:
+    """Order features, ``(N, d)``; as they were gathered depends on the number of processes."""
+    x = x[x.double().sum(1).argsort()]  # of networks with ReLU many have the same first: zero
+    return x[x[:, 0].argsort(stable=True)]
