@@ -8,8 +8,8 @@ from munit_pl.data.tools.decoded_image import DecodedImage
 from munit_pl.data.tools.inspection import Inspection
 
 
-def inspection(domain, side, count, kind="JPEG RGB", split="train"):
-    image = DecodedImage((side, 2 * side), kind, False, False, False, 255, "digest")
+def inspection(domain, side, count, colored=(True,), split="train"):
+    image = DecodedImage((side, 2 * side), "JPEG RGB", False, False, False, 255, "digest", colored)
     return Inspection(split, domain, Path(), decoded={Path(f"{i}"): image for i in range(count)})
 
 
@@ -18,20 +18,26 @@ def settings(a, b, device="cpu"):
 
 
 def test_size_channels_and_recipe_follow_from_the_images():
-    found = settings(inspection("a", 300, 2000), inspection("b", 300, 1000))
+    found = settings(inspection("a", 300, 2000), inspection("b", 300, 200))
     assert found["data.resize"] == "64"
     assert found["data.crop"] == "[64,64]"
     assert "+recipe" not in found
     assert "model.input_channels_a" not in found
-    found = settings(inspection("a", 300, 2000), inspection("b", 300, 999, "PNG I;16"), "cuda")
+    found = settings(inspection("a", 300, 2000), inspection("b", 300, 199, (False,)), "cuda")
     assert found["data.resize"] == "128"
-    assert found["+recipe"] == "ada"
+    assert found["+recipe"] == "diffaugment"
     assert "model.input_channels_a" not in found
     assert found["model.input_channels_b"] == "1"
     found = settings(inspection("a", 20, 10), inspection("b", 110, 90), "cuda")
     assert found["data.resize"] == "96"  # a multiple of 16, not above the median
     found = settings(inspection("a", 20, 100), inspection("b", 30, 90))
     assert found["data.resize"] == "64"
+
+
+def test_of_files_that_hold_both_domains_each_half_counts():
+    found = [inspection("", 300, 9, (False, True)), inspection("", 300, 9, (False, False))]
+    assert "model.input_channels_a=1" in suggest_settings(found, [], "cpu")
+    assert "model.input_channels_b=1" not in suggest_settings(found, [], "cpu")
 
 
 @pytest.mark.slow
@@ -43,7 +49,7 @@ def test_a_run_on_the_images_is_timed(tmp_path):
                 tmp_path / "my photos" / folder / f"{i}.png"
             )
     data = ["data=folder", f"data.root={tmp_path / 'my photos'}", "data.allow_same_domain=true"]
-    found = [inspection("a", 256, 2, "PNG L"), inspection("b", 256, 2)]
+    found = [inspection("a", 256, 2, (False,)), inspection("b", 256, 2)]
     trial = try_out(suggest_settings(found, data, "cpu"), "cpu")
     assert trial.steps == 1400
     assert 0 < trial.seconds < 60

@@ -9,7 +9,7 @@ from munit_pl.data.tools.assessment import as_values, assess, shared
 from munit_pl.data.tools.decoded_image import DecodedImage
 from munit_pl.data.tools.inspection import Inspection
 
-PICTURE = DecodedImage((300, 300), "PNG RGB", False, False, False, 200, "")
+PICTURE = DecodedImage((300, 300), "PNG RGB", False, False, False, 200, "", (True,))
 
 
 def folder(name, good=0, bad=0, blank=0, prefix="", **attributes):

@@ -118,6 +118,23 @@ def test_images_of_one_color_are_those_that_training_refuses(tmp_path, levels):
         folder.load(0, torch.Generator())
 
 
+def test_gray_images_are_known_by_their_pixels(tmp_path):
+    color = Image.new("RGB", (32, 16), (120, 120, 120))
+    for name, pixel in (("a.png", (120, 104, 120)), ("b.png", (120, 103, 120))):
+        color.putpixel((20, 5), pixel)
+        color.save(tmp_path / name)
+    Image.effect_noise((32, 16), 90).convert("RGB").save(tmp_path / "c.jpg", quality=30)
+    Image.new("RGBA", (32, 16), (255, 0, 0, 0)).save(tmp_path / "d.png")  # nothing but the ground
+    paths = sorted(tmp_path.iterdir())
+    assert [inspect_image(path).colored for path in paths] == [
+        (False,),
+        (True,),
+        (False,),
+        (False,),
+    ]
+    assert inspect_image(paths[1], halves=True).colored == (False, True)
+
+
 def test_of_two_halves_the_emptier_one_counts(tmp_path, photo):
     both = plain(255, 255, 255, size=(24, 10))
     both.paste(photo, (0, 0))

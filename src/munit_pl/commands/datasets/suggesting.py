@@ -20,11 +20,10 @@ from munit_pl.data.tools.inspection import Inspection
 from munit_pl.inference.precision_choice import choose_precision
 from munit_pl.models.base.module import AdversarialModule
 
-_FEW = 1000  # images of a domain, which discriminators may learn by heart
+_FEW = 200  # images of a domain, which discriminators learn by heart within minutes
 _SMALLEST = 64  # pixels, which discriminators of the small networks see something of
 _LARGEST = {"cpu": 64, "cuda": 128}  # in minutes
 _TIMED, _WARM_UP = 6, 2  # iterations
-_GRAY = ("1", "L", "LA", "I;16", "I;16B", "I")
 
 
 class Trial(NamedTuple):
@@ -84,13 +83,21 @@ def suggest_settings(
     side = max(_SMALLEST, min(_LARGEST[device], median // 16 * 16))
     settings = [*data, "demo=munit", f"data.resize={side}", f"data.crop=[{side},{side}]"]
     settings += ["data.batch_size=2", "trainer.precision=auto", "callbacks.grid.every_n_steps=100"]
-    for domain in "ab":
-        kinds = [kind for found in inspections if found.domain == domain for kind in found.kinds]
-        if kinds and all(kind.split()[-1] in _GRAY for kind in kinds):
-            settings.append(f"model.input_channels_{domain}=1")
+    gray = [domain for domain in "ab" if not _has_color(inspections, domain)]
+    settings += [f"model.input_channels_{domain}=1" for domain in gray]
     if min(len(found.usable) for found in inspections if found.split == "train") < _FEW:
-        settings.append("+recipe=ada")
+        settings.append("+recipe=diffaugment")
     return settings
+
+
+def _has_color(inspections: Sequence[Inspection], domain: str) -> bool:
+    """Return whether an image of a domain has color; domain a's is a file's first half."""
+    return any(
+        image.colored["ab".index(domain) if found.domain == "" else 0]
+        for found in inspections
+        if found.domain in (domain, "")
+        for image in found.decoded.values()
+    )
 
 
 class _Clock(Callback):

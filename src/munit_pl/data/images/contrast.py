@@ -1,10 +1,11 @@
-"""The contrast of an image, or of a crop: one of a single color cannot be trained on."""
+"""The contrast of an image, or of a crop, and its colors: a single one cannot be trained on."""
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
+_GRAY = 16  # of 255: how far a gray pixel's channels may lie apart, as JPEG makes them
 BLANK = 2  # gray levels: with fewer in each channel an image is of one color
 
 
@@ -24,3 +25,10 @@ def levels(image: Image.Image) -> int:
         Gray levels, 0 to 255, of an image of 8 bits a channel.
     """
     return int(np.ptp(np.reshape(image.getextrema(), (-1, 2)), axis=1).max())
+
+
+def has_color(image: Image.Image) -> bool:
+    """Return whether any pixel of an RGB image is more than gray."""
+    red, green, blue = image.split()
+    apart = (ImageChops.difference(red, green), ImageChops.difference(green, blue))
+    return any(int(np.max(difference.getextrema())) > _GRAY for difference in apart)

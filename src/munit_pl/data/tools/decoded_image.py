@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from munit_pl.data.images.bit_depth import FULL, largest_value
-from munit_pl.data.images.contrast import levels
+from munit_pl.data.images.contrast import has_color, levels
 from munit_pl.data.images.opening import ImageFile, open_image, orientation
 from munit_pl.data.images.reading import read_image
 
@@ -25,6 +25,7 @@ class DecodedImage(NamedTuple):
             that has most; of the half that has fewer, where a file holds two images.
         digest: SHA-256 of the size and of the upright pixels, 8-bit RGB on white. What decodes to
             the same pixels is the same, whatever the format and the metadata.
+        colored: Whether there is more than gray in the image; of each half, where a file holds two.
         largest: The largest value in a 16-bit gray file; None of other kinds.
     """
 
@@ -35,13 +36,15 @@ class DecodedImage(NamedTuple):
     frames: bool
     levels: int
     digest: str
+    colored: tuple[bool, ...]
     largest: int | None = None
 
     @classmethod
     def from_plain(cls, values: Sequence[Any]) -> "DecodedImage":
         """Return what JSON made a list of."""
         size, *others = values
-        return cls(tuple(size), *others)
+        decoded = cls(tuple(size), *others)
+        return decoded._replace(colored=tuple(decoded.colored))
 
 
 def inspect_image(path: ImageFile, halves: bool = False, max_value: int = FULL) -> DecodedImage:
@@ -68,7 +71,9 @@ def inspect_image(path: ImageFile, halves: bool = False, max_value: int = FULL) 
         parts = [image.crop((left, 0, left + width, height)) for left in (0, width)]
     digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
     least = min(map(levels, parts))
-    return DecodedImage((height, width), *_header(path), least, digest, largest_value(path))
+    colored = tuple(map(has_color, parts))
+    header, largest = _header(path), largest_value(path)
+    return DecodedImage((height, width), *header, least, digest, colored, largest)
 
 
 def _header(path: ImageFile) -> tuple[str, bool, bool, bool]:
