@@ -3,6 +3,7 @@ import json
 import os
 import re
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from munit_pl.commands.data import main
 from munit_pl.commands.datasets.suggesting import Trial
 from munit_pl.commands.terminal import guard_terminal
 from munit_pl.data.drawn.dataset import DrawnShoes
+from munit_pl.data.images.bit_depth import FULL
 from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.data.tools import inspection
+from munit_pl.data.tools.check_journal import CheckJournal
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +74,7 @@ def test_sound_data_stop_no_run(data, capsys):
     assert "\nNothing stops a run.\n\nTRY THIS\n  munit-train data=folder data.root=" in out
     assert out.endswith(
         "demo=munit data.resize=64 'data.crop=[64,64]' data.batch_size=2 trainer.precision=auto "
-        "callbacks.grid.every_n_steps=100 +recipe=ada name=trial\n"
+        "callbacks.grid.every_n_steps=100 +recipe=diffaugment name=trial\n"
         "  1400 iterations of 0.5 s (CPU, 32-true): pictures to judge by after about 12 min; its "
         "tensors take 0.25 GiB\n"
     )
@@ -253,6 +256,17 @@ def test_an_interrupted_check_goes_on_where_it_was(data, monkeypatch, tmp_path, 
     )
     assert again == once
     assert list((tmp_path / "cache").rglob("*.jsonl")) == []
+
+
+def test_what_an_earlier_version_noted_in_other_fields_is_looked_at_anew(data, tmp_path):
+    assert check(data, "--json", tmp_path / "once.json", "--workers", "0") == 0
+    with suppress(InterruptedError), CheckJournal(data) as journal:
+        for path in (data / "trainA").iterdir():
+            journal.add(path, [[32, 32], "PNG RGB", False, False, False, 9, "0", None], False, FULL)
+        raise InterruptedError
+    assert journal.path.stat().st_size > 0
+    assert check(data, "--json", tmp_path / "again.json", "--workers", "0") == 0
+    assert (tmp_path / "again.json").read_text() == (tmp_path / "once.json").read_text()
 
 
 def test_a_check_needs_no_cache(data, monkeypatch, tmp_path):

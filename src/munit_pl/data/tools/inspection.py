@@ -169,7 +169,8 @@ def inspect_images(
             return found
         found.bad.update(listed_bad.items())
     found.max_value = max_value or find_max_value(images, workers)
-    how = use.halves, found.max_value
+    # With the fields' names: what an earlier version noted has others, and is looked at anew.
+    how = use.halves, found.max_value, *DecodedImage._fields
     known = journal.known(images, *how) if journal else {}
     unknown = [place for place, image in enumerate(images) if image not in known]
     # Processes get the images once, and then their places: a row alone would carry its table.
