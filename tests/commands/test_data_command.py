@@ -374,6 +374,21 @@ def test_pairs_of_which_one_cannot_be_used_are_named(tmp_path, capsys, tried):
     assert cells(capsys.readouterr().out, "cannot be used") == [1, 1]
 
 
+def test_a_data_set_is_judged_by_the_settings_of_the_run(data, tmp_path, capsys):
+    (data / "trainA/1.png").write_bytes(b"no image")
+    (data / "trainA/2.png").write_bytes(b"nor this")
+    Image.fromarray(np.arange(256, dtype=np.uint16).reshape(16, 16)).save(data / "trainB/0.png")
+    saved = save_set(data, tmp_path / "set")
+    assert check(saved) == 1
+    assert "takes 255 for white" in capsys.readouterr().out
+    assert check(saved, "data.max_bad_fraction=1", "data.max_value_b=4095") == 0
+    out = capsys.readouterr().out
+    assert cells(out, "images") == [3, 2, 1, 1]
+    assert "takes 4095 for white" in out
+    assert check(saved, "data.max_images=1") == 0
+    assert cells(capsys.readouterr().out, "images") == [1, 1, 1, 1]
+
+
 def test_what_is_wrong_with_the_naming_of_a_data_set_is_one_line(data, tmp_path, capsys):
     saved = save_set(data, tmp_path / "set")
     for arguments, message in [

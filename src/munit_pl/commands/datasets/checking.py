@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +31,8 @@ class _Images(NamedTuple):
         use: How a run would use them.
         settings: The settings of `munit-train` that name them.
         paired: Whether parts of equal splits are pairs, row by row.
+        max_bad_fraction: Share of a domain's images that may be unusable, in [0, 1].
+        max_values: What is white in each domain's 16-bit gray files; absent where it is found out.
     """
 
     root: Path
@@ -39,6 +41,8 @@ class _Images(NamedTuple):
     use: ImageSettings
     settings: Sequence[str]
     paired: bool = False
+    max_bad_fraction: float = 0.01
+    max_values: Mapping[str, int] = {}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -51,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     images = _find_rows(options) if _names_a_set(options) else _find_folders(options)
     with CheckJournal(images.root) as journal:
         inspections = _inspect(images, options.workers, journal)
-    assessment = assess(inspections)
+    assessment = assess(inspections, images.max_bad_fraction)
     assessment.notes.extend([*images.absent, *advise(inspections, images.use)])
     print(table(inspections, images.use))
     for found in inspections:
@@ -89,7 +93,7 @@ def _inspect(images: _Images, workers: int, journal: CheckJournal) -> list[Inspe
     inspections: list[Inspection] = []
     for split, domain, source in images.parts:
         trained = next((found for found in inspections if found.domain == domain), None)
-        white = trained.max_value if trained else None
+        white = trained.max_value if trained else images.max_values.get(domain)
         inspections.append(
             inspect_images(split, domain, source, images.use, workers, True, white, journal)
         )
@@ -162,8 +166,17 @@ def _find_rows(options: argparse.Namespace) -> _Images:
                     )
                     continue
                 rows = rows_of(datamodule.opened, found, split, datamodule.label_column)
-                parts.append((split, domain, rows))
+                parts.append((split, domain, rows[: datamodule.max_images]))
     use = ImageSettings(datamodule.resize, datamodule.size)
     ours = ("data.resize=", "data.crop=", "data.paired=")  # of the suggestion, which is MUNIT
     settings = [word for word in named if not word.startswith(ours)]
-    return _Images(Path(datamodule.path), parts, absent, use, settings, datamodule.paired)
+    return _Images(
+        Path(datamodule.path),
+        parts,
+        absent,
+        use,
+        settings,
+        datamodule.paired,
+        datamodule.max_bad_fraction,
+        {name: value for name, value in datamodule.max_values.items() if value != "auto"},
+    )

@@ -28,17 +28,19 @@ class Assessment(NamedTuple):
     notes: list[str]
 
 
-def assess(inspections: Sequence[Inspection]) -> Assessment:
+def assess(inspections: Sequence[Inspection], max_bad_fraction: float = 0.01) -> Assessment:
     """Tell what stops a run on these folders, what it skips, and what else to know.
 
     Args:
         inspections: Of all folders that a run would read.
+        max_bad_fraction: Share of a domain's images that may be unusable, in [0, 1].
     """
     assessment = Assessment([], [], [])
     for found in inspections:
         _assess_folder(found, assessment)
     for domain in dict.fromkeys(found.domain for found in inspections):
-        _assess_domain([found for found in inspections if found.domain == domain], assessment)
+        folders = [found for found in inspections if found.domain == domain]
+        _assess_domain(folders, assessment, max_bad_fraction)
     for one, other in combinations(inspections, 2):
         _assess_copies(one, other, assessment)
         if one.split == other.split:
@@ -121,11 +123,13 @@ def _setting(domain: str, max_value: int) -> str:
     return " ".join(f"data.max_value_{name}={max_value}" for name in domain or "ab")
 
 
-def _assess_domain(folders: Sequence[Inspection], assessment: Assessment) -> None:
+def _assess_domain(
+    folders: Sequence[Inspection], assessment: Assessment, max_bad_fraction: float
+) -> None:
     """Count bad files as a run does: those of training and test together."""
     names = " and ".join(found.name for found in folders)
     total = len(set().union(*(found.files for found in folders)))
-    skipped = SkippedFiles({names: total})
+    skipped = SkippedFiles({names: total}, max_bad_fraction)
     for found in folders:
         skipped.add(BadFile(str(path), names, reason) for path, reason in found.bad.items())
     if skipped.stop_reason:
