@@ -10,12 +10,12 @@ _STEPS = re.compile(r"\{steps(?:/(\d+))?\}")
 
 
 def rows() -> dict[str, list[str]]:
-    """Return the settings of all rows, those with a single change on top of the demo's."""
+    """Return the settings of all rows, those of changes on top of what they change."""
     written = yaml.safe_load(_FILE.read_text())
-    demo = written["rows"]["demo"]
-    return written["rows"] | {
-        name: [*demo, *settings] for name, settings in written["changes"].items()
-    }
+    demo, modern = written["rows"]["demo"], written["rows"]["modern"]
+    changes = {name: [*demo, *settings] for name, settings in written["changes"].items()}
+    further = {f"modern_{name}": [*modern, *own] for name, own in written["further"].items()}
+    return written["rows"] | changes | further
 
 
 def for_steps(settings: list[str], steps: int) -> list[str]:

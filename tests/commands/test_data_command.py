@@ -73,8 +73,8 @@ def test_sound_data_stop_no_run(data, capsys):
     assert "STOPS" not in out
     assert "\nNothing stops a run.\n\nTRY THIS\n  munit-train data=folder data.root=" in out
     assert out.endswith(
-        "demo=munit data.resize=64 'data.crop=[64,64]' data.batch_size=2 trainer.precision=auto "
-        "callbacks.grid.every_n_steps=100 +recipe=diffaugment name=trial\n"
+        "model=munit_modern demo=munit_modern data.resize=64 'data.crop=[64,64]' data.batch_size=2 "
+        "trainer.precision=auto callbacks.grid.every_n_steps=100 +recipe=diffaugment name=trial\n"
         "  1400 iterations of 0.5 s (CPU, 32-true): pictures to judge by after about 12 min; its "
         "tensors take 0.25 GiB\n"
     )

@@ -202,13 +202,24 @@ def test_every_choice_of_a_group_composes_and_names_real_classes(config, group, 
 
 
 def test_the_modern_preset_is_munit_but_for_what_was_measured_to_gain(config):
-    modern, published = config("model=munit_modern").model, config("model=munit").model
-    ratio = modern.lr_discriminator / modern.optimizer.lr
-    assert ratio == pytest.approx(4)
-    assert modern == {**published, "lr_discriminator": modern.lr_discriminator}
-    small = config("model=munit_modern", "+experiment=demo").model
-    assert small.generator.dim == 16
-    assert small.lr_discriminator / small.optimizer.lr == pytest.approx(ratio)
+    modern, published = config("model=munit_modern"), config("model=munit")
+    assert set(modern.callbacks) - set(published.callbacks) == {"ema"}
+    changed = {key for key in modern.model if modern.model[key] != published.model[key]}
+    assert changed == {"weights", "optimizer", "scheduler", "shared_styles"}
+    assert modern.model.weights.cycle > 0
+    without = config("model=munit_modern", "callbacks=[default,evaluate]", "~callbacks.ema")
+    assert set(without.callbacks) - set(published.callbacks) == {"evaluate"}
+
+
+def test_the_demo_is_the_modern_preset_in_small_and_takes_the_published_one_too(config):
+    demo, modern = config("+experiment=demo"), config("model=munit_modern")
+    assert demo.model.weights == modern.model.weights
+    assert "ema" in demo.callbacks
+    published = config("+experiment=demo", "model=munit")
+    assert published.model.weights.cycle == 0
+    assert "ema" not in published.callbacks
+    assert demo.model.generator == published.model.generator
+    assert demo.model.generator.dim == 16
 
 
 def test_callbacks_are_a_file_each_and_composed_by_lists(config):
