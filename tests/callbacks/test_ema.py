@@ -9,6 +9,7 @@ from training import fit_least
 from munit_pl.callbacks import ema
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.ema import WeightAverage
+from munit_pl.callbacks.evaluate import task_of
 
 
 class Record(Callback):
@@ -82,6 +83,39 @@ def test_early_in_a_run_the_average_forgets_sooner(tmp_path):
         for t, d in ((2, 2**-20), (3, 2**-10), (4, 2 ** (-20 / 3)), (5, 2**-5)):
             expected = d * expected + (1 - d) * record.states[t][name]
         torch.testing.assert_close(value, expected)
+
+
+def test_what_runs_show_and_measure_is_the_average_and_what_is_trained_stays(tmp_path, constant):
+    shown, measured, record = Record(), [], Record()
+
+    class Show(Callback):
+        """Before the average has this iteration from elsewhere."""
+
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            with ema.averaged(trainer, pl_module):
+                shown.on_train_batch_end(trainer, pl_module)
+            gen_a, gen_b = task_of(trainer, pl_module, 0).translator.generators
+            measured.append({"gen_a": gen_a.state_dict(), "gen_b": gen_b.state_dict()})
+
+    checkpoint = fit(tmp_path, 4, Show(), record, WeightAverage(0.5))
+    for name, value in averaged(checkpoint).items():
+        assert torch.equal(shown.states[-1][name], value)
+        gen, _, key = name.partition(".")
+        assert torch.equal(measured[-1][gen][key], value)
+    plain = fit(tmp_path / "plain", 4)
+    assert all(torch.equal(plain["state_dict"][k], v) for k, v in record.states[-1].items())
+
+
+def test_a_run_without_an_average_shows_what_it_trains(tmp_path):
+    shown, record = Record(), Record()
+
+    class Show(Callback):
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            with ema.averaged(trainer, pl_module):
+                shown.on_train_batch_end(trainer, pl_module)
+
+    fit(tmp_path, 2, Show(), record)
+    assert all(torch.equal(shown.states[-1][k], v) for k, v in record.states[-1].items())
 
 
 def test_nothing_of_the_training_changes_by_it(tmp_path):

@@ -88,6 +88,7 @@ class Run:
 
     def __init__(self, datamodule):
         self.datamodule = datamodule
+        self.callbacks = []
 
 
 def callback(folder, **settings):

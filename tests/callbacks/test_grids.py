@@ -12,7 +12,7 @@ class Run:
         self.datamodule = datamodule
         self.global_step = global_step
         self.is_global_zero = True
-        self.loggers = []
+        self.loggers = self.callbacks = []
         self.precision_plugin = self
 
     def forward_context(self):

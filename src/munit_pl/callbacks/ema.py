@@ -1,6 +1,7 @@
 """An exponential moving average (EMA) of the generators' weights."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
@@ -68,11 +69,13 @@ class WeightAverage(Callback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Add the average, this iteration in it even where another callback saves before it."""
+        checkpoint["averaged"] = self.states(trainer, pl_module)
+
+    def states(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, dict[str, Tensor]]:
+        """Return the states of ``gen_a`` and ``gen_b`` by the average up to this iteration."""
         self._take_in(trainer.global_step, pl_module)
         values = iter(self._average or _weights(pl_module))
-        checkpoint["averaged"] = {
-            name: _state(pl_module.get_submodule(name), values) for name in _NAMES
-        }
+        return {name: _state(pl_module.get_submodule(name), values) for name in _NAMES}
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -105,6 +108,24 @@ class WeightAverage(Callback):
     def _begin(self, weights: list[Tensor]) -> None:
         if get_total_norm(weights).isfinite():  # else it begins an iteration later
             self._average = [weight.clone() for weight in weights]
+
+
+@contextmanager
+def averaged(trainer: Trainer, pl_module: LightningModule) -> Iterator[None]:
+    """Have both generators hold what translates later: their average, where a run keeps one."""
+    kept = [c for c in trainer.callbacks if isinstance(c, WeightAverage)]  # type: ignore[attr-defined]
+    if not kept:
+        yield
+        return
+    gens = {name: pl_module.get_submodule(name) for name in _NAMES}
+    trained = {name: deepcopy(gen.state_dict()) for name, gen in gens.items()}
+    try:
+        for name, state in kept[0].states(trainer, pl_module).items():
+            gens[name].load_state_dict(state)
+        yield
+    finally:
+        for name, state in trained.items():
+            gens[name].load_state_dict(state)
 
 
 def _weights(pl_module: LightningModule) -> list[Tensor]:

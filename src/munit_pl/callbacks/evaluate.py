@@ -14,6 +14,7 @@ from torch import Tensor
 
 from munit_pl.callbacks.checkpoint_io import Best, not_saved
 from munit_pl.callbacks.checkpoints import Checkpoints
+from munit_pl.callbacks.ema import averaged
 from munit_pl.callbacks.stopping import final_figures
 from munit_pl.checks import Arguments, ArgumentsOf, PositiveInt, Seed, checked
 from munit_pl.data.datamodules.base import TwoDomains
@@ -179,7 +180,8 @@ def task_of(trainer: Trainer, pl_module: LightningModule, seed: int) -> Evaluati
     datamodule = trainer.datamodule  # type: ignore[attr-defined]
     assert isinstance(pl_module, AdversarialModule)
     # Copies: a translator's networks are in evaluation mode, and in fp32 whatever trains here.
-    gens = (deepcopy(gen).float() for gen in (pl_module.gen_a, pl_module.gen_b))
+    with averaged(trainer, pl_module):
+        gens = [deepcopy(gen).float() for gen in (pl_module.gen_a, pl_module.gen_b)]
     return EvaluationTask(
         Translator(*gens, device=pl_module.device),
         _usable(datamodule.domains["train"]),

@@ -7,6 +7,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from munit_pl.callbacks.ema import averaged
 from munit_pl.callbacks.rich_logs import log_grid
 from munit_pl.checks import PositiveInt, Seed, checked
 from munit_pl.data.datamodules.base import TwoDomains
@@ -60,7 +61,8 @@ class ImageGrid(Callback):
         assert isinstance(pl_module, AdversarialModule)
         x_a, x_b = self._inputs(trainer, pl_module.device)
         networks = evaluating(pl_module.gen_a, pl_module.gen_b)
-        with torch.no_grad(), networks, trainer.precision_plugin.forward_context():
+        average = averaged(trainer, pl_module)
+        with torch.no_grad(), networks, average, trainer.precision_plugin.forward_context():
             grids = {
                 "a2b": self.rows(pl_module, x_a, x_b, "a", "b", step),
                 "b2a": self.rows(pl_module, x_b, x_a, "b", "a", step),
