@@ -31,7 +31,7 @@ def tried(monkeypatch):
 
     def try_out(these, device):
         settings.extend(these)
-        return Trial("CPU, 32-true", 0.5, 1400, 2**28)
+        return Trial("CPU, 32-true", 0.5, 2000, 2**28)
 
     monkeypatch.setattr("munit_pl.commands.datasets.suggesting.try_out", try_out)
     return settings
@@ -75,7 +75,7 @@ def test_sound_data_stop_no_run(data, capsys):
     assert out.endswith(
         "model=munit_modern demo=munit_modern data.resize=64 'data.crop=[64,64]' data.batch_size=2 "
         "trainer.precision=auto callbacks.grid.every_n_steps=100 +recipe=diffaugment name=trial\n"
-        "  1400 iterations of 0.5 s (CPU, 32-true): pictures to judge by after about 12 min; its "
+        "  2000 iterations of 0.5 s (CPU, 32-true): pictures to judge by after about 17 min; its "
         "tensors take 0.25 GiB\n"
     )
     assert err == ""  # a bar only where somebody watches
