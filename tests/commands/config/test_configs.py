@@ -211,6 +211,16 @@ def test_the_modern_preset_is_munit_but_for_what_was_measured_to_gain(config):
     assert set(without.callbacks) - set(published.callbacks) == {"evaluate"}
 
 
+def test_the_preset_for_few_images_is_the_modern_one_with_ada_that_knows_how_long_a_run_is(config):
+    small = config("model=munit_small_data", "trainer.max_steps=600")
+    modern = config("model=munit_modern", "trainer.max_steps=600")
+    assert small.model.recipes == {"ada": {**config("+recipe=ada").model.recipes.ada, "length": 300}}
+    assert {**small.model, "recipes": {}} == modern.model
+    assert small.callbacks == modern.callbacks
+    demo = config("+experiment=demo", "model=munit_small_data")
+    assert demo.model.recipes.ada.length == demo.trainer.max_steps / 2 == 1000
+
+
 def test_the_demo_is_the_modern_preset_in_small_and_takes_the_published_one_too(config):
     demo, modern = config("+experiment=demo"), config("model=munit_modern")
     assert demo.model.weights == modern.model.weights
