@@ -158,7 +158,9 @@ def test_munit_yaml_lists_every_setting_with_its_default(config):
 
 def test_each_recipe_has_a_file_of_its_arguments_with_their_defaults(config):
     files = {file.stem: file.read_text() for file in (CONF / "recipe").glob("*.yaml")}
-    assert files.keys() == Recipe.kinds.keys()
+    # Not those that other tests wrote.
+    own = {name for name, kind in Recipe.kinds.items() if kind.__module__.startswith("munit_pl.")}
+    assert files.keys() == own
     for name, text in files.items():
         assert text.startswith(f"# @package model.recipes.{name}\n")
         arguments = inspect.signature(Recipe.kinds[name]).parameters.items()
@@ -214,7 +216,9 @@ def test_the_modern_preset_is_munit_but_for_what_was_measured_to_gain(config):
 def test_the_preset_for_few_images_is_the_modern_one_with_ada_that_knows_how_long_a_run_is(config):
     small = config("model=munit_small_data", "trainer.max_steps=600")
     modern = config("model=munit_modern", "trainer.max_steps=600")
-    assert small.model.recipes == {"ada": {**config("+recipe=ada").model.recipes.ada, "length": 300}}
+    assert small.model.recipes == {
+        "ada": {**config("+recipe=ada").model.recipes.ada, "length": 300}
+    }
     assert {**small.model, "recipes": {}} == modern.model
     assert small.callbacks == modern.callbacks
     demo = config("+experiment=demo", "model=munit_small_data")
