@@ -134,6 +134,21 @@ def test_a_resumed_average_is_that_of_an_uninterrupted_run_to_the_bit(tmp_path, 
         assert torch.equal(value, averaged(parts)[name]), name
 
 
+def test_a_resumed_average_stays_where_somebody_asks_for_it_before_training(tmp_path, constant):
+    """As evaluations do, when the run does not know yet which iteration it is at."""
+
+    class Ask(Callback):
+        def on_fit_start(self, trainer, pl_module):
+            task_of(trainer, pl_module, 0)
+
+    whole = fit(tmp_path / "whole", 5, WeightAverage(0.9))
+    fit(tmp_path / "parts", 3, WeightAverage(0.9))
+    last = tmp_path / "parts" / "last.ckpt"
+    parts = fit(tmp_path / "parts", 5, Ask(), WeightAverage(0.9), ckpt_path=last)
+    for name, value in averaged(whole).items():
+        assert torch.equal(value, averaged(parts)[name]), name
+
+
 def test_a_checkpoint_that_another_callback_saves_first_holds_the_iteration_as_well(
     tmp_path, constant
 ):

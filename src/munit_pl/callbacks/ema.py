@@ -55,6 +55,10 @@ class WeightAverage(Callback):
         half_life = RAMP_UP * (iteration - 1)
         return min(self.decay, 0.5 ** (1 / half_life)) if half_life > 0 else 0.0
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Take nothing in before training: a resumed run knows its iteration only then."""
+        self._taken_in = None
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin with the weights that there are."""
         self._taken_in = trainer.global_step
@@ -90,7 +94,7 @@ class WeightAverage(Callback):
             ]
 
     def _take_in(self, step: int, pl_module: LightningModule) -> None:
-        if step == self._taken_in:
+        if self._taken_in in (None, step):
             return
         self._taken_in = step
         weights = _weights(pl_module)
