@@ -69,6 +69,7 @@ class Averaged(WeightAverage):
     def on_train_start(self, trainer, module):
         generators = (module.gen_a, module.gen_b)
         self._average = [p.detach().clone() for gen in generators for p in gen.parameters()]
+        super().on_train_start(trainer, module)
 
 
 @pytest.mark.slow
