@@ -1,19 +1,11 @@
-import csv
 import io
-import json
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from munit_pl.evaluation.plots import (
-    moving_average,
-    plot_curves,
-    plot_distributions,
-    plot_figures,
-    plot_style_map,
-)
+from munit_pl.evaluation.plots import plot_distributions, plot_figures, plot_style_map
 from munit_pl.evaluation.report import MetricValue
 from munit_pl.evaluation.style_space import Layer, Moments, StyleMap
 from munit_pl.evaluation.task import Direction
@@ -105,100 +97,6 @@ def test_figures_without_any_real_value_give_a_picture_that_says_so():
     png = plot_figures([figure(1.0, None)])
     assert (opened(png) < 128).any()
     assert png == plot_figures([])
-
-
-def write_log(path, rows):
-    columns = sorted({column for row in rows for column in row})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
-
-
-def rows_of(steps, by=1.0):
-    return [
-        {
-            "step": i,
-            "gen/total": by / (1 + i),
-            "gen/image_a": 0.1 * i,
-            "gen/image_b": 0.2,
-            "epoch": 0,
-        }
-        for i in steps
-    ]
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """The plot of a log without gaps."""
-    path = tmp_path_factory.mktemp("whole") / "metrics.csv"
-    return plot_curves([write_log(path, rows_of(range(30)))], [])
-
-
-def write_evaluation(folder, iteration, value):
-    path = folder / f"{iteration:08d}" / "metrics.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"figures": {"a2b/f": {"value": value, "real": 0.5}}}))
-    return path
-
-
-def test_there_is_no_plot_without_anything_to_draw(tmp_path):
-    assert plot_curves([], []) is None
-    assert plot_curves([tmp_path / "metrics.csv"], [tmp_path / "00001000" / "metrics.json"]) is None
-    nothing = write_log(tmp_path / "rates.csv", [{"step": 1, "gen/lr": 0.1, "epoch": 0}])
-    assert plot_curves([nothing], []) is None
-
-
-def test_every_loss_has_a_panel_and_domains_share_one(tmp_path, whole):
-    log = write_log(tmp_path / "metrics.csv", rows_of(range(30)))
-    assert inches(whole) == pytest.approx((2 * 3.2, 1.9), abs=1 / DPI)
-    evaluations = [write_evaluation(tmp_path, i, 1 / i) for i in (1000, 2000)]
-    assert inches(plot_curves([log], evaluations)) == pytest.approx((3 * 3.2, 1.9), abs=1 / DPI)
-    assert inches(plot_curves([], evaluations)) == pytest.approx((3.2, 1.9), abs=1 / DPI)
-
-
-def test_curves_show_the_numbers(tmp_path, whole):
-    other = write_log(tmp_path / "other.csv", rows_of(range(30), by=2.0))
-    assert (opened(plot_curves([other], [])) != opened(whole)).any()
-
-
-def test_rows_with_gaps_give_the_curves_of_full_rows(tmp_path, whole):
-    rows = [
-        {"step": row["step"], column: row[column]}
-        for row in rows_of(range(30))
-        for column in ("gen/total", "gen/image_a", "gen/image_b")
-    ]
-    assert plot_curves([write_log(tmp_path / "metrics.csv", rows)], []) == whole
-
-
-def test_a_resumed_run_gives_one_curve(tmp_path, whole):
-    """The second log starts at 15: what the first has from there on was trained again."""
-    first = rows_of(range(15)) + rows_of(range(15, 40), by=9.0)
-    logs = [
-        write_log(tmp_path / "0.csv", first),
-        write_log(tmp_path / "1.csv", rows_of(range(15, 30))),
-    ]
-    assert plot_curves(logs, []) == whole
-
-
-def test_a_log_that_was_cut_off_is_drawn_as_far_as_it_goes(tmp_path, whole):
-    log = write_log(tmp_path / "metrics.csv", rows_of(range(30)))
-    with log.open("a", newline="") as file:
-        file.write("0,0.")  # the epoch, half of the next, and no step
-    assert plot_curves([log], []) == whole
-
-
-def test_evaluations_are_ordered_by_their_iteration(tmp_path):
-    paths = [write_evaluation(tmp_path, i, 1 / i) for i in (2000, 1000, 10000)]
-    assert plot_curves([], paths) == plot_curves([], paths[::-1])
-
-
-def test_a_moving_average_takes_fewer_values_at_the_ends():
-    values = np.array([3.0, 0, 0, 6, 0])
-    assert moving_average(values, 3).tolist() == pytest.approx([1.5, 1, 2, 2, 3])
-    assert moving_average(values, 1).tolist() == values.tolist()
 
 
 def style_map(color="red", mean=0.0, points=((0.0, 0.0), (1.0, 2.0), (2.0, 0.0))):

@@ -38,9 +38,9 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_holds_every_module_and_template(wheel):
     files = [path.relative_to(ROOT / "src") for path in ROOT.glob("src/munit_pl/**/*")]
-    expected = {str(path) for path in files if path.suffix in (".py", ".jinja")}
+    expected = {str(path) for path in files if path.suffix in (".py", ".jinja", ".html", ".css")}
     names = zipfile.ZipFile(wheel).namelist()
-    found = {name for name in names if name.endswith((".py", ".jinja"))}
+    found = {name for name in names if name.endswith((".py", ".jinja", ".html", ".css"))}
     assert found == expected | {"munit_pl/conf/__init__.py"}
 
 

@@ -8,17 +8,13 @@ from jinja2 import Environment, StrictUndefined, Template
 from munit_pl.checks import PositiveInt, checked
 from munit_pl.evaluation.codes_section import into_the_codes
 from munit_pl.evaluation.gallery import picture_of, picture_sections
-from munit_pl.evaluation.plots import (
-    plot_curves,
-    plot_distributions,
-    plot_figures,
-    plot_style_map,
-)
+from munit_pl.evaluation.plots import plot_distributions, plot_figures, plot_style_map
 from munit_pl.evaluation.report import Report
 from munit_pl.evaluation.style_space import map_styles
 from munit_pl.evaluation.task import DIRECTIONS, EvaluationTask
 from munit_pl.io.files import write_whole
-from munit_pl.reports.logs import log_files
+from munit_pl.reports.curves import draw_sections
+from munit_pl.reports.logs import log_files, read_logs
 
 
 @checked
@@ -38,7 +34,7 @@ def write_page(
         path: The HTML file.
         report: What was measured.
         task: What it was measured on. Its first test images are shown.
-        run_folder: The training run's, whose logs and evaluations give curves, if it is known.
+        run_folder: The training run's, whose logs give curves, if it is known.
         num_images: Inputs, and examples, of each domain, or as many as there are.
         num_styles: Random styles.
 
@@ -47,6 +43,7 @@ def write_page(
     """
     compared = [figure for figure in report.figures if figure.real is not None]
     spread = report.distributions
+    logs = read_logs(log_files(run_folder)) if run_folder else {}
     html = _template().render(
         report=report,
         sections=picture_sections(task, num_images, num_styles),
@@ -57,7 +54,8 @@ def write_page(
             for there in (DIRECTIONS if task.translator.reads_styles else ())
         ],
         codes=[(block, picture_of(block.plot, block.title)) for block in into_the_codes(task)],
-        curves=picture_of(_curves(run_folder), "curves of the training run"),
+        curves="".join(draw_sections(logs)),
+        style=files("munit_pl.reports").joinpath("page.css").read_text(encoding="utf-8"),
         overview=picture_of(
             plot_figures(compared) if compared else None, "each figure beside that of real images"
         ),
@@ -66,17 +64,6 @@ def write_page(
         ),
     )
     write_whole(path, html)
-
-
-def _curves(run_folder: Path | None) -> bytes | None:
-    """Plot a run's logs and the evaluations made during it."""
-    if run_folder is None:
-        return None
-    reports = run_folder.glob("evaluation/*/metrics.json")
-    return plot_curves(
-        log_files(run_folder),
-        [path for path in reports if path.parent.name.isdecimal()],
-    )
 
 
 def _template() -> Template:

@@ -1,11 +1,8 @@
 """An evaluation's plots, as PNG files in memory: equal numbers give equal bytes."""
 
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +12,11 @@ from PIL import Image
 
 from munit_pl.evaluation.report import MetricValue
 from munit_pl.evaluation.style_space import Moments, StyleMap
-from munit_pl.reports.logs import by_domain, read_logs
 
 _DPI = 110
 BLUE, ORANGE = "#2563a8", "#d97706"
 _GRAY, _PALE = "#6f757d", "#e3e6ea"
 SMALL = 8  # points
-
-Curve = npt.NDArray[np.float64]  # (2, points): iterations, values
 
 
 def plot_distributions(distributions: Mapping[str, Sequence[float]]) -> bytes:
@@ -109,78 +103,6 @@ def _write_beside(axes: Axes, y: float, value: str, real: str, better: str) -> N
         )
 
 
-def plot_curves(logs: Sequence[Path], evaluations: Sequence[Path]) -> bytes | None:
-    """Draw how losses and figures came along while a model was trained.
-
-    Losses are drawn as logged and, more heavily, as a moving average.
-
-    Args:
-        logs: Files ``metrics.csv`` of a run, in the order in which it was started and resumed. What
-            was logged after the point where it was resumed later is not drawn.
-        evaluations: Files ``metrics.json`` of reports in folders called after their iteration.
-
-    Returns:
-        The plot, or None if no file holds anything to draw. Files that are not there are passed
-        over.
-    """
-    losses = _read_logs([path for path in logs if path.is_file()])
-    figures = _read_evaluations([path for path in evaluations if path.is_file()])
-    if not losses and not figures:
-        return None
-    sheet, panels = make_panels(len(losses) + len(figures), 3, (3.2, 1.9))
-    for panel, (title, curves) in zip(panels, losses.items(), strict=False):
-        for (name, (steps, values)), color in zip(curves.items(), (BLUE, ORANGE), strict=False):
-            panel.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
-            smooth = moving_average(values, max(1, len(values) // 25))
-            panel.plot(steps, smooth, color=color, linewidth=1.5, label=name)
-        panel.set_title(title, fontsize=SMALL)
-        if len(curves) > 1:
-            panel.legend(fontsize=SMALL - 1, frameon=False)
-    for panel, (key, (curve, real)) in zip(panels[len(losses) :], figures.items(), strict=True):
-        panel.plot(*curve, "o-", color=BLUE, markersize=3, linewidth=1.5)
-        if real is not None:
-            panel.axhline(real, color=ORANGE, linestyle="--", linewidth=1, label="real images")
-            panel.legend(fontsize=SMALL - 1, frameon=False)
-        panel.set_title(f"evaluation: {key}", fontsize=SMALL)
-    for panel in panels:
-        panel.set_xlabel("iteration", fontsize=SMALL - 1)
-    return to_png(sheet)
-
-
-def _read_logs(paths: Sequence[Path]) -> dict[str, dict[str, Curve]]:
-    """Return losses' curves by what they show, those of both domains together."""
-    curves: dict[str, dict[str, Curve]] = {}
-    for column, points in read_logs(paths).items():
-        if _is_loss(column):
-            title, domain = by_domain(column)
-            name = f"domain {domain}" if domain else column
-            curves.setdefault(title, {})[name] = np.array(list(points.items())).T
-    return curves
-
-
-def _is_loss(column: str) -> bool:
-    part, _, name = column.partition("/")
-    return part in ("dis", "gen", "style", "val") and name not in ("lr", "grad_norm")
-
-
-def _read_evaluations(paths: Sequence[Path]) -> dict[str, tuple[Curve, float | None]]:
-    """Return figures over iterations by key, and the last value of real images."""
-    points: dict[str, list[tuple[int, float]]] = {}
-    real: dict[str, float | None] = {}
-    for path in sorted(paths, key=lambda path: int(path.parent.name)):
-        figures: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["figures"]
-        for key, figure in figures.items():
-            points.setdefault(key, []).append((int(path.parent.name), figure["value"]))
-            real[key] = figure["real"]
-    return {key: (np.array(values, dtype=float).T, real[key]) for key, values in points.items()}
-
-
-def moving_average(values: Curve, width: int) -> Curve:
-    """Return the mean of the ``width`` values around each, of fewer at the ends."""
-    window = np.ones(width)
-    return np.convolve(values, window, "same") / np.convolve(np.ones_like(values), window, "same")
-
-
 def plot_style_map(styles: StyleMap) -> bytes:
     """Draw encoded and random styles on one plane, and each dimension's moments against N(0, 1).
 
@@ -227,7 +149,7 @@ def _place(axes: Axes, picture: Image.Image, center: Sequence[float], side: floa
 def _draw_moments(axes: Axes, found: Moments) -> None:
     deviation = found.variance.sqrt().numpy()
     dimensions = np.arange(len(deviation))
-    axes.axhspan(-1, 1, color=_PALE, label="N(0, 1): mean and one deviation")
+    axes.axhspan(-1, 1, color=_PALE, label="N(0, 1): mean and one standard deviation")
     axes.axhline(0, color="white")
     axes.errorbar(
         dimensions, found.mean.numpy(), deviation, fmt="o", color=BLUE, capsize=4, label="encoded"

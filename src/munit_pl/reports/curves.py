@@ -1,17 +1,45 @@
 """Curves as inline SVG, without a plotting package."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
-from munit_pl.reports.logs import Points
+from munit_pl.reports.logs import Points, by_domain
 
 _WIDTH, _HEIGHT = 380, 180
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 8, 8, 22  # margins
 _POINTS = 240  # of a line at most: more would not be seen
 _ROBUST = 50  # values from which on the scale leaves the outermost hundredths out
 
+_SECTIONS = {  # by the part before the slash
+    "gen": "Generators",
+    "dis": "Discriminators",
+    "style": "Encoded styles",
+    "val": "Validation",
+    "eval": "Evaluation",
+}
+_OTHER = "Rates, gradients, speed"
+_ASIDE = ("lr", "grad_norm")  # no terms, whatever part they are of
+
 Line = list[tuple[float, float]]
+
+
+def draw_sections(logs: Mapping[str, Points]) -> Iterator[str]:
+    """Yield the sections of a page that have all of a run's curves, those of both domains together.
+
+    Args:
+        logs: Values by iteration, by column: `munit_pl.reports.logs.read_logs`.
+    """
+    panels: dict[str, dict[str, dict[str, Points]]] = {}
+    for column, points in logs.items():
+        title, domain = by_domain(column)
+        part, _, name = column.partition("/")
+        section = _SECTIONS.get(part, _OTHER) if name not in _ASIDE else _OTHER
+        panels.setdefault(section, {}).setdefault(title, {})[domain] = points
+    for section in (*_SECTIONS.values(), _OTHER):
+        if section in panels:
+            drawn = "".join(draw_panel(title, them) for title, them in panels[section].items())
+            yield f'<h3>{section}</h3><div class="panels">{drawn}</div>'
 
 
 def draw_panel(title: str, curves: Mapping[str, Points]) -> str:

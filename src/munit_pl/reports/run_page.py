@@ -11,18 +11,9 @@ from urllib.parse import quote
 import yaml
 
 from munit_pl.io.files import write_whole
-from munit_pl.reports.curves import draw_panel
-from munit_pl.reports.logs import Points, by_domain, log_files, read_logs
+from munit_pl.reports.curves import draw_sections
+from munit_pl.reports.logs import Points, log_files, read_logs
 
-_SECTIONS = {  # by the part before the slash
-    "gen": "Generators",
-    "dis": "Discriminators",
-    "style": "Encoded styles",
-    "val": "Validation",
-    "eval": "Evaluation",
-}
-_OTHER = "Rates, gradients, speed"
-_ASIDE = ("lr", "grad_norm")  # no terms, whatever part they are of
 _FIRST = ("gen/total", "dis/total", "val/image", "speed/images_per_second")
 _DIRECTIONS = ("a2b", "b2a")
 
@@ -43,8 +34,9 @@ def write_run_page(folder: Path, state: str, facts: Mapping[str, str]) -> None:
     """
     grids = _find_grids(folder)
     logs = read_logs(log_files(folder))
-    template = files("munit_pl.reports").joinpath("run_page.html").read_text(encoding="utf-8")
-    page = Template(template).substitute(
+    here = files("munit_pl.reports")
+    page = Template(here.joinpath("run_page.html").read_text(encoding="utf-8")).substitute(
+        style=here.joinpath("page.css").read_text(encoding="utf-8"),
         title=escape(f"{folder.absolute().parent.name}/{folder.absolute().name}"),
         state=escape(state),
         cards="".join(_cards(logs)),
@@ -52,7 +44,7 @@ def write_run_page(folder: Path, state: str, facts: Mapping[str, str]) -> None:
         newest=_newest(grids),
         strip="".join(_strip(grids)),
         steps=json.dumps(list(grids)),
-        curves="".join(_curves(logs)) or "<p>There are none yet, or the run logs no CSV.</p>",
+        curves="".join(draw_sections(logs)) or "<p>There are none yet, or the run logs no CSV.</p>",
         facts="".join(_rows(facts)),
         overrides=escape(" ".join(_overrides(folder))) or "none",
         settings=escape(_read(folder / ".hydra" / "config.yaml")),
@@ -104,19 +96,6 @@ def _cards(logs: Mapping[str, Points]) -> Iterator[str]:
         if column in logs:
             value = list(logs[column].values())[-1]
             yield f"<div><b>{value:.4g}</b>{escape(column)}</div>"
-
-
-def _curves(logs: Mapping[str, Points]) -> Iterator[str]:
-    panels: dict[str, dict[str, dict[str, Points]]] = {}
-    for column, points in logs.items():
-        title, domain = by_domain(column)
-        part, _, name = column.partition("/")
-        section = _SECTIONS.get(part, _OTHER) if name not in _ASIDE else _OTHER
-        panels.setdefault(section, {}).setdefault(title, {})[domain] = points
-    for section in (*_SECTIONS.values(), _OTHER):
-        if section in panels:
-            drawn = "".join(draw_panel(title, them) for title, them in panels[section].items())
-            yield f'<h3>{section}</h3><div class="panels">{drawn}</div>'
 
 
 def _drawn(folder: Path) -> str:
