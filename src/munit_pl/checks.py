@@ -24,7 +24,7 @@ Fraction = Annotated[float, Interval(ge=0, le=1)]
 WithinOne = Annotated[float, Interval(gt=-1, lt=1)]
 Below1 = Annotated[float, Interval(ge=0, lt=1)]
 Depth = Annotated[int, Interval(ge=1, le=1000)]  # of layers: more are asked for by mistake
-Halvings = Annotated[int, Interval(ge=0, le=1000)]
+NumDownsample = Annotated[int, Interval(ge=0, le=1000)]
 Seed = Annotated[int, Interval(ge=0, le=2**32 - 1)]  # what NumPy's generator takes
 HeightWidth = PositiveInt | Annotated[Sequence[PositiveInt], Len(2, 2)]
 

@@ -106,7 +106,7 @@ def test_the_second_time_the_run_is_asked_to_stop(method, tmp_path, stops, playe
     assert [code for code, _ in stops] == [ExitCode.DIVERGED]
     message = stops[0][1]
     name = {"dis": "discriminators", "gen": "generators"}[player]
-    assert f"gradients of the {name} have not been finite" in message
+    assert f"gradients of the {name} have been NaN/Inf" in message
     assert "since iteration 5 (learning rate 2.5e-05, precision 32-true)" in message
     assert (
         "loading a checkpoint back did not help; go on with a lower model.optimizer.lr" in message

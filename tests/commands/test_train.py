@@ -283,7 +283,7 @@ def test_bad_settings_are_told_in_one_line_before_training(config, tmp_path):
 
 @pytest.mark.parametrize("method", ["bicyclegan"], indirect=True)
 def test_a_method_that_learns_from_pairs_refuses_images_that_are_none(trained, method, tmp_path):
-    message = "BicycleGANModule learns from pairs, .*: use data=aligned, or data.paired=true"
+    message = "BicycleGANModule trains on pairs, .*: use data=aligned, or data.paired=true"
     with pytest.raises(InputError, match=message) as error:
         trained(*method.overrides, "data.paired=false")
     assert len(str(error.value).splitlines()) == 1

@@ -67,7 +67,7 @@ class ProcessConsensus:
 
 
 def consensus_of(trainer: Trainer) -> ProcessConsensus:
-    """Return the one agreement of a run; all processes ask for it first at the same place."""
+    """Return the run's `ProcessConsensus`; all processes ask for it first at the same place."""
     held = vars(trainer)  # a table of trainers would keep them alive
     if _KEY not in held:
         held[_KEY] = ProcessConsensus(trainer)

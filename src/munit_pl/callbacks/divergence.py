@@ -119,8 +119,8 @@ def _describe(trainer: Trainer, players: list[str], since: int) -> str:
     """Return what is wrong, where and under which settings."""
     rate = trainer.optimizers[list(PLAYERS).index(players[0])].param_groups[0]["lr"]
     return (
-        f"the gradients of the {' and the '.join(PLAYERS[player] for player in players)} have not "
-        f"been finite, or below {MAX_NORM:g}, since iteration {since} (learning rate {rate:g}, "
+        f"the gradients of the {' and the '.join(PLAYERS[player] for player in players)} have been "
+        f"NaN/Inf, or above {MAX_NORM:g}, since iteration {since} (learning rate {rate:g}, "
         f"precision {trainer.precision})"
     )
 

@@ -16,8 +16,6 @@ from munit_pl.checks import Below1, checked
 from munit_pl.layers.initialization import converge_spectral_norm
 
 _NAMES = ("gen_a", "gen_b")
-
-
 RAMP_UP = 0.05  # the half-life at most, as a share of the iterations done
 
 

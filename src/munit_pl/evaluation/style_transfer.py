@@ -14,9 +14,9 @@ def transfer_statistics(
     """Translate images whose contents were given the examples' channel statistics.
 
     Style transfer by adaptive instance normalization (Huang & Belongie, 2017) in the content space
-    of a trained model: each channel of a content code takes the mean and the deviation that it has
-    in the example's, and domain ``to`` decodes it, under the prior's mean style where the method
-    has styles. What a style encoder adds is what it follows examples better than this.
+    of a trained model: each channel of a content code takes the mean and standard deviation that it
+    has in the example's, and domain ``to`` decodes it, under the prior's mean style where the
+    method has styles. What a style encoder adds is what it follows examples better than this.
 
     Args:
         translator: A model whose method has a content code.

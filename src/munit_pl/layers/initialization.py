@@ -32,9 +32,9 @@ def initialize(
 
     Args:
         network: What to initialize, in place.
-        initialization: "normal" with deviation 0.02; "xavier" and "orthogonal" with a gain of the
-            root of 2; "kaiming", normal with the gain of a rectifier over the inputs; or "default",
-            which leaves all as PyTorch made it.
+        initialization: "normal" with standard deviation 0.02; "xavier" and "orthogonal" with a
+            gain of the root of 2; "kaiming", normal with the gain of a ReLU over the inputs; or
+            "default", which leaves all as PyTorch made it.
         skip_spectral: Leave spectrally normalized convolutions as PyTorch made them, biases too.
             The original code does so, by accident.
 

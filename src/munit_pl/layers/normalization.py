@@ -54,13 +54,13 @@ def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5) -> Ten
     """Normalize each sample over channels and pixels together, then scale and shift channels.
 
     MUNIT's own layer normalization. It is neither ``nn.LayerNorm`` nor ``nn.GroupNorm(1)``: the
-    deviation is unbiased (n - 1), and ``eps`` is added to the deviation, outside the root.
+    standard deviation is unbiased (n - 1), and ``eps`` is added to it, outside the root.
 
     Args:
         x: Features, ``(N, C, H, W)``.
         gamma: Scale of each channel, ``(C,)``.
         beta: Shift of each channel, ``(C,)``.
-        eps: Added to the deviation.
+        eps: Added to the standard deviation.
 
     Returns:
         Features of the shape and type of ``x``.

@@ -79,7 +79,7 @@ class TunedInception(nn.Module):
 
     It takes images in [-1, 1] as they are, resized to 299 by 299. That is what torchvision's
     ``transform_input``, which comes with its ImageNet weights, makes of images that were
-    normalized by ImageNet's means and deviations.
+    normalized by ImageNet's means and standard deviations.
 
     Args:
         state: The fine-tuned network's tensors without those of ``fc``. The auxiliary head's may

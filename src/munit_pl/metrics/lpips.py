@@ -110,7 +110,8 @@ class AlexNetFeatures(nn.Module):
 
     Args:
         weights: torchvision's state dictionary, ``features.0.weight`` and so on.
-        scaled: Whether to bring images to the mean and deviation that the network was trained on.
+        scaled: Whether to bring images to the mean and standard deviation that the network was
+            trained on.
 
     Raises:
         ValueError: If a tensor is missing or has another shape.

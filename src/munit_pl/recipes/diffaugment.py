@@ -209,9 +209,8 @@ class DiffAugment(Recipe):
     def draw(self, module: Host, batch: Sequence[Tensor], *where: int | str) -> dict[str, Tensor]:
         """Return random numbers for each of `VIEWS`, ``(N, 3, NUM_RANDOM)``, of both domains."""
         shape = (2, len(VIEWS), NUM_RANDOM)
-        augment_a, augment_b = module.draw_uniform(shape, len(batch[0]), "augment", *where).unbind(
-            1
-        )
+        drawn = module.draw_uniform(shape, len(batch[0]), "augment", *where)
+        augment_a, augment_b = drawn.unbind(1)
         return {"augment_a": augment_a, "augment_b": augment_b}
 
     def wrap(self, discriminators: Discriminators, draws: Mapping[str, Tensor]) -> Discriminators:

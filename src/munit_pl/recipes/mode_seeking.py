@@ -39,7 +39,7 @@ def mode_seeking(x: Tensor, y: Tensor, z: Tensor, w: Tensor) -> Tensor:
 
 
 def reciprocal_mode_seeking(x: Tensor, y: Tensor, z: Tensor, w: Tensor) -> Tensor:
-    """Return the same as the authors' program has it, which `mode_seeking` has the arguments of.
+    """Return the form of `mode_seeking` that the authors' program has, of the same arguments.
 
     Returns:
         A scalar above 0: one over the ratio, whose numerator and denominator are means over all
@@ -53,9 +53,9 @@ def reciprocal_mode_seeking(x: Tensor, y: Tensor, z: Tensor, w: Tensor) -> Tenso
 class ModeSeeking(Recipe):
     """Each image's translations under two drawn styles are to differ as the styles do.
 
-    Of the authors' program "reciprocal" has what generators minimize: `reciprocal_mode_seeking`,
-    and the adversarial term of the second translations added to that of the first. There the
-    discriminators learn from both translations; here from one, which is drawn like the other.
+    The form "reciprocal" is the generators' loss of the authors' program:
+    `reciprocal_mode_seeking`, and the adversarial term of the second translations added to that of
+    the first. There the discriminators train on both translations, here on the first alone.
 
     Args:
         weight: The weight of the term, 1 in the authors' program.

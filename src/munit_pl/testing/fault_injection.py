@@ -27,12 +27,12 @@ MOMENTARY = {
     "exception": "the iteration raises a RuntimeError",
     "out_of_memory": "the iteration raises torch.OutOfMemoryError",
     "hang": "the process sleeps for ever",
-    "nan_batch": "the images are not a number",
-    "nan_gradient": "one gradient of the generators is not a number",
+    "nan_batch": "the images are NaN",
+    "nan_gradient": "one gradient of the generators is NaN",
     "inf_gradient": "one gradient of the discriminators is infinite",
     "huge_gradient": "one gradient of the generators is 1e25: finite, but not its square",
-    "nan_gradients": "one gradient is not a number, from there on in each iteration",
-    "nan_weight": "one weight of the generators is not a number",
+    "nan_gradients": "one gradient is NaN, from there on in each iteration",
+    "nan_weight": "one weight of the generators is NaN",
 }
 SAVING = {
     "disk_full": "the next checkpoint does not fit on the disk",

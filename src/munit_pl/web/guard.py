@@ -20,7 +20,7 @@ class Guard:
     """ASGI middleware that refuses what no visitor of the page sends.
 
     Args:
-        app: What rendering.
+        app: The ASGI application behind it.
         names: Host names that the page is opened by, besides "localhost" and addresses of numbers.
         most: Bytes of a request's body.
     """

@@ -299,7 +299,7 @@ def test_a_method_that_learns_from_pairs_is_told_with_the_sizes_that_do_not_fit(
     told = faults("model=bicyclegan", "data.size=[64,64]")
     assert [line.split(":")[0] for line in told] == [
         "images of 64x64 cannot pass the generator",
-        "BicycleGANModule learns from pairs, but these images are none",
+        "BicycleGANModule trains on pairs, but these images are unpaired",
     ]
 
 

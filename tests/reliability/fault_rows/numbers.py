@@ -62,19 +62,19 @@ def half_precision(stage: Stage) -> None:
 
 _SKIP = "the step is skipped and counted; all finite; trained to the end"
 _KINDS = [
-    ("images that are not a number", "nan_batch"),
+    ("images that are NaN", "nan_batch"),
     ("an infinite gradient", "inf_gradient"),
     ("a gradient of 1e25", "huge_gradient"),
 ]
 ROWS = [
     *(Row(f"numbers: {what}", _SKIP, partial(one_step, kind, [])) for what, kind in _KINDS),
     Row(
-        "numbers: a gradient that is not a number, in rank 0 of two",
+        "numbers: a gradient that is NaN, in rank 0 of two",
         _SKIP,
         partial(one_step, "nan_gradient", DDP),
     ),
     Row("numbers: the same in bf16-mixed", _SKIP, half_precision),
-    Row("numbers: gradients not a number, for good", "saved, explained, exit 70", for_good),
-    Row("numbers: a weight that is not a number", "the last good checkpoint is loaded", weight),
+    Row("numbers: gradients NaN, for good", "saved, explained, exit 70", for_good),
+    Row("numbers: a weight that is NaN", "the last good checkpoint is loaded", weight),
     Row("numbers: a learning rate of 1e30", "explained, exit 70; all finite", absurd_rate),
 ]

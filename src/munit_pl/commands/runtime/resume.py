@@ -106,7 +106,7 @@ def check_checkpoint(path: Path, module: LightningModule) -> None:
         try:
             check_training_state(checkpoint, optimizers)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{path} is nothing that training can go on from: {error}") from error
+            raise InputError(f"{path} cannot be resumed from: {error}") from error
 
 
 def _read_whole(path: Path) -> Mapping[str, Any]:
@@ -147,7 +147,7 @@ def explaining_restore(path: Path | None) -> Iterator[None]:
         if path is None or not names or "dump_checkpoint" in names:
             raise
         reason = " ".join(repr(error).split())[:200]
-        raise InputError(f"{path} is nothing that training can go on from: {reason}") from error
+        raise InputError(f"{path} cannot be resumed from: {reason}") from error
 
 
 def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...] | None]:

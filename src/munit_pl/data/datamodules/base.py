@@ -63,7 +63,7 @@ class TwoDomains(LightningDataModule):
             size; the crop's shortest side unless a subclass says otherwise.
         channels: Of each domain's images; 3 unless a subclass says otherwise.
         domains: Both domains' images of each split, after `setup`.
-        bad_files: Which files were skipped.
+        skipped_files: Which files were skipped.
         monitors: Of the workers of each loader.
     """
 
@@ -115,7 +115,7 @@ class TwoDomains(LightningDataModule):
 
     @property
     def has_pairs(self) -> bool:
-        """Whether there are pairs: it is read in pairs, or can be, by ``paired``."""
+        """Whether the data has pairs, used or not."""
         return self.paired
 
     @property

@@ -53,7 +53,7 @@ class Inspection:
         domain: "a" or "b"; "" where each file holds both.
         source: The folder, or what the column is called.
         unusable: Why no run can use it at all; None if one can.
-        pictures: The images that could be decoded.
+        decoded: The images that could be decoded.
         bad: Those that cannot be used, each with what is wrong: path and reason make a sentence.
             Some could be decoded, but do not fit the settings.
         fatal: Those of the bad ones that ended the process that read them, or took it too much

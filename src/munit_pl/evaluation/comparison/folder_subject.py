@@ -98,10 +98,8 @@ class FolderSubject(Subject):
         """
         n, styles, dim = self.extent.inputs, self.extent.styles, translator.style_dim("b")
         real, others = self._colors
-        images, examples = (
-            self._x_a[:n],
-            self._x_b[:n].roll(-1, 0),
-        )  # a pair's partner is no example
+        images = self._x_a[:n]
+        examples = self._x_b[:n].roll(-1, 0)  # a pair's partner is no example
         shown = (
             mean_color(
                 translator.translate(x[None], random_styles(styles, dim, SEED, "colors", i))[0]
@@ -113,10 +111,8 @@ class FolderSubject(Subject):
             "color_energy": energy_distance(colors.flatten(0, 1), real).item(),
             "color_spread": (color_spread(colors) / color_spread(real)).item(),
         }
-        wanted, pairs = (
-            mean_color(examples),
-            list(zip(images[:, None], examples[:, None], strict=True)),
-        )
+        wanted = mean_color(examples)
+        pairs = list(zip(images[:, None], examples[:, None], strict=True))
         if translator.reads_styles:
             guided = [translator.translate(x, translator.encode_style(y, "b")) for x, y in pairs]
             followed = mean_color(torch.cat(guided)[:, 0])

@@ -70,7 +70,7 @@ def _write_json(file: Path, values: Mapping[str, Any]) -> None:
 
 
 def _finite(value: Any) -> Any:
-    """Return plain values with None for what is no number, as a run that diverged may have."""
+    """Return plain values with None for NaN/Inf, as a run that diverged may have."""
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -37,7 +37,7 @@ def data_faults(module: "AdversarialModule", datamodule: TwoDomains) -> Iterator
         )
     if module.paired and not datamodule.paired:
         yield (
-            f"{type(module).__name__} learns from pairs, but these images are none: use "
+            f"{type(module).__name__} trains on pairs, but these images are unpaired: use "
             "data=aligned, or data.paired=true where the data has it"
         )
     parts, batch = module.hparams["accumulate"], datamodule.batch_size

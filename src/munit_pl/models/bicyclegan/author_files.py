@@ -66,7 +66,7 @@ def read_author_unet(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _unet(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Return the tensors of `UNetTranslator` by our names."""
     if any(tensor.ndim == 1 and name.endswith("weight") for name, tensor in state.items()):
-        raise ValueError(f"{path} was trained with --norm batch, which BicycleGAN has not here")
+        raise ValueError(f"{path} was trained with --norm batch, which is not supported")
     ours = {}
     for name, tensor in state.items():
         if match := _STYLED.fullmatch(name):

@@ -84,7 +84,7 @@ class BicycleGANModule(AdversarialModule):
 
     Raises:
         TypeError: If a mapping has a key that is no argument of its class.
-        ValueError: If a value is none that can be trained with.
+        ValueError: If a value is out of range.
     """
 
     generators_first: ClassVar[bool] = True

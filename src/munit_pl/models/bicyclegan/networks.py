@@ -35,7 +35,7 @@ class UNetTranslator(nn.Module):
         out_channels: Channels of the images translated to.
         dim: Channels after the first convolution; doubled by each further one, up to eightfold.
         style_dim: Length of the style code.
-        num_downsample: Halvings of the side, ``D``: 8 for images of 256x256.
+        num_downsample: Downsampling steps, ``D``: 8 for images of 256x256.
         where: "all": the style is concatenated to the input of each convolution on the way down;
             "input": to the image alone.
         dropout: The share of values dropped in training, on the way up between maps of full width.
@@ -97,7 +97,7 @@ class ResnetEncoder(nn.Module):
         in_channels: Channels of the image.
         dim: Channels after the first convolution; the blocks have 2, 3 and then 4 times as many.
         style_dim: Length of the style code.
-        num_downsample: Halvings of the side, ``D``: 5 for images of 256x256, of which the first is
+        num_downsample: Downsampling steps, ``D``: 5 for images of 256x256, of which the first is
             the convolution's.
 
     Shape:
@@ -169,14 +169,14 @@ class BicycleGANGenerator(DomainGenerator):
         dim: Channels after the translator's first convolution.
         style_dim: Length of the style code.
         network: The translator: "unet" (`UNetTranslator`) or "resnet" (`ResnetTranslator`).
-        num_downsample: Halvings of the U-Net's side; a residual network has two.
+        num_downsample: Downsampling steps of the U-Net; a residual network has two.
         inject: Where the U-Net is given the style, "all" or "input"; the residual network's place
             is its input.
         dropout: The share of values that the U-Net's lower blocks drop in training: a half as in
             the authors' scripts.
         num_res_blocks: Residual blocks of the residual network.
         encoder_dim: Channels after the encoder's first convolution.
-        encoder_downsample: Halvings of the encoder's side.
+        encoder_downsample: Downsampling steps of the encoder.
 
     Attributes:
         size_divisor: What both sides of an image must be multiples of: ``2**num_downsample`` for
@@ -244,7 +244,7 @@ class BicycleGANTranslator(DomainGenerator):
         other_channels: Channels of the images that it translates.
         dim: Channels after the first convolution.
         style_dim: Length of the style code.
-        num_downsample: Halvings of the side.
+        num_downsample: Downsampling steps.
         inject: Where the style goes in.
     """
 

@@ -5,11 +5,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from munit_pl.layers.activation_recomputation import Recomputable
-from munit_pl.layers.blocks import (
-    Activation,
-    ConvBlock,
-    ResBlock,
-)
+from munit_pl.layers.blocks import Activation, ConvBlock, ResBlock
 from munit_pl.layers.padding import PaddingMode
 
 
@@ -19,7 +15,7 @@ class ContentEncoder(Recomputable):
     Args:
         in_channels: Channels of the image.
         dim: Channels after the first convolution; doubled by each halving of the side.
-        num_downsample: Halvings of the side, ``D``.
+        num_downsample: Downsampling steps, each of which halves the side, ``D``.
         num_res_blocks: Residual blocks at the lowest resolution.
         activation: Activation of every block.
         padding_mode: What the convolutions' added pixels hold.

@@ -103,9 +103,8 @@ class MultiScaleDiscriminator(ScaleDiscriminators):
         self.num_layers = num_layers
         self.smallest_map = _smallest_map(norm, num_layers)
         self.global_discriminator: GlobalDiscriminator | None = None
-        if (
-            global_discriminator
-        ):  # drawn last: the patches' weights are the same with it and without
+        # Drawn last: the patches' weights are the same with it and without.
+        if global_discriminator:
             depth = num_layers + num_scales - 1
             self.global_discriminator = GlobalDiscriminator(
                 in_channels, dim, depth, norm, activation, padding_mode
@@ -114,9 +113,9 @@ class MultiScaleDiscriminator(ScaleDiscriminators):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the logits of images ``x``: of each scale, then of the global discriminator."""
         logits = super().forward(x)
-        return (
-            logits if self.global_discriminator is None else [*logits, self.global_discriminator(x)]
-        )
+        if self.global_discriminator is None:
+            return logits
+        return [*logits, self.global_discriminator(x)]
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse images that are too small for the smallest scale, or for the global discriminator.
@@ -153,7 +152,7 @@ class GlobalDiscriminator(nn.Module):
         in_channels: Channels of the images.
         dim: Channels after the first convolution; doubled by each further one, up to eightfold.
         depth: Strided convolutions. The patch discriminators' on the smallest scale see as small a
-            map after ``num_layers + num_scales - 1`` halvings.
+            map after ``num_layers + num_scales - 1`` downsampling steps.
         norm: As of `MultiScaleDiscriminator`, from the second convolution on. What follows the
             average is normalized only where that is by its weight.
         activation: As of `MultiScaleDiscriminator`.

@@ -20,7 +20,7 @@ from munit_pl.models.components.nvlabs_files import (
     rename,
 )
 
-_DEEPEST = 16  # halvings; no image has a side that allows more
+_DEEPEST = 16  # downsampling steps; no image has a side that allows more
 _MOST_WEIGHTS = 1_000_000_000  # the published discriminators have 8 million
 
 
@@ -39,7 +39,7 @@ def read_networks(
         kind: The generators' class.
         gens: Both domains' tensors, from `read_pair`.
         sizes: Both generators' arguments, as the shapes tell them.
-        names: Returns patterns of the original's names and ours for a number of halvings.
+        names: Returns patterns of the original's names and ours for a number of downsampling steps.
         gen_path: Where the generators are from.
         dis_path: The discriminators' file.
         arguments: Of the module.
@@ -49,7 +49,7 @@ def read_networks(
         raise ValueError(f"{gen_path}: the two generators differ: {sizes['a']} and {sizes['b']}")
     arguments["generator"] = arguments.get("generator", {}) | sizes["a"]
     if (depth := sizes["a"]["num_downsample"]) not in range(_DEEPEST + 1):
-        raise ValueError(f"{gen_path} holds no generators that could be: {depth} halvings")
+        raise ValueError(f"{gen_path} asks for {depth} downsampling steps: at most {_DEEPEST}")
     states = {f"gen_{d}": rename(state, names(depth), gen_path) for d, state in gens.items()}
     for d in "ab":
         _check_fit(kind, "generator", d, arguments, states[f"gen_{d}"], gen_path)

@@ -16,7 +16,7 @@ class PatchDiscriminator(ScaleDiscriminators):
     """A discriminator of overlapping patches: with three strided convolutions, of 70x70 pixels.
 
     Section 6.1.2 of Isola et al., "Image-to-Image Translation with Conditional Adversarial
-    Networks", CVPR 2017: 4x4 convolutions, strided but for the last two; leaky rectifiers of slope
+    Networks", CVPR 2017: 4x4 convolutions, strided but for the last two; leaky ReLU of slope
     0.2; no normalization after the first convolution. With more than one scale there is an
     independent discriminator for each, on an image of half the side of the one before and half as
     wide, as BicycleGAN's authors have it.

@@ -11,7 +11,7 @@ class ResnetTranslator(nn.Module):
     """An image in, an image of the same size out.
 
     A 7x7 convolution, two strided ones, residual blocks, two transposed convolutions and a 7x7
-    convolution with a hyperbolic tangent; instance normalization and rectifiers between them. A
+    convolution with a tanh; instance normalization and ReLU between them. A
     style is repeated over the image and put beside its channels. The first convolution then goes
     without normalization, which would remove all that a style adds to it.
 
@@ -59,7 +59,7 @@ class ResnetTranslator(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """A transposed convolution that doubles the side, instance normalization and a rectifier.
+    """A transposed convolution that doubles the side, instance normalization and a ReLU.
 
     Args:
         in_dim: Channels in.

@@ -89,7 +89,7 @@ def _renamed(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
             convolutions += 1
             ours.append(f"decoder.layers.{convolutions - 1}.conv")
     if any(state[name].ndim == 1 and name.endswith("weight") for name in state):
-        raise ValueError(f"{path} was trained with --norm batch, which CycleGAN has not here")
+        raise ValueError(f"{path} was trained with --norm batch, which is not supported")
     names = dict(zip(layers, ours, strict=True))
     parts = {name: name.rpartition(".") for name in state}
     return {f"{names[layer]}.{kind}": state[name] for name, (layer, _, kind) in parts.items()}

@@ -79,7 +79,7 @@ class CycleGANModule(AdversarialModule):
 
     Raises:
         TypeError: If a mapping has a key that is no argument of its class.
-        ValueError: If a value is none that can be trained with.
+        ValueError: If a value is out of range.
     """
 
     dis_a: PatchDiscriminator
@@ -144,7 +144,7 @@ class CycleGANModule(AdversarialModule):
         translations = translate(networks, images, noise)
         identity = self.weights.identity > 0 and images.x_a.shape[1] == images.x_b.shape[1]
         terms = generator_terms(networks, images, translations, noise, self.gan_loss, identity)
-        # The pools would show a pixel that is no number again, and checkpoints refuse it.
+        # The pools would show a pixel that is NaN again, and checkpoints refuse it.
         part.cached = Translations(*(x.detach().nan_to_num() for x in translations))
         again = partial(translate, networks, images)
         return self.with_recipe_terms(terms, part, translations, noise, again)

@@ -92,7 +92,7 @@ class MUNITModule(MUNIT, AdversarialModule):
 
     Raises:
         TypeError: If a mapping has a key that is no argument of its class.
-        ValueError: If a value is none that can be trained with.
+        ValueError: If a value is out of range.
     """
 
     weights: LossWeights

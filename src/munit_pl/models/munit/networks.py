@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from munit_pl.checks import Depth, Halvings, PositiveInt, checked
+from munit_pl.checks import Depth, NumDownsample, PositiveInt, checked
 from munit_pl.layers.activation_recomputation import Recomputable
 from munit_pl.layers.blocks import (
     Activation,
@@ -34,7 +34,8 @@ class StyleEncoder(Recomputable):
 
     Args:
         in_channels: Channels of the image.
-        dim: Channels after the first convolution; doubled by each of the first two halvings.
+        dim: Channels after the first convolution; doubled by each of the first two
+            downsampling steps.
         style_dim: Length of the style code.
         activation: Activation of every block.
         padding_mode: What the convolutions' added pixels hold.
@@ -69,15 +70,15 @@ class StyleEncoder(Recomputable):
 class Decoder(Recomputable):
     """Content and style put back together.
 
-    A multi-layer perceptron turns the style into the shift and scale of every adaptive instance
+    An MLP turns the style into the shift and scale of every adaptive instance
     normalization; they are passed on as arguments, so a decoder holds no state between calls.
 
     Args:
         out_channels: Channels of the image.
         dim: Channels before the last convolution, as in the encoder.
         style_dim: Length of the style code.
-        mlp_dim: Width of the perceptron's two hidden layers.
-        num_upsample: Doublings of the side, ``D``.
+        mlp_dim: Width of the MLP's two hidden layers.
+        num_upsample: Upsampling steps, ``D``: each doubles the side.
         num_res_blocks: Residual blocks, two normalizations each, at the lowest resolution.
         activation: Activation of every block.
         padding_mode: What the convolutions' added pixels hold.
@@ -146,13 +147,13 @@ class AdaINGenerator(DomainGenerator):
         in_channels: Channels of the domain's images, in and out.
         dim: Channels after the first convolution.
         style_dim: Length of the style code.
-        mlp_dim: Width of the perceptron that turns a style into normalization parameters.
-        num_downsample: Halvings of the content code's side, ``D``.
+        mlp_dim: Width of the MLP that turns a style into normalization parameters.
+        num_downsample: Downsampling steps of the content encoder, ``D``.
         num_res_blocks: Residual blocks of the content encoder, and of the decoder.
         activation: "relu", "lrelu" (slope 0.2), "prelu", "selu", "tanh" or "none".
         padding_mode: "reflect", "replicate" or "zeros".
         spectral: Normalize all convolutions' weights spectrally, as Zhang et al., "Self-Attention
-            Generative Adversarial Networks", ICML 2019, do in generators too. Not the perceptron's:
+            Generative Adversarial Networks", ICML 2019, do in generators too. Not the MLP's:
             with three layers of norm 1, what a style changes of all AdaIN parameters together
             would be no longer than the style.
 
@@ -174,7 +175,7 @@ class AdaINGenerator(DomainGenerator):
         dim: PositiveInt = 64,
         style_dim: PositiveInt = 8,
         mlp_dim: PositiveInt = 256,
-        num_downsample: Halvings = 2,
+        num_downsample: NumDownsample = 2,
         num_res_blocks: Depth = 4,
         activation: Activation = "relu",
         padding_mode: PaddingMode = "reflect",

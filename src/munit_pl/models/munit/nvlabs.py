@@ -62,7 +62,7 @@ def _generator_sizes(state: StateDict, path: Path) -> dict[str, Any]:
 
 
 def _generator_names(depth: int) -> dict[str, str]:
-    """Return patterns of the original's names and ours, for ``depth`` halvings of the side."""
+    """Return patterns of the original's names and ours, for ``depth`` downsampling steps."""
     convolutions = "|".join(map(str, range(depth + 1)))
     names = {
         rf"enc_style\.model\.([0-4])\.{BLOCK}": r"style_encoder.layers.\1.\2",

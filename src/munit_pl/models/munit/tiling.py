@@ -181,11 +181,11 @@ class _Moments:
         return x
 
     def of_channels(self) -> tuple[Tensor, Tensor]:
-        """Return each channel's mean and deviation as `adain` has it, ``(N, C, 1, 1)``."""
+        """Return each channel's mean and standard deviation as in `adain`: ``(N, C, 1, 1)``."""
         return self.mean, (self.squares / self.count + _EPS).sqrt()
 
     def of_samples(self) -> tuple[Tensor, Tensor]:
-        """Return each sample's mean and deviation as `layer_norm` has it, ``(N, 1, 1, 1)``."""
+        """Return each sample's mean and standard deviation as in `layer_norm`: ``(N, 1, 1, 1)``."""
         mean = self.mean.mean(1, keepdim=True)
         squares = self.squares + self.count * (self.mean - mean) ** 2
         count = self.count * squares.shape[1]

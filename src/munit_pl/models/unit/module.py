@@ -82,7 +82,7 @@ class UNITModule(AdversarialModule):
 
     Raises:
         TypeError: If a mapping has a key that is no argument of its class.
-        ValueError: If a value is none that can be trained with.
+        ValueError: If a value is out of range.
     """
 
     gen_a: UNITGenerator

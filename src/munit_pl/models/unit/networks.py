@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from munit_pl.checks import Depth, Halvings, PositiveInt, checked
+from munit_pl.checks import Depth, NumDownsample, PositiveInt, checked
 from munit_pl.layers.blocks import Activation, ConvBlock, ResBlock, UpBlock
 from munit_pl.layers.padding import PaddingMode
 from munit_pl.models.base.generator import DomainGenerator
@@ -17,7 +17,7 @@ class UNITDecoder(nn.Module):
     Args:
         out_channels: Channels of the image.
         dim: Channels before the last convolution, as in the encoder.
-        num_upsample: Doublings of the side, ``D``.
+        num_upsample: Upsampling steps, ``D``: each doubles the side.
         num_res_blocks: Residual blocks at the lowest resolution.
         activation: Activation of every block.
         padding_mode: What the convolutions' added pixels hold.
@@ -63,12 +63,12 @@ class UNITDecoder(nn.Module):
 
 
 class UNITGenerator(DomainGenerator):
-    """One domain's variational auto-encoder, whose code is the mean of a Gaussian of deviation 1.
+    """One domain's variational auto-encoder, whose code is the mean of a Gaussian of variance 1.
 
     Args:
         in_channels: Channels of the domain's images, in and out.
         dim: Channels after the first convolution.
-        num_downsample: Halvings of the code's side, ``D``.
+        num_downsample: Downsampling steps of the encoder, ``D``.
         num_res_blocks: Residual blocks of the encoder, and of the decoder.
         activation: "relu", "lrelu" (slope 0.2), "prelu", "selu", "tanh" or "none".
         padding_mode: "reflect", "replicate" or "zeros".
@@ -86,7 +86,7 @@ class UNITGenerator(DomainGenerator):
         self,
         in_channels: PositiveInt = 3,
         dim: PositiveInt = 64,
-        num_downsample: Halvings = 2,
+        num_downsample: NumDownsample = 2,
         num_res_blocks: Depth = 4,
         activation: Activation = "relu",
         padding_mode: PaddingMode = "reflect",

@@ -61,7 +61,7 @@ def _sizes(state: StateDict, path: Path) -> dict[str, Any]:
 
 
 def unit_names(depth: int) -> dict[str, str]:
-    """Return patterns of the original's names and ours, for ``depth`` halvings of the side."""
+    """Return patterns of the original's names and ours, for ``depth`` downsampling steps."""
     convolutions = "|".join(map(str, range(depth + 1)))
     names = {
         rf"enc\.model\.({convolutions})\.{BLOCK}": r"content_encoder.layers.\1.\2",

@@ -1,7 +1,7 @@
 """What UNIT minimizes: Liu, Breuel and Kautz, "Unsupervised Image-to-Image Translation Networks".
 
 NIPS 2017, equations 3 to 6, in the form of the original MUNIT's code. The domains share one space
-of codes; an encoder gives the mean ``h`` of a Gaussian of deviation 1, and ``n`` is drawn from
+of codes; an encoder gives the mean ``h`` of a Gaussian of variance 1, and ``n`` is drawn from
 N(0, I). Letters follow the path as in `munit_pl.models.munit.objective`: ``x_ab`` is ``x_a``
 translated to b, ``h_ab`` the code read back from it, ``x_aba`` the image there and back.
 
