@@ -44,7 +44,7 @@ def recorded_weights(module, folder, styles):
     weights = load_file(folder / f"weights_after_3_{styles}_styles.safetensors")
     renamed = {}
     for network in ("gen_a", "gen_b", "dis_a", "dis_b"):
-        names = _generator_names(module.gen_a.num_downsample)
+        names = _generator_names(module.gen_a.arguments["num_downsample"])
         if network.startswith("dis"):
             names = DISCRIMINATOR_NAMES
         theirs = {k.removeprefix(f"{network}."): w for k, w in weights.items() if network in k}

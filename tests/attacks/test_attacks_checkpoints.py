@@ -36,8 +36,9 @@ from munit_pl.metrics.classifier import load_classifier
 from munit_pl.metrics.inception_v3 import load_inception
 from munit_pl.metrics.lpips import read_heads
 from munit_pl.models.base.description import export_generators
-from munit_pl.models.components.nvlabs_config import munit_arguments, read_config
+from munit_pl.models.components.nvlabs_config import read_config
 from munit_pl.models.munit.networks import AdaINGenerator
+from munit_pl.models.munit.nvlabs import arguments_from_config
 
 TERA = 10**12
 
@@ -418,7 +419,7 @@ def test_yaml_of_an_original_makes_no_objects(tmp_path):
     yaml.unsafe_load(path.read_text())
     trace.rmdir()
     with pytest.raises(ValueError, match=r"munit\.yaml is no YAML file"):
-        read_config(path, munit_arguments)
+        read_config(path, arguments_from_config)
     assert not trace.exists()
 
 
@@ -442,7 +443,7 @@ def test_yaml_cannot_grow(tmp_path):
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=rf"munit\.yaml .*({says})"):
-            read_config(path, munit_arguments)
+            read_config(path, arguments_from_config)
 
 
 def test_values_of_an_original_configuration_are_checked(tmp_path):
@@ -463,7 +464,7 @@ def test_values_of_an_original_configuration_are_checked(tmp_path):
         path = tmp_path / "munit.yaml"
         path.write_text(json.dumps(config() | change))  # JSON is YAML
         with pytest.raises(ValueError, match=r"munit\.yaml ") as caught:
-            read_config(path, munit_arguments)
+            read_config(path, arguments_from_config)
         assert "\n" not in str(caught.value)
 
 
@@ -482,5 +483,5 @@ def test_the_plain_files_are_read(tmp_path):
     hostile.write_zip(path, hostile.pickled({"w": hostile.tensor(16, (4, 4), (4, 1))}))
     assert read_checkpoint(path)["w"].shape == (4, 4)
     (tmp_path / "munit.yaml").write_text(json.dumps(config()))
-    assert read_config(tmp_path / "munit.yaml", munit_arguments)["generator"]["dim"] == 4
+    assert read_config(tmp_path / "munit.yaml", arguments_from_config)["generator"]["dim"] == 4
     assert os.listdir(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from munit_pl.commands.data import main
-from munit_pl.commands.datasets.suggesting import Trial
+from munit_pl.commands.datasets.suggesting import TrialRun
 from munit_pl.commands.terminal import guard_terminal
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images.bit_depth import FULL
@@ -31,7 +31,7 @@ def tried(monkeypatch):
 
     def try_out(these, device):
         settings.extend(these)
-        return Trial("CPU, 32-true", 0.5, 2000, 2**28)
+        return TrialRun("CPU, 32-true", 0.5, 2000, 2**28)
 
     monkeypatch.setattr("munit_pl.commands.datasets.suggesting.try_out", try_out)
     return settings

@@ -64,8 +64,8 @@ def test_preparing_averages_what_is_larger():
 
 def test_features_and_logits_are_the_packages_own(lite0):
     x = torch.rand(2, 3, 32, 48) * 2 - 1
-    features, logits = lite0(x), lite0.logits(x)
-    assert features.shape == (2, lite0.num_features) == (2, 1280)
+    features, logits = lite0.features_and_logits(x)
+    assert features.shape == (2, 1280)
     torch.testing.assert_close(logits, lite0.network(prepare(x)))
     torch.testing.assert_close(logits, F.linear(features, *lite0.network._fc.parameters()))
 
@@ -96,7 +96,7 @@ def test_a_gradient_passes_through_to_the_images(lite0):
 def test_images_are_scaled_as_in_training(lite0, bags):
     """The first convolution's outputs vary as its batch normalization has recorded.
 
-    Under ImageNet's means and deviations they vary 5 times as much, in [0, 1] a third as much.
+    Under ImageNet's means and standard deviations they vary 5 times as much, in [0, 1] a third.
     """
     outputs = lite0.network._conv_stem(prepare(bags)).var((0, 2, 3))
     recorded = lite0.network._bn0.running_var
@@ -106,7 +106,7 @@ def test_images_are_scaled_as_in_training(lite0, bags):
 
 def test_handbags_are_recognized(lite0, bags):
     mailbag, purse = 636, 748
-    best = lite0.logits(bags).topk(3).indices
+    best = lite0.features_and_logits(bags)[1].topk(3).indices
     found = ((best == mailbag) | (best == purse)).any(1)
     assert found.sum() >= 6  # of 9, where 6 in 1000 would be chance
 

@@ -122,7 +122,7 @@ def first_readable(
         for candidates in islice(attempts, MAX_ATTEMPTS):
             try:
                 return [
-                    read_image(source.domain, source.name, candidate, position)
+                    read_candidate(source.domain, source.name, candidate, position)
                     for source, candidate in zip(sources, candidates, strict=True)
                 ], skipped
             except UnreadableImage as error:
@@ -135,7 +135,9 @@ def first_readable(
     raise DataError(_disk_is_lost(skipped[-1]))
 
 
-def read_image(domain: SampleDomain, name: str, candidate: Candidate, position: int) -> LoadedImage:
+def read_candidate(
+    domain: SampleDomain, name: str, candidate: Candidate, position: int
+) -> LoadedImage:
     """Load an image of the domain called ``name``.
 
     Raises:

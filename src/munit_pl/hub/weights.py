@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from munit_pl.io.files import write_whole
-from munit_pl.io.state_dict_checks import check_finite
+from munit_pl.io.state_dict_checks import check_finite_weights
 
 _KEY = "munit_pl"
 _MAX_HEADER = 4 << 20  # bytes; a model of the published sizes needs a hundredth of that
@@ -45,7 +45,7 @@ def write_networks(
             name: tensor.to(torch.float16) if tensor.is_floating_point() else tensor
             for name, tensor in tensors.items()
         }
-        check_finite(tensors)
+        check_finite_weights(tensors)
     # Not save_file, whose files their owner alone can read.
     write_whole(Path(path), save(tensors, {_KEY: json.dumps(description)}))
 

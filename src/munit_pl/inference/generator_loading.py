@@ -14,7 +14,7 @@ from munit_pl.io import safe_reading
 from munit_pl.io.state_dict_checks import (
     build_on_meta,
     check_extent,
-    check_finite,
+    check_finite_weights,
     check_fit,
     named_tensors,
 )
@@ -24,7 +24,7 @@ from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.base.pair import DomainPair
 from munit_pl.models.bicyclegan.author_files import holds_author_unet, read_author_unet
 from munit_pl.models.cyclegan.author_files import holds_author_generator, read_author_generators
-from munit_pl.models.munit.nvlabs import read_checkpoint
+from munit_pl.models.munit.nvlabs import read_munit_checkpoint
 from munit_pl.models.unit.nvlabs import holds_unit, read_unit_checkpoint
 
 Generators = tuple[DomainGenerator, DomainGenerator]
@@ -109,7 +109,7 @@ def start_from(pair: DomainPair, path: str | Path) -> list[str]:
     for name, state in states.items():
         try:
             check_fit(pair.get_submodule(name), state)
-            check_finite(state)
+            check_finite_weights(state)
         except ValueError:
             kept.append(name)
         else:
@@ -160,7 +160,7 @@ def _read_pickled(path: Path, config_path: Path | None) -> tuple[Any, Any]:
     if holds_author_unet(checkpoint):
         return read_author_unet(path)
     unit = holds_unit(checkpoint)
-    read = read_unit_checkpoint if unit else read_checkpoint
+    read = read_unit_checkpoint if unit else read_munit_checkpoint
     arguments, states = read(path, None, config_path)
     description = {
         f"gen_{domain}": {
@@ -201,7 +201,7 @@ def _build(name: str, description: Any, state: Mapping[str, Tensor], path: Path)
         # Copied, since a mapped file may change under a running program.
         own = {key: to_float32(tensor.detach().clone()) for key, tensor in state.items()}
         generator.load_state_dict(own, assign=True)
-        check_finite(own)
+        check_finite_weights(own)
         recall_images({name: generator}, description)
     except ValueError as error:
         raise ValueError(

@@ -120,7 +120,7 @@ def check_fit(network: nn.Module, state: Mapping[str, Tensor]) -> None:
             raise ValueError(f"{name} is of {tensor.dtype}")
 
 
-def check_finite(state: Mapping[str, Tensor]) -> None:
+def check_finite_weights(state: Mapping[str, Tensor]) -> None:
     """Refuse weights that are not numbers.
 
     Raises:

@@ -46,11 +46,9 @@ class Lite0(nn.Module):
 
     Attributes:
         name: What reports call it.
-        num_features: Length of a feature vector.
     """
 
     name = "lite0"
-    num_features = 1280
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -64,10 +62,6 @@ class Lite0(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the features before the classifier, ``(N, 1280)``, of images in [-1, 1]."""
         return self.network.extract_features(prepare(x)).mean((2, 3))
-
-    def logits(self, x: Tensor) -> Tensor:
-        """Return the logits of ImageNet's classes, ``(N, 1000)``, of images in [-1, 1]."""
-        return self.network._fc(self(x))
 
     def features_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return both, from one pass."""

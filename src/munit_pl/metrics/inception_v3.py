@@ -37,11 +37,9 @@ class Inception(nn.Module):
 
     Attributes:
         name: What reports call it.
-        num_features: Length of a feature vector.
     """
 
     name = "inception-2015-12-05"
-    num_features = 2048
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -59,14 +57,6 @@ class Inception(nn.Module):
             x: Images, ``(N, C, H, W)`` in [-1, 1] with 1, 3 or 4 channels; see `to_rgb`.
         """
         return self.features_and_logits(x)[0]
-
-    def logits(self, x: Tensor) -> Tensor:
-        """Return the logits without their bias, ``(N, 1008)``: what Inception Score is made of.
-
-        Args:
-            x: Images, ``(N, C, H, W)`` in [-1, 1] with 1, 3 or 4 channels; see `to_rgb`.
-        """
-        return self.features_and_logits(x)[1]
 
     def features_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return both, from one pass."""
@@ -87,14 +77,12 @@ class TunedInception(nn.Module):
 
     Attributes:
         name: What reports call it.
-        num_features: Length of a feature vector.
 
     Raises:
         RuntimeError: If tensors are missing, too many or of other sizes.
     """
 
     name = "fine-tuned inception_v3"
-    num_features = 2048
 
     def __init__(self, state: dict[str, Tensor]) -> None:
         super().__init__()

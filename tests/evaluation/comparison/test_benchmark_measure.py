@@ -22,7 +22,6 @@ class Eye(nn.Module):
     """Sees an image as its mean color."""
 
     name = "eye"
-    num_features = 3
 
     def features_and_logits(self, x):
         return x.mean((2, 3)), x.mean((2, 3))

@@ -9,7 +9,8 @@ import torch
 from recorded import REFERENCE
 
 from munit_pl import MUNITModule
-from munit_pl.models.components.nvlabs_config import munit_arguments, read_config
+from munit_pl.models.components.nvlabs_config import read_config
+from munit_pl.models.munit.nvlabs import arguments_from_config
 
 CASE = REFERENCE / "munit_cyclic_batch1"
 GENERATOR = {"dim": 2, "style_dim": 3, "mlp_dim": 4, "num_downsample": 2, "num_res_blocks": 2}
@@ -282,7 +283,7 @@ def test_each_entry_of_a_config_becomes_our_argument(config, tmp_path):
     ]:
         for key, value in theirs.items():
             config[key] = config[key] | value if isinstance(value, dict) else value
-        arguments = read_config(write(config, tmp_path), munit_arguments)
+        arguments = read_config(write(config, tmp_path), arguments_from_config)
         for name, value in ours.items():
             assert value == arguments[name] or value.items() <= arguments[name].items()
         MUNITModule(**arguments).configure_optimizers()
@@ -322,7 +323,7 @@ def test_an_activation_without_tensors_is_the_one_the_config_tells(config, tmp_p
 def test_a_config_of_something_else_is_refused(tmp_path):
     path = write({"model": "pix2pix"}, tmp_path)
     with pytest.raises(ValueError, match=f"{path} is no configuration of the original MUNIT"):
-        read_config(path, munit_arguments)
+        read_config(path, arguments_from_config)
 
 
 def test_a_missing_config_is_named(tmp_path):

@@ -27,7 +27,7 @@ _LARGEST = {"cpu": 64, "cuda": 128}  # in minutes
 _TIMED, _WARM_UP = 6, 2  # iterations
 
 
-class Trial(NamedTuple):
+class TrialRun(NamedTuple):
     """How long a run takes, and what memory.
 
     Attributes:
@@ -110,7 +110,7 @@ class _Clock(Callback):
         self.ends.append(time.perf_counter())
 
 
-def try_out(settings: Sequence[str], device: str) -> Trial:
+def try_out(settings: Sequence[str], device: str) -> TrialRun:
     """Train for a few iterations on the images themselves.
 
     Args:
@@ -144,4 +144,4 @@ def try_out(settings: Sequence[str], device: str) -> Trial:
     peak = predict_peak(module, height, width, cfg.data.batch_size, precision, device)
     seconds = statistics.median(spans[_WARM_UP:])
     where = f"{device.upper()}, {precision}"
-    return Trial(where, seconds, cfg.trainer.max_steps, peak)
+    return TrialRun(where, seconds, cfg.trainer.max_steps, peak)

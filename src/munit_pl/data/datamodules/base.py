@@ -26,7 +26,7 @@ from munit_pl.data.images.opening import ImageFile
 from munit_pl.data.images.tensors import from_uint8
 from munit_pl.data.loader import PairLoader, Samples, collate
 from munit_pl.data.masks import to_unit_range
-from munit_pl.data.replacement import MAX_ATTEMPTS, Candidate, UnreadableImage, read_image
+from munit_pl.data.replacement import MAX_ATTEMPTS, Candidate, UnreadableImage, read_candidate
 from munit_pl.data.sampler import StreamSampler
 from munit_pl.data.sizes import ImageSize
 from munit_pl.data.skipped_files import SkippedFiles, StopReason, skipped_when_listed
@@ -226,7 +226,7 @@ class TwoDomains(LightningDataModule):
             if len(shown) == n:
                 break
             try:
-                shown.append(read_image(images, domain, Candidate(index), index).x)
+                shown.append(read_candidate(images, domain, Candidate(index), index).x)
             except UnreadableImage as error:
                 self.skipped_files.add([error.bad])
         if not shown:

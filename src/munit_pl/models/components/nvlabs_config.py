@@ -63,28 +63,7 @@ def _size(config: Config, key: str, most: int) -> int:
     return value
 
 
-def munit_arguments(config: Config) -> dict[str, Any]:
-    """Return the arguments of `MUNITModule` for a configuration in the original's keys."""
-    arguments = _shared_arguments(config)
-    arguments["generator"] |= {key: config["gen"][key] for key in ("style_dim", "mlp_dim")}
-    arguments["weights"] |= {
-        "style": float(config["recon_s_w"]),
-        "content": float(config["recon_c_w"]),
-    }
-    return arguments
-
-
-def unit_arguments(config: Config) -> dict[str, Any]:
-    """Return the arguments of `UNITModule` for a configuration in the original's keys."""
-    arguments = _shared_arguments(config)
-    arguments["weights"] |= {
-        "kl": float(config["recon_kl_w"]),
-        "cycle_kl": float(config["recon_kl_cyc_w"]),
-    }
-    return arguments
-
-
-def _shared_arguments(config: Config) -> dict[str, Any]:
+def shared_arguments(config: Config) -> dict[str, Any]:
     """Return the arguments that MUNIT and UNIT share."""
     gen, dis = config["gen"], config["dis"]
     pad = {"zero": "zeros"}

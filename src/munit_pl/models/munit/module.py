@@ -33,7 +33,7 @@ from munit_pl.models.base.pair import DomainPair
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.munit.model import MUNIT
 from munit_pl.models.munit.networks import AdaINGenerator
-from munit_pl.models.munit.nvlabs import read_checkpoint
+from munit_pl.models.munit.nvlabs import read_munit_checkpoint
 from munit_pl.models.munit.objective import (
     Codes,
     LossWeights,
@@ -151,7 +151,7 @@ class MUNITModule(MUNIT, AdversarialModule):
         Raises:
             ValueError: If a file is something else; the message says what.
         """
-        arguments, states = read_checkpoint(
+        arguments, states = read_munit_checkpoint(
             Path(gen_path),
             Path(dis_path) if dis_path else None,
             Path(config_path) if config_path else None,

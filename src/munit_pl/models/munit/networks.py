@@ -195,7 +195,6 @@ class AdaINGenerator(DomainGenerator):
         }
         self.in_channels = in_channels
         self.style_dim = style_dim
-        self.num_downsample = num_downsample
         self.size_divisor = 2**num_downsample
         # The style encoder pads one pixel before its last halving, the residual blocks one pixel
         # at the content code's side; a reflected pixel needs a second one beside it.

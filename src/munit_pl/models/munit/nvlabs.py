@@ -7,7 +7,7 @@ released are under its own, non-commercial license.
 from pathlib import Path
 from typing import Any
 
-from munit_pl.models.components.nvlabs_config import munit_arguments, read_config
+from munit_pl.models.components.nvlabs_config import Config, read_config, shared_arguments
 from munit_pl.models.components.nvlabs_files import (
     BLOCK,
     StateDict,
@@ -20,7 +20,7 @@ from munit_pl.models.components.nvlabs_networks import read_networks
 from munit_pl.models.munit.networks import AdaINGenerator
 
 
-def read_checkpoint(
+def read_munit_checkpoint(
     gen_path: Path, dis_path: Path | None = None, config_path: Path | None = None
 ) -> tuple[dict[str, Any], dict[str, StateDict]]:
     """Read the networks that the original saved.
@@ -37,13 +37,24 @@ def read_checkpoint(
     Raises:
         ValueError: If a file is something else; the message says what.
     """
-    arguments = read_config(config_path, munit_arguments) if config_path else {}
+    arguments = read_config(config_path, arguments_from_config) if config_path else {}
     gens = read_pair(gen_path, "enc_content.model.0.conv.weight", "generators")
     sizes = {domain: _generator_sizes(state, gen_path) for domain, state in gens.items()}
     states = read_networks(
         AdaINGenerator, gens, sizes, _generator_names, gen_path, dis_path, arguments
     )
     return arguments, states
+
+
+def arguments_from_config(config: Config) -> dict[str, Any]:
+    """Return the arguments of `MUNITModule` for a configuration in the original's keys."""
+    arguments = shared_arguments(config)
+    arguments["generator"] |= {key: config["gen"][key] for key in ("style_dim", "mlp_dim")}
+    arguments["weights"] |= {
+        "style": float(config["recon_s_w"]),
+        "content": float(config["recon_c_w"]),
+    }
+    return arguments
 
 
 def _generator_sizes(state: StateDict, path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from munit_pl.hub.folder import CONFIG, WEIGHTS
 from munit_pl.hub.weights import read_safetensors
-from munit_pl.io.state_dict_checks import brief, build_on_meta, check_finite
+from munit_pl.io.state_dict_checks import brief, build_on_meta, check_finite_weights
 from munit_pl.layers.autocast import to_float32
 from munit_pl.models.components.discriminators import MultiScaleDiscriminator
 from munit_pl.models.munit.networks import AdaINGenerator
@@ -68,7 +68,7 @@ def read_munit(folder: Path) -> tuple[dict[str, Any], Any, dict[str, Tensor]]:
                 left -= {start + key for key in own}
         if left:
             raise ValueError(f"there is a {brief(min(left))}, which the networks do not have")
-        check_finite(state)
+        check_finite_weights(state)
     except ValueError as error:
         raise ValueError(f"{path} does not fit what {CONFIG} says: {error}") from None
     return arguments, config.get("generators"), state

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from munit_pl.models.components.nvlabs_config import read_config, unit_arguments
+from munit_pl.models.components.nvlabs_config import Config, read_config, shared_arguments
 from munit_pl.models.components.nvlabs_files import (
     BLOCK,
     StateDict,
@@ -41,12 +41,22 @@ def read_unit_checkpoint(
     Raises:
         ValueError: If a file is something else; the message says what.
     """
-    arguments = read_config(config_path, unit_arguments) if config_path else {}
+    arguments = read_config(config_path, _arguments_from_config) if config_path else {}
     gens = read_pair(gen_path, _LANDMARK, "generators of UNIT")
     sizes = {domain: _sizes(state, gen_path) for domain, state in gens.items()}
     return arguments, read_networks(
         UNITGenerator, gens, sizes, unit_names, gen_path, dis_path, arguments
     )
+
+
+def _arguments_from_config(config: Config) -> dict[str, Any]:
+    """Return the arguments of `UNITModule` for a configuration in the original's keys."""
+    arguments = shared_arguments(config)
+    arguments["weights"] |= {
+        "kl": float(config["recon_kl_w"]),
+        "cycle_kl": float(config["recon_kl_cyc_w"]),
+    }
+    return arguments
 
 
 def _sizes(state: StateDict, path: Path) -> dict[str, Any]:
