@@ -96,9 +96,13 @@ class Translator(TensorTranslator):
             ValueError: If its pixels are of a kind without a known range, or it would become too
                 large.
         """
-        picture = as_pil_image(image, self.channels(domain), self.max_value(domain))
         size = self.resize if resize == "training" else resize
-        return to_tensor(resize_image(picture, size))[None]
+        return to_tensor(self.picture(image, domain, size))[None]
+
+    def picture(self, image: PilLike, domain: DomainName, size: Size | None) -> Image.Image:
+        """Return what `read` makes a tensor of; None keeps the size."""
+        picture = as_pil_image(image, self.channels(domain), self.max_value(domain))
+        return resize_image(picture, size)
 
     @overload
     def __call__(

@@ -119,8 +119,7 @@ class Images:
 
     def _read(self, tally: Tally) -> Iterator[ImageJob]:
         """Read the images of pages where anything is missing."""
-        channels = self.batches.translator.channels(self.plan.source)
-        max_value = self.batches.translator.max_value(self.plan.source)
+        translator, domain = self.batches.translator, self.plan.source
         for page in self.pages:
             for one in page.inputs:
                 source, styles = one.source, self.plan.styles(one.source.name)
@@ -128,8 +127,7 @@ class Images:
                 if not page.wanted:
                     continue
                 try:
-                    picture = read_image(source.path, channels, max_value=max_value)
-                    picture = resize_image(picture, self.plan.resize)
+                    picture = translator.picture(source.path, domain, self.plan.resize)
                 except (OSError, ValueError) as error:
                     tally.fail(source, error)
                     continue

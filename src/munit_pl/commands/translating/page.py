@@ -14,7 +14,6 @@ from munit_pl.commands.errors import InputError
 from munit_pl.commands.translating.batches import Plan
 from munit_pl.commands.translating.sheets import Cell, thumbnail
 from munit_pl.commands.translating.sources import Source
-from munit_pl.data.images.reading import read_image, resize_image
 from munit_pl.inference.translator import Translator
 from munit_pl.io.files import write_whole
 
@@ -95,9 +94,8 @@ def _outputs(plan: Plan, source: Source) -> Iterator[str]:
 
 
 def _input(source: Source, plan: Plan, translator: Translator) -> str:
-    channels, white = translator.channels(plan.source), translator.max_value(plan.source)
     try:
-        picture = resize_image(read_image(source.path, channels, max_value=white), plan.resize)
+        picture = translator.picture(source.path, plan.source, plan.resize)
     except (OSError, ValueError):  # told of when it was to be translated
         return ""
     return _embedded(thumbnail(picture))

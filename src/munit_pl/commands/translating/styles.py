@@ -13,7 +13,6 @@ from torch import Tensor
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.translating.sheets import Cell, spread, thumbnail
 from munit_pl.commands.translating.sources import tell_apart
-from munit_pl.data.images.reading import read_image, resize_image
 from munit_pl.data.images.tensors import to_tensor
 from munit_pl.inference.styles import edit, random_styles, slerp, sweep
 from munit_pl.inference.translator import Translator
@@ -98,9 +97,7 @@ def _read_examples(
     codes, header = [], list[Cell]()
     for path in examples:
         try:
-            channels, max_value = translator.channels(options.to), translator.max_value(options.to)
-            picture = read_image(path, channels, max_value=max_value)
-            picture = resize_image(picture, options.resize)
+            picture = translator.picture(path, options.to, options.resize)
             codes.append(translator.encode_style(to_tensor(picture)[None], options.to))
         except (OSError, ValueError) as error:
             raise InputError(f"no style can be taken from {path}: {error}") from error

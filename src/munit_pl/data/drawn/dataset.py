@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from munit_pl.data.domain import DomainName, LoadedImage
+from munit_pl.checks import PositiveInt, checked
+from munit_pl.data.domain import DomainName, LoadedImage, Split
 from munit_pl.data.drawn.shoes import Parts, Points, Shoe, sample_shoe, shoe_parts
 from munit_pl.randomness import rng_for
 
@@ -60,23 +61,16 @@ class DrawnShoes:
             domains with the same shoes are pairs.
     """
 
+    @checked
     def __init__(
         self,
         domain: DomainName,
-        split: str,
-        length: int,
+        split: Split,
+        length: PositiveInt,
         size: tuple[int, int] = (64, 64),
         seed: int = 0,
         shoes_of: DomainName | None = None,
     ) -> None:
-        if domain not in ("a", "b"):
-            raise ValueError(f"domain must be 'a' or 'b', got {domain!r}")
-        if shoes_of not in ("a", "b", None):
-            raise ValueError(f"shoes_of must be 'a', 'b' or None, got {shoes_of!r}")
-        if split not in ("train", "test"):
-            raise ValueError(f"split must be 'train' or 'test', got {split!r}")
-        if length < 1:
-            raise ValueError(f"length must be at least 1, got {length}")
         self.domain = domain
         self.split = split
         self.length = length
