@@ -41,6 +41,11 @@ def completed(overrides, **options):
         ("+seed=1", "seed is a setting already: write seed=1, without +"),
         ("experiment=demo", "experiment is chosen by nothing yet: write +experiment=demo"),
         ("modle=unit", "there is no setting modle: did you mean model?"),
+        (
+            "demo=munit_smal_data",
+            "there is no demo munit_smal_data: did you mean munit_small_data?",
+        ),
+        ("published=cycle", "there is no published cycle: did you mean cyclegan?"),
         ("data=foldr", "there is no data foldr: did you mean folder?"),
         ("callbacks=[default,emaa]", "there is no callbacks emaa: did you mean ema?"),
         ("+recipe=[r1,adda]", "there is no recipe adda: did you mean ada?"),

@@ -23,6 +23,7 @@ from munit_pl.commands.config.quoting import parse, quoted
 from munit_pl.commands.config.suggestions import meant, nearest
 
 _EXTRA = ("joblib", "submitit_local", "submitit_slurm", "optuna")  # of munit-pl[sweeps]
+_OPTIONAL = ("demo", "published")  # groups of which Hydra passes over a name that it does not find
 _NOT_COMPOSED = (HydraException, OmegaConfBaseException, ValueError)  # that: group=null
 
 
@@ -125,6 +126,10 @@ def _choose(
             continue
         if sweeping and choice.is_discrete_sweep():
             typed = f"{choice.get_key_element()}={next(choice.sweep_string_iterator())}"
+        group, _, name = typed.partition("=")
+        if group in _OPTIONAL and name not in ("null", *(there := names_in_group(group))):
+            faults.append(f"there is no {group} {name}{nearest(name, there, f'munit-{config}')}")
+            continue
         try:
             cfg = compose(config, [*good, typed])
             good.append(typed)
