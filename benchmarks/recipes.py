@@ -3,9 +3,10 @@
     python -m benchmarks.recipes --images 100 unlimited --seeds 0 1 2 --steps 1500
     python -m benchmarks.recipes --steps 20 --seeds 0 --out /tmp/rehearsal
 
-Every run is `munit-train +experiment=demo` and what `recipes` adds, in a folder of its own below
-`--out`; one that has its figures there is not made again. The table is of `drawn.json`, which
-measures the weights as they are at the end, on test drawings that no run was trained on.
+Every run is `munit-train model=munit +experiment=demo` and what `recipes` adds, in a folder of its
+own below `--out`; one that has its figures there is not made again. The table is of
+`drawn.json`, which measures the weights as they are at the end, on test drawings that no run was
+trained on.
 """
 
 import argparse
@@ -100,6 +101,7 @@ def images(text: str) -> int:
 def settings(row: str, count: int, seed: int, steps: int) -> list[str]:
     """Return what ``munit-train`` is given for one run, but for its folder."""
     return [
+        "model=munit",
         "+experiment=demo",
         f"seed={seed}",
         f"data.length={count or BATCH * steps}",

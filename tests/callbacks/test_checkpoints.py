@@ -249,6 +249,10 @@ def test_a_checkpoint_says_what_it_was_made_with_and_differences_are_told(tmp_pa
         return [str(w.message) for w in recwarn if "other conditions" in str(w.message)]
 
     assert told() == []
+    assert noted["moving average"] == "none"
+    assert told(**{"moving average": "of decay 0.9999"}) == [
+        "the run goes on under other conditions: moving average of decay 0.9999 became none"
+    ]
     assert told(
         world_size=2, precision="16-mixed", versions=noted["versions"] | {"torch": "1"}
     ) == [

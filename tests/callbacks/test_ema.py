@@ -4,8 +4,9 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 from runs import load
-from training import fit_least
+from training import LEAST, fit_least
 
+from munit_pl import MUNITModule
 from munit_pl.callbacks import ema
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.ema import WeightAverage
@@ -106,6 +107,21 @@ def test_what_runs_show_and_measure_is_the_average_and_what_is_trained_stays(tmp
     assert all(torch.equal(plain["state_dict"][k], v) for k, v in record.states[-1].items())
 
 
+def test_a_module_that_is_loaded_translates_with_the_average(tmp_path, constant):
+    checkpoint = fit(tmp_path, 3, WeightAverage(0.5))
+    loaded = MUNITModule.load_from_checkpoint(tmp_path / "last.ckpt").state_dict()
+    for name, value in averaged(checkpoint).items():
+        assert torch.equal(loaded[name], value), name
+    assert torch.equal(
+        loaded["dis_a.scales.0.0.conv.weight"],
+        checkpoint["state_dict"]["dis_a.scales.0.0.conv.weight"],
+    )
+    damaged = checkpoint | {"averaged": {"gen_a": {}, "gen_b": 3}}
+    torch.save(damaged, tmp_path / "damaged.ckpt")
+    with pytest.raises(ValueError, match="does not load as MUNITModule"):
+        MUNITModule.load_from_checkpoint(tmp_path / "damaged.ckpt")
+
+
 def test_a_run_without_an_average_shows_what_it_trains(tmp_path):
     shown, record = Record(), Record()
 
@@ -132,6 +148,24 @@ def test_a_resumed_average_is_that_of_an_uninterrupted_run_to_the_bit(tmp_path, 
     parts = fit(tmp_path / "parts", 5, WeightAverage(0.9), ckpt_path=last)
     for name, value in averaged(whole).items():
         assert torch.equal(value, averaged(parts)[name]), name
+
+
+@pytest.mark.parametrize("damaged", [torch.zeros(3), "text"])
+def test_what_is_no_average_of_these_networks_is_not_gone_on_from(tmp_path, damaged):
+    checkpoint = fit(tmp_path, 1, WeightAverage())
+    name = next(iter(dict(MUNITModule(**LEAST).gen_b.named_parameters())))
+    checkpoint["averaged"]["gen_b"][name] = damaged
+    torch.save(checkpoint, tmp_path / "damaged.ckpt")
+    with pytest.raises(ValueError, match=f"its average is none of these networks: gen_b.{name}"):
+        fit(tmp_path, 2, WeightAverage(), ckpt_path=tmp_path / "damaged.ckpt")
+
+
+def test_an_average_that_begins_another_run_begins_anew(tmp_path, constant):
+    average = WeightAverage(0.5)
+    fit(tmp_path / "1", 3, average)
+    again, first = fit(tmp_path / "2", 2, average), fit(tmp_path / "3", 2, WeightAverage(0.5))
+    for name, value in averaged(first).items():
+        assert torch.equal(averaged(again)[name], value), name
 
 
 def test_a_resumed_average_stays_where_somebody_asks_for_it_before_training(tmp_path, constant):

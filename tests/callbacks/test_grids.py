@@ -1,6 +1,7 @@
 import pytest
 import torch
 from PIL import Image
+from training import fit_least
 
 from munit_pl import DrawnDataModule, MUNITModule
 from munit_pl.callbacks.grids import ImageGrid
@@ -104,6 +105,12 @@ def test_a_domain_with_fewer_images_than_columns_is_shown_whole(tiny, tmp_path):
     picture = Image.open(tmp_path / "00000010_a2b.png")
     assert picture.height == 8 * 18
     assert picture.width < 8 * 18 + 100
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+def test_grids_take_the_networks_precision(tmp_path, precision):
+    fit_least(1, ImageGrid(tmp_path, every_n_steps=1), precision=precision)
+    assert Image.open(tmp_path / "00000001_a2b.png").width > 16
 
 
 def test_no_grid_between_its_iterations(tiny, tmp_path):

@@ -60,7 +60,7 @@ class WeightAverage(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin with the weights that there are."""
         self._taken_in = trainer.global_step
-        if self._average is None:
+        if self._average is None or not trainer.global_step:
             self._begin(_weights(pl_module))
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
@@ -82,14 +82,21 @@ class WeightAverage(Callback):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Go on from the average, if the run had one."""
+        """Go on from the average, if the run had one.
+
+        Raises:
+            ValueError: If it is no average of these networks.
+        """
         averaged = checkpoint.get("averaged")
-        if averaged is not None:
-            self._average = [
-                averaged[name][key]
-                for name in _NAMES
-                for key, _ in pl_module.get_submodule(name).named_parameters()
-            ]
+        if averaged is None:
+            return
+        self._average = []
+        for name in _NAMES:
+            for key, parameter in pl_module.get_submodule(name).named_parameters():
+                average = averaged[name].get(key)
+                if not isinstance(average, Tensor) or average.shape != parameter.shape:
+                    raise ValueError(f"its average is none of these networks: {name}.{key}")
+                self._average.append(average.float())
 
     def _take_in(self, step: int, pl_module: LightningModule) -> None:
         if self._taken_in in (None, step):
@@ -112,10 +119,15 @@ class WeightAverage(Callback):
             self._average = [weight.clone() for weight in weights]
 
 
+def averages(trainer: Trainer) -> list[WeightAverage]:
+    """Return the averages that a run keeps: none or one."""
+    return [c for c in trainer.callbacks if isinstance(c, WeightAverage)]  # type: ignore[attr-defined]
+
+
 @contextmanager
 def averaged(trainer: Trainer, pl_module: LightningModule) -> Iterator[None]:
     """Have both generators hold what translates later: their average, where a run keeps one."""
-    kept = [c for c in trainer.callbacks if isinstance(c, WeightAverage)]  # type: ignore[attr-defined]
+    kept = averages(trainer)
     if not kept:
         yield
         return

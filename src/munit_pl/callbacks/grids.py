@@ -59,7 +59,7 @@ class ImageGrid(Callback):
         if step % self.every_n_steps or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, AdversarialModule)
-        x_a, x_b = self._inputs(trainer, pl_module.device)
+        x_a, x_b = self._inputs(trainer, next(pl_module.parameters()))
         networks = evaluating(pl_module.gen_a, pl_module.gen_b)
         average = averaged(trainer, pl_module)
         with torch.no_grad(), networks, average, trainer.precision_plugin.forward_context():
@@ -110,16 +110,16 @@ class ImageGrid(Callback):
         _, guide = module.encode(examples, target)
         return [*rows, ("example", examples), ("its style", module.decode(content, guide, target))]
 
-    def _inputs(self, trainer: Trainer, device: torch.device) -> list[Tensor]:
+    def _inputs(self, trainer: Trainer, like: Tensor) -> list[Tensor]:
         datamodule = _datamodule(trainer)
         x_a = datamodule.first_images("test", "a", self.num_images)
         x_b = datamodule.first_images("test", "b", self.num_images)
         n = min(len(x_a), len(x_b))
-        return [x_a[:n].to(device), x_b[:n].to(device)]
+        return [x_a[:n].to(like), x_b[:n].to(like)]
 
     def _styles(self, module: AdversarialModule, n: int, *where: int | str) -> Tensor:
         rng = rng_for(self.seed, "grid", *where)
-        return torch.randn(n, module.style_dim, generator=rng).to(module.device)
+        return torch.randn(n, module.style_dim, generator=rng).to(next(module.parameters()))
 
 
 def _datamodule(trainer: Trainer) -> TwoDomains:

@@ -6,6 +6,8 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 
+from munit_pl.callbacks.ema import averages
+
 
 def run_conditions(trainer: Trainer) -> dict[str, Any]:
     """Return what a run's numbers depend on besides its settings, as plain values."""
@@ -15,6 +17,7 @@ def run_conditions(trainer: Trainer) -> dict[str, Any]:
         | {name: _version(package) for name, package in names.items()},
         "world_size": trainer.world_size,
         "precision": str(trainer.precision),
+        "moving average": next((f"of decay {kept.decay:g}" for kept in averages(trainer)), "none"),
     }
 
 

@@ -36,6 +36,19 @@ def test_any_text_below_a_folder_is_taken_as_it_was_typed(text):
     assert parse(quoted(f"data.root=/ü{text}")).value() == f"/ü{text}"
 
 
+@pytest.mark.parametrize("key", ["run", "name", "data.root", "data.train_a", "data.lists.test_b"])
+@pytest.mark.parametrize("text", ["2026_11_29", "1.50", "1e5", "true"])
+def test_names_that_read_as_numbers_stay_names(key, text):
+    assert parse(quoted(f"{key}={text}")).value() == text
+
+
+def test_a_folder_called_null_can_be_named(tmp_path, monkeypatch):
+    assert quoted("data.root=null") == "data.root=null"
+    monkeypatch.chdir(tmp_path)
+    Path("null").mkdir()
+    assert quoted("data.root=null") == "data.root='null'"
+
+
 def test_what_the_grammar_takes_stays_what_it_is():
     for setting in (
         "seed=3",

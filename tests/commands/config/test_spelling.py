@@ -84,6 +84,13 @@ def test_recipes_beside_those_of_an_experiment_are_told_with_all_of_them():
     ]
 
 
+def test_a_recipe_of_the_model_is_not_added_again():
+    """Its settings would become the recipe's own: a length of days."""
+    line = "recipe ada is chosen already, by the model or before: leave it out"
+    assert faults("model=munit_small_data", "+recipe=[r1,ada]") == [line]
+    assert faults("model=munit_small_data", "+recipe=r1", "model.recipes.ada.length=9") == []
+
+
 def test_all_that_is_misspelt_is_told_at_once():
     assert faults("data=foldr", "data.szie=3", "seed=1", "lr=1", "model.genrator.dim=2") == [
         "there is no data foldr: did you mean folder?",

@@ -22,22 +22,27 @@ def quoted(setting: str, sweeping: bool = False) -> str:
     key, equals, value = setting.partition("=")
     if not equals or not re.fullmatch(r"[+~]{,2}[A-Za-z_][\w./@:-]*", key, re.ASCII):
         return setting
-    if sweeping and "," in value and not os.path.exists(value) and not _is_taken(value, True):
-        return f"{key}={','.join(_quoted(part, True) for part in value.split(','))}"
-    return f"{key}={_quoted(value, sweeping)}"
+    text = _TEXTS.fullmatch(key) is not None
+    if sweeping and "," in value and not os.path.exists(value) and not _is_taken(value, True, text):
+        return f"{key}={','.join(_quoted(part, True, text) for part in value.split(','))}"
+    return f"{key}={_quoted(value, sweeping, text)}"
 
 
+# What is a name or a path, even if it reads as a number: run=2026_11_29, data.root=1.50.
+_TEXTS = re.compile(
+    r"name|run|output_dir|ckpt_path|init_from|data\.(root|path|(lists\.)?(train|test)_[ab])"
+)
 _CALL = r"(choice|glob|interval|range|shuffle|sort|tag)\("  # what Hydra calls in a sweep
 
 
-def _quoted(value: str, sweeping: bool) -> str:
+def _quoted(value: str, sweeping: bool, text: bool) -> str:
     value = os.path.expanduser(value)
-    if _is_taken(value, sweeping):
+    if _is_taken(value, sweeping, text):
         return value
     return QuotedString(value, Quote.single).with_quotes()
 
 
-def _is_taken(value: str, sweeping: bool) -> bool:
+def _is_taken(value: str, sweeping: bool, text: bool) -> bool:
     """Tell whether Hydra's grammar takes a value for what it is meant to be."""
     there = os.path.lexists(value)
     try:
@@ -48,6 +53,8 @@ def _is_taken(value: str, sweeping: bool) -> bool:
     if override.is_sweep_override() and "/" in value and not sweeping:
         return False
     read = override.value()
+    if text and (isinstance(read, bool | int | float) or (there and read is None)):
+        return False
     return not there or read == value or isinstance(read, bool | int | float | None)
 
 

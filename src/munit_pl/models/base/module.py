@@ -126,6 +126,9 @@ class AdversarialModule(DomainPair, LightningModule):
     ) -> Any:
         """Read a module from a checkpoint of its own class, which may be untrusted.
 
+        Its generators are the moving average, where the run kept one, as all that translates has
+        them. A run goes on from the weights themselves, which the trainer's ``ckpt_path`` reads.
+
         Args:
             checkpoint_path: A file, or a run's folder, whose newest whole checkpoint is meant.
             map_location: Where the tensors go; where they were saved from unless given.
@@ -144,7 +147,10 @@ class AdversarialModule(DomainPair, LightningModule):
         renamed = {k: v for k, v in current_names(noted).items() if noted.get(k) != v}
         arguments = {**renamed, **arguments, "weights_only": True}
         try:
-            return super().load_from_checkpoint(path, map_location, **arguments)
+            module = super().load_from_checkpoint(path, map_location, **arguments)
+            for name in ("gen_a", "gen_b") if held.get("averaged") else ():
+                module.get_submodule(name).load_state_dict(held["averaged"][name])
+            return module
         except (RuntimeError, TypeError, LookupError, AttributeError) as error:
             method = method_of(held.get("generators"))
             detail = " ".join(str(error).split())[:200]
