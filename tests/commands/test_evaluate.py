@@ -195,7 +195,7 @@ def test_the_data_decide_on_the_protocol_unless_it_is_given(refused, folder):
     assert "the protocol takes 64 test images" in refused("data=drawn", *TINY)
     line = refused(*of_folder(folder))
     assert "protocol starganv2 compares sets of at least 6" in line
-    assert line.endswith("--protocol munit2018 --limit 2 measures diversity alone")
+    assert line.endswith("protocol munit2018 with a limit of 2 measures diversity alone")
     for option in (["--paired"], ["--classifier-b", "x"]):  # which are munit2018's alone
         assert "the protocol takes 100 test images" in refused(*of_folder(folder), *option)
     assert "the protocol takes 100 test images" in refused(*TINY, "--protocol", "munit2018")
@@ -300,7 +300,7 @@ def test_what_cannot_be_is_told_in_one_line(refused):
         (["--limit", "1"], "the limit is 1, but must be at least 2"),
         (
             ["--limit", "9"],
-            "takes 9 test images of domain a, but there are 4: limit it (--limit 4)",
+            "takes 9 test images of domain a, but there are 4: limit it (--limit 4;",
         ),
         (["--batch-size", "0"], "batch_size is 0"),
         (["--device", "abacus"], "there is no device 'abacus' here"),

@@ -211,6 +211,8 @@ def test_paired_images_are_compared_with_their_translations(extractors):
 
 
 def test_too_few_test_images_are_told_with_the_limit_that_would_do(extractors):
-    with pytest.raises(ValueError, match=r"100 test images of domain a, .* 7: .*\(--limit 7\)"):
+    with pytest.raises(
+        ValueError, match=r"100 test images of domain a, .* 7: .*\(--limit 7; .*limit=7\)"
+    ):
         Munit2018().check(task_of(growing, 7))
     Munit2018(inputs=7).check(task_of(growing, 7))

@@ -34,7 +34,9 @@ def test_images_are_those_of_the_domain_and_split(task):
 
 
 def test_too_few_test_images_are_told_with_the_limit_that_would_do(task):
-    with pytest.raises(ValueError, match=r"takes 6 test images of domain b, .* 5: .*--limit 5\)"):
+    with pytest.raises(
+        ValueError, match=r"takes 6 test images of domain b, .* 5: .*--limit 5; .*limit=5\)"
+    ):
         task.test_images("b", 6)
 
 

@@ -68,9 +68,11 @@ class EvaluationTask:
         """
         images = self.test[DOMAINS.index(domain)]
         if n is not None and len(images) < n:
+            there = len(images)
             raise ValueError(
-                f"the protocol takes {n} test images of domain {domain}, but there are "
-                f"{len(images)}: limit it (--limit {len(images)}), and the report will say so"
+                f"the protocol takes {n} test images of domain {domain}, but there are {there}: "
+                f"limit it (--limit {there}; in training callbacks.evaluate.limit={there}), and "
+                "the report will say so"
             )
         if (shared := len(images) if n is None else n) < self.world_size:
             raise ValueError(

@@ -67,7 +67,7 @@ class StarGANv2(EvaluationProtocol):
                 raise ValueError(
                     f"protocol {self.name} compares sets of at least {least} images here, but "
                     f"domain {domain} has {len(train)} for training and {len(test)} for testing: "
-                    f"--protocol munit2018 --limit {min(map(len, task.test))} measures "
+                    f"protocol munit2018 with a limit of {min(map(len, task.test))} measures "
                     "diversity alone"
                 )
             task.test_images(domain, self._translated(test))
