@@ -149,7 +149,8 @@ class AdversarialModule(DomainPair, LightningModule):
         try:
             module = super().load_from_checkpoint(path, map_location, **arguments)
             for name in ("gen_a", "gen_b") if held.get("averaged") else ():
-                module.get_submodule(name).load_state_dict(held["averaged"][name])
+                strict = arguments.get("strict", True)
+                module.get_submodule(name).load_state_dict(held["averaged"][name], strict)
             return module
         except (RuntimeError, TypeError, LookupError, AttributeError) as error:
             method = method_of(held.get("generators"))
