@@ -2,7 +2,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from munit_pl.reports.curves import draw_panel, smoothed, thin, ticks
+from munit_pl.reports.curves import draw_panel, draw_sections, smoothed, thin, ticks
 
 
 def lines(figure):
@@ -77,3 +77,6 @@ def test_smoothing_takes_less_at_the_ends():
 
 def test_titles_cannot_be_markup():
     assert "<script>" not in draw_panel("<script>", {"<b": {0: 1.0}})
+    sections = draw_sections({"gen/<script>_a": {0: 1.0}, "<script>/x": {0: 1.0}})
+    assert sections.count("<svg") == 2
+    assert "<script>" not in sections

@@ -54,7 +54,7 @@ def write_page(
             for there in (DIRECTIONS if task.translator.reads_styles else ())
         ],
         codes=[(block, picture_of(block.plot, block.title)) for block in into_the_codes(task)],
-        curves="".join(draw_sections(logs)),
+        curves=draw_sections(logs),
         style=files("munit_pl.reports").joinpath("page.css").read_text(encoding="utf-8"),
         overview=picture_of(
             plot_figures(compared) if compared else None, "each figure beside that of real images"

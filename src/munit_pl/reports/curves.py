@@ -1,8 +1,10 @@
 """Curves as inline SVG, without a plotting package."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+
+from markupsafe import Markup
 
 from munit_pl.reports.logs import Points, by_domain
 
@@ -24,8 +26,8 @@ _ASIDE = ("lr", "grad_norm")  # no terms, whatever part they are of
 Line = list[tuple[float, float]]
 
 
-def draw_sections(logs: Mapping[str, Points]) -> Iterator[str]:
-    """Yield the sections of a page that have all of a run's curves, those of both domains together.
+def draw_sections(logs: Mapping[str, Points]) -> Markup:
+    """Return the sections of a page that have all of a run's curves, both domains' together.
 
     Args:
         logs: Values by iteration, by column: `munit_pl.reports.logs.read_logs`.
@@ -36,10 +38,12 @@ def draw_sections(logs: Mapping[str, Points]) -> Iterator[str]:
         part, _, name = column.partition("/")
         section = _SECTIONS.get(part, _OTHER) if name not in _ASIDE else _OTHER
         panels.setdefault(section, {}).setdefault(title, {})[domain] = points
+    html = ""
     for section in (*_SECTIONS.values(), _OTHER):
         if section in panels:
             drawn = "".join(draw_panel(title, them) for title, them in panels[section].items())
-            yield f'<h3>{section}</h3><div class="panels">{drawn}</div>'
+            html += f'<h3>{section}</h3><div class="panels">{drawn}</div>'
+    return Markup(html)  # all that comes from files is escaped
 
 
 def draw_panel(title: str, curves: Mapping[str, Points]) -> str:

@@ -44,7 +44,7 @@ def write_run_page(folder: Path, state: str, facts: Mapping[str, str]) -> None:
         newest=_newest(grids),
         strip="".join(_strip(grids)),
         steps=json.dumps(list(grids)),
-        curves="".join(draw_sections(logs)) or "<p>There are none yet, or the run logs no CSV.</p>",
+        curves=draw_sections(logs) or "<p>There are none yet, or the run logs no CSV.</p>",
         facts="".join(_rows(facts)),
         overrides=escape(" ".join(_overrides(folder))) or "none",
         settings=escape(_read(folder / ".hydra" / "config.yaml")),
