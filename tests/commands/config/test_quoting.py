@@ -42,6 +42,12 @@ def test_names_that_read_as_numbers_stay_names(key, text):
     assert parse(quoted(f"{key}={text}")).value() == text
 
 
+def test_names_of_a_sweep_that_read_as_numbers_stay_names():
+    assert quoted("data.root=2024,b,1_0", sweeping=True) == "data.root='2024',b,'1_0'"
+    assert quoted("seed=1,2", sweeping=True) == "seed=1,2"
+    assert quoted("name=choice(1,2)", sweeping=True) == "name=choice(1,2)"
+
+
 def test_a_folder_called_null_can_be_named(tmp_path, monkeypatch):
     assert quoted("data.root=null") == "data.root=null"
     monkeypatch.chdir(tmp_path)

@@ -23,7 +23,9 @@ def quoted(setting: str, sweeping: bool = False) -> str:
     if not equals or not re.fullmatch(r"[+~]{,2}[A-Za-z_][\w./@:-]*", key, re.ASCII):
         return setting
     text = _TEXTS.fullmatch(key) is not None
-    if sweeping and "," in value and not os.path.exists(value) and not _is_taken(value, True, text):
+    several = sweeping and "," in value and not os.path.exists(value)
+    names = text and re.fullmatch(r"[\w.,-]+", value, re.ASCII)  # of which some may read as numbers
+    if several and (names or not _is_taken(value, True, text)):
         return f"{key}={','.join(_quoted(part, True, text) for part in value.split(','))}"
     return f"{key}={_quoted(value, sweeping, text)}"
 
