@@ -88,6 +88,7 @@ def test_a_recipe_of_the_model_is_not_added_again():
     """Its settings would become the recipe's own: a length of days."""
     line = "recipe ada is chosen already, by the model or before: leave it out"
     assert faults("model=munit_small_data", "+recipe=[r1,ada]") == [line]
+    assert faults("+recipe=ada", "model=munit_small_data") == [line]
     assert faults("model=munit_small_data", "+recipe=r1", "model.recipes.ada.length=9") == []
 
 

@@ -53,7 +53,8 @@ def spelled(overrides: Sequence[str], config: str = "train", sweeping: bool = Fa
     whole = [quoted(typed, sweeping) for typed in overrides]
     faults: list[str] = []
     read = _read(whole, faults)
-    choices = [one for one in read if _is_choice(one)]
+    # Recipes last: what the model has already is not seen before it is chosen, wherever it stands.
+    choices = sorted(filter(_is_choice, read), key=lambda one: one.key_or_group == "recipe")
     with initialize_config_module("munit_pl.conf", version_base="1.3"):
         chosen = _choose(choices, config, sweeping, faults)
         names = Names(config, chosen)
