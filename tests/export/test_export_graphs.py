@@ -16,10 +16,12 @@ from munit_pl.models.munit.networks import AdaINGenerator
 @pytest.fixture
 def gens():
     made = tuple(
-        AdaINGenerator(channels, dim=4, mlp_dim=8, num_res_blocks=1).eval() for channels in (3, 1)
+        AdaINGenerator(channels, dim=4, mlp_dim=8, num_res_blocks=1, whiten_styles=True).eval()
+        for channels in (3, 1)
     )
     for gen in made:
         initialize(gen, "kaiming")
+        gen.track_styles(torch.randn(4, 8) * 9)
     return made
 
 

@@ -35,8 +35,9 @@ def write_networks(
     Raises:
         ValueError: If a weight is too large for half precision, or no finite number.
     """
+    # Cloned: the format refuses what two modules share.
     tensors = {
-        f"{name}.{key}": tensor.detach().cpu().contiguous()
+        f"{name}.{key}": tensor.detach().clone().cpu().contiguous()
         for name, network in networks.items()
         for key, tensor in network.state_dict().items()
     }

@@ -207,7 +207,8 @@ def test_the_modern_preset_is_munit_but_for_what_was_measured_to_gain(config):
     modern, published = config("model=munit_modern"), config("model=munit")
     assert set(modern.callbacks) - set(published.callbacks) == {"ema"}
     changed = {key for key in modern.model if modern.model[key] != published.model[key]}
-    assert changed == {"weights", "optimizer", "scheduler", "shared_styles"}
+    assert changed == {"generator", "weights", "optimizer", "scheduler", "shared_styles"}
+    assert modern.model.generator == {**published.model.generator, "whiten_styles": True}
     assert modern.model.weights.cycle > 0
     without = config("model=munit_modern", "callbacks=[default,evaluate]", "~callbacks.ema")
     assert set(without.callbacks) - set(published.callbacks) == {"evaluate"}
@@ -232,7 +233,7 @@ def test_the_demo_is_the_modern_preset_in_small_and_takes_the_published_one_too(
     published = config("+experiment=demo", "model=munit")
     assert published.model.weights.cycle == 0
     assert "ema" not in published.callbacks
-    assert demo.model.generator == published.model.generator
+    assert demo.model.generator == {**published.model.generator, "whiten_styles": True}
     assert demo.model.generator.dim == 16
 
 

@@ -56,6 +56,16 @@ def test_every_activation_is_applied_once():
         assert_the_same(generator, torch.rand(1, 3, 40, 24, dtype=torch.float64) * 2 - 1)
 
 
+def test_styles_are_whitened_in_eval_mode():
+    generator = make_generator(whiten_styles=True, num_downsample=1).eval()
+    for _ in range(99):
+        generator.track_styles(torch.randn(4, 3, dtype=torch.float64) * 0.1 + 2)
+    x = torch.rand(1, 3, 40, 24, dtype=torch.float64) * 2 - 1
+    assert_the_same(generator, x)
+    whitened = encode_style_tiled(generator.style_encoder, x, 16)
+    assert not torch.allclose(whitened, encode_style_tiled(generator.style_encoder.train(), x, 16))
+
+
 def test_any_tile_fits_any_size_from_the_smallest_on():
     for tile in [16, 17, 32, 1000]:
         for size in [(16, 16), (16, 100), (52, 32)]:

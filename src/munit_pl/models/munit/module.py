@@ -208,6 +208,9 @@ class MUNITModule(MUNIT, AdversarialModule):
         decoded = decoded or decode(networks, codes, styles)
         # For the logs; without a graph, which would be in memory still in the next iteration.
         part.cached = _Pass(Codes(*(code.detach() for code in codes)), None)
+        if self.training:
+            self.gen_a.track_styles(codes.s_a.detach())
+            self.gen_b.track_styles(codes.s_b.detach())
         cycle = self.weights.cycle > 0
         terms = generator_terms(networks, part.images, codes, decoded, styles, self.gan_loss, cycle)
         translations = Translations(decoded.x_ab, decoded.x_ba)

@@ -20,6 +20,7 @@ from munit_pl.layers.blocks import (
     normalize_convolutions,
 )
 from munit_pl.layers.padding import PaddingMode
+from munit_pl.layers.whitening import RunningWhitening
 from munit_pl.models.base.generator import DomainGenerator
 from munit_pl.models.components.content_encoder import ContentEncoder
 
@@ -39,6 +40,7 @@ class StyleEncoder(Recomputable):
         style_dim: Length of the style code.
         activation: Activation of every block.
         padding_mode: What the convolutions' added pixels hold.
+        whitening: Whitens what is returned in eval mode.
 
     Shape:
         ``(N, in_channels, H, W)`` to ``(N, style_dim)``.
@@ -51,8 +53,10 @@ class StyleEncoder(Recomputable):
         style_dim: int,
         activation: Activation,
         padding_mode: PaddingMode,
+        whitening: RunningWhitening | None = None,
     ) -> None:
         super().__init__()
+        self.whitening = whitening
         block = partial(ConvBlock, activation=activation, padding_mode=padding_mode)
         widths = [dim, 2 * dim] + [4 * dim] * (STYLE_DOWNSAMPLINGS - 1)
         self.layers = nn.Sequential(
@@ -63,8 +67,12 @@ class StyleEncoder(Recomputable):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the style code of images in [-1, 1]."""
-        pooled = self.run(self.layers, x).mean((2, 3), keepdim=True)
-        return self.head(pooled).flatten(1)
+        return self.read(self.run(self.layers, x).mean((2, 3), keepdim=True))
+
+    def read(self, pooled: Tensor) -> Tensor:
+        """Return the style code of features' means over an image, ``(N, 4 * dim, 1, 1)``."""
+        style = self.head(pooled).flatten(1)
+        return style if self.training or self.whitening is None else self.whitening.whiten(style)
 
 
 class Decoder(Recomputable):
@@ -82,6 +90,7 @@ class Decoder(Recomputable):
         num_res_blocks: Residual blocks, two normalizations each, at the lowest resolution.
         activation: Activation of every block.
         padding_mode: What the convolutions' added pixels hold.
+        whitening: Colors the styles that are given in eval mode.
 
     Shape:
         Content ``(N, dim * 2**D, h, w)`` and style ``(N, style_dim)`` to images
@@ -98,8 +107,10 @@ class Decoder(Recomputable):
         num_res_blocks: int,
         activation: Activation,
         padding_mode: PaddingMode,
+        whitening: RunningWhitening | None = None,
     ) -> None:
         super().__init__()
+        self.whitening = whitening
         width = dim * 2**num_upsample
         self.mlp = nn.Sequential(
             nn.Linear(style_dim, mlp_dim),
@@ -124,6 +135,8 @@ class Decoder(Recomputable):
 
     def affine_maps(self, style: Tensor) -> list[tuple[Tensor, ...]]:
         """Return what each residual block takes from styles: four ``(N, dim * 2**D)``, in fp32."""
+        if not self.training and self.whitening is not None:
+            style = self.whitening.color(style)
         flat = self.mlp(style)
         maps = flat.view(flat.shape[0], 4 * len(self.res_blocks), -1).transpose(0, 1)
         # All at once, as normalizations want them.
@@ -180,6 +193,7 @@ class AdaINGenerator(DomainGenerator):
         activation: Activation = "relu",
         padding_mode: PaddingMode = "reflect",
         spectral: bool = False,
+        whiten_styles: bool = False,
     ) -> None:
         super().__init__()
         self.arguments = {
@@ -192,6 +206,7 @@ class AdaINGenerator(DomainGenerator):
             "activation": activation,
             "padding_mode": padding_mode,
             "spectral": spectral,
+            "whiten_styles": whiten_styles,
         }
         self.in_channels = in_channels
         self.style_dim = style_dim
@@ -202,7 +217,10 @@ class AdaINGenerator(DomainGenerator):
         self.content_encoder = ContentEncoder(
             in_channels, dim, num_downsample, num_res_blocks, activation, padding_mode
         )
-        self.style_encoder = StyleEncoder(in_channels, dim, style_dim, activation, padding_mode)
+        whitening = RunningWhitening(style_dim) if whiten_styles else None
+        self.style_encoder = StyleEncoder(
+            in_channels, dim, style_dim, activation, padding_mode, whitening
+        )
         self.decoder = Decoder(
             in_channels,
             dim,
@@ -212,9 +230,15 @@ class AdaINGenerator(DomainGenerator):
             num_res_blocks,
             activation,
             padding_mode,
+            whitening,
         )
         if spectral:
             normalize_convolutions(self)
+
+    def track_styles(self, styles: Tensor) -> None:
+        """Take what training encoded of real images, ``(N, style_dim)``, into the whitening."""
+        if self.style_encoder.whitening is not None:
+            self.style_encoder.whitening.update(styles)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` encoded and decoded again."""

@@ -81,7 +81,7 @@ def encode_style_tiled(encoder: StyleEncoder, x: Tensor, tile: int) -> Tensor:
     for block in cast(Iterable[ConvBlock], encoder.layers):
         h = _block(h, block)
     pooled = h.values.mean((2, 3), keepdim=True)
-    return encoder.head(pooled.to(h.device)).flatten(1).to(x.device)
+    return encoder.read(pooled.to(h.device)).to(x.device)
 
 
 @torch.no_grad()

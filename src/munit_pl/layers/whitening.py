@@ -1,0 +1,64 @@
+"""Whitening by running statistics: codes to mean 0 and covariance I, and back."""
+
+import torch
+from torch import Tensor, nn
+
+from munit_pl.layers.autocast import to_float32, without_autocast
+
+MOMENTUM = 0.01  # the share of each batch in the statistics
+EPSILON = 1e-5  # added to variances
+
+
+class RunningWhitening(nn.Module):
+    """Codes' mean and covariance over training, and the affine maps that they give.
+
+    What an auto-encoder learnt without a prior encodes to is described afterwards by a normal
+    distribution, from which new codes are drawn: ex-post density estimation (Ghosh et al., "From
+    Variational to Deterministic Autoencoders", ICLR 2020). `color` makes draws from N(0, I) such
+    codes, and `whiten` is its inverse. Before the first `update` both are the identity.
+
+    Args:
+        dim: Length of a code.
+
+    Attributes:
+        mean: The running mean, ``(dim,)``.
+        scale: The Cholesky factor of the running covariance, ``(dim, dim)``.
+        inverse: Its inverse.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    inverse: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        for name in ("scale", "inverse"):
+            self.register_buffer(name, torch.eye(dim))
+
+    @torch.no_grad()
+    def update(self, codes: Tensor) -> None:
+        """Take a batch in, ``(N, dim)``; one with NaN/Inf changes nothing."""
+        with without_autocast(codes):
+            mean, scale = to_float32(self.mean), to_float32(self.scale)
+            eye = torch.eye(len(mean), dtype=scale.dtype, device=scale.device)
+            difference = to_float32(codes) - mean
+            covariance = difference.T @ difference / len(codes) + EPSILON * eye
+            covariance = torch.lerp(scale @ scale.T, covariance, MOMENTUM)
+            # Whether it failed is told on the device, for nobody to wait.
+            scale, failed = torch.linalg.cholesky_ex(covariance)
+            inverse = torch.linalg.solve_triangular(scale, eye, upper=False)
+            usable = (failed == 0) & difference.isfinite().all()
+        mean = mean + MOMENTUM * difference.mean(0)
+        for buffer, value in ((self.mean, mean), (self.scale, scale), (self.inverse, inverse)):
+            buffer.copy_(torch.where(usable, value, buffer))
+
+    def whiten(self, codes: Tensor) -> Tensor:
+        """Return codes like those taken in, ``(N, dim)``, with mean 0 and covariance I."""
+        with without_autocast(codes):
+            return ((to_float32(codes) - self.mean) @ to_float32(self.inverse).T).to(codes.dtype)
+
+    def color(self, codes: Tensor) -> Tensor:
+        """Return codes drawn from N(0, I), ``(N, dim)``, with the mean and covariance taken in."""
+        with without_autocast(codes):
+            return (self.mean + to_float32(codes) @ to_float32(self.scale).T).to(codes.dtype)
