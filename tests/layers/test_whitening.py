@@ -56,13 +56,14 @@ def test_one_undoes_the_other(dtype, near):
 
 
 def test_the_running_moments_are_those_of_the_equations():
-    """With m, C before: d = x - m; m + 0.01 mean(d); 0.99 C + 0.01 (mean(d dT) + eps)."""
+    """With m, C before, d = x - m, S = mean(d dT): 0.99 C + 0.01 (S + eps (1 + tr(S) / 3))."""
     whitening = RunningWhitening(3).double()
     mean, covariance = torch.zeros(3).double(), torch.eye(3).double()
     for seed in range(5):
         codes = draw(4, seed, torch.float64)
         difference = codes - mean
-        second = difference.T @ difference / 4 + EPSILON * torch.eye(3)
+        second = difference.T @ difference / 4
+        second = second + EPSILON * (1 + second.trace() / 3) * torch.eye(3)
         covariance = 0.99 * covariance + 0.01 * second
         mean = mean + 0.01 * difference.mean(0)
         whitening.update(codes)
@@ -71,8 +72,8 @@ def test_the_running_moments_are_those_of_the_equations():
     torch.testing.assert_close(whitening.inverse @ whitening.scale, torch.eye(3).double())
 
 
-@pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_a_batch_with_nan_or_inf_changes_nothing(value):
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, 3e19])
+def test_a_batch_with_nan_or_inf_or_squares_that_overflow_changes_nothing(value):
     whitening = trained(updates=3)
     before = {key: buffer.clone() for key, buffer in whitening.state_dict().items()}
     codes = draw(4)
@@ -88,6 +89,23 @@ def test_codes_that_are_all_the_same_leave_it_invertible():
     assert whitening.inverse.isfinite().all()
     torch.testing.assert_close(whitening.color(torch.zeros(1, 3))[0], MEAN)
     assert whitening.inverse.abs().max() == pytest.approx(EPSILON**-0.5, rel=0.05)
+
+
+def test_codes_of_one_wide_direction_are_taken_in():
+    whitening = RunningWhitening(3)
+    direction = torch.tensor([1.0, 0.5, -0.2])
+    for seed in range(1500):
+        z = torch.randn(1, 1, generator=torch.Generator().manual_seed(seed))
+        whitening.update(1000 * z * direction + MEAN)
+    expected = 1000 * direction.norm()
+    assert whitening.scale.norm() == pytest.approx(expected.item(), rel=0.2)
+
+
+def test_it_takes_codes_of_another_precision_than_its_own():
+    whitening = trained(torch.float64, updates=50)
+    codes = draw(5)
+    torch.testing.assert_close(whitening.color(whitening.whiten(codes)), codes)
+    assert whitening.whiten(codes).dtype == torch.float32
 
 
 def test_autocast_leaves_it_in_single_precision():

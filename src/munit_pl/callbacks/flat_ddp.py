@@ -15,8 +15,8 @@ class FlatDDPStrategy(DDPStrategy):
     hook on a parameter. A batch that is split into parts is averaged once and not for each part.
 
     Weights and buffers are the first process's when training begins. From then on the averages of a
-    batch normalization are each process's own, of which checkpoints hold the first's; that is what
-    DDP comes to under manual optimization, too.
+    batch normalization or a whitening are each process's own, of which checkpoints hold the
+    first's; that is what DDP comes to under manual optimization, too.
     """
 
     def __init__(self) -> None:

@@ -103,7 +103,7 @@ def start_from(pair: DomainPair, path: str | Path) -> list[str]:
         raise ValueError(f"{path} is of one direction, and training is of both")
     _check_same((pair.gen_a, pair.gen_b), trained, path)
     for own, other in zip((pair.gen_a, pair.gen_b), trained, strict=True):
-        own.load_state_dict(other.state_dict())
+        own.load_state_dict(_with_own_buffers(own, other))
     states = _split(_read_state(path), path, ("dis_a", "dis_b"))
     kept = []
     for name, state in states.items():
@@ -124,7 +124,7 @@ def _check_same(own: Generators, trained: Generators, path: Path) -> None:
         raise ValueError("{} is a model of {}, and {} is to be trained".format(path, *methods))
     try:
         for ours, theirs in zip(own, trained, strict=True):
-            check_fit(ours, theirs.state_dict())
+            check_fit(ours, _with_own_buffers(ours, theirs))
     except ValueError as error:
         settings = {
             f"{_SETTINGS.get(argument, 'model.generator.{}').format(argument, domain)}={value}"
@@ -134,6 +134,11 @@ def _check_same(own: Generators, trained: Generators, path: Path) -> None:
         }
         how = f"train it with {' '.join(sorted(settings))}" if settings else error
         raise ValueError(f"{path} has networks of other sizes: {how}") from None
+
+
+def _with_own_buffers(own: DomainGenerator, trained: DomainGenerator) -> dict[str, Tensor]:
+    """Return a trained generator's state, with statistics that begin anew where it has none."""
+    return dict(own.named_buffers(remove_duplicate=False)) | trained.state_dict()
 
 
 def _is_safetensors(path: Path) -> bool:

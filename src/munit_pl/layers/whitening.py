@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from munit_pl.layers.autocast import to_float32, without_autocast
 
 MOMENTUM = 0.01  # the share of each batch in the statistics
-EPSILON = 1e-5  # added to variances
+EPSILON = 1e-5  # added to variances, and this share of their mean
 
 
 class RunningWhitening(nn.Module):
@@ -43,22 +43,26 @@ class RunningWhitening(nn.Module):
             mean, scale = to_float32(self.mean), to_float32(self.scale)
             eye = torch.eye(len(mean), dtype=scale.dtype, device=scale.device)
             difference = to_float32(codes) - mean
-            covariance = difference.T @ difference / len(codes) + EPSILON * eye
-            covariance = torch.lerp(scale @ scale.T, covariance, MOMENTUM)
+            covariance = difference.T @ difference / len(codes)
+            covariance += EPSILON * (1 + covariance.diagonal().mean()) * eye
             # Whether it failed is told on the device, for nobody to wait.
-            scale, failed = torch.linalg.cholesky_ex(covariance)
+            scale, failed = torch.linalg.cholesky_ex(
+                torch.lerp(scale @ scale.T, covariance, MOMENTUM)
+            )
             inverse = torch.linalg.solve_triangular(scale, eye, upper=False)
-            usable = (failed == 0) & difference.isfinite().all()
-        mean = mean + MOMENTUM * difference.mean(0)
-        for buffer, value in ((self.mean, mean), (self.scale, scale), (self.inverse, inverse)):
-            buffer.copy_(torch.where(usable, value, buffer))
+        values = mean + MOMENTUM * difference.mean(0), scale, inverse
+        finite = torch.cat([value.flatten() for value in values]).isfinite().all()
+        for buffer, value in zip((self.mean, self.scale, self.inverse), values, strict=True):
+            buffer.copy_(torch.where((failed == 0) & finite, value, buffer))
 
     def whiten(self, codes: Tensor) -> Tensor:
         """Return codes like those taken in, ``(N, dim)``, with mean 0 and covariance I."""
         with without_autocast(codes):
-            return ((to_float32(codes) - self.mean) @ to_float32(self.inverse).T).to(codes.dtype)
+            wide = to_float32(codes)
+            return ((wide - self.mean.to(wide)) @ self.inverse.T.to(wide)).to(codes)
 
     def color(self, codes: Tensor) -> Tensor:
         """Return codes drawn from N(0, I), ``(N, dim)``, with the mean and covariance taken in."""
         with without_autocast(codes):
-            return (self.mean + to_float32(codes) @ to_float32(self.scale).T).to(codes.dtype)
+            wide = to_float32(codes)
+            return (self.mean.to(wide) + wide @ self.scale.T.to(wide)).to(codes)

@@ -8,6 +8,7 @@ from training import LEAST, fit, images, weights
 from munit_pl import MUNITModule, Translator
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.ema import WeightAverage
+from munit_pl.inference.generator_loading import start_from
 from munit_pl.models.base.description import export_generators
 
 
@@ -35,11 +36,12 @@ def test_training_is_what_it_is_without(tiny):
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
 def test_training_takes_in_each_domains_styles_of_real_images_once_an_iteration(
-    whitened, monkeypatch
+    whitened, monkeypatch, accumulate
 ):
     torch.manual_seed(0)
-    module = MUNITModule(**whitened)
+    module = MUNITModule(**whitened, accumulate=accumulate)
     seen = []
     for gen in (module.gen_a, module.gen_b):
         monkeypatch.setattr(gen, "track_styles", seen.append)
@@ -108,3 +110,13 @@ def test_a_checkpoint_its_average_an_export_and_a_folder_hold_it(tmp_path):
     for form in ("folder", "export.safetensors"):
         translator = Translator.load(tmp_path / form, device="cpu")
         torch.testing.assert_close(translator.translate(x, z), expected)
+
+
+def test_training_that_starts_from_a_model_without_it_begins_statistics_anew(tiny, tmp_path):
+    trained = MUNITModule(**tiny)
+    export_generators(tmp_path / "plain.safetensors", trained.gen_a, trained.gen_b)
+    module = MUNITModule(**{**tiny, "generator": {**tiny["generator"], "whiten_styles": True}})
+    start_from(module, tmp_path / "plain.safetensors")
+    for ours, theirs in zip(weights(module.gen_b), weights(trained.gen_b), strict=True):
+        assert torch.equal(ours, theirs)
+    assert torch.equal(whitenings(module)[1].scale, torch.eye(8))

@@ -206,16 +206,19 @@ class MUNITModule(MUNIT, AdversarialModule):
         styles = Styles(part.draws["gen_a"], part.draws["gen_b"])
         codes, decoded = part.cached or (encode(networks, part.images), None)
         decoded = decoded or decode(networks, codes, styles)
-        # For the logs; without a graph, which would be in memory still in the next iteration.
+        # For the logs and `adapt`; without a graph, which would be in memory in the next iteration.
         part.cached = _Pass(Codes(*(code.detach() for code in codes)), None)
-        if self.training:
-            self.gen_a.track_styles(codes.s_a.detach())
-            self.gen_b.track_styles(codes.s_b.detach())
         cycle = self.weights.cycle > 0
         terms = generator_terms(networks, part.images, codes, decoded, styles, self.gan_loss, cycle)
         translations = Translations(decoded.x_ab, decoded.x_ba)
         again = partial(translate, networks, codes)
         return self.with_recipe_terms(terms, part, translations, styles, again)
+
+    def adapt(self, parts: Sequence[MicroBatch]) -> None:
+        """Let recipes adapt to an iteration that is done, and generators to its styles."""
+        super().adapt(parts)
+        self.gen_a.track_styles(torch.cat([part.cached.codes.s_a for part in parts]))
+        self.gen_b.track_styles(torch.cat([part.cached.codes.s_b for part in parts]))
 
     def code_statistics(self, parts: Sequence[MicroBatch]) -> dict[str, Tensor]:
         """Return mean and variance of the encoded styles: 0 and 1 if they follow the prior."""
