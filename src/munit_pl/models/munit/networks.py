@@ -169,6 +169,9 @@ class AdaINGenerator(DomainGenerator):
             Generative Adversarial Networks", ICML 2019, do in generators too. Not the MLP's:
             with three layers of norm 1, what a style changes of all AdaIN parameters together
             would be no longer than the style.
+        whiten_styles: In eval mode, take and return styles whitened by those of the images trained
+            on (`RunningWhitening`), so that one drawn from N(0, I) is like theirs. Training is what
+            it is without.
 
     Shape:
         Images ``(N, in_channels, H, W)`` in [-1, 1]; ``H`` and ``W`` divisible by ``2**D``.
