@@ -64,6 +64,12 @@ def test_max_steps_are_iterations_and_checkpoints_lie_where_asked(config, tmp_pa
     assert [load(folder / name)["global_step"] for name in names] == [4, 8, 10, 10]
 
 
+def test_a_bar_and_checkpoints_that_are_left_out_are_not_lightnings_either(config, tmp_path):
+    trainer = train(config("~callbacks.checkpoints", "trainer.max_steps=2"))  # without a bar
+    assert trainer.progress_bar_callback is None
+    assert not [*tmp_path.rglob("*.ckpt")]
+
+
 def test_a_run_starts_from_a_model_and_then_goes_on_from_its_own_checkpoints(
     config, tmp_path, capsys
 ):

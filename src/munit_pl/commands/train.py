@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
@@ -149,8 +149,11 @@ def _make_trainer(cfg: DictConfig, *last: Callback) -> tuple[Trainer, list[Logge
     choosing = choosing_precision(cfg)
     callbacks = [*choosing, *build(cfg.callbacks).values(), *last]
     loggers = make_loggers(cfg)
-    until_chosen = {"precision": "32-true"} if choosing else {}
-    trainer: Trainer = build(cfg.trainer, callbacks=callbacks, logger=loggers, **until_chosen)
+    given: dict[str, Any] = {"precision": "32-true"} if choosing else {}  # until it is chosen
+    # Lightning would put its own in the place of those that are left out.
+    for argument, kind in (("progress_bar", ProgressBar), ("checkpointing", Checkpoint)):
+        given[f"enable_{argument}"] = any(isinstance(callback, kind) for callback in callbacks)
+    trainer: Trainer = build(cfg.trainer, callbacks=callbacks, logger=loggers, **given)
     explain_slow_precision(trainer)
     return trainer, loggers
 

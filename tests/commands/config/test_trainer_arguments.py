@@ -5,7 +5,7 @@ from munit_pl.commands.config.trainer_arguments import refused_by_machine, refus
 
 
 def told(**trainer):
-    return list(refused_by_trainer({"trainer": trainer, "callbacks": {"bar": {}}}))
+    return list(refused_by_trainer({"trainer": trainer}))
 
 
 def test_what_the_module_does_itself_is_told_with_its_name_there():
@@ -13,6 +13,7 @@ def test_what_the_module_does_itself_is_told_with_its_name_there():
         ("accumulate_grad_batches", 4, "model.accumulate=4"),
         ("gradient_clip_val", 1.0, "model.clip_norm=1.0"),
         ("enable_progress_bar", False, "~callbacks.bar"),
+        ("enable_checkpointing", False, "~callbacks.checkpoints"),
         ("logger", False, "logger=csv, or another of that group"),
     ):
         assert told(**{name: value}) == [f"trainer.{name} is not supported: write {instead}"]
@@ -20,7 +21,6 @@ def test_what_the_module_does_itself_is_told_with_its_name_there():
 
 def test_what_changes_nothing_may_be_said():
     assert not told(accumulate_grad_batches=1, gradient_clip_val=None, enable_progress_bar=True)
-    assert not told(enable_checkpointing=False)  # there are no checkpoints among the callbacks
     assert not told(devices=1, num_nodes=1, strategy="auto")
     assert not told(devices=4, num_nodes=2, strategy="ddp_find_unused_parameters_true")
     assert not told(devices=2, strategy={"_target_": "munit_pl.callbacks.flat_ddp.FlatDDPStrategy"})

@@ -37,7 +37,6 @@ TINY = [
     "trainer.accelerator=cpu",
     "trainer.max_steps=4",
     "trainer.log_every_n_steps=1",
-    "+trainer.enable_progress_bar=false",
     "callbacks.checkpoints.every_n_steps=2",
     "~callbacks.bar",
     "run=x",

@@ -51,14 +51,11 @@ def refused_by_trainer(tree: Mapping[str, Any]) -> Iterator[str]:
     Args:
         tree: The configuration as plain values.
     """
-    trainer, callbacks = tree.get("trainer"), tree.get("callbacks")
+    trainer = tree.get("trainer")
     if not isinstance(trainer, Mapping):
         return
     for name, (harmless, instead) in _INSTEAD.items():
-        left_out = instead.startswith("~") and instead[len("~callbacks.") :] not in (
-            callbacks or ()
-        )
-        if name in trainer and trainer[name] not in harmless and not left_out:
+        if name in trainer and trainer[name] not in harmless:
             yield f"trainer.{name} is not supported: write {instead.format(trainer[name])}"
     if trainer.get("strategy") in ("ddp", "ddp_spawn", "ddp_fork", "ddp_notebook"):
         yield _without_ddp(trainer, "strategy")
