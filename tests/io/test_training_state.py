@@ -1,12 +1,14 @@
 import copy
 import math
+from typing import get_args
 
 import pytest
 import torch
-from training import LEAST, fit_least
+from training import LEAST, fit, fit_least
 
 from munit_pl import MUNITModule
 from munit_pl.io.training_state import check_finite, check_training_state
+from munit_pl.optim.optimizers import OptimizerName
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,22 @@ def changed(state, place, value):
 def test_what_a_run_saved_can_be_gone_on_from(state, optimizers):
     check_training_state(state, optimizers)
     check_finite(state | {"none": torch.zeros(0), "complex": torch.ones(2, dtype=torch.cfloat)})
+
+
+@pytest.mark.parametrize("name", get_args(OptimizerName))
+def test_what_any_optimizer_saved_can_be_gone_on_from_and_nothing_less(name, tmp_path):
+    arguments = LEAST | {"optimizer": {"name": name}}
+    arguments["optimizer"] |= {"momentum": 0.9} if name in ("SGD", "RMSprop") else {}
+    fit(MUNITModule(**arguments)).save_checkpoint(tmp_path / "x.ckpt")
+    state = torch.load(tmp_path / "x.ckpt", weights_only=True)
+    optimizers = MUNITModule(**arguments).configure_optimizers()[0]
+    check_training_state(state, optimizers)
+    place = ("optimizer_states", 0, "state", 0)
+    assert state["optimizer_states"][0]["state"][0]
+    for kept in state["optimizer_states"][0]["state"][0]:
+        for other in (None, torch.zeros(3, 1), -1.0):
+            with pytest.raises(ValueError, match="do not fit the optimizer"):
+                check_training_state(changed(state, (*place, kept), other), optimizers)
 
 
 def test_what_cannot_be_gone_on_from_is_refused_in_one_line(state, optimizers):

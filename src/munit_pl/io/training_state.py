@@ -1,5 +1,6 @@
 """Checks that a checkpoint's training state is complete, finite and fits the optimizers."""
 
+import inspect
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ _PARTS = {
 _DONE = "fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed"
 # Callbacks keep account, of the best value so far say, which may be infinite.
 _OTHERS = ("callbacks.", "hyper_parameters.")
+_NOT_NEGATIVE = {"step", "exp_avg_sq", "square_avg", "sum", "variance", "row_var", "col_var"}
 
 
 def tensors_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -114,20 +116,37 @@ def _fits(state: Any, optimizer: Optimizer) -> bool:
     if not all(type(name) is int for name in names) or not isinstance(moments, dict):
         return False
     weights = dict(zip(names, (p for group in own for p in group["params"]), strict=True))
+    kept = {n: _state_of_small_weight(optimizer, n) for n in {w.ndim for w in weights.values()}}
     return len(weights) == len(names) and all(
-        name in weights and _are_moments(values, weights[name]) for name, values in moments.items()
+        name in weights and _are_moments(values, weights[name], kept[weights[name].ndim])
+        for name, values in moments.items()
     )
 
 
-def _are_moments(values: Any, weight: Tensor) -> bool:
-    """Tell whether these are what Adam keeps of a weight."""
-    if not isinstance(values, dict) or not {"step", "exp_avg", "exp_avg_sq"} <= values.keys():
+def _state_of_small_weight(optimizer: Optimizer, ndim: int) -> dict[str, Tensor]:
+    """Return what an optimizer of this kind keeps of a weight whose sides are all 2."""
+    weight = optimizer.param_groups[0]["params"][0].new_zeros((2,) * ndim)
+    weight.grad = torch.zeros_like(weight)
+    cls: Any = type(optimizer)
+    taken = inspect.signature(cls).parameters.keys() & optimizer.defaults.keys()
+    probe: Optimizer = cls([weight], **{name: optimizer.defaults[name] for name in taken})
+    probe.step()
+    return dict(probe.state[weight])
+
+
+def _are_moments(values: Any, weight: Tensor, kept: Mapping[str, Tensor]) -> bool:
+    """Tell whether these are what is kept of a weight, as it is of a small one."""
+    if not isinstance(values, dict) or not kept.keys() <= values.keys():
         return False
     if not all(isinstance(x, Tensor) and x.is_floating_point() for x in values.values()):
         return False
-    step, squares = values["step"], values["exp_avg_sq"]
-    shapes = [x.shape == weight.shape for name, x in values.items() if name != "step"]
-    return all(shapes) and step.ndim == 0 and bool(step >= 0) and bool((squares >= 0).all())
+    if any((values[name] < 0).any() for name in _NOT_NEGATIVE & kept.keys()):
+        return False
+    for name, small in kept.items():  # of scalars, and Adafactor's rows and columns, fewer sides
+        sides = zip(weight.shape, small.shape, strict=False)
+        if values[name].shape != tuple(side if n == 2 else 1 for side, n in sides):
+            return False
+    return True
 
 
 def _are_rates(values: Any, optimizer: Optimizer) -> bool:
