@@ -1,6 +1,7 @@
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from runs import load
 from torch.utils.data import DataLoader
 from training import fit, fp16, make_trainer, moved, pairs_of, weights
 
@@ -8,6 +9,7 @@ from munit_pl import CycleGANModule
 from munit_pl.callbacks import divergence
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.divergence import DivergenceGuard
+from munit_pl.callbacks.ema import WeightAverage
 from munit_pl.callbacks.stop_request import RunStopped
 from munit_pl.callbacks.stopping import GracefulStop
 from munit_pl.exits import ExitCode
@@ -95,6 +97,28 @@ def test_a_methods_own_state_is_loaded_back_too(method, tmp_path, stops):
         run(method, tmp_path, Pools([3, 4]), steps=4, module=module)
     assert torch.equal(pools[4], pools[2])
     assert not torch.equal(pools[3], pools[2])
+
+
+@munit
+def test_the_moving_average_is_loaded_back_too(method, tmp_path, stops):
+    average = WeightAverage(0.5)
+    callbacks = [average, DivergenceGuard(PATIENCE), Poison([5, 6]), Checkpoints(tmp_path, 1)]
+    module = method.make(optimizer={"lr": 0.1})  # so that it moves in each iteration
+    with pytest.warns(UserWarning, match=r"00000004.ckpt back"):
+        fit(module, 6, callbacks=callbacks, enable_checkpointing=True)
+    saved = [load(tmp_path / f"0000000{k}.ckpt")["averaged"]["gen_a"] for k in (4, 5, 6)]
+    before, meanwhile, after = ([*state.values()] for state in saved)
+    assert moved(before, meanwhile)
+    assert not moved(before, after)
+
+
+@munit
+def test_iterations_of_several_discriminator_steps_are_counted_once(method, tmp_path, stops):
+    module = method.make(discriminator_steps=3)
+    with pytest.warns(UserWarning, match=r"discriminators .* since iteration 5 .*00000004.ckpt"):
+        run(method, tmp_path, Poison([5, 6], "dis"), steps=6, module=module)
+    assert module.skipped["dis"].tolist() == [6, 0]
+    assert stops == []
 
 
 @munit

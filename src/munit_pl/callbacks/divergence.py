@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_warn
 
 from munit_pl.callbacks.checkpoints import Checkpoints
+from munit_pl.callbacks.ema import averages
 from munit_pl.callbacks.stop_request import request_stop
 from munit_pl.checks import PositiveInt, checked
 from munit_pl.exits import ExitCode
@@ -25,10 +26,10 @@ class DivergenceGuard(Callback):
     """Roll back to a checkpoint when NaN/Inf persists; the second time, stop.
 
     `AdversarialModule` skips a step whose gradient is NaN or Inf. One such step is an accident,
-    ``patience`` in a row of either player are none. The first time weights, optimizers and all that
-    a method keeps are loaded back from the newest checkpoint of before, while the iterations, the
-    learning rates and the data go on. The second time, or where there is no such checkpoint, the
-    run is asked to stop.
+    ``patience`` in a row of either player are none. The first time weights, their average,
+    optimizers and all that a method keeps are loaded back from the newest checkpoint of before,
+    while the iterations, the learning rates and the data go on. The second time, or where there is
+    no such checkpoint, the run is asked to stop.
 
     Under fp16 the loss scale falls with each skipped step. As long as it is above 1 it may yet find
     a value that works, and the guard waits; a scale that does not is warned of once.
@@ -66,7 +67,9 @@ class DivergenceGuard(Callback):
         """Look, every ``patience`` iterations, at the steps that were skipped."""
         if trainer.global_step % self.patience or not isinstance(pl_module, AdversarialModule):
             return
-        totals, runs = torch.stack([pl_module.skipped[player] for player in PLAYERS], 1).tolist()
+        steps = {"dis": pl_module.discriminator_steps, "gen": 1}  # in an iteration
+        counts = torch.stack([pl_module.skipped[player] // steps[player] for player in PLAYERS], 1)
+        totals, runs = counts.tolist()
         self._totals.append(totals)
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         if scaler is not None and not self._has_stalled(trainer, scaler):
@@ -159,6 +162,8 @@ def _load_back(trainer: Trainer, module: AdversarialModule, path: Path) -> None:
     module.on_load_checkpoint(checkpoint)
     strategy.load_model_state_dict(checkpoint, strict=module.strict_loading)
     strategy.load_optimizer_state_dict(checkpoint)
+    for average in averages(trainer):  # which may have taken in weights on their way to NaN/Inf
+        average.on_load_checkpoint(trainer, module, checkpoint)
     for optimizer, own in zip(trainer.optimizers, rates, strict=True):
         for group, rate in zip(optimizer.param_groups, own, strict=True):
             group["lr"] = rate
