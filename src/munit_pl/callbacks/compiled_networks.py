@@ -85,12 +85,16 @@ class CompiledNetworks(Callback):
         self._tried = True
         if module.global_rank == 0:
             _log.info("compiling the networks: the first iteration takes minutes")
+        pools = getattr(module, "pools", {})  # CycleGAN's, which a trial would fill
+        held = {domain: [*pool.images] for domain, pool in pools.items()}
         try:
             with self._in_use(), _restored(module.buffers()), isolate_rng():
                 _differentiate(module, module.split(batch, module.trainer.global_step)[0])
         except Exception as error:  # a compiler may raise whatever it likes
             self._compiled = {}
             _tell(str(error).strip().partition("\n")[0])
+        for domain, images in held.items():
+            pools[domain].images = images
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:

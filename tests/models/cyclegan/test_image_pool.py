@@ -110,8 +110,3 @@ def test_answers_have_the_type_of_the_images():
     pool = full(2)
     answer = pool.exchange(numbered(9).to(torch.bfloat16), torch.tensor([0.1]))
     assert answer.dtype == torch.bfloat16
-
-
-def test_a_negative_size_is_refused():
-    with pytest.raises(ValueError, match="pool_size is -1"):
-        ImagePool(-1)

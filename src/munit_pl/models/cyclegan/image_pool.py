@@ -15,14 +15,9 @@ class ImagePool:
 
     Attributes:
         images: The images held, each ``(C, H, W)``.
-
-    Raises:
-        ValueError: If ``size`` is negative.
     """
 
     def __init__(self, size: int) -> None:
-        if size < 0:
-            raise ValueError(f"pool_size is {size}, but must not be negative")
         self.size = size
         self.images: list[Tensor] = []
 
