@@ -55,6 +55,11 @@ def test_a_folder_is_what_munit_translate_takes(exported, here, capsys):
     assert torch.equal(ours.translate(x, z), theirs.translate(x, z))
 
 
+def test_the_license_of_a_model_that_comes_along_is_told(here):
+    run("drawn-shoes", "shoes")
+    assert 'license: "apache-2.0"' in (here / "shoes/README.md").read_text()
+
+
 def test_one_file_in_half_precision_is_of_half_the_bytes(exported, here):
     run(exported, "small.safetensors", "--half")
     assert left(here) == ["small.safetensors"]

@@ -7,6 +7,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from munit_pl import MUNIT, MUNITModule, Translator
+from munit_pl.hub import weights
 from munit_pl.hub.card import Facts
 
 
@@ -52,8 +53,8 @@ def test_half_precision_takes_half_and_is_read_as_float32_of_rounded_weights(net
     networks.save_pretrained(tmp_path / "whole")
     networks.save_pretrained(tmp_path / "half", half=True)
     sizes = [(tmp_path / f / "model.safetensors").stat().st_size for f in ("whole", "half")]
-    weights = sum(w.numel() for w in networks.state_dict().values())
-    assert sizes[0] - sizes[1] == pytest.approx(2 * weights, abs=300)  # of the header's spelling
+    numbers = sum(w.numel() for w in networks.state_dict().values())
+    assert sizes[0] - sizes[1] == pytest.approx(2 * numbers, abs=300)  # of the header's spelling
     again = MUNIT.from_pretrained(tmp_path / "half").state_dict()
     for name, weight in networks.state_dict().items():
         assert torch.equal(again[name], weight.half().float())
@@ -64,6 +65,15 @@ def test_weights_that_half_precision_does_not_hold_are_refused(networks, tmp_pat
         networks.gen_a.decoder.mlp[0].bias[0] = 1e5
     with pytest.raises(ValueError, match=r"gen_a\.decoder\.mlp\.0\.bias"):
         networks.save_pretrained(tmp_path, half=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_weights_that_diverged_are_not_saved(networks, tmp_path, half):
+    with torch.no_grad():
+        networks.gen_b.decoder.mlp[0].bias[0] = torch.nan
+    with pytest.raises(ValueError, match=r"gen_b\.decoder\.mlp\.0\.bias holds NaN"):
+        networks.save_pretrained(tmp_path, half=half)
     assert not list(tmp_path.iterdir())
 
 
@@ -132,7 +142,8 @@ def test_tensors_that_no_network_has_are_refused(networks, tmp_path):
         MUNIT.from_pretrained(tmp_path)
 
 
-def test_weights_that_are_no_numbers_are_refused(networks, tmp_path):
+def test_weights_that_are_no_numbers_are_refused(networks, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "check_finite_weights", lambda _: None)  # by another program
     with torch.no_grad():
         networks.dis_a.scales[0][0].conv.weight[0, 0, 0, 0] = torch.nan
     networks.save_pretrained(tmp_path)

@@ -52,7 +52,8 @@ def _export(options: argparse.Namespace) -> None:
                 export_graphs(folder, *gens, options.format, log=print)
                 return
             facts = facts_beside(options.checkpoint)
-            facts = facts._replace(data=options.data or facts.data, license=options.license)
+            license = options.license or facts.license
+            facts = facts._replace(data=options.data or facts.data, license=license)
             networks = dict(zip(("gen_a", "gen_b"), gens, strict=True))
             write_folder(folder, networks, describe(networks), facts, options.half)
 

@@ -46,7 +46,7 @@ def write_networks(
             name: tensor.to(torch.float16) if tensor.is_floating_point() else tensor
             for name, tensor in tensors.items()
         }
-        check_finite_weights(tensors)
+    check_finite_weights(tensors)
     # Not save_file, whose files their owner alone can read.
     write_whole(Path(path), save(tensors, {_KEY: json.dumps(description)}))
 
