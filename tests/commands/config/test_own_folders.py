@@ -29,6 +29,10 @@ def test_what_a_folder_holds_decides_how_it_is_trained_on(holding):
         ("train/cat/0.png", "train/dog/0.png"): " data.train_a=train/cat data.train_b=train/dog",
         ("my cats/0.png", "dogs/0.png"): " data.train_a=dogs 'data.train_b=my cats'",
         ("a/0.png", "b/0.png", "c/0.png"): "",
+        ("a/0.png", "b/0.png", "test/0.png"): " data.train_a=a data.train_b=b",
+        ("trainA/0.png", "testA/0.png"): "",
+        ("trainA/0.png", "trainA_masks/0.png"): "",
+        ("a/0.png", "a_masks/0.png", "b/0.png", "b_masks/0.png"): " data.train_a=a data.train_b=b",
     }.items():
         root = holding(*names)
         assert settings_for(root) == f"data=folder data.root={root}{settings}"

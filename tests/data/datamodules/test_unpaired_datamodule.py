@@ -111,6 +111,14 @@ def test_a_list_names_the_files_of_its_folder(tmp_path):
     assert len(datamodule.domains["test"][1]) == FOLDERS["testB"]
 
 
+def test_a_list_of_test_images_without_their_folder_is_not_passed_over(tmp_path):
+    make_folders(tmp_path, {"trainA": 3, "trainB": 4})
+    (tmp_path / "some.txt").write_text("1.png\n")
+    datamodule = UnpairedDataModule(tmp_path, lists={"test_a": "some.txt"})
+    with pytest.raises(FileNotFoundError, match=r"testA"):
+        datamodule.setup("fit")
+
+
 def test_a_list_of_no_folder_is_refused(tmp_path):
     with pytest.raises(TypeError, match="trainA"):
         UnpairedDataModule(tmp_path, lists={"trainA": "x.txt"})

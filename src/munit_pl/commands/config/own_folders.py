@@ -2,6 +2,7 @@
 
 import mimetypes
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -53,8 +54,11 @@ def _domains(root: Path) -> list[str]:
     """Return settings that name each domain's folder, where two of other names are found."""
     if _kind(root) == "aligned" or all((root / name).is_dir() for name in ("trainA", "trainB")):
         return []
+    if any((root / name).is_dir() for name in ("trainA", "trainB")):  # the other is missing
+        return []
     classes = _folders(root / "train")
     found = classes if len(classes) == 2 else _folders(root)
+    found = [path for path in found if not re.match("test|.*_masks$", path.name)]
     if len(found) != 2:
         return []
     names = [path.relative_to(root).as_posix() for path in found]

@@ -139,7 +139,8 @@ class UnpairedDataModule(EncodedDomains):
 
     def _make_domain(self, split: Split, domain: DomainName) -> ImageFolder:
         name = f"{split}_{domain}"
-        if split == "test" and not (self.root / self.folders[name]).exists():
+        absent = not (self.root / self.folders[name]).exists()
+        if split == "test" and absent and not self.lists.get(name):
             name = f"train_{domain}"
         if name in self._made:
             return self._made[name]
