@@ -88,13 +88,17 @@ def test_a_run_leaves_figures_a_table_and_a_picture(finished):
     assert Image.open(finished / "table1.png").height == 2 * (16 + 2)
 
 
-@pytest.mark.slow
-def test_folders_of_ones_own_make_the_same_table_by_what_needs_no_truth(tmp_path, capsys):
+def make_folders(root):
     for i, name in enumerate(("trainA", "trainB")):
-        (tmp_path / "data" / name).mkdir(parents=True)
+        (root / name).mkdir(parents=True)
         for n in range(16):
             noise = Image.effect_noise((40 + 20 * i, 30), 9 + n).convert("RGB")
-            noise.save(tmp_path / "data" / name / f"{n}.png")
+            noise.save(root / name / f"{n}.png")
+
+
+@pytest.mark.slow
+def test_folders_of_ones_own_make_the_same_table_by_what_needs_no_truth(tmp_path, capsys):
+    make_folders(tmp_path / "data")
     asked = ["--small", "--steps", "2", "--rows", "munit", "bicyclegan"]
     own = ["data=folder", f"data.root={tmp_path}/data", "data.num_workers=0", "data.crop=[16,16]"]
     own += ["trainer.accelerator=cpu", "model.discriminator.num_layers=2", "~callbacks.bar"]
@@ -186,6 +190,21 @@ def test_each_row_is_trained_under_each_seed_and_its_own_folder(tmp_path, monkey
         for seed in (3, 5)
         for row in ("munit", "cyclegan")
     ]
+
+
+def test_settings_that_hydra_does_not_take_as_they_are_typed_reach_each_run(tmp_path, monkeypatch):
+    seen = []
+
+    def fake(cfg, *_):
+        seen.append((cfg.data.root, cfg.model.optimizer.amsgrad, cfg.output_dir))
+
+    monkeypatch.setattr(benchmark, "_run", fake)
+    monkeypatch.setattr(benchmark, "conclude", lambda *_: "")
+    make_folders(root := tmp_path / "a,b (1)")
+    settings = ["data=folder", f"data.root={root}", "model.optimizer.amsgrad=true"]
+    settings += ["trainer.accelerator=cpu"]
+    main(["table1", "--small", "--rows", "munit", *settings, "--out", str(tmp_path / "o (1)")])
+    assert seen == [(str(root), True, str(tmp_path / "o (1)/munit/0"))]
 
 
 def test_all_rows_and_three_seeds_are_what_is_trained_without_a_word():

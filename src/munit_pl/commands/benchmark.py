@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from munit_pl.commands.config.building import build
 from munit_pl.commands.config.overrides import check_overrides, failing_as_input_error
+from munit_pl.commands.config.quoting import quoted
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.benchmark import parse
 from munit_pl.commands.options.train import configured
@@ -150,7 +151,7 @@ def _sweep(options: argparse.Namespace, extractors: FeatureExtractors) -> None:
         f"seed={','.join(map(str, options.seeds))}",
         f"+experiment={','.join(f'table1/{row}' for row in options.rows)}",
         f"trainer.max_steps={options.steps}",
-        f"hydra.sweep.dir={options.out.resolve()}",
+        quoted(f"hydra.sweep.dir={options.out.resolve()}"),
         "hydra.sweep.subdir=${row}/${seed}",
         *options.settings,
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from munit_pl import __version__
 from munit_pl.commands.config.overrides import check_overrides
+from munit_pl.commands.config.spelling import spelled
 from munit_pl.commands.errors import InputError
 from munit_pl.evaluation.comparison.rows import ROWS, STEPS, Extent
 
@@ -66,6 +67,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         }
     except InputError as error:
         sys.exit(f"munit-benchmark: {error}")
+    # As Hydra takes them, of one value each.
+    row = f"+experiment=table1/{options.rows[0]}"
+    options.settings = spelled([row, *options.settings], sweeping=True).taken[1:]
     return options
 
 
