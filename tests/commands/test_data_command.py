@@ -393,7 +393,12 @@ def test_what_is_wrong_with_the_naming_of_a_data_set_is_one_line(data, tmp_path,
     saved = save_set(data, tmp_path / "set")
     for arguments, message in [
         ((saved, "--train-a", "x"), "--train-a is for folders: of a data set name"),
-        ((data, "data=folder"), "data=folder: give folders as munit-data check ROOT"),
+        ((data, "data=folder"), "data=folder: .* holds folders of images, which options tell of"),
+        ((data, "data.max_images=9"), "data.max_images=9: .* holds folders of images"),
+        (
+            ("data=folder", f"data.root={data}"),
+            "data=folder: give folders as munit-data check ROOT",
+        ),
         ((saved, "data.domain_a.train=x"), "data.domain_a.train=x: .* has .*trainA"),
         ((saved, "data.paired=true"), "data.paired=true takes both images of a pair"),
         ((data / "trainA/0.png",), "holds no parquet files, no tar shards"),

@@ -54,6 +54,12 @@ def test_without_a_checkpoint_the_model_of_the_package_is_taken(monkeypatch):
 
 
 @pytest.mark.usefixtures("_extra")
+def test_an_extra_that_the_model_takes_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert "pip install" in refusal("hf://me/shoes")
+
+
+@pytest.mark.usefixtures("_extra")
 def test_a_model_that_cannot_be_used_is_refused_in_one_line(tmp_path, exported):
     assert refusal(tmp_path / "gone.ckpt") == (
         f"munit-demo: there is no checkpoint {tmp_path / 'gone.ckpt'}"

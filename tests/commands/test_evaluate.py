@@ -251,6 +251,8 @@ def test_images_have_the_size_of_training_unless_another_is_asked_for(
     for settings, size, told in (
         ([], "20x16", f"evaluated as trained, on {trained}"),
         (["data.resize=24"], "20x16", f"evaluated as trained, on {trained}"),
+        (["data.crop=[20,16]"], "20x16", f"evaluated as trained, on {trained}"),
+        (["data.crop=16"], "16x16", f"data.crop=16: this model was trained on {trained}"),
         (
             ["data.resize=32", "data.crop=[16,16]"],
             "16x16",
@@ -306,7 +308,7 @@ def test_what_cannot_be_is_told_in_one_line(refused):
         (["--device", "abacus"], "there is no device 'abacus' here"),
         (["data.sise=[16,16]"], "there is no setting data.sise: did you mean data.size?"),
         (["data=foldr"], "there is no data foldr: did you mean folder?"),
-        (["data.size=[8,8]"], "size must be at least 16 by 16"),
+        (["data.size=[8,8]"], "size is 8x8, but both sides must be at least 16"),
         (["--out", __file__], f"nothing can be written to {__file__}"),
         (["--out", f"{__file__}/x"], f"{__file__} is no folder to write to"),
     ]:

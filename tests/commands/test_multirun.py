@@ -20,7 +20,7 @@ FIGURE = "callbacks.evaluate.monitor=a2b/silhouette_iou"
 
 @pytest.fixture
 def multirun(tmp_path):
-    """Run tiny runs, with ``tmp_path`` as their folder; flags must come before all settings."""
+    """Run tiny runs, with ``tmp_path`` as their folder."""
 
     def run(*arguments):
         program = [sys.executable, "-m", "munit_pl.commands.train", "--multirun"]

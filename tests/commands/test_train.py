@@ -23,6 +23,7 @@ from munit_pl import (
 from munit_pl.commands import train as train_file
 from munit_pl.commands.config.building import build
 from munit_pl.commands.errors import InputError
+from munit_pl.commands.options.train import read_command_line
 from munit_pl.commands.train import main, train
 from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 
@@ -272,7 +273,7 @@ def test_bad_settings_are_told_in_one_line_before_training(config, tmp_path):
     for overrides, message in [
         (["ckpt_path=last"], "ckpt_path=last finds no checkpoint in"),
         (["ckpt_path=none.ckpt"], "there is no checkpoint none.ckpt"),
-        (["data.size=[8,8]"], "size must be at least 16"),
+        (["data.size=[8,8]"], "size is 8x8, but both sides must be at least 16"),
         (["model.discriminator.num_layers=5"], "too small for the discriminator"),
         (["data.size=[18,18]"], "both sides must be multiples of 4"),
         (
@@ -348,7 +349,8 @@ def test_processes_started_from_outside_must_share_a_run_name(monkeypatch, capsy
     assert "add run=NAME" in capsys.readouterr().err
 
 
-def test_a_run_that_goes_on_by_itself_needs_a_name(monkeypatch, capsys):
+def test_a_run_that_goes_on_by_itself_needs_a_name_or_a_folder(monkeypatch, capsys):
+    assert "ckpt_path=auto" in read_command_line(["ckpt_path=auto", "output_dir=x"])
     monkeypatch.setattr(sys, "argv", ["munit-train", "ckpt_path=auto"])
     with pytest.raises(SystemExit, match="2"):
         main()

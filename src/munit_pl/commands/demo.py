@@ -87,7 +87,7 @@ def _check_extra() -> None:
 def _load(options: argparse.Namespace) -> Translator:
     try:
         translator = _read(options)
-    except ValueError as error:
+    except (ImportError, ValueError) as error:
         raise InputError(str(error)) from error
     for n in {translator.channels("a"), translator.channels("b")} - MODES.keys():
         raise InputError(f"this model's images have {n} channels, which no image file holds")

@@ -22,7 +22,7 @@ from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.datamodules.huggingface import HuggingFaceDataModule
 from munit_pl.data.datamodules.unpaired import UnpairedDataModule
 from munit_pl.data.image_folder import ImageFolder
-from munit_pl.data.sizes import ImageSize
+from munit_pl.data.sizes import ImageSize, height_and_width
 from munit_pl.evaluation.evaluate import evaluate
 from munit_pl.evaluation.feature_extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.evaluation.protocols.base import EvaluationProtocol
@@ -176,12 +176,17 @@ def _take_size(data: DictConfig, settings: Sequence[str], trained: ImageSize) ->
     for key, value in sizes.items():
         if key in data and f"data.{key}" not in given:
             data[key] = value
-        elif key in data and data[key] != value:
+        elif key in data and _sides(data[key]) != _sides(value):
             others.append(f"data.{key}={data[key]}")
     if others:
         tell(f"{' '.join(others)}: this model was trained on {trained}")
     else:
         tell(f"evaluated as trained, on {trained}")
+
+
+def _sides(size: int | Sequence[int] | None) -> Sequence[int] | None:
+    """Return a size as it compares: of a square one side may be given."""
+    return None if size is None else height_and_width(size)
 
 
 def _take_white(data: DictConfig, settings: Sequence[str], translator: Translator) -> None:

@@ -36,7 +36,9 @@ def test_any_text_below_a_folder_is_taken_as_it_was_typed(text):
     assert parse(quoted(f"data.root=/ü{text}")).value() == f"/ü{text}"
 
 
-@pytest.mark.parametrize("key", ["run", "name", "data.root", "data.train_a", "data.lists.test_b"])
+@pytest.mark.parametrize(
+    "key", ["run", "name", "data.root", "data.train", "data.train_a", "data.lists.test_b"]
+)
 @pytest.mark.parametrize("text", ["2026_11_29", "1.50", "1e5", "true"])
 def test_names_that_read_as_numbers_stay_names(key, text):
     assert parse(quoted(f"{key}={text}")).value() == text

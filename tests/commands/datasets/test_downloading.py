@@ -85,6 +85,14 @@ def counts(folder):
     return {path.name: len(list_images(path)) for path in sorted(folder.iterdir())}
 
 
+def test_what_to_do_next_is_quoted_where_names_have_blanks(site, tmp_path, capsys):
+    assert fetch("horse2zebra", "--out", "my sets/x") == 0
+    assert capsys.readouterr().out.endswith(
+        "next: munit-data check 'my sets/x'; munit-train +experiment=horse2zebra "
+        "'data.root=my sets/x'\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "folder", "experiment", "expected"),
     [

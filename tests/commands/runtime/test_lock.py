@@ -27,6 +27,13 @@ def test_a_folder_is_held_until_its_process_ends(tmp_path):
         assert f"process {os.getpid()} on" in (tmp_path / "run.lock").read_text()
 
 
+def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    for folder, why in ((tmp_path / "file", "File exists"), (tmp_path / "file/x", "Not a dir")):
+        with pytest.raises(InputError, match=rf"nothing can be written to {folder}: {why}"):
+            locked(folder).__enter__()
+
+
 def test_a_process_that_is_forked_neither_ends_the_lock_nor_keeps_it(tmp_path):
     """As those that load images are."""
     context = multiprocessing.get_context("fork")

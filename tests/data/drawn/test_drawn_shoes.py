@@ -174,7 +174,7 @@ def test_a_sample_of_64_takes_at_most_5_ms():
         ({"split": "val"}, "split is 'val', but must be"),
         ({"shoes_of": "c"}, "shoes_of is 'c', but must be"),
         ({"length": 0}, "length is 0, but must be at least 1"),
-        ({"size": (64, 15)}, "size must be at least 16 by 16, got 64 by 15"),
+        ({"size": (64, 15)}, "size is 64x15, but both sides must be at least 16"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

@@ -46,7 +46,6 @@ def test_the_page_on_data_names_every_set():
 @pytest.mark.parametrize(
     ("size", "shown"),
     [
-        (None, "not published"),
         (35_135_868, "35 MB"),
         (8 * 10**9, "8 GB"),
         (1_476_754_427, "1.5 GB"),

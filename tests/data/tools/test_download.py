@@ -141,6 +141,9 @@ def test_what_came_before_needs_no_room_again(site, tmp_path, monkeypatch):
     break_off(site, tmp_path, after=300_000, there=300_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 400_000 + 2**30))
     assert fetch(site, tmp_path) == SHA256
+    free = 2 * 700_000 + 2**30  # for what is in it alone
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, free))
+    assert fetch(site, tmp_path, unpacked=2) == SHA256
 
 
 def test_a_file_that_is_not_there_is_told_with_its_address(site, tmp_path):

@@ -32,7 +32,7 @@ def quoted(setting: str, sweeping: bool = False) -> str:
 
 # What is a name or a path, even if it reads as a number: run=2026_11_29, data.root=1.50.
 _TEXTS = re.compile(
-    r"name|run|output_dir|ckpt_path|init_from|data\.(root|path|(lists\.)?(train|test)_[ab])"
+    r"name|run|output_dir|ckpt_path|init_from|data\.(root|path|(lists\.)?(train|test)(_[ab])?)"
 )
 _CALL = r"(choice|glob|interval|range|shuffle|sort|tag)\("  # what Hydra calls in a sweep
 

@@ -129,11 +129,17 @@ def _find_folders(options: argparse.Namespace) -> _Images:
 
 def _names_a_set(options: argparse.Namespace) -> bool:
     """Tell whether a data set is to be checked, and not folders of images."""
-    if options.settings or not options.root.is_dir() or is_saved(options.root):
+    if not options.root or not options.root.is_dir() or is_saved(options.root):
         return True
     names = ALIGNED if options.aligned else FOLDERS
-    folders = [options.root / getattr(options, name) for name in names]
-    return not any(map(Path.exists, folders)) and holds_shards(options.root)
+    if not any((options.root / getattr(options, name)).exists() for name in names):
+        return bool(options.settings) or holds_shards(options.root)
+    if options.settings:
+        raise InputError(
+            f"{options.settings[0]}: {str(options.root)!r} holds folders of images, which options "
+            "tell of, and no settings: see munit-data check --help"
+        )
+    return False
 
 
 def _find_rows(options: argparse.Namespace) -> _Images:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -137,8 +138,9 @@ def _summary(chosen: DataSet, folder: str, out: Path, given: bool, done: Arrange
     counts = ", ".join(f"{name} {count}" for name, count in done.counts.items())
     lines.append(f"images in {str(out)!r}: {counts}")
     experiment = next((name for name in chosen.experiments if name.startswith(folder)), None)
-    train = f"+experiment={experiment}" if experiment else f"data=folder data.root={out}"
-    if experiment and given:
-        train += f" data.root={out}"
-    lines.append(f"next: munit-data check {out}; munit-train {train}")
+    train = [f"+experiment={experiment}" if experiment else "data=folder"]
+    if given or not experiment:
+        train.append(f"data.root={out}")
+    check = shlex.join(["munit-data", "check", str(out)])
+    lines.append(f"next: {check}; {shlex.join(['munit-train', *train])}")
     return "\n".join(lines)

@@ -76,12 +76,13 @@ def _settings(asked: argparse.Namespace) -> list[str]:
     chosen = {re.split("[=@]", override.lstrip("+~"))[0] for override in overrides}
     if not chosen & {"experiment", "data"}:
         overrides = [*overrides, "+experiment=demo"]
-    if "run" not in chosen and find_place().world_size > 1:
+    is_named = bool(chosen & {"run", "output_dir"})
+    if not is_named and find_place().world_size > 1:
         raise InputError(
             "several processes were started from outside (torchrun, SLURM), and all must know "
             "the run's folder: add run=NAME"
         )
-    if "ckpt_path=auto" in overrides and "run" not in chosen:
+    if "ckpt_path=auto" in overrides and not is_named:
         raise InputError("ckpt_path=auto goes on with the run of a name: add run=NAME")
     looked_at = spelled(overrides, sweeping=asked.multirun)
     if asked.multirun and looked_at.faults:

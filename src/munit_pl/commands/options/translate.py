@@ -87,7 +87,11 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
         choices=["gif", "webp", "mp4"],
         help="of each image's styles, of each video's frames",
     )
-    add("--page", action="store_true", help="index.html: all inputs and outputs in a table")
+    add(
+        "--page",
+        action="store_true",
+        help="index.html: images and their translations in a table",
+    )
     add("--fps", type=_rate, default=Fraction(12), metavar="N", help="of images' animations (12)")
 
 

@@ -17,9 +17,10 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold a run's folder; the lock ends with the process, however that ends.
 
     Raises:
-        InputError: If another run holds it.
+        InputError: If another run holds it, or nothing can be written to it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with _writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     holder = folder / "run.lock"  # said beside the lock, whose content is filelock's
     with ExitStack() as stack:
         try:
@@ -32,5 +33,16 @@ def locked(folder: Path) -> Iterator[None]:
             ) from None
         except OSError:  # a file system without locks
             pass
-        write_whole(holder, f"process {os.getpid()} on {socket.gethostname()}")
+        with _writing_to(folder):
+            write_whole(holder, f"process {os.getpid()} on {socket.gethostname()}")
         yield
+
+
+@contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"nothing can be written to {folder}: {error.strerror}: name another (output_dir=)"
+        ) from None

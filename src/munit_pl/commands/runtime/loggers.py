@@ -54,8 +54,6 @@ def make_loggers(cfg: DictConfig) -> list[Logger]:
         wandb.id = run_id(Path(cfg.output_dir))
     try:
         loggers: list[Logger] = list(build(cfg.logger).values())
-    except InputError:
-        raise
     except Exception as error:  # what MLflow raises is of no kind but its own
         text = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"a logger could not be created: {text}") from error

@@ -216,5 +216,5 @@ def _as_image(rgb: Plane) -> Tensor:
 def _checked(size: tuple[int, int]) -> tuple[int, int]:
     height, width = size
     if min(height, width) < 16:
-        raise ValueError(f"size must be at least 16 by 16, got {height} by {width}")
+        raise ValueError(f"size is {height}x{width}, but both sides must be at least 16")
     return height, width

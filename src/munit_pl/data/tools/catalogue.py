@@ -25,8 +25,8 @@ class DataSet(NamedTuple):
         page: Its source, for people.
         url: Its archive's address; "" where its makers want it fetched by hand.
         hosts: Others, and with them their subdomains, that this address may lead on to.
-        size: The archive's bytes, as published; rounded where it ends in many zeros. None where
-            nobody says.
+        size: The archive's bytes, as published; rounded where it ends in many zeros. None without
+            an address.
         sha256: The archive's checksum; None where none is published.
         recorded_by: Whose record the checksum is.
         by_hand: What to fetch, and from where, if there is no address.
@@ -51,10 +51,8 @@ class DataSet(NamedTuple):
     @property
     def shown_size(self) -> str:
         """The archive's size in words."""
-        if not self.url:
-            return "by hand"
         if self.size is None:
-            return "not published"
+            return "by hand"
         gigabytes = self.size / 10**9
         return f"{gigabytes:.2g} GB" if gigabytes >= 1 else f"{gigabytes * 1000:.0f} MB"
 

@@ -61,7 +61,8 @@ def download(
     """
     part, note = _with_ending(path, ".part"), _with_ending(path, ".part.json")
     if path.exists():
-        _check_room(path, path.stat().st_size, 0, unpacked)
+        size = path.stat().st_size
+        _check_room(path, size, size, unpacked)
         digest = _digest(path, show)
         if sha256 and digest != sha256:
             raise ValueError(f"{str(path)!r} has another checksum than published: remove it")
