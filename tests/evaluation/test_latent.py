@@ -9,8 +9,8 @@ from munit_pl.evaluation.latent import (
     ks_bound,
     ks_statistics,
     largest_correlation,
-    linear_classifier,
     linear_probe,
+    linear_probe_accuracy,
     principal_components,
     squared_wasserstein,
     traversal_change,
@@ -110,15 +110,15 @@ def test_classes_at_the_corners_of_a_triangle_are_told_apart():
     labels = torch.arange(3).repeat(10)
     codes = corners[labels] + 0.1 * torch.randn(30, 2)
     test_labels = torch.tensor([2, 0, 1, 1])
-    assert linear_classifier(codes, labels, corners[test_labels], test_labels) == 1
+    assert linear_probe_accuracy(codes, labels, corners[test_labels], test_labels) == 1
     wrong = torch.tensor([2, 0, 1, 0])
-    assert linear_classifier(codes, labels, corners[test_labels], wrong) == 0.75
+    assert linear_probe_accuracy(codes, labels, corners[test_labels], wrong) == 0.75
 
 
 def test_codes_that_tell_no_class_give_the_most_frequent_one():
     labels = torch.tensor([0, 1, 1, 0, 1])
     test_labels = torch.tensor([1, 0, 0, 1, 0])
-    assert linear_classifier(torch.ones(5, 2), labels, torch.ones(5, 2), test_labels) == 0.4
+    assert linear_probe_accuracy(torch.ones(5, 2), labels, torch.ones(5, 2), test_labels) == 0.4
 
 
 def test_probes_refuse_what_does_not_fit():
@@ -127,7 +127,7 @@ def test_probes_refuse_what_does_not_fit():
     with pytest.raises(ValueError, match=message):
         linear_probe(codes, torch.zeros(4, 1), codes, torch.zeros(3, 1))
     with pytest.raises(ValueError, match=r"got \(1, 2\), \(1, 1\)"):
-        linear_classifier(codes[:1], torch.zeros(1).long(), codes, torch.zeros(3).long())
+        linear_probe_accuracy(codes[:1], torch.zeros(1).long(), codes, torch.zeros(3).long())
 
 
 def test_components_follow_the_training_codes_alone():

@@ -249,6 +249,15 @@ def test_codes_are_looked_into_in_both_domains_and_directions(page, tmp_path):
     assert all(title in drawn.pictures() for title in titles[:4])
 
 
+def test_of_whitened_styles_it_is_told_that_they_are_alike_in_any_case(page, tmp_path):
+    task = make_subject()
+    for gen in task.translator.generators:
+        gen.arguments = gen.arguments | {"whiten_styles": True}
+    whitened = written(tmp_path / "x.html", task, make_report(), num_images=1, num_styles=1)
+    assert whitened.text.count("They are whitened") == 2
+    assert "They are whitened" not in page.text
+
+
 def test_numbers_of_codes_are_those_that_are_measured(page, task):
     expected = largest_correlation(encoded_styles(task, "b"))
     part = page.text.partition("Encoded styles of domain b")[2]

@@ -179,6 +179,11 @@ def test_threads_that_share_a_translator_get_what_each_gets_alone(translator):
         assert torch.equal(shown, alone[i % 8])
 
 
+def test_tiles_and_compiled_networks_are_one_or_the_other(gens):
+    with pytest.raises(ValueError, match="tile computes layer by layer, which compile does not"):
+        Translator(*gens, device="cpu", compile=True, tile=64)
+
+
 def test_compiled_networks_are_those_of_the_translator(gens, monkeypatch):
     compiled = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda part: compiled.append(part))

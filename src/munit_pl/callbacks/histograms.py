@@ -22,8 +22,9 @@ class Histograms(Callback):
     """Give the loggers that take any histograms of encoded styles and of gradients.
 
     ``histogram/style_a`` and ``histogram/style_b`` are all dimensions of the test images' styles
-    together; those that follow the prior look like N(0, 1). ``histogram/gradient_gen_a`` and its
-    like are the magnitudes, as powers of ten, of what each network was last updated with.
+    together; those that follow the prior look like N(0, 1), as whitened ones do in any case.
+    ``histogram/gradient_gen_a`` and its like are the magnitudes, as powers of ten, of what each
+    network was last updated with.
 
     Args:
         every_n_steps: Iterations from one time to the next; none unless given.

@@ -12,8 +12,8 @@ from munit_pl.data.drawn.dataset import DrawnShoes, Truth
 from munit_pl.data.drawn.shoes import KINDS
 from munit_pl.evaluation.latent import (
     correlations,
-    linear_classifier,
     linear_probe,
+    linear_probe_accuracy,
     principal_components,
 )
 from munit_pl.evaluation.task import EvaluationTask
@@ -90,7 +90,7 @@ def drawn_independence(task: EvaluationTask, domain: DomainName) -> list[Reading
     for name, one in _CLASSES.items():
         labels, test_labels = (_read(part, {name: one})[:, 0].long() for part in truths)
         content, style = (
-            linear_classifier(codes[0], labels, codes[1], test_labels)
+            linear_probe_accuracy(codes[0], labels, codes[1], test_labels)
             for codes in (contents, styles)
         )
         chance = test_labels.bincount().max().item() / len(test_labels)

@@ -91,13 +91,20 @@ def _independence(task: EvaluationTask, domain: DomainName) -> Block:
 def _against_prior(task: EvaluationTask, domain: DomainName) -> Block:
     encoded = encoded_styles(task, domain)
     n, dimensions = encoded.shape
+    whitened = task.translator.generators[DOMAINS.index(domain)].arguments.get("whiten_styles")
+    training = (
+        "They are whitened, so that both columns are alike whatever training did: see style/mean_* "
+        "and style/var_* in the logs."
+        if whitened
+        else "Where training brought them to the prior, as it does at its optimum, both columns "
+        "are alike."
+    )
     drawn = random_styles(n, dimensions, task.seed, "against prior", domain)
     sets = encoded, drawn
     distances = torch.stack([ks_statistics(styles) for styles in sets], 1).tolist()
     return Block(
         f"Encoded styles of domain {domain} against N(0, I)",
-        f"Styles of {n} test images beside as many random ones. Where training brought them to the "
-        "prior, as it does at its optimum, both columns are alike. The Kolmogorov-Smirnov "
+        f"Styles of {n} test images beside as many random ones. {training} The Kolmogorov-Smirnov "
         "statistic is the largest distance between the two shares of values up to any; of random "
         f"sets 95 in 100 have less than {ks_bound(n):.2f}. A correlation shows that two dimensions "
         "share what they tell. The Wasserstein distance is that of the Gaussian fitted to the "

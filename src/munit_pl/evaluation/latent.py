@@ -41,7 +41,7 @@ def linear_probe(
     return 1 - missed / varied.where(varied > 0, torch.nan)
 
 
-def linear_classifier(
+def linear_probe_accuracy(
     codes: Tensor, labels: Tensor, test_codes: Tensor, test_labels: Tensor
 ) -> float:
     """Return the accuracy of a least-squares classifier: `linear_probe` for classes.

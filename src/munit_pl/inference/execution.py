@@ -58,6 +58,8 @@ class NetworkRunner:
             check_tile(tile)
             if not isinstance(gen, AdaINGenerator):
                 raise ValueError(f"tile is {tile}, but only MUNIT's networks can be tiled")
+        if tile is not None and compile:
+            raise ValueError("tile computes layer by layer, which compile does not reach: give one")
         if isinstance(gen.decoder, OnnxGraph):
             if precision not in ("auto", "fp32") or compile or str(device or "cpu") != "cpu":
                 raise ValueError(

@@ -5,7 +5,7 @@ from torch import nn
 from munit_pl.models.base.generator import DomainGenerator
 
 
-class SourceDomain(DomainGenerator):
+class SourceDomain(DomainGenerator, in_files=False):
     """The side of a model of one direction that images come from: it makes none.
 
     It has no weights: an image is its own content.

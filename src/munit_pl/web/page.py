@@ -153,8 +153,9 @@ class Page:
                 self.example = upload("Of the domain you translate to", 300, "example")
                 self.followed = result("Your picture in its style", 300, "followed")
             self.followable = [
-                *self._offer("b", "example", [self.example]),
-                *self._offer("a", "example", [self.example]),
+                picture
+                for domain in reversed(self.translator.targets)
+                for picture in self._offer(domain, "example", [self.example])
             ]
 
     def _hand_tab(self) -> None:

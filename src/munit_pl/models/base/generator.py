@@ -45,9 +45,11 @@ class DomainGenerator(nn.Module):
     image_size: ImageSize | None = None
     max_value: int = FULL
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, in_files: bool = True) -> None:
+        """Know the class by its name, unless no file describes one."""
         super().__init_subclass__()
-        DomainGenerator.kinds[cls.__name__] = cls
+        if in_files:
+            DomainGenerator.kinds[cls.__name__] = cls
         if "method" not in vars(cls):
             cls.method = cls.__name__.removesuffix("Generator")
 
