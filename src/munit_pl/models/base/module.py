@@ -95,7 +95,6 @@ class AdversarialModule(DomainPair, LightningModule):
         self.skipped = {
             player: torch.zeros(2, dtype=torch.int64, device="cpu") for player in ("dis", "gen")
         }
-        self._logging = False
         self.norms: dict[str, Tensor] = {}
 
     def set_objective(
@@ -205,11 +204,11 @@ class AdversarialModule(DomainPair, LightningModule):
         # Logging costs more than a small network's update, so it is left to the iterations that the
         # trainer writes down.
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        self._logging = (self.trainer.global_step + 1) % every == 0
+        logging = (self.trainer.global_step + 1) % every == 0
         self._seed_global_generators()
         terms, parts = self.iterate(batch)
         self.adapt(parts)
-        if self._logging:  # after both: Lightning forgets what is logged before a counted step
+        if logging:  # after both: Lightning forgets what is logged before a counted step
             for name, value in on_host(values_of_iteration(self, terms, parts)).items():
                 self.log(name, value, prog_bar=name in ("dis/total", "gen/total"))
         for config in self.trainer.lr_scheduler_configs:
@@ -333,8 +332,8 @@ class AdversarialModule(DomainPair, LightningModule):
         player = "gen" if optimizer is self.trainer.optimizers[1] else "dis"
         self.prepare_step(player, optimizer)
 
-    def prepare_step(self, player: str, optimizer: Optimizer) -> Tensor:
-        """Clip a player's gradient, or have the step skipped; return the gradient's norm."""
+    def prepare_step(self, player: str, optimizer: Optimizer) -> None:
+        """Clip a player's gradient, or have the step skipped."""
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
         self.norms[player] = norm
@@ -343,7 +342,6 @@ class AdversarialModule(DomainPair, LightningModule):
         clip_norm = self.hparams["clip_norm"]
         if clip_norm is not None:
             clip_grads_with_norm_(parameters, clip_norm, norm)
-        return norm
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the generators' terms on images that are not trained on."""
