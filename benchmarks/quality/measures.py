@@ -44,7 +44,7 @@ def translate(translator: Translator, truth: Truth) -> Translations:
             for i, x in enumerate(truth.x)
         ]
     )
-    if truth.examples is None:
+    if truth.examples is None or not translator.reads_styles:
         return Translations(random, None)
     styles = translator.encode_style(truth.real, "b")[truth.examples]
     return Translations(random, translator.translate(truth.x, styles))

@@ -48,6 +48,9 @@ def draw_rows(root: Path, folder: Path, names: Sequence[str]) -> Image.Image:
         translator = Translator.load(first.parent / "checkpoints" / "last.ckpt", device="cpu")
         dim = translator.style_dim("b")
         random = translator.translate(x, random_styles(_STYLES, dim, SEED, "picture"))
-        styles = translator.encode_style(examples, "b")[:, None]
-        add(name, random, translator.translate(x, styles)[:, 0])
+        guided = torch.ones_like(x)
+        if translator.reads_styles:
+            styles = translator.encode_style(examples, "b")[:, None]
+            guided = translator.translate(x, styles)[:, 0]
+        add(name, random, guided)
     return draw_grid(shown)

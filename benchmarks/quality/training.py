@@ -62,7 +62,7 @@ def train(given: Sequence[str], folder: Path, threads: int | None) -> None:
     Raises:
         Failed: If the command fails; the folder's log.txt says why.
     """
-    own = [f"run={folder.name}", f"output_dir={folder.resolve()}", "ckpt_path=auto"]
+    own = [f"output_dir={folder.resolve()}", "ckpt_path=auto"]
     command = [str(MUNIT_TRAIN), *given, *own]
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "log.txt").open("ab") as log:
