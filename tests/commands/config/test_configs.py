@@ -173,8 +173,7 @@ def test_each_recipe_has_a_file_of_its_arguments_with_their_defaults(config):
 
 def test_trainers_compose(config):
     for name, precision in (
-        ("cpu", "auto"),
-        ("gpu", "16-mixed"),
+        ("cpu", "16-mixed"),
         ("ddp", "bf16-mixed"),
         ("multinode", "32-true"),
         ("default", "auto"),

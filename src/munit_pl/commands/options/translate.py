@@ -90,7 +90,7 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     add(
         "--page",
         action="store_true",
-        help="index.html: images and their translations in a table",
+        help="index.html: images, translations in a table",
     )
     add("--fps", type=_rate, default=Fraction(12), metavar="N", help="of images' animations (12)")
 
