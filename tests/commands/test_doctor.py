@@ -16,8 +16,8 @@ from munit_pl.commands.diagnosis.trials import (
     PUBLISHED,
     TOLERANCES,
     Trial,
-    departure,
     judge,
+    relative_error,
     trials,
     truth,
 )
@@ -59,8 +59,8 @@ def test_what_is_compiled_is_compared_and_told_if_it_is_not(exact, monkeypatch):
 def test_each_verdict_has_its_reason():
     expected = {"losses": [[1.0, 2.0]], "picture": [0.5, -1.0], "finite": True}
     trial, apart = Trial("cpu", "32-true"), {**expected, "losses": [[1.0, 2.2]]}
-    assert departure(apart, expected, 1) == pytest.approx(0.1)
-    assert departure(apart, expected, 2) == 0  # of another process' images
+    assert relative_error(apart, expected, 1) == pytest.approx(0.1)
+    assert relative_error(apart, expected, 2) == 0  # of another process' images
     assert judge(trial, expected, expected)[0] == "ok"
     assert judge(trial, apart, expected) == ("differs", "0.1 from float64, at most 0.001")
     wrong = {**expected, "picture": [0.5, float("nan")]}

@@ -136,7 +136,7 @@ def test_an_experiment_of_ones_own_is_trained_and_gone_on_with(tmp_path):
     words = [*program, "+experiment=mine", *small, "trainer.max_steps=1", "run=x"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
-    (line,) = re.findall(r"^go on +munit-train (.*)$", done.stdout, re.MULTILINE)
+    (line,) = re.findall(r"^resume +munit-train (.*)$", done.stdout, re.MULTILINE)
     assert f"--config-dir={tmp_path / 'my_conf'}" in shlex.split(line)
     kept = yaml.safe_load((tmp_path / "outputs/mine/x/.hydra/config.yaml").read_text())
     assert kept["model"]["weights"]["cycle"] == 10.0
@@ -361,7 +361,7 @@ def test_auto_starts_a_run_and_goes_on_with_it(config, capsys):
     for steps in (2, 3):
         trainer = train(config(f"trainer.max_steps={steps}", "ckpt_path=auto"))
         assert trainer.global_step == steps
-        assert ("going on from" in capsys.readouterr().out) == (steps == 3)
+        assert ("resuming from" in capsys.readouterr().out) == (steps == 3)
 
 
 def test_the_demo_is_what_is_trained_without_a_word(monkeypatch):

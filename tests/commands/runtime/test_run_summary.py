@@ -69,13 +69,13 @@ def test_what_is_told_works_as_it_stands(tmp_path, monkeypatch, capsys, typed):
     assert len(list((folder / "translations").glob("?_*.png"))) == 3 * 10
 
     capsys.readouterr()
-    typed(*shlex.split(rows["go on"])[1:])
+    typed(*shlex.split(rows["resume"])[1:])
     rows = told(capsys.readouterr().out)
     assert rows["results"] == short_path(folder)
-    assert rows["going on from"] == short_path(folder / "checkpoints/00000001.ckpt")
+    assert rows["resuming from"] == short_path(folder / "checkpoints/00000001.ckpt")
     assert (folder / "checkpoints/00000002.ckpt").exists()
-    assert "seed=1 " in rows["go on"]
-    assert rows["go on"].endswith(" ckpt_path=last trainer.max_steps=4")
+    assert "seed=1 " in rows["resume"]
+    assert rows["resume"].endswith(" ckpt_path=last trainer.max_steps=4")
 
 
 def test_a_run_whose_rate_has_fallen_to_0_is_not_sent_on(tmp_path, monkeypatch, capsys, typed):
@@ -89,7 +89,7 @@ def test_a_run_whose_rate_has_fallen_to_0_is_not_sent_on(tmp_path, monkeypatch, 
         *(f"model.scheduler.{setting}" for setting in schedule),
         *TINY,
     )
-    assert "munit-train" not in told(capsys.readouterr().out)["go on"]
+    assert "munit-train" not in told(capsys.readouterr().out)["resume"]
 
 
 def test_white_of_16_bits_is_told(tmp_path):

@@ -12,11 +12,11 @@ from munit_pl.losses.terms import total
 from munit_pl.models.base.objective import Images
 from munit_pl.models.bicyclegan.networks import BicycleGANGenerator, BranchDiscriminators
 from munit_pl.models.bicyclegan.objective import (
+    BranchTranslations,
     Draws,
     LossWeights,
     Networks,
     Posteriors,
-    Translations,
     discriminator_terms,
     generator_terms,
     kl,
@@ -247,7 +247,7 @@ def stubs():
         Networks(paint, paint, believe, believe),
         Images(x, x),
         zeros,
-        Translations(x, x, random_ab, random_ba),
+        BranchTranslations(x, x, random_ab, random_ba),
         draws,
     )
 

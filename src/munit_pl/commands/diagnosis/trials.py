@@ -69,7 +69,7 @@ def trials(device: str) -> Iterator[Trial]:
             yield Trial("cuda", precision, compiled, batch=1, size=PUBLISHED, tf32=tf32)
 
 
-def departure(found: Mapping[str, Any], expected: Mapping[str, Any], processes: int) -> float:
+def relative_error(found: Mapping[str, Any], expected: Mapping[str, Any], processes: int) -> float:
     """Return how far a trial's results lie from others', relative to them.
 
     The losses of one of several processes are those of its own images, so that the translation
@@ -97,7 +97,7 @@ def judge(trial: Trial, found: Mapping[str, Any], expected: Mapping[str, Any]) -
         return ("ok", "") if found["finite"] else ("failed", "losses or weights are not finite")
     if "error" in expected:
         return "failed", "there is nothing to compare it with"
-    apart = departure(found, expected, trial.processes)
+    apart = relative_error(found, expected, trial.processes)
     tolerance = TOLERANCES[trial.precision]
     told = f"{apart:.1g} from float64, at most {tolerance:g}"
     return ("ok" if apart <= tolerance else "differs"), told  # NaN differs

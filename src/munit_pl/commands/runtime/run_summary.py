@@ -57,7 +57,7 @@ class StartSummary(Callback):
         if isinstance(pl_module, DomainPair):
             rows["parameters"] = _parameters(pl_module)
         if self.ckpt_path is not None:
-            rows["going on from"] = short_path(self.ckpt_path)
+            rows["resuming from"] = short_path(self.ckpt_path)
         if self.init_from:
             rows["starting from"] = self.init_from
         rows["results"] = short_path(self.folder)
@@ -95,7 +95,7 @@ def summarize_end(
                     checkpoint, inputs_of(datamodule, folder), folder
                 )
         if how := how_to_resume(trainer, overrides, folder, name):
-            rows["go on"] = how
+            rows["resume"] = how
     _log_rows(rows)
 
 

@@ -18,20 +18,19 @@ from munit_pl.checks import (
 from munit_pl.layers.initialization import Initialization, initialize
 from munit_pl.losses.adversarial import GanLoss
 from munit_pl.losses.terms import Terms
-from munit_pl.models.base import objective as base
 from munit_pl.models.base.micro_batch import Batch, MicroBatch
 from munit_pl.models.base.module import AdversarialModule
-from munit_pl.models.base.objective import Images, Styles
+from munit_pl.models.base.objective import Images, Styles, Translations
 from munit_pl.models.bicyclegan.networks import (
     BicycleGANGenerator,
     BranchDiscriminators,
     small_xavier,
 )
 from munit_pl.models.bicyclegan.objective import (
+    BranchTranslations,
     Draws,
     LossWeights,
     Networks,
-    Translations,
     discriminator_terms,
     generator_terms,
     read,
@@ -161,19 +160,19 @@ class BicycleGANModule(AdversarialModule):
         posteriors = read(networks, images)
         translations = translate(networks, images, posteriors, draws)
         # As published, the discriminators see what was made before the generators' step.
-        part.cached = Translations(*(fake.detach() for fake in translations))
+        part.cached = BranchTranslations(*(fake.detach() for fake in translations))
         terms = generator_terms(networks, images, posteriors, translations, draws, self.gan_loss)
 
-        def again(styles: Styles) -> base.Translations:
+        def again(styles: Styles) -> Translations:
             gen_a, gen_b = networks.gen_a, networks.gen_b
             x_ab, x_ba = gen_b.decode(images.x_a, styles.z_b), gen_a.decode(images.x_b, styles.z_a)
-            return base.Translations(x_ab, x_ba)
+            return Translations(x_ab, x_ba)
 
-        of_drawn = base.Translations(translations.random_ab, translations.random_ba)
+        of_drawn = Translations(translations.random_ab, translations.random_ba)
         styles = Styles(draws.z_a, draws.z_b)
         return self.with_recipe_terms(terms, part, of_drawn, styles, again)
 
-    def adversarial_term(self, part: MicroBatch, translations: base.Translations) -> Terms:
+    def adversarial_term(self, part: MicroBatch, translations: Translations) -> Terms:
         """Return the random branch's, of translations under drawn styles."""
         loss = self.gan_loss.generator
         of_a = loss(self.dis_a.random(translations.x_ba))

@@ -66,7 +66,7 @@ class Posteriors(NamedTuple):
     log_variance_b: Tensor
 
 
-class Translations(NamedTuple):
+class BranchTranslations(NamedTuple):
     """A pair of batches, each translated to the other domain under either kind of style."""
 
     encoded_ab: Tensor
@@ -99,7 +99,7 @@ def sample(mean: Tensor, log_variance: Tensor, eps: Tensor) -> Tensor:
 
 def translate(
     networks: Networks, images: Images, posteriors: Posteriors, draws: Draws
-) -> Translations:
+) -> BranchTranslations:
     """Translate each image under the style read from its partner, and under a drawn one.
 
     Each network takes both branches in one batch. Samples do not depend on their neighbors, so
@@ -112,14 +112,14 @@ def translate(
     of_b = networks.gen_b.decode(torch.cat([x_a, x_a]), torch.cat([s_b, draws.z_b]))
     encoded_ba, random_ba = of_a.chunk(2)
     encoded_ab, random_ab = of_b.chunk(2)
-    return Translations(encoded_ab, encoded_ba, random_ab, random_ba)
+    return BranchTranslations(encoded_ab, encoded_ba, random_ab, random_ba)
 
 
 def discriminator_terms(
     discriminators: tuple[BranchDiscriminators, BranchDiscriminators],
     images: Images,
     others: Images,
-    translations: Translations,
+    translations: BranchTranslations,
     gan_loss: AdversarialLoss,
 ) -> Terms:
     """Return what the discriminators minimize: "gan" and "gan_random", for each domain.
@@ -154,7 +154,7 @@ def generator_terms(
     networks: Networks,
     images: Images,
     posteriors: Posteriors,
-    translations: Translations,
+    translations: BranchTranslations,
     draws: Draws,
     gan_loss: AdversarialLoss,
 ) -> Terms:

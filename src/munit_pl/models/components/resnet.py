@@ -48,8 +48,8 @@ class ResnetTranslator(nn.Module):
                 ResBlock(4 * dim, norm="instance", activation="relu", padding_mode="reflect")
                 for _ in range(num_res_blocks)
             ),
-            UpBlock(4 * dim, 2 * dim),
-            UpBlock(2 * dim, dim),
+            TransposedConvBlock(4 * dim, 2 * dim),
+            TransposedConvBlock(2 * dim, dim),
             ConvBlock(dim, out_channels, 7, 1, 3, activation="tanh"),
         )
 
@@ -58,7 +58,7 @@ class ResnetTranslator(nn.Module):
         return self.layers(with_style(x, style))
 
 
-class UpBlock(nn.Module):
+class TransposedConvBlock(nn.Module):
     """A transposed convolution that doubles the side, instance normalization and a ReLU.
 
     Args:
