@@ -161,11 +161,12 @@ def test_each_recipe_has_a_file_of_its_arguments_with_their_defaults(config):
     # Not those that other tests wrote.
     own = {name for name, kind in Recipe.kinds.items() if kind.__module__.startswith("munit_pl.")}
     assert files.keys() == own
+    composed = config(f"+recipe=[{','.join(files)}]").model.recipes
     for name, text in files.items():
         assert text.startswith(f"# @package model.recipes.{name}\n")
         arguments = inspect.signature(Recipe.kinds[name]).parameters.items()
         defaults = {k: list(a.default) if k == "augmentations" else a.default for k, a in arguments}
-        assert yaml.safe_load(text) == defaults
+        assert composed[name] == defaults
     cfg = config("+recipe=[r1,ada]", "model.recipes.r1.weight=2")
     assert list(cfg.model.recipes) == ["r1", "ada"]
     assert [recipe.weight for recipe in build(cfg.model).recipes] == [2, 1]
@@ -213,16 +214,13 @@ def test_the_modern_preset_is_munit_but_for_what_was_measured_to_gain(config):
     assert set(without.callbacks) - set(published.callbacks) == {"evaluate"}
 
 
-def test_the_preset_for_few_images_is_the_modern_one_with_ada_that_knows_how_long_a_run_is(config):
-    small = config("model=munit_small_data", "trainer.max_steps=600")
-    modern = config("model=munit_modern", "trainer.max_steps=600")
-    assert small.model.recipes == {
-        "ada": {**config("+recipe=ada").model.recipes.ada, "length": 300}
-    }
-    assert {**small.model, "recipes": {}} == modern.model
-    assert small.callbacks == modern.callbacks
-    demo = config("+experiment=demo", "model=munit_small_data")
-    assert demo.model.recipes.ada.length == demo.trainer.max_steps / 2 == 1000
+def test_ada_knows_how_long_a_run_is(config):
+    assert config("+recipe=ada").model.recipes.ada.length == 500_000  # the paper's
+    assert config("+recipe=ada", "trainer.max_steps=601").model.recipes.ada.length == 301
+    assert config("+experiment=demo", "+recipe=ada").model.recipes.ada.length == 1000
+    epochs = "trainer.max_steps=-1", "trainer.max_epochs=9"
+    given = config("+recipe=ada", *epochs, "model.recipes.ada.length=7")
+    assert given.model.recipes.ada.length == 7
 
 
 def test_the_demo_is_the_modern_preset_in_small_and_takes_the_published_one_too(config):

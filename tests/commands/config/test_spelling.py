@@ -42,8 +42,8 @@ def completed(overrides, **options):
         ("experiment=demo", "experiment is chosen by nothing yet: write +experiment=demo"),
         ("modle=unit", "there is no setting modle: did you mean model?"),
         (
-            "demo=munit_smal_data",
-            "there is no demo munit_smal_data: did you mean munit_small_data?",
+            "demo=munit_modren",
+            "there is no demo munit_modren: did you mean munit_modern?",
         ),
         ("published=cycle", "there is no published cycle: did you mean cyclegan?"),
         ("data=foldr", "there is no data foldr: did you mean folder?"),
@@ -82,14 +82,6 @@ def test_recipes_beside_those_of_an_experiment_are_told_with_all_of_them():
     assert faults("+experiment=synthia2cityscape", "+recipe=r1") == [
         "recipes are chosen already: write recipe=[perceptual,r1], without +"
     ]
-
-
-def test_a_recipe_of_the_model_is_not_added_again():
-    """Its settings would become the recipe's own: a length of days."""
-    line = "recipe ada is chosen already, by the model or before: leave it out"
-    assert faults("model=munit_small_data", "+recipe=[r1,ada]") == [line]
-    assert faults("+recipe=ada", "model=munit_small_data") == [line]
-    assert faults("model=munit_small_data", "+recipe=r1", "model.recipes.ada.length=9") == []
 
 
 def test_all_that_is_misspelt_is_told_at_once():

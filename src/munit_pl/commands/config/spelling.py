@@ -53,8 +53,7 @@ def spelled(overrides: Sequence[str], config: str = "train", sweeping: bool = Fa
     whole = [quoted(typed, sweeping) for typed in overrides]
     faults: list[str] = []
     read = _read(whole, faults)
-    # Recipes last: what the model has already is not seen before it is chosen, wherever it stands.
-    choices = sorted(filter(_is_choice, read), key=lambda one: one.key_or_group == "recipe")
+    choices = [one for one in read if _is_choice(one)]
     with initialize_config_module("munit_pl.conf", version_base="1.3"):
         chosen = _choose(choices, config, sweeping, faults)
         names = Names(config, chosen)
@@ -131,11 +130,6 @@ def _choose(
         if group in _OPTIONAL and name not in ("null", *(there := names_in_group(group))):
             faults.append(f"there is no {group} {name}{nearest(name, there, f'munit-{config}')}")
             continue
-        if choice.key_or_group == "recipe" and (
-            twice := _chosen_before(choice, compose(config, good))
-        ):
-            faults.append(f"recipe {twice} is chosen already, by the model or before: leave it out")
-            continue
         try:
             cfg = compose(config, [*good, typed])
             good.append(typed)
@@ -148,13 +142,6 @@ def _choose(
                 continue
             faults.append(_explain(error, choice, f"munit-{config}"))
     return good
-
-
-def _chosen_before(choice: Override, cfg: DictConfig) -> str:
-    """Return which recipe is added again, whose settings Hydra would reset to the recipe's own."""
-    value = choice.value()
-    names = [str(name) for name in (value if isinstance(value, list) else [value])]
-    return next((n for n in names if choice.is_add() and n in cfg.model.recipes), "")
 
 
 def _with_the_experiments_recipes(choice: Override, cfg: DictConfig) -> str:
