@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 
+from munit_pl import MUNITModule
 from munit_pl.optim.optimizers import make_optimizer
 from munit_pl.optim.resume_settings import adopt_settings, describe_changes
 from munit_pl.optim.schedules import schedule
@@ -44,7 +45,7 @@ def go(optimizer, scheduler, iterations):
 
 def resumed(checkpoint, settings):
     optimizer, scheduler = pair(settings)
-    changes = adopt_settings(checkpoint, *map(list, zip(pair(settings))), settings)
+    changes = adopt_settings(checkpoint, *map(list, zip(pair(settings))), settings, MUNITModule)
     optimizer.load_state_dict(checkpoint["optimizer_states"][0])
     scheduler.load_state_dict(checkpoint["lr_schedulers"][0])
     return optimizer, scheduler, changes
@@ -93,6 +94,19 @@ def test_recipes_that_were_added_or_left_out_are_told():
     assert describe_changes(resumed(saved(has, 1)[0], has | {"recipes": {}})[2]) == (
         "recipes: ['r1', 'ada'] -> []"
     )
+
+
+def test_what_is_left_out_is_the_default_that_it_stands_for():
+    left_out = {"optimizer": {}, "scheduler": STEPS, "generator": {}, "weights": {}}
+    said = left_out | {"generator": {"activation": "relu"}, "weights": {"cycle": 0.0}}
+    for had, has in ((left_out, said), (said, left_out)):
+        assert resumed(saved(had, 1)[0], has)[2] == {}
+    other = left_out | {"generator": {"activation": "lrelu"}}
+    for had, has in ((left_out, other), (other, left_out)):
+        with pytest.raises(ValueError, match=r"model.generator.activation was '\w+' and is '\w+'"):
+            resumed(saved(had, 1)[0], has)
+    weighed = left_out | {"weights": {"cycle": 10.0}}
+    assert resumed(saved(left_out, 1)[0], weighed)[2] == {"weights.cycle": (0.0, 10.0)}
 
 
 def test_what_a_run_cannot_change_is_refused_by_its_name():

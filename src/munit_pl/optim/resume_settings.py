@@ -1,5 +1,6 @@
 """Adopting changed settings of optimizers and schedules when a run is resumed."""
 
+import inspect
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, StepLR
 
+from munit_pl.checks import ArgumentsOf, hints_of
 from munit_pl.optim.schedules import rates_at
 
 _FIXED = ("generator", "discriminator", "initialization")  # what the networks are, or began as
@@ -23,6 +25,7 @@ def adopt_settings(
     optimizers: Sequence[Optimizer],
     schedulers: Sequence[LRScheduler],
     settings: Mapping[str, Any],
+    module: type,
 ) -> Changes:
     """Let a checkpoint that is about to be loaded say what a run's settings say now.
 
@@ -34,6 +37,7 @@ def adopt_settings(
         optimizers: The discriminators' and the generators', made with the new settings.
         schedulers: Theirs.
         settings: The module's hyper-parameters.
+        module: Its class, which says what was meant where they leave something out.
 
     Returns:
         By their names, the settings that have changed: what they were, and what they are.
@@ -43,7 +47,7 @@ def adopt_settings(
     """
     noted = checkpoint.get("hyper_parameters")
     had: Mapping[str, Any] = noted if isinstance(noted, Mapping) else {}
-    changes = dict(_changes(had, settings))
+    changes = dict(_changes(_with_defaults(had, module), _with_defaults(settings, module)))
     groups = [state["param_groups"] for state in checkpoint["optimizer_states"]]
     of_player = [
         _adopt_groups(saved, optimizer.param_groups)
@@ -78,6 +82,21 @@ def describe_changes(changes: Changes) -> str:
     """Return changes as they are told, "optimizer.lr: 0.0001 -> 5e-05" and so on."""
     told = (f"{name}: {_short(old)} -> {_short(new)}" for name, (old, new) in changes.items())
     return ", ".join(told)
+
+
+def _with_defaults(settings: Mapping[str, Any], module: type) -> dict[str, Any]:
+    """Return settings with what those of the networks and weights left out."""
+    filled = dict(settings)
+    for name, kind in hints_of(module).items():
+        given = filled.get(name)
+        for one in getattr(kind, "__metadata__", ()):
+            # What an optimizer or a schedule has left out, its state and the method's class tell.
+            if isinstance(one, ArgumentsOf) and not one.further and isinstance(given, Mapping):
+                parameters = inspect.signature(one.what).parameters.values()
+                defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+                own = {k: v for k, v in defaults.items() if k not in one.without}
+                filled[name] = {**own, **given}
+    return filled
 
 
 def _changes(

@@ -426,7 +426,8 @@ class AdversarialModule(DomainPair, LightningModule):
         if self._trainer is not None and self.trainer.state.fn == "fit":
             optimizers, schedulers = cast(Any, self.configure_optimizers())
             checkpoint["hyper_parameters"] = current_names(checkpoint.get("hyper_parameters"))
-            changes = adopt_settings(checkpoint, optimizers, schedulers, self.hparams)
+            settings = self.hparams, type(self)
+            changes = adopt_settings(checkpoint, optimizers, schedulers, *settings)
             if changes and not self.trainer.global_step:  # else a guard loads within a run
                 done = checkpoint["global_step"]
                 rank_zero_warn(f"changed after iteration {done}: {describe_changes(changes)}")
