@@ -21,7 +21,7 @@ from munit_pl.inference.precision_choice import choose_precision
 from munit_pl.models.base.module import AdversarialModule
 
 _METHOD = "model=munit_modern", "demo=munit_modern"  # measured to be best in minutes
-_FEW = 200  # images of a domain, which discriminators learn by heart within minutes
+_FEW = 50  # images of a domain; with more, DiffAugment gained little and cost colors
 _SMALLEST = 64  # pixels, which discriminators of the small networks see something of
 _LARGEST = {"cpu": 64, "cuda": 128}  # in minutes
 _TIMED, _WARM_UP = 6, 2  # iterations
