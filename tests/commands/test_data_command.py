@@ -393,7 +393,7 @@ def test_what_is_wrong_with_the_naming_of_a_data_set_is_one_line(data, tmp_path,
     saved = save_set(data, tmp_path / "set")
     for arguments, message in [
         ((saved, "--train-a", "x"), "--train-a is for folders: of a data set name"),
-        ((data, "data=folder"), "data=folder: .* holds folders of images, which options tell of"),
+        ((data, "data=folder"), "data=folder: .* holds folders of images, for which there are"),
         ((data, "data.max_images=9"), "data.max_images=9: .* holds folders of images"),
         (
             ("data=folder", f"data.root={data}"),

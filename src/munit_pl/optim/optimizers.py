@@ -47,8 +47,7 @@ def make_optimizer(
         lr: The learning rate.
         betas: Decay rates of the moments, of an optimizer that has two, such as Adam.
         weight_decay: As the class has it: added to the gradient by Adam, apart from it by AdamW.
-        fused: Update all parameters in one kernel. `AdversarialModule` makes of None what is
-            faster.
+        fused: Update all parameters in one kernel, or not; as the class has it unless given.
         eps: What is added to denominators; the class's own unless given.
         **further: Other arguments of the class.
 

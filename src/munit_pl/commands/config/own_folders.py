@@ -52,9 +52,8 @@ def _kind(root: Path) -> str:
 
 def _domains(root: Path) -> list[str]:
     """Return settings that name each domain's folder, where two of other names are found."""
-    if _kind(root) == "aligned" or all((root / name).is_dir() for name in ("trainA", "trainB")):
-        return []
-    if any((root / name).is_dir() for name in ("trainA", "trainB")):  # the other is missing
+    # With one of the usual names there is no guessing which folder was meant for the other.
+    if _kind(root) == "aligned" or any((root / name).is_dir() for name in ("trainA", "trainB")):
         return []
     classes = _folders(root / "train")
     found = classes if len(classes) == 2 else _folders(root)

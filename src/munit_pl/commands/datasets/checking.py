@@ -136,8 +136,8 @@ def _names_a_set(options: argparse.Namespace) -> bool:
         return bool(options.settings) or holds_shards(options.root)
     if options.settings:
         raise InputError(
-            f"{options.settings[0]}: {str(options.root)!r} holds folders of images, which options "
-            "tell of, and no settings: see munit-data check --help"
+            f"{options.settings[0]}: {str(options.root)!r} holds folders of images, for which "
+            "there are options in place of settings: see munit-data check --help"
         )
     return False
 

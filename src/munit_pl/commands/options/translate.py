@@ -87,11 +87,7 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
         choices=["gif", "webp", "mp4"],
         help="of each image's styles, of each video's frames",
     )
-    add(
-        "--page",
-        action="store_true",
-        help="index.html: images, translations in a table",
-    )
+    add("--page", action="store_true", help="index.html: images, translations in a table")
     add("--fps", type=_rate, default=Fraction(12), metavar="N", help="of images' animations (12)")
 
 
