@@ -26,7 +26,7 @@ test: $(INSTALLED) ## Run the tests, training included
 test-all: $(INSTALLED) ## Run all tests, those too that start processes or take long
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m ''
 
-table1-small: $(INSTALLED) ## Try the comparison of methods in two minutes; its figures say nothing
+table1-small: $(INSTALLED) ## Try the comparison of methods in two minutes; its numbers say nothing
 	out=$$(mktemp -d) && OMP_NUM_THREADS=1 $(BIN)/munit-benchmark table1 --small --out $$out && rm -r $$out
 
 bench: $(INSTALLED) ## Time an iteration against the published one, on an idle CPU in 20 minutes

@@ -4,7 +4,7 @@
     python -m benchmarks.recipes --steps 20 --seeds 0 --out /tmp/rehearsal
 
 Every run is `munit-train model=munit +experiment=demo` and what `recipes` adds, in a folder of its
-own below `--out`; one that has its figures there is not made again. The table is of
+own below `--out`; one that has its metrics there is not made again. The table is of
 `drawn.json`, which measures the weights as they are at the end, on test drawings that no run was
 trained on.
 """
@@ -115,14 +115,14 @@ def settings(row: str, count: int, seed: int, steps: int) -> list[str]:
 
 
 def run(folder: Path, given: list[str]) -> dict[str, float]:
-    """Train, unless the folder holds a run's figures; return them."""
-    file = folder / "figures.json"
+    """Train, unless the folder holds a run's metrics; return them."""
+    file = folder / "metrics.json"
     asked = {"settings": given}
     if file.exists():
         found = json.loads(file.read_text())
         if found["settings"] != given:
             sys.exit(f"{folder} holds a run with other settings: name another folder (--out)")
-        return found["figures"]
+        return found["metrics"]
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     command = [MUNIT_TRAIN, *given, f"output_dir={folder.resolve()}", "~callbacks.bar"]
@@ -130,10 +130,10 @@ def run(folder: Path, given: list[str]) -> dict[str, float]:
         status = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
     if status:
         sys.exit(f"munit-train ended with {status}: see {folder / 'log.txt'}")
-    figures = json.loads((folder / "drawn.json").read_text())
-    figures["seconds"] = time.perf_counter() - start
-    file.write_text(json.dumps({**asked, "figures": figures}, indent=1))
-    return figures
+    metrics = json.loads((folder / "drawn.json").read_text())
+    metrics["seconds"] = time.perf_counter() - start
+    file.write_text(json.dumps({**asked, "metrics": metrics}, indent=1))
+    return metrics
 
 
 def table(found: dict[str, list[dict[str, float]]]) -> str:

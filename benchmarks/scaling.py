@@ -162,7 +162,7 @@ def print_peak(case: Case) -> None:
 
 
 def resident(name: str) -> int:
-    """Return a figure of this process' memory in bytes."""
+    """Return a value of this process' memory in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     (kib,) = (line.split()[1] for line in lines if line.startswith(f"{name}:"))
     return int(kib) * 1024
@@ -225,7 +225,7 @@ def parse() -> argparse.Namespace:
     add("--points", type=int, help="only the first of each table, at least two")
     add("--no-processes", action="store_true", help="leave out the processes' peaks")
     add("--no-forecast", action="store_true", help="leave out the published width's")
-    add("--json", type=Path, default=Path("outputs/scaling.json"), help="where the figures go")
+    add("--json", type=Path, default=Path("outputs/scaling.json"), help="where the results go")
     add("--peak-of", type=json.loads, help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -70,7 +70,7 @@ def parse() -> argparse.Namespace:
     add("--no-memory", action="store_true", help="leave out the processes that measure memory")
     add("--reference", metavar="PATH", help="a clone of the original code, to be timed too")
     add("--force", action="store_true", help="run although the machine is busy")
-    add("--json", type=Path, default=Path("outputs/step.json"), help="where the figures go")
+    add("--json", type=Path, default=Path("outputs/step.json"), help="where the results go")
     add("--table", type=Path, metavar="FILE.json", help="only print the table of an earlier run")
     add("--peak-of", help=argparse.SUPPRESS)
     return parser.parse_args()

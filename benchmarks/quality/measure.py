@@ -1,7 +1,7 @@
 """Measure a trained run: python -m benchmarks.quality.measure SET RUN.
 
 SET is a folder that `benchmarks.quality.sets` made, RUN one of `munit-train`, or the word "perfect"
-for what a perfect model would get. The figures are printed as JSON.
+for what a perfect model would get. The metrics are printed as JSON.
 """
 
 import json
@@ -30,12 +30,12 @@ def main(argv: list[str] | None = None) -> None:
     else:
         checkpoint = Path(run) / "checkpoints" / "last.ckpt"
         shown = translate(Translator.load(checkpoint, device="cpu"), truth)
-    figures = measure(Path(root).name, truth, shown)
+    metrics = measure(Path(root).name, truth, shown)
     if run == "perfect" and truth.shares is not None:
-        figures["modes"] = expected_modes(truth.shares)  # without the chance of these draws
-    figures["kernel_distance"] = measure_kernel_distance(truth, shown.random, load_lite0())
+        metrics["modes"] = expected_modes(truth.shares)  # without the chance of these draws
+    metrics["kernel_distance"] = measure_kernel_distance(truth, shown.random, load_lite0())
     # A run that diverged may have numbers that JSON has not.
-    print(json.dumps({k: v if math.isfinite(v) else None for k, v in figures.items()}))
+    print(json.dumps({k: v if math.isfinite(v) else None for k, v in metrics.items()}))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ STYLES = 10
 _BLACK = -0.5  # the mean channel, in [-1, 1], of outlines at most; the darkest tone's is -0.34
 _COMPARED = 2  # translations of each image, for the kernel distance
 
-Figures = dict[str, float]
+Metrics = dict[str, float]
 
 
 class Translations(NamedTuple):
@@ -66,8 +66,8 @@ def expected_modes(shares: Tensor) -> float:
     return (1 - (1 - shares) ** STYLES).sum().item()
 
 
-def measure(name: str, truth: Truth, shown: Translations) -> Figures:
-    """Return the figures of colors and shapes that have a meaning for a set.
+def measure(name: str, truth: Truth, shown: Translations) -> Metrics:
+    """Return the metrics of colors and shapes that have a meaning for a set.
 
     Args:
         name: The set.
@@ -83,21 +83,21 @@ def measure(name: str, truth: Truth, shown: Translations) -> Figures:
         "shape", the silhouettes' intersection over union or the lines' F1 score. Colors are of 255.
     """
     distances = version_distances(name, shown.random, truth)
-    figures = {"shape": _shape(name, truth, shown.random, distances)}
+    metrics = {"shape": _shape(name, truth, shown.random, distances)}
     if truth.shares is not None:
-        figures |= _modes(distances, truth.shares)
+        metrics |= _modes(distances, truth.shares)
     if name != "shoes":  # whose versions are not all that there is
-        figures["nearest_error"] = distances.amin(2).mean().item()
+        metrics["nearest_error"] = distances.amin(2).mean().item()
     if name != "designs":  # which has one version of each
         shares = truth.shares
         spread = color_spread(_colors(name, shown.random, truth))
-        figures["spread"] = (
+        metrics["spread"] = (
             spread / _true_spread(_colors(name, truth.versions, truth), shares)
         ).item()
     if shown.guided is not None:
-        figures |= _examples(version_distances(name, shown.guided, truth))
-        figures["ignored_error"] = distances.mean().item()
-    return figures
+        metrics |= _examples(version_distances(name, shown.guided, truth))
+        metrics["ignored_error"] = distances.mean().item()
+    return metrics
 
 
 @torch.no_grad()
@@ -160,7 +160,7 @@ def _color_distances(colors: Tensor, versions: Tensor) -> Tensor:
     return color_error(*(x.flatten(0, 2) for x in pairs)).view(-1, s, m)
 
 
-def _modes(distances: Tensor, shares: Tensor) -> Figures:
+def _modes(distances: Tensor, shares: Tensor) -> Metrics:
     nearest = torch.nn.functional.one_hot(distances.argmin(2), len(shares))
     shown = nearest.flatten(0, 1).double().mean(0)
     return {
@@ -169,7 +169,7 @@ def _modes(distances: Tensor, shares: Tensor) -> Figures:
     }
 
 
-def _examples(distances: Tensor) -> Figures:
+def _examples(distances: Tensor) -> Metrics:
     m = distances.shape[2]
     own = distances.diagonal(dim1=1, dim2=2).mean()
     return {

@@ -44,7 +44,7 @@ def draw_rows(root: Path, folder: Path, names: Sequence[str]) -> Image.Image:
 
     add("truth", torch.cat([versions, blank], 1), wanted)
     for name in names:
-        first = min((folder / name).glob("*/figures.json"), key=lambda path: int(path.parent.name))
+        first = min((folder / name).glob("*/metrics.json"), key=lambda path: int(path.parent.name))
         translator = Translator.load(first.parent / "checkpoints" / "last.ckpt", device="cpu")
         dim = translator.style_dim("b")
         random = translator.translate(x, random_styles(_STYLES, dim, SEED, "picture"))

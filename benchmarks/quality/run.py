@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality.run OUT --sets five --rows published demo --minutes 7 --jobs 2
 
-Figures go to OUT/SET/MINUTES/ROW/SEED/figures.json. Runs that have theirs are not made again, and
+Metrics go to OUT/SET/MINUTES/ROW/SEED/metrics.json. Runs that have theirs are not made again, and
 what was interrupted goes on. `benchmarks.quality.table` makes the table. See README.md.
 """
 
@@ -72,7 +72,7 @@ def jobs(options: argparse.Namespace, steps: dict[str, int]) -> list[Job]:
                 asked |= {"steps": steps[row], "settings": given}
                 folder = options.out / name / f"{options.minutes:g}" / row / str(seed)
                 _check_same(folder, given)
-                if not (folder / "figures.json").exists():
+                if not (folder / "metrics.json").exists():
                     found.append(Job(root, folder, asked, 1 if options.jobs > 1 else None))
     return found
 
@@ -82,11 +82,11 @@ def run(job: Job) -> str:
     job.folder.mkdir(parents=True, exist_ok=True)
     write_whole(job.folder / "asked.json", json.dumps(job.asked, indent=1) + "\n")
     training.train(job.asked["settings"], job.folder, job.threads)
-    figures = training.measure(job.root, str(job.folder.resolve()))
+    metrics = training.measure(job.root, str(job.folder.resolve()))
     versions = {name: version(name) for name in ("munit-pl", "torch")}
-    found = {**job.asked, "figures": figures, "versions": versions}
-    write_whole(job.folder / "figures.json", json.dumps(found, indent=1) + "\n")
-    shown = ", ".join(f"{k} {v:.3g}" for k, v in figures.items() if v is not None)
+    found = {**job.asked, "metrics": metrics, "versions": versions}
+    write_whole(job.folder / "metrics.json", json.dumps(found, indent=1) + "\n")
+    shown = ", ".join(f"{k} {v:.3g}" for k, v in metrics.items() if v is not None)
     return f"{job.folder}: {shown}"
 
 
@@ -140,8 +140,8 @@ def _measure_perfect(out: Path, name: str) -> None:
     file = out / name / "perfect.json"
     if not file.exists():
         file.parent.mkdir(exist_ok=True)
-        figures = training.measure(out / "sets" / name, "perfect")
-        write_whole(file, json.dumps(figures, indent=1) + "\n")
+        metrics = training.measure(out / "sets" / name, "perfect")
+        write_whole(file, json.dumps(metrics, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -16,15 +16,15 @@ from benchmarks.quality.picture import draw_rows
 from benchmarks.quality.rows import rows
 from munit_pl.io.files import write_whole
 
-Figures = Mapping[str, float | None]
-Runs = Mapping[str, Sequence[Mapping[str, Any]]]  # the figures.json of each row's seeds
+Metrics = Mapping[str, float | None]
+Runs = Mapping[str, Sequence[Mapping[str, Any]]]  # the metrics.json of each row's seeds
 
 
 class Column(NamedTuple):
-    """A figure of the runs.
+    """A metric of the runs.
 
     Attributes:
-        key: Its key in a run's figures.
+        key: Its key in a run's metrics.
         title: What it is called.
         decimals: How it is rounded.
     """
@@ -61,28 +61,28 @@ def main(argv: Sequence[str] | None = None) -> None:
             folder / "picture.png"
         )
     if not parts:
-        sys.exit(f"{out} holds no figures: python -m benchmarks.quality.run makes them")
+        sys.exit(f"{out} holds no metrics: python -m benchmarks.quality.run makes them")
     text = "\n".join(parts)
     write_whole(out / "table.md", text)
     print(text)
 
 
-def make_table(title: str, runs: Runs, perfect: Figures) -> str:
+def make_table(title: str, runs: Runs, perfect: Metrics) -> str:
     """Return the table of one set and time.
 
     Args:
         title: What they are.
-        runs: The ``figures.json`` of each row's seeds, at least one row's.
-        perfect: A perfect model's figures.
+        runs: The ``metrics.json`` of each row's seeds, at least one row's.
+        perfect: A perfect model's metrics.
     """
     found = {"perfect": [perfect]} | {
-        name: [run["figures"] for run in done] for name, done in runs.items()
+        name: [run["metrics"] for run in done] for name, done in runs.items()
     }
     columns = [column for column in _COLUMNS if column.key in perfect]
     lines = [_line("", *(c.title for c in columns), "iterations", "seeds")]
     lines.append("|---" * (len(columns) + 3) + "|")
-    for name, figures in found.items():
-        cells = [summarize([f.get(c.key) for f in figures], c.decimals) for c in columns]
+    for name, metrics in found.items():
+        cells = [summarize([f.get(c.key) for f in metrics], c.decimals) for c in columns]
         done = runs.get(name, [])
         steps = " to ".join(str(n) for n in sorted({run["steps"] for run in done}))
         lines.append(_line(name, *cells, steps, str(len(done) or "")))
@@ -90,7 +90,7 @@ def make_table(title: str, runs: Runs, perfect: Figures) -> str:
 
 
 def summarize(values: Sequence[float | None], decimals: int) -> str:
-    """Return the mean with the lowest and highest; "-" where a run has no such figure."""
+    """Return the mean with the lowest and highest; "-" where a run has no such metric."""
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
         return "-"
@@ -101,15 +101,15 @@ def summarize(values: Sequence[float | None], decimals: int) -> str:
 
 
 def _folders(out: Path) -> Iterator[Path]:
-    """Yield the folders of sets and times that hold figures."""
+    """Yield the folders of sets and times that hold metrics."""
     for name in SETS:
-        times = {path.parents[2] for path in out.glob(f"{name}/*/*/*/figures.json")}
+        times = {path.parents[2] for path in out.glob(f"{name}/*/*/*/metrics.json")}
         yield from sorted(times, key=lambda folder: float(folder.name))
 
 
 def _read_runs(folder: Path) -> dict[str, list[Any]]:
     """Return what rows have done, in their order."""
-    files = {name: sorted(folder.glob(f"{name}/*/figures.json")) for name in rows()}
+    files = {name: sorted(folder.glob(f"{name}/*/metrics.json")) for name in rows()}
     return {
         name: [json.loads(f.read_text()) for f in found] for name, found in files.items() if found
     }

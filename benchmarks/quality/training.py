@@ -14,7 +14,7 @@ from benchmarks.quality.rows import for_steps
 from munit_pl.io.files import write_whole
 
 MUNIT_TRAIN = Path(sys.executable).parent / "munit-train"
-# How many times as many iterations two threads on two idle cores do as one: by README.md's figures
+# How many times as many iterations two threads on two idle cores do as one: by README.md's numbers
 # of the demo, 0.233 s of processor time with one thread and about 0.161 s with two.
 SPEEDUP = 1.45
 
@@ -70,7 +70,7 @@ def train(given: Sequence[str], folder: Path, threads: int | None) -> None:
 
 
 def measure(root: Path, run: str) -> dict[str, float | None]:
-    """Return a run's figures, or those of the word "perfect"; see `benchmarks.quality.measure`."""
+    """Return a run's metrics, or those of the word "perfect"; see `benchmarks.quality.measure`."""
     command = [sys.executable, "-m", "benchmarks.quality.measure", str(root.resolve()), run]
     shown = _run(command, 1, stdout=subprocess.PIPE, what=run)
     return json.loads(shown.splitlines()[-1])

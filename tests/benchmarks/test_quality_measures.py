@@ -1,4 +1,4 @@
-"""The figures of ``benchmarks/quality``: truth is perfect, and what is wrong is found to be so."""
+"""The metrics of ``benchmarks/quality``: truth is perfect, and what is wrong is found to be so."""
 
 from dataclasses import replace
 
@@ -52,12 +52,12 @@ def faces():
 
 def test_the_truth_itself_is_perfect(shoes, faces):
     for name, truth in (("shoes", shoes), ("five", shoes), ("tones", faces)):
-        figures = measure(name, truth, perfect(truth))
-        assert figures["shape"] > 0.98, name
-        assert figures.get("nearest_error", 0) == 0, name
-        assert figures.get("example_error", 0) == 0, name
-        assert figures["share_distance"] < 0.2, name
-        assert figures["spread"] == pytest.approx(1, abs=0.15), name  # of ten draws of five
+        metrics = measure(name, truth, perfect(truth))
+        assert metrics["shape"] > 0.98, name
+        assert metrics.get("nearest_error", 0) == 0, name
+        assert metrics.get("example_error", 0) == 0, name
+        assert metrics["share_distance"] < 0.2, name
+        assert metrics["spread"] == pytest.approx(1, abs=0.15), name  # of ten draws of five
     assert measure("five", shoes, perfect(shoes))["chance_error"] > 60
     of_any_color = shoes._replace(shares=None)
     assert measure("shoes", of_any_color, perfect(of_any_color))["spread"] == 1
@@ -75,20 +75,20 @@ def test_the_other_design_is_perfect_and_the_input_is_not(faces):
 def test_gray_reaches_one_mode_follows_no_example_and_has_no_shape(shoes, faces):
     for name, truth in (("five", shoes), ("tones", faces)):
         gray = torch.zeros_like(truth.versions)
-        figures = measure(name, truth, Translations(gray, gray))
-        assert (figures["modes"], figures["spread"]) == (1, 0), name
-        assert figures["share_distance"] >= 0.6, name
-        assert figures["nearest_error"] > 15, name
-        assert figures["example_error"] == pytest.approx(figures["chance_error"], rel=1e-4), name
-        assert figures["shape"] < 0.5, name
+        metrics = measure(name, truth, Translations(gray, gray))
+        assert (metrics["modes"], metrics["spread"]) == (1, 0), name
+        assert metrics["share_distance"] >= 0.6, name
+        assert metrics["nearest_error"] > 15, name
+        assert metrics["example_error"] == pytest.approx(metrics["chance_error"], rel=1e-4), name
+        assert metrics["shape"] < 0.5, name
 
 
 def test_examples_mixed_up_are_followed_no_better_than_by_chance(shoes):
     mixed = shoes.versions.roll(1, 1)
-    figures = measure("five", shoes, Translations(shoes.versions, mixed))
-    assert figures["example_error"] > figures["chance_error"]
-    assert figures["modes"] == 5
-    assert figures["share_distance"] == pytest.approx(0.25)  # .4 and .25 instead of .2, .2
+    metrics = measure("five", shoes, Translations(shoes.versions, mixed))
+    assert metrics["example_error"] > metrics["chance_error"]
+    assert metrics["modes"] == 5
+    assert metrics["share_distance"] == pytest.approx(0.25)  # .4 and .25 instead of .2, .2
 
 
 def test_the_shapes_of_other_images_are_not_the_images_own(shoes, faces):

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.quality import run, sets, table, training
 
-FIGURES = {"modes": 2.0, "shape": 0.9, "kernel_distance": 0.1, "spread": 1.0}
+METRICS = {"modes": 2.0, "shape": 0.9, "kernel_distance": 0.1, "spread": 1.0}
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def out(tmp_path, monkeypatch):
     (tmp_path / "sets" / "five" / "truth.json").write_text("{}")
     known = {name: {"processor_seconds": 0.29, "settings": run.rows()[name]} for name in run.rows()}
     (tmp_path / "iterations.json").write_text(json.dumps(known))
-    monkeypatch.setattr(training, "measure", lambda *_: dict(FIGURES))
+    monkeypatch.setattr(training, "measure", lambda *_: dict(METRICS))
     return tmp_path
 
 
@@ -41,13 +41,13 @@ def finish(*arguments):
 def test_what_is_done_is_not_done_again_and_other_settings_are_refused(out, trained):
     assert finish(command(out)) == 0
     assert len(trained) == 2
-    figures = json.loads((out / "five" / "7" / "demo" / "0" / "figures.json").read_text())
-    assert figures["figures"] == FIGURES
-    assert figures["steps"] == 2100  # 7 minutes at 0.29 s of a thread, 1.45 times as fast by two
-    assert "trainer.max_steps=2100" in figures["settings"]
+    metrics = json.loads((out / "five" / "7" / "demo" / "0" / "metrics.json").read_text())
+    assert metrics["metrics"] == METRICS
+    assert metrics["steps"] == 2100  # 7 minutes at 0.29 s of a thread, 1.45 times as fast by two
+    assert "trainer.max_steps=2100" in metrics["settings"]
     assert finish(command(out)) == 0
     assert len(trained) == 2
-    (out / "five" / "7" / "ema" / "0" / "figures.json").unlink()  # interrupted before its end
+    (out / "five" / "7" / "ema" / "0" / "metrics.json").unlink()  # interrupted before its end
     assert finish(command(out)) == 0
     assert [folder.parent.name for folder in trained[2:]] == ["ema"]
     asked = out / "five" / "7" / "demo" / "0" / "asked.json"
@@ -63,7 +63,7 @@ def test_a_run_that_fails_stops_no_other(out, monkeypatch, capsys):
     monkeypatch.setattr(training, "train", fail)
     assert finish(command(out)) == "1 of 2 runs failed"
     assert "munit-train ended with 70" in capsys.readouterr().out
-    assert (out / "five" / "7" / "ema" / "0" / "figures.json").exists()
+    assert (out / "five" / "7" / "ema" / "0" / "metrics.json").exists()
 
 
 def test_what_cannot_be_run_is_refused_in_a_line(tmp_path, capsys):
@@ -78,15 +78,15 @@ def test_what_cannot_be_run_is_refused_in_a_line(tmp_path, capsys):
         assert line in capsys.readouterr().err
     with pytest.raises(SystemExit, match=r"run npm pack openmoji@17\.0\.0 there"):
         sets.main([str(tmp_path), "--sets", "tones", "--packages", str(tmp_path)])
-    with pytest.raises(SystemExit, match="holds no figures"):
+    with pytest.raises(SystemExit, match="holds no metrics"):
         table.main([str(tmp_path)])
 
 
 def test_the_table_has_means_with_the_lowest_and_highest_beside_a_perfect_model():
     runs = {
-        "demo": [{"steps": 9, "figures": FIGURES | {"modes": m, "shape": None}} for m in (2.0, 4.0)]
+        "demo": [{"steps": 9, "metrics": METRICS | {"modes": m, "shape": None}} for m in (2.0, 4.0)]
     }
-    title, _, head, _, perfect, demo = table.make_table("five", runs, FIGURES).splitlines()[:6]
+    title, _, head, _, perfect, demo = table.make_table("five", runs, METRICS).splitlines()[:6]
     assert title == "## five"
     assert (
         head == "|  | modes of 5 ↑ | shape ↑ | KD ↓ | spread, of the truth's | iterations | seeds |"

@@ -26,15 +26,15 @@ def test_unlimited_images_are_as_many_as_the_iterations_take():
 
 
 def test_the_table_has_means_and_deviations_over_seeds():
-    figures = [dict.fromkeys(recipes.COLUMNS, value) for value in (1.0, 3.0)]
-    first, rule, row = recipes.table({"hinge": figures}).splitlines()
+    metrics = [dict.fromkeys(recipes.COLUMNS, value) for value in (1.0, 3.0)]
+    first, rule, row = recipes.table({"hinge": metrics}).splitlines()
     assert first.startswith("| recipe | silhouette IoU ↑ |")
     assert rule == "| --- | --- | --- | --- | --- | --- | --- |"
     assert row.startswith("| hinge | 2.000 ± 1.414 | 2.00 ± 1.41 | 2.00 ± 1.41 | 2.0 ± 1.4 |")
 
 
-def test_a_run_that_has_its_figures_is_not_made_again_nor_taken_for_another(tmp_path):
-    (tmp_path / "figures.json").write_text('{"settings": ["seed=0"], "figures": {"x": 1.0}}')
+def test_a_run_that_has_its_metrics_is_not_made_again_nor_taken_for_another(tmp_path):
+    (tmp_path / "metrics.json").write_text('{"settings": ["seed=0"], "metrics": {"x": 1.0}}')
     assert recipes.run(tmp_path, ["seed=0"]) == {"x": 1.0}
     with pytest.raises(SystemExit, match="holds a run with other settings"):
         recipes.run(tmp_path, ["seed=1"])

@@ -49,8 +49,8 @@ def steps_in(folder):
     return sorted(int(path.stem) for path in folder.glob("0*.ckpt"))
 
 
-def figures(monkeypatch, *values):
-    """Let validations have given figures, one after the other."""
+def metrics(monkeypatch, *values):
+    """Let validations have given metrics, one after the other."""
     coming = iter(values)
 
     def validation_step(self, batch, batch_idx):
@@ -203,8 +203,8 @@ def test_leftovers_of_a_killed_run_go_when_the_next_begins(tmp_path):
     [("min", (9.0, 3.0, 2.0, nan, 2.0), 2), ("max", (0.0, 3.0, 2.0, 5.0, nan), 3)],
 )
 def test_the_best_is_that_of_the_best_validation(tmp_path, monkeypatch, mode, values, best):
-    """The first figure is the sanity check's, of a model that nothing has been done to."""
-    figures(monkeypatch, *values)
+    """The first metric is the sanity check's, of a model that nothing has been done to."""
+    metrics(monkeypatch, *values)
     fit(4, Checkpoints(tmp_path, monitor="val/x", mode=mode, keep_last=1), **VALIDATED)
     assert load(tmp_path / "best.ckpt")["global_step"] == best
     verify(tmp_path / "best.ckpt")
@@ -213,7 +213,7 @@ def test_the_best_is_that_of_the_best_validation(tmp_path, monkeypatch, mode, va
 
 @pytest.mark.parametrize(("later", "best"), [((4.0, 4.0), 2), ((4.0, 2.0), 4)])
 def test_a_resumed_run_knows_the_best_by_its_validations(tmp_path, monkeypatch, later, best):
-    figures(monkeypatch, 0.0, 5.0, 3.0, 3.0, *later)  # the run begins with what may be missing
+    metrics(monkeypatch, 0.0, 5.0, 3.0, 3.0, *later)  # the run begins with what may be missing
     fit(2, Checkpoints(tmp_path, monitor="val/x"), **VALIDATED)
     fit(
         4,
@@ -224,8 +224,8 @@ def test_a_resumed_run_knows_the_best_by_its_validations(tmp_path, monkeypatch, 
     assert load(tmp_path / "best.ckpt")["global_step"] == best
 
 
-def test_an_unknown_figure_is_told_before_training_with_those_there_are(tmp_path, monkeypatch):
-    figures(monkeypatch, 1.0)
+def test_an_unknown_metric_is_told_before_training_with_those_there_are(tmp_path, monkeypatch):
+    metrics(monkeypatch, 1.0)
     with pytest.raises(ValueError, match=r"monitor is val/y, but must be one of val/x$"):
         fit(1, Checkpoints(tmp_path, monitor="val/y"), **VALIDATED)
     with pytest.raises(ValueError, match="monitor is val/x, but the run has no validation"):
@@ -342,12 +342,12 @@ def failing_best(folder, _):
     failures = []
     evaluate = Evaluate(folder, "drawn", "a2b/guided_error", "min", limit=2)
 
-    class Figure(Callback):
+    class Metric(Callback):
         def on_train_batch_end(self, trainer, *_):
             value = float(-trainer.global_step)
             failures.append(evaluate.best.keep(trainer, value, folder / "best.ckpt"))
 
-    fit(2, Figure(), Checkpoints(folder), io=NoSpace({1}), **TOGETHER)
+    fit(2, Metric(), Checkpoints(folder), io=NoSpace({1}), **TOGETHER)
     return failures
 
 

@@ -22,16 +22,16 @@ def test_the_report_saves_logs_and_draws_what_the_protocol_measures(tiny, tmp_pa
     datamodule.setup()
     with caplog.at_level("INFO", "munit_pl"):
         DrawnReport(tmp_path, seed=3).on_train_end(Run(datamodule), module)
-    figures = json.loads((tmp_path / "drawn.json").read_text())
+    metrics = json.loads((tmp_path / "drawn.json").read_text())
     told = caplog.text
     assert "On 5 test drawings, 8 random styles each" in told
-    assert f"IoU {figures['a2b/silhouette_iou']:.3f}" in told
+    assert f"IoU {metrics['a2b/silhouette_iou']:.3f}" in told
     assert Image.open(tmp_path / "drawn.png").width > 9 * 64
 
     translator = Translator(module.gen_a, module.gen_b, device="cpu")
     task = EvaluationTask(translator, *datamodule.domains.values(), seed=3)
     report = evaluate(find_protocol("drawn", limit=5), task, None, {}, {})
-    assert {figure.key: figure.value for figure in report.figures} == figures
+    assert {metric.key: metric.value for metric in report.metrics} == metrics
 
 
 def test_other_data_is_refused(tiny, tmp_path):

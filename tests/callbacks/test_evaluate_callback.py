@@ -61,8 +61,8 @@ def measured(monkeypatch):
         coming = iter(values)
 
         def evaluate(protocol, *_):
-            figures = [MetricValue(MONITOR, "x", next(coming), "")]
-            return Report("drawn v1", {}, [], figures, {}, {}, {}, {}, 0, 0.0)
+            metrics = [MetricValue(MONITOR, "x", next(coming), "")]
+            return Report("drawn v1", {}, [], metrics, {}, {}, {}, {}, 0, 0.0)
 
         monkeypatch.setattr(evaluate_file, "evaluate", evaluate)
 
@@ -113,9 +113,9 @@ def test_reports_lie_in_folders_of_their_iterations_and_nothing_of_the_training_
     for step, report in zip((2, 4), reports, strict=True):
         assert report["checkpoint"] == {"iteration": str(step)}
         assert report["deviations"] == ["inputs 2 instead of 64"]
-        assert list(report["figures"]) == Drawn().keys()
+        assert list(report["metrics"]) == Drawn().keys()
 
-    better = min((2, 4), key=lambda step: reports[step // 2 - 1]["figures"][MONITOR]["value"])
+    better = min((2, 4), key=lambda step: reports[step // 2 - 1]["metrics"][MONITOR]["value"])
     weights = load(folder / "evaluation" / "best.ckpt")["state_dict"]
     there = load(folder / "checkpoints" / f"0000000{better}.ckpt")["state_dict"]
     torch.testing.assert_close(weights, there, rtol=0, atol=0)
@@ -125,7 +125,7 @@ def test_reports_lie_in_folders_of_their_iterations_and_nothing_of_the_training_
         for row in csv.DictReader(file):
             if row[f"eval/{MONITOR}"]:
                 logged[int(row["step"])] = float(row[f"eval/{MONITOR}"])
-    values = {step: reports[step // 2 - 1]["figures"][MONITOR]["value"] for step in (2, 4)}
+    values = {step: reports[step // 2 - 1]["metrics"][MONITOR]["value"] for step in (2, 4)}
     assert logged == pytest.approx(values)
 
 
@@ -151,7 +151,7 @@ def test_any_precision_is_evaluated_in_fp32(run, precision):
         ("min", (nan, nan), None),
     ],
 )
-def test_the_best_checkpoint_is_that_of_the_best_figure(run, measured, mode, values, best):
+def test_the_best_checkpoint_is_that_of_the_best_metric(run, measured, mode, values, best):
     measured(*values)
     _, folder = run(*EVALUATED, f"callbacks.evaluate.mode={mode}")
     assert best_step(folder) == best
@@ -175,7 +175,7 @@ def test_a_run_says_when_nothing_has_improved_for_long(run, measured):
     assert f"{MONITOR} was best at iteration 4: 3; 6 evaluations since were no better" in page
 
 
-def test_the_best_by_another_figure_says_nothing(tmp_path):
+def test_the_best_by_another_metric_says_nothing(tmp_path):
     by_shape = callback(tmp_path, monitor="a2b/silhouette_iou", mode="max")
     by_shape.best.value = 0.9
     for monitor, best in (("a2b/silhouette_iou", 0.9), (MONITOR, None)):
@@ -237,7 +237,7 @@ def test_of_very_many_training_images_some_are_compared_with_evenly_spread():
         assert [some.load(i, None) for i in range(len(some))] == list(kept)
 
 
-def test_an_unknown_figure_is_refused_before_training(run, tmp_path):
+def test_an_unknown_metric_is_refused_before_training(run, tmp_path):
     message = r"monitor is a2b/iou, but must be one of a2b/silhouette_iou, .*, b2a/paired_error$"
     with pytest.raises(InputError, match=message):
         run(*EVALUATED, "callbacks.evaluate.monitor=a2b/iou")

@@ -15,7 +15,7 @@ from runs import DDP, SMALL, Run, load
 from munit_pl import DrawnDataModule
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.stop_request import RunStopped, request_stop
-from munit_pl.callbacks.stopping import GracefulStop, final_figures
+from munit_pl.callbacks.stopping import GracefulStop, final_metrics
 from munit_pl.data.skipped_files import StopReason
 from munit_pl.testing.fault_injection import FaultInjection
 
@@ -73,9 +73,9 @@ def test_a_signal_during_the_first_validation_counts(make_trainer, method, tmp_p
 
 
 @pytest.mark.parametrize("method", ["munit"], indirect=True)
-def test_a_signal_ends_the_final_figures_at_once_with_the_run_saved(make_trainer, method, tmp_path):
+def test_a_signal_ends_the_final_metrics_at_once_with_the_run_saved(make_trainer, method, tmp_path):
     class Computes(Callback):
-        figures = 0
+        computed = 0
 
         def __init__(self, early):
             self.early = early
@@ -85,18 +85,20 @@ def test_a_signal_ends_the_final_figures_at_once_with_the_run_saved(make_trainer
                 os.kill(os.getpid(), signal.SIGTERM)
 
         def on_train_end(self, trainer, *_):
-            with final_figures(trainer):
-                self.figures += 1
+            with final_metrics(trainer):
+                self.computed += 1
                 os.kill(os.getpid(), signal.SIGTERM)
                 time.sleep(0.01)
-                self.figures += 1
+                self.computed += 1
 
-    for early, figures in ((False, 1), (True, 0)):
+    for early, computed in ((False, 1), (True, 0)):
         computes = Computes(early)
         trainer = make_trainer(computes, limit_val_batches=0)
-        with pytest.raises(RunStopped, match="SIGTERM: all 4 iterations are saved, no fig") as end:
+        with pytest.raises(
+            RunStopped, match="SIGTERM: all 4 iterations are saved, no metrics"
+        ) as end:
             trainer.fit(method.make(), data())
-        assert (end.value.code, computes.figures) == (143, figures)
+        assert (end.value.code, computes.computed) == (143, computed)
         assert saved_steps(tmp_path) == [4]
 
 

@@ -63,16 +63,16 @@ def weights(out):
     return torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
 
 
-def figures(out):
-    return json.loads((out / "unit/0/figures.json").read_text())
+def metrics(out):
+    return json.loads((out / "unit/0/metrics.json").read_text())
 
 
-def test_a_run_leaves_figures_a_table_and_a_picture(finished):
-    found = figures(finished)
+def test_a_run_leaves_metrics_a_table_and_a_picture(finished):
+    found = metrics(finished)
     assert (found["row"], found["seed"], found["asked"]["steps"]) == ("unit", 0, 2)
     assert found["seconds"] > 0
     assert set(found["losses"]) == {"gan", "image", "kl", "cycle", "cycle_kl"}
-    assert found["figures"].keys() == {
+    assert found["metrics"].keys() == {
         "silhouette_iou",
         "color_energy",
         "color_spread",
@@ -109,7 +109,7 @@ def test_folders_of_ones_own_make_the_same_table_by_what_needs_no_truth(tmp_path
     assert "| real images |" in table
     assert "silhouette" not in table
     assert "paper" not in table
-    found = json.loads((tmp_path / "out/munit/0/figures.json").read_text())["figures"]
+    found = json.loads((tmp_path / "out/munit/0/metrics.json").read_text())["metrics"]
     assert {"kernel_distance", "pair_distance", "color_energy", "guided_error"} <= found.keys()
 
 
@@ -147,26 +147,26 @@ def test_rows_of_a_table_are_pairs_if_that_is_said(tmp_path, monkeypatch):
 
 def test_what_is_done_is_not_done_again(out, trained, monkeypatch):
     monkeypatch.setattr(benchmark, "measure", lambda *_: pytest.fail("measured again"))
-    before = figures(out)
+    before = metrics(out)
     (out / "table1.md").unlink()
     run(out)
     assert trained == []
-    assert figures(out) == before
+    assert metrics(out) == before
     assert (out / "table1.md").exists()
 
 
 def test_a_run_that_was_not_measured_is_measured_without_training(out, trained):
-    before = figures(out)
-    (out / "unit/0/figures.json").unlink()
+    before = metrics(out)
+    (out / "unit/0/metrics.json").unlink()
     run(out)
     assert trained == []
-    assert figures(out) == {**before, "seconds": None}
+    assert metrics(out) == {**before, "seconds": None}
 
 
 def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(out, trained):
     before = weights(out)
     checkpoints = out / "unit/0/checkpoints"
-    (out / "unit/0/figures.json").unlink()
+    (out / "unit/0/metrics.json").unlink()
     (checkpoints / "00000002.ckpt").unlink()
     (checkpoints / "last.ckpt").write_bytes(b"half of it")
     run(out)

@@ -32,7 +32,7 @@ from munit_pl.metrics.network_metric import to_rgb
 from munit_pl.models.base.description import describe, export_generators
 from munit_pl.models.munit.networks import AdaINGenerator
 
-PLOTS = ("figures", "distributions")
+PLOTS = ("metrics", "distributions")
 TINY = ["data.size=[16,16]", "data.length=8", "data.test_length=4"]
 SMALL = ["data.resize=16", "data.crop=[16,16]"]
 
@@ -140,9 +140,9 @@ def read(folder):
 def test_a_report_is_written_and_its_table_printed(evaluated, exported, tmp_path):
     printed = evaluated(*TINY, "--limit", "2", "--seed", "3", "--out", "new/folder", "--report")
     folder = tmp_path / "new" / "folder"
-    names = {"metrics.json", "metrics.md", "figures.png", "report.html"}
+    names = {"metrics.json", "metrics.md", "metrics.png", "report.html"}
     assert {path.name for path in folder.iterdir()} == names
-    assert Image.open(folder / "figures.png").width > 100
+    assert Image.open(folder / "metrics.png").width > 100
     assert printed == (
         f"{(folder / 'metrics.md').read_text(encoding='utf-8')}\n"
         f"written to {Path('new/folder')}\nlook at {Path('new/folder/report.html')}\n"
@@ -168,7 +168,7 @@ def test_settings_and_options_come_in_any_order(evaluated, exported, drawn_folde
     main([*options, "--out", "y", str(exported), *data])
     main([*options, str(exported), *data[:2], "--out", "z", *data[2:]])
     assert "| a2b | diversity, pixels |" in printed
-    names = {"metrics.json", "metrics.md", "figures.png", "distributions.png"}
+    names = {"metrics.json", "metrics.md", "metrics.png", "distributions.png"}
     assert {path.name for path in (tmp_path / "x").iterdir()} == names
     x, y, z = ({**read(tmp_path / name), "seconds": 0} for name in "xyz")
     assert x == y == z
@@ -271,8 +271,8 @@ def test_images_have_the_size_of_training_unless_another_is_asked_for(
 @pytest.mark.usefixtures("_quick")
 def test_paired_folders_are_compared_place_by_place(evaluated, drawn_folder, tmp_path):
     evaluated(*of_folder(drawn_folder), "--paired")  # which munit2018 alone has
-    figures = read(tmp_path / "evaluation" / "munit2018")["figures"]
-    assert {"a2b/paired", "b2a/paired"} <= set(figures)
+    metrics = read(tmp_path / "evaluation" / "munit2018")["metrics"]
+    assert {"a2b/paired", "b2a/paired"} <= set(metrics)
 
 
 @pytest.mark.usefixtures("_quick")
@@ -439,9 +439,9 @@ def test_a_classifier_is_trained_and_then_used(
         "distance": "lite0 distance (not LPIPS)",
         "classifier of b": "lite0 linear, 2 classes",
     }
-    assert {key for key in report["figures"] if "cis" in key} == {"a2b/cis", "a2b/cis_exp"}
-    assert 1 <= report["figures"]["a2b/cis_exp"]["value"] <= 2
-    assert report["figures"]["a2b/diversity"]["label"].endswith("(not LPIPS)")
+    assert {key for key in report["metrics"] if "cis" in key} == {"a2b/cis", "a2b/cis_exp"}
+    assert 1 <= report["metrics"]["a2b/cis_exp"]["value"] <= 2
+    assert report["metrics"]["a2b/diversity"]["label"].endswith("(not LPIPS)")
 
 
 def test_what_no_classifier_can_be_made_of_is_told(refused, patches, tmp_path):
@@ -493,10 +493,10 @@ def free_ports(n):
 
 def numbers(report):
     """Take a report's numbers out of it, all in one dictionary."""
-    figures, distributions = report.pop("figures"), report.pop("distributions")
+    metrics, distributions = report.pop("metrics"), report.pop("distributions")
     assert report.pop("seconds") > 0
     return {
-        **{f"{key} {name}": f[name] for key, f in figures.items() for name in ("value", "real")},
+        **{f"{key} {name}": f[name] for key, f in metrics.items() for name in ("value", "real")},
         **{f"{key} {i}": v for key, values in distributions.items() for i, v in enumerate(values)},
     }
 

@@ -53,13 +53,13 @@ def checkpoint(run):
     return run / "checkpoints" / "last.ckpt"
 
 
-def test_training_leaves_grids_and_the_drawn_shoes_figures(run):
+def test_training_leaves_grids_and_the_drawn_shoes_metrics(run):
     assert sorted(path.name for path in (run / "grids").iterdir()) == [
         "00000002_a2b.png",
         "00000002_b2a.png",
     ]
-    figures = json.loads((run / "drawn.json").read_text())
-    assert list(figures) == Drawn().keys()
+    metrics = json.loads((run / "drawn.json").read_text())
+    assert list(metrics) == Drawn().keys()
     assert Image.open(run / "drawn.png").width > 16
 
 
@@ -98,13 +98,13 @@ def evaluated(checkpoint, tmp_path, monkeypatch):
     return measure
 
 
-def test_the_report_has_the_protocols_figures_and_a_page_of_what_the_method_has(method, evaluated):
+def test_the_report_has_the_protocols_metrics_and_a_page_of_what_the_method_has(method, evaluated):
     report, folder = evaluated("--protocol", "drawn", "--report")
-    assert list(report["figures"]) == Drawn().keys()
+    assert list(report["metrics"]) == Drawn().keys()
     assert {path.name for path in folder.iterdir()} == {
         "metrics.json",
         "metrics.md",
-        "figures.png",
+        "metrics.png",
         "report.html",
     }
     page = (folder / "report.html").read_text(encoding="utf-8")
@@ -116,7 +116,7 @@ def test_the_report_has_the_protocols_figures_and_a_page_of_what_the_method_has(
         "maps": "examples",
         "codes": "examples",
         "curves": None,
-        "figures": None,
+        "metrics": None,
         "notes": None,
     }
     shown = [section for section, need in needs.items() if need is None or need in method.has]
@@ -148,7 +148,7 @@ def test_starganv2_follows_examples_or_says_why_not(method, evaluated, monkeypat
     monkeypatch.setitem(PROTOCOLS, "starganv2", StarGANv2(outputs=3, kernel_subset=3))
     report, _ = evaluated("--protocol", "starganv2", "data.test_length=6")
     follows = "examples" in method.has
-    hows = {key.split("/")[1] for key in report["figures"]}
+    hows = {key.split("/")[1] for key in report["metrics"]}
     assert hows == ({"latent", "reference"} if follows else {"latent"})
     without = "no examples, since the method reads no style from an image"
     assert (without in report["deviations"]) == (not follows)

@@ -15,7 +15,7 @@ from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.evaluate import Evaluate
 from munit_pl.commands.runtime.sweep import swept_metric
 
-FIGURE = "callbacks.evaluate.monitor=a2b/silhouette_iou"
+METRIC = "callbacks.evaluate.monitor=a2b/silhouette_iou"
 
 
 @pytest.fixture
@@ -60,20 +60,20 @@ def test_the_optuna_sweeper_composes_and_is_there():
     assert node.n_trials == 20
 
 
-def figures(*callbacks):
+def metrics(*callbacks):
     trainer = make_trainer()
     trainer.callbacks = list(callbacks)
     return swept_metric(trainer)
 
 
-def test_sweepers_compare_the_best_of_the_figure_that_is_monitored(tmp_path):
+def test_sweepers_compare_the_best_of_the_metric_that_is_monitored(tmp_path):
     checkpoints = Checkpoints(tmp_path, monitor="val/image")
-    assert figures(Checkpoints(tmp_path)) is None
+    assert metrics(Checkpoints(tmp_path)) is None
     checkpoints.best.value = 0.5
-    assert figures(checkpoints) == 0.5
+    assert metrics(checkpoints) == 0.5
     evaluate = Evaluate(tmp_path, "drawn", "a2b/guided_error", "min")
     evaluate.best.value = 12.0
-    assert figures(evaluate, checkpoints) == 12.0
+    assert metrics(evaluate, checkpoints) == 12.0
 
 
 @pytest.mark.process
@@ -110,11 +110,11 @@ OPTUNA = [
 
 @pytest.mark.process
 @pytest.mark.slow
-def test_optuna_compares_runs_by_the_figure_of_the_evaluation(multirun, tmp_path):
+def test_optuna_compares_runs_by_the_metric_of_the_evaluation(multirun, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="an extra, munit-pl[sweeps]")
     evaluate = "callbacks.evaluate.every_n_steps=1"
     done = multirun(
-        *OPTUNA, "callbacks=[default,evaluate]", FIGURE, "callbacks.evaluate.mode=max", evaluate
+        *OPTUNA, "callbacks=[default,evaluate]", METRIC, "callbacks.evaluate.mode=max", evaluate
     )
     assert done.returncode == 0, done.stderr
     results = OmegaConf.load(tmp_path / "outputs/munit/x/optimization_results.yaml")
@@ -129,7 +129,7 @@ def test_optuna_compares_runs_by_the_figure_of_the_evaluation(multirun, tmp_path
 
 @pytest.mark.process
 @pytest.mark.slow
-def test_optuna_without_a_figure_is_refused_before_training(multirun, tmp_path):
+def test_optuna_without_a_metric_is_refused_before_training(multirun, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="an extra, munit-pl[sweeps]")
     done = multirun(*OPTUNA)
     assert done.returncode == 2

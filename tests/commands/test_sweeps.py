@@ -92,7 +92,7 @@ def test_a_parameter_that_is_none_and_a_value_out_of_range_would_be_told(monkeyp
 
 
 @NAMES
-def test_the_metric_is_the_figure_that_decides_on_the_best_checkpoint(name, monkeypatch):
+def test_the_metric_is_the_one_that_decides_on_the_best_checkpoint(name, monkeypatch):
     cfg = composed(name, {}, monkeypatch)
     metric = read(name)["metric"]
     assert metric["name"] == f"eval/{cfg.callbacks.evaluate.monitor}"

@@ -213,7 +213,7 @@ def test_a_checkpoint_loads_in_a_program_without_configurations(config, tmp_path
     assert module.hparams["generator"]["dim"] == 4
 
 
-def test_a_run_leaves_grids_curves_and_figures(config, tmp_path):
+def test_a_run_leaves_grids_curves_and_metrics(config, tmp_path):
     train(
         config(
             "callbacks=[default,drawn_report]",
@@ -238,8 +238,8 @@ def test_a_run_leaves_grids_curves_and_figures(config, tmp_path):
             header
         )
     assert list((folder / "tensorboard").iterdir())
-    figures = json.loads((folder / "drawn.json").read_text())
-    assert set(figures) == set(Drawn().keys())
+    metrics = json.loads((folder / "drawn.json").read_text())
+    assert set(metrics) == set(Drawn().keys())
     assert Image.open(folder / "drawn.png").size[0] > 100
 
 

@@ -87,29 +87,29 @@ class Same:
         return self.make(x)[:, None].expand(-1, len(styles), -1, -1, -1)
 
 
-def figures_of(translator, protocol=PROTOCOL, **settings):
+def metrics_of(translator, protocol=PROTOCOL, **settings):
     measured = measure(protocol, EvaluationTask(translator, *domains(), **settings))
     assert (measured.distributions, measured.deviations) == ({}, [])
-    return {figure.key: figure for figure in measured.figures}
+    return {metric.key: metric for metric in measured.metrics}
 
 
 @pytest.fixture(scope="module")
 def perfect():
-    return figures_of(Perfect(*domains()))
+    return metrics_of(Perfect(*domains()))
 
 
-def test_keys_are_those_of_the_figures(perfect):
+def test_keys_are_those_of_the_metrics(perfect):
     assert list(perfect) == PROTOCOL.keys()
 
 
-def test_a_perfect_model_has_the_figures_of_real_images(perfect):
+def test_a_perfect_model_has_the_metrics_of_real_images(perfect):
     assert perfect["a2b/silhouette_iou"].value > 0.985
     assert perfect["b2a/edge_f1"].value == perfect["b2a/edge_f1"].real == 1
     assert perfect["b2a/paired_error"].value == perfect["b2a/paired_error"].real == 0
     assert perfect["a2b/cycle_error"].value == perfect["a2b/cycle_error"].real == 0
     # Both color drawing i as shoe i, and under random styles as training shoes 4i to 4i + 3.
-    for key, figure in perfect.items():
-        assert figure.value == figure.real, key
+    for key, metric in perfect.items():
+        assert metric.value == metric.real, key
 
 
 def test_examples_are_other_shoes_than_the_drawings(perfect):
@@ -120,44 +120,44 @@ def test_examples_are_other_shoes_than_the_drawings(perfect):
     assert 0.5 < perfect["a2b/color_spread"].value < 1.5
 
 
-def test_white_pictures_have_the_worst_figures(perfect):
-    figures = figures_of(Same(torch.ones_like))
-    assert figures["a2b/silhouette_iou"].value == 0
-    assert figures["b2a/edge_f1"].value == 0
-    assert figures["a2b/color_spread"].value == 0
-    assert figures["a2b/color_energy"].value > 100
-    white, chance = figures["a2b/guided_error"].value, figures["a2b/chance_error"].value
+def test_white_pictures_have_the_worst_metrics(perfect):
+    metrics = metrics_of(Same(torch.ones_like))
+    assert metrics["a2b/silhouette_iou"].value == 0
+    assert metrics["b2a/edge_f1"].value == 0
+    assert metrics["a2b/color_spread"].value == 0
+    assert metrics["a2b/color_energy"].value > 100
+    white, chance = metrics["a2b/guided_error"].value, metrics["a2b/chance_error"].value
     assert white == pytest.approx(chance, rel=1e-5)  # white is as far from any other example
     _, (drawings, shoes) = domains()
     for key, images in (("a2b/cycle_error", drawings), ("b2a/paired_error", shoes)):
         x_a = torch.stack([images.truth(i).x_a for i in range(10)])
-        assert figures[key].value == pytest.approx((1 - x_a).mean().item() * 127.5, rel=1e-5)
-    assert {key: figure.real for key, figure in figures.items()} == {
-        key: figure.real for key, figure in perfect.items()
+        assert metrics[key].value == pytest.approx((1 - x_a).mean().item() * 127.5, rel=1e-5)
+    assert {key: metric.real for key, metric in metrics.items()} == {
+        key: metric.real for key, metric in perfect.items()
     }
 
 
 def test_copied_images_are_no_translations():
-    figures = figures_of(Same(lambda x: x))
-    assert figures["a2b/cycle_error"].value == 0  # which alone says nothing
-    assert figures["a2b/silhouette_iou"].value < 0.5
-    assert figures["a2b/guided_error"].value > 60
-    assert figures["a2b/color_spread"].value == 0
-    assert figures["b2a/edge_f1"].value < 0.6
+    metrics = metrics_of(Same(lambda x: x))
+    assert metrics["a2b/cycle_error"].value == 0  # which alone says nothing
+    assert metrics["a2b/silhouette_iou"].value < 0.5
+    assert metrics["a2b/guided_error"].value > 60
+    assert metrics["a2b/color_spread"].value == 0
+    assert metrics["b2a/edge_f1"].value < 0.6
     truths = [domains()[1][1].truth(i) for i in range(10)]
     error = torch.stack([(t.x_a - t.x_b).abs().mean() * 127.5 for t in truths]).mean().item()
-    assert figures["b2a/paired_error"].value == pytest.approx(error, rel=1e-5)
+    assert metrics["b2a/paired_error"].value == pytest.approx(error, rel=1e-5)
 
 
-def test_figures_depend_on_seed_and_not_on_batch_size():
+def test_metrics_depend_on_seed_and_not_on_batch_size():
     gens = [AdaINGenerator(dim=4, mlp_dim=8, num_res_blocks=1) for _ in "ab"]
     for gen in gens:
         initialize(gen, "kaiming")
 
     def values(seed, batch_size):
         translator = Translator(*gens, device="cpu", batch_size=batch_size)
-        figures = figures_of(translator, Drawn(inputs=3, styles=5), seed=seed)
-        return [figure.value for figure in figures.values()]
+        metrics = metrics_of(translator, Drawn(inputs=3, styles=5), seed=seed)
+        return [metric.value for metric in metrics.values()]
 
     one = values(0, 1)
     assert values(0, 1) == one

@@ -88,8 +88,8 @@ def task_of(colors, n=4, **settings):
     return EvaluationTask(Coloring(colors), train, (Plain(inputs), Plain(inputs)), **settings)
 
 
-def figures_of(measured):
-    return {figure.key: figure for figure in measured.figures}
+def metrics_of(measured):
+    return {metric.key: metric for metric in measured.metrics}
 
 
 def growing(i, k):
@@ -101,12 +101,12 @@ def test_diversity_is_the_mean_of_nineteen_neighbors_of_each_input(extractors):
     measured = measure(Munit2018(inputs=4), task_of(growing), extractors)
     steps = [[(i + 1) * 0.002 * (2 * j + 1) for j in range(19)] for i in range(4)]
     expected = [sum(map(distance_of, row)) / 19 for row in steps]
-    assert list(figures_of(measured)) == ["a2b/diversity", "b2a/diversity"]
+    assert list(metrics_of(measured)) == ["a2b/diversity", "b2a/diversity"]
     assert list(measured.distributions) == ["a2b, diversity, pixels", "b2a, diversity, pixels"]
-    for figure, per_input in zip(measured.figures, measured.distributions.values(), strict=True):
-        assert figure.value == pytest.approx(sum(expected) / 4, rel=1e-4)
+    for metric, per_input in zip(measured.metrics, measured.distributions.values(), strict=True):
+        assert metric.value == pytest.approx(sum(expected) / 4, rel=1e-4)
         assert per_input == pytest.approx(expected, rel=1e-4)
-        assert (figure.label, figure.better) == ("diversity, pixels", "higher")
+        assert (metric.label, metric.better) == ("diversity, pixels", "higher")
     assert measured.deviations == []
 
 
@@ -123,7 +123,7 @@ def test_a_real_image_is_never_compared_with_itself(extractors, n):
     task = replace(task, test=(task.test[0], Plain(real)))
     measured = measure(Munit2018(inputs=2), task, extractors)
     expected = distance_of(2 * pi / n)
-    assert figures_of(measured)["a2b/diversity"].real == pytest.approx(expected, rel=1e-5)
+    assert metrics_of(measured)["a2b/diversity"].real == pytest.approx(expected, rel=1e-5)
     assert len(task.test[1].loaded) == 2 + 2 * 2 * 19  # as inputs of b2a, and in pairs
 
 
@@ -131,7 +131,7 @@ def test_real_pairs_are_of_the_target_domain(extractors):
     task = task_of(growing, 4)
     test = tuple(Plain([at(angle * i) for i in range(4)]) for angle in (0.1, 0.8))
     measured = measure(Munit2018(inputs=4), replace(task, test=test), extractors)
-    far, near = (figures_of(measured)[f"{there}/diversity"].real for there in ("a2b", "b2a"))
+    far, near = (metrics_of(measured)[f"{there}/diversity"].real for there in ("a2b", "b2a"))
     assert near < distance_of(0.4) < far
 
 
@@ -159,13 +159,13 @@ def test_scores_take_their_samples_from_the_domain_that_has_a_classifier(extract
         ("a", 20),
         ("a", 20),
     ]
-    figures = figures_of(measured)
-    assert list(figures) == Munit2018().keys(with_one)
-    assert [key for key in figures if key.startswith("b2a")] == ["b2a/diversity"]
-    assert figures["a2b/cis"].label.endswith("(four modes)")
+    metrics = metrics_of(measured)
+    assert list(metrics) == Munit2018().keys(with_one)
+    assert [key for key in metrics if key.startswith("b2a")] == ["b2a/diversity"]
+    assert metrics["a2b/cis"].label.endswith("(four modes)")
     # Of the first 20, neighbors are at right angles and opposite in turn: ten and nine pairs.
     expected = (10 * distance_of(pi / 2) + 9 * distance_of(pi)) / 19
-    assert figures["a2b/diversity"].value == pytest.approx(expected, rel=1e-5)
+    assert metrics["a2b/diversity"].value == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -182,8 +182,8 @@ def test_scores_tell_modes_within_an_input_from_modes_among_inputs(
 ):
     task = task_of(lambda i, k: [plain(*MODES[mode(i, j)].tolist()) for j in range(k)])
     both = replace(extractors, classifiers={"a": FourModes(), "b": FourModes()})
-    figures = figures_of(measure(Munit2018(inputs=4), task, both))
-    assert list(figures) == Munit2018().keys(both)
+    metrics = metrics_of(measure(Munit2018(inputs=4), task, both))
+    assert list(metrics) == Munit2018().keys(both)
     for there in ("a2b", "b2a"):
         expected = {
             "cis": cis,
@@ -191,7 +191,7 @@ def test_scores_tell_modes_within_an_input_from_modes_among_inputs(
             "inception": inception,
             "inception_exp": exp(inception),
         }
-        found = {key: figures[f"{there}/{key}"].value for key in expected}
+        found = {key: metrics[f"{there}/{key}"].value for key in expected}
         assert found == pytest.approx(expected, abs=1e-9)
 
 
@@ -200,12 +200,12 @@ def test_paired_images_are_compared_with_their_translations(extractors):
     task = task_of(lambda i, k: [at(0.2 * i)] * k, paired=True)
     truths = [at(-0.1 * i) for i in range(4)]
     task = replace(task, test=(task.test[0], Plain(truths)))
-    figures = figures_of(measure(Munit2018(inputs=4), task, extractors))
+    metrics = metrics_of(measure(Munit2018(inputs=4), task, extractors))
     expected = sum(distance_of(0.3 * i) for i in range(4)) / 4
-    assert figures["a2b/paired"].value == pytest.approx(expected, rel=1e-5)
-    assert figures["a2b/paired"].label == "distance from the truth, pixels"
-    assert figures["a2b/paired"].better == "lower"
-    assert "a2b/paired" not in figures_of(
+    assert metrics["a2b/paired"].value == pytest.approx(expected, rel=1e-5)
+    assert metrics["a2b/paired"].label == "distance from the truth, pixels"
+    assert metrics["a2b/paired"].better == "lower"
+    assert "a2b/paired" not in metrics_of(
         measure(Munit2018(inputs=4), task_of(growing), extractors)
     )
 

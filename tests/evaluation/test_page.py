@@ -108,9 +108,9 @@ class Recolored:
 def make_report(**others):
     values = {
         "protocol": "drawn v7",
-        "numbers": {"inputs": 2},
+        "settings": {"inputs": 2},
         "deviations": ["inputs 2 instead of 64"],
-        "figures": [
+        "metrics": [
             MetricValue("a2b/one", "shape kept: its IoU", 0.123456, "higher", 0.98765),
             MetricValue("b2a/two", "no truth for this one", 12.5, "lower"),
         ],
@@ -155,7 +155,7 @@ def test_every_link_within_the_page_leads_somewhere(page):
     assert len(set(ids)) == len(ids)
 
 
-def test_protocol_deviations_figures_and_notes_are_written(page):
+def test_protocol_deviations_metrics_and_notes_are_written(page):
     first_image = page.source.index("<img")
     assert page.source.index("Protocol drawn v7, with deviations") < first_image
     assert page.source.index("inputs 2 instead of 64") < first_image

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from munit_pl.evaluation.plots import plot_distributions, plot_figures, plot_style_map
+from munit_pl.evaluation.plots import plot_distributions, plot_metrics, plot_style_map
 from munit_pl.evaluation.report import MetricValue
 from munit_pl.evaluation.style_space import Layer, Moments, StyleMap
 from munit_pl.evaluation.task import Direction
@@ -51,15 +51,15 @@ def test_no_distribution_is_refused():
         plot_distributions({})
 
 
-def figure(value, real, better="lower", label="measure"):
+def metric(value, real, better="lower", label="measure"):
     return MetricValue("a2b/measure", label, value, better, real)
 
 
-def test_every_figure_with_a_real_value_has_a_row():
-    rows = [figure(1.0, 0.5), figure(2.0, 0.0), figure(0.3, 0.9)]
-    assert inches(plot_figures(rows[:1])) == pytest.approx((9.5, 0.7 + 0.34), abs=1 / DPI)
-    assert inches(plot_figures(rows)) == pytest.approx((9.5, 0.7 + 3 * 0.34), abs=1 / DPI)
-    assert plot_figures([figure(7.0, None), *rows]) == plot_figures(rows)
+def test_every_metric_with_a_real_value_has_a_row():
+    rows = [metric(1.0, 0.5), metric(2.0, 0.0), metric(0.3, 0.9)]
+    assert inches(plot_metrics(rows[:1])) == pytest.approx((9.5, 0.7 + 0.34), abs=1 / DPI)
+    assert inches(plot_metrics(rows)) == pytest.approx((9.5, 0.7 + 3 * 0.34), abs=1 / DPI)
+    assert plot_metrics([metric(7.0, None), *rows]) == plot_metrics(rows)
 
 
 MODEL, REAL = (0x25, 0x63, 0xA8), (0xD9, 0x77, 0x06)
@@ -67,7 +67,7 @@ MODEL, REAL = (0x25, 0x63, 0xA8), (0xD9, 0x77, 0x06)
 
 def left(value, real, color):
     """The first column of a color: where the mark begins, since its number is on the right."""
-    picture = opened(plot_figures([figure(value, real)]))
+    picture = opened(plot_metrics([metric(value, real)]))
     return np.flatnonzero((np.abs(picture - color).max(2) < 8).any(0)).min()
 
 
@@ -82,7 +82,7 @@ def test_a_row_is_scaled_by_its_greater_value():
     assert (at - zero) / (one - zero) == pytest.approx(0.3, abs=0.005)
 
 
-def test_the_scale_of_a_negative_figure_starts_there():
+def test_the_scale_of_a_negative_metric_starts_there():
     zero, one = left(0.0, 1.0, MODEL), left(1.0, 0.5, MODEL)
     assert left(-0.1, 0.3, MODEL) == zero
     assert left(0.0, -0.3, MODEL) == left(0.1, -0.3, MODEL) == one
@@ -90,13 +90,13 @@ def test_the_scale_of_a_negative_figure_starts_there():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0])
 def test_odd_values_can_be_drawn(value):
-    opened(plot_figures([figure(value, 0.0), figure(1.0, 2.0)]))
+    opened(plot_metrics([metric(value, 0.0), metric(1.0, 2.0)]))
 
 
-def test_figures_without_any_real_value_give_a_picture_that_says_so():
-    png = plot_figures([figure(1.0, None)])
+def test_metrics_without_any_real_value_give_a_picture_that_says_so():
+    png = plot_metrics([metric(1.0, None)])
     assert (opened(png) < 128).any()
-    assert png == plot_figures([])
+    assert png == plot_metrics([])
 
 
 def style_map(color="red", mean=0.0, points=((0.0, 0.0), (1.0, 2.0), (2.0, 0.0))):

@@ -52,17 +52,17 @@ def report(protocol, task, *own):
 
 
 @pytest.mark.parametrize(
-    ("name", "numbers"),
+    ("name", "settings"),
     [
         ("drawn", {"inputs": 64, "styles": 8}),
         ("munit2018", {"inputs": 100, "pairs": 19, "samples": 100}),
         ("starganv2", {"inputs": None, "outputs": 10, "kernel_subset": 100}),
     ],
 )
-def test_protocols_have_the_published_numbers(name, numbers):
+def test_protocols_have_the_published_settings(name, settings):
     protocol = find_protocol(name)
     assert (protocol.name, protocol.version) == (name, 1)
-    assert vars(protocol) == numbers
+    assert vars(protocol) == settings
 
 
 def test_an_unknown_protocol_is_answered_with_the_known_ones():
@@ -87,12 +87,12 @@ def test_a_limit_of_no_less_than_the_protocols_number_changes_nothing(name, inpu
 def test_a_report_says_what_was_measured_on_what(task):
     made = report(find_protocol("drawn", 2), task)
     assert made.protocol == "drawn v1"
-    assert made.numbers == {"inputs": 2, "styles": 8}
+    assert made.settings == {"inputs": 2, "styles": 8}
     assert made.checkpoint == {"checkpoint": "x.ckpt"}
     assert made.data == {"data": "shoes"}
     assert (made.seed, made.networks) == (5, {})
     assert made.seconds > 0
-    assert [figure.key for figure in made.figures] == find_protocol("drawn").keys()
+    assert [metric.key for metric in made.metrics] == find_protocol("drawn").keys()
 
 
 def test_a_limit_is_a_deviation_in_words_and_without_one_there_is_none(monkeypatch, task):
@@ -124,7 +124,7 @@ def test_a_limit_that_leaves_nothing_out_of_all_changes_nothing(
     monkeypatch.setattr(evaluate_file, "measure", measure)
     made = report(find_protocol("starganv2", limit), task)
     assert made.deviations == deviations
-    assert made.numbers["inputs"] == inputs
+    assert made.settings["inputs"] == inputs
 
 
 def test_a_protocol_that_needs_feature_extractors_asks_for_them(task):
@@ -155,7 +155,7 @@ def test_a_metric_of_ones_own_takes_part_by_one_entry(task):
         report(find_protocol("drawn", 2), task),
         report(find_protocol("drawn", 2), task, own),
     )
-    added = {f.key: f.value for f in with_own.figures if f not in plain.figures}
+    added = {f.key: f.value for f in with_own.metrics if f not in plain.metrics}
     assert added == {"a2b/mean": 1.0, "b2a/mean": 1.0}  # white
     assert with_own.distributions == {"a2b, means": [1.0, 1.0], "b2a, means": [1.0, 1.0]}
 

@@ -8,7 +8,7 @@ import pytest
 
 from munit_pl.evaluation.report import MetricValue, Report
 
-FIGURES = [
+METRICS = [
     MetricValue("a2b/diversity", "diversity, pixels", 0.123456, "higher", 0.25),
     MetricValue("a2b/chance", "by chance", 71.0, ""),
     MetricValue("b2a/fd", "FD (lite0)", 3.5, "lower"),
@@ -19,9 +19,9 @@ FIGURES = [
 def report():
     return Report(
         protocol="munit2018 v1",
-        numbers={"inputs": 4, "pairs": 19, "subset": None},
+        settings={"inputs": 4, "pairs": 19, "subset": None},
         deviations=["inputs 4 instead of 100"],
-        figures=FIGURES,
+        metrics=METRICS,
         distributions={"a2b: diversity": [0.1, 0.15]},
         networks={"features": "lite0", "distance": "pixels"},
         checkpoint={"checkpoint": "last.ckpt", "sha256": "ab12"},
@@ -42,9 +42,9 @@ def strictly(path):
 
 @pytest.mark.parametrize(
     ("missing", "message"),
-    [({"protocol": ""}, "the name of its protocol"), ({"figures": []}, "munit2018 v1 measured no")],
+    [({"protocol": ""}, "the name of its protocol"), ({"metrics": []}, "munit2018 v1 measured no")],
 )
-def test_a_report_without_protocol_or_figures_cannot_be_made(report, missing, message):
+def test_a_report_without_protocol_or_metrics_cannot_be_made(report, missing, message):
     with pytest.raises(ValueError, match=message):
         replace(report, **missing)
 
@@ -57,9 +57,9 @@ def test_metrics_json_holds_all_that_the_report_does(report, tmp_path):
     assert read.pop("device").keys() == {"threads"}
     assert read == {
         "protocol": "munit2018 v1",
-        "numbers": {"inputs": 4, "pairs": 19, "subset": None},
+        "settings": {"inputs": 4, "pairs": 19, "subset": None},
         "deviations": ["inputs 4 instead of 100"],
-        "figures": {figure.key: figure._asdict() for figure in FIGURES},
+        "metrics": {metric.key: metric._asdict() for metric in METRICS},
         "distributions": {"a2b: diversity": [0.1, 0.15]},
         "networks": {"features": "lite0", "distance": "pixels"},
         "checkpoint": {"checkpoint": "last.ckpt", "sha256": "ab12"},
@@ -70,15 +70,15 @@ def test_metrics_json_holds_all_that_the_report_does(report, tmp_path):
 
 
 def test_what_is_no_finite_number_is_null_in_json(report, tmp_path):
-    figures = [MetricValue("a2b/x", "x", nan, "higher", -inf), *FIGURES]
-    replace(report, figures=figures, distributions={"x": [1.0, inf, nan]}).write(tmp_path)
+    metrics = [MetricValue("a2b/x", "x", nan, "higher", -inf), *METRICS]
+    replace(report, metrics=metrics, distributions={"x": [1.0, inf, nan]}).write(tmp_path)
     read = strictly(tmp_path / "metrics.json")
-    assert (read["figures"]["a2b/x"]["value"], read["figures"]["a2b/x"]["real"]) == (None, None)
-    assert read["figures"]["a2b/diversity"]["value"] == 0.123456
+    assert (read["metrics"]["a2b/x"]["value"], read["metrics"]["a2b/x"]["real"]) == (None, None)
+    assert read["metrics"]["a2b/diversity"]["value"] == 0.123456
     assert read["distributions"]["x"] == [1.0, None, None]
 
 
-def test_the_table_has_each_figure_beside_that_of_real_images(report, tmp_path):
+def test_the_table_has_each_metric_beside_that_of_real_images(report, tmp_path):
     report.write(tmp_path)
     lines = (tmp_path / "metrics.md").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "# Protocol munit2018 v1, with deviations"
@@ -105,7 +105,7 @@ def test_a_report_to_the_letter_says_so(report):
 
 def test_an_older_report_is_replaced_whole(report, tmp_path):
     report.write(tmp_path)
-    replace(report, protocol="drawn v1", figures=FIGURES[:1]).write(tmp_path)
+    replace(report, protocol="drawn v1", metrics=METRICS[:1]).write(tmp_path)
     assert strictly(tmp_path / "metrics.json")["protocol"] == "drawn v1"
     assert len(re.findall(r"^\| [ab]2[ab]", (tmp_path / "metrics.md").read_text(), re.M)) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.json", "metrics.md"}

@@ -110,8 +110,8 @@ def task():
     return EvaluationTask(Turning(), train, test)
 
 
-def figures_of(measured):
-    return {figure.key: figure for figure in measured.figures}
+def metrics_of(measured):
+    return {metric.key: metric for metric in measured.metrics}
 
 
 def test_each_input_has_ten_translations_by_random_styles_and_ten_by_examples(task):
@@ -138,12 +138,12 @@ def test_of_a_second_evaluation_real_images_are_not_seen_again(task):
     real = {blue: n for blue, n in network.seen.items() if blue > 0}
     again = measure(StarGANv2(), task, extractors_of(network))
     assert {blue: n for blue, n in network.seen.items() if blue > 0} == real
-    assert [f.value for f in again.figures] == [f.value for f in first.figures]
+    assert [f.value for f in again.metrics] == [f.value for f in first.metrics]
 
 
 def test_diversity_is_the_mean_of_all_45_pairs_of_each_input(task):
     measured = measure(StarGANv2(), task, extractors_of(Colors()))
-    figures, asked = figures_of(measured), iter(task.translator.asked)
+    metrics, asked = metrics_of(measured), iter(task.translator.asked)
     labels = iter(measured.distributions.values())
     for there, n in (("a2b", 6), ("b2a", 7)):
         for how in ("latent", "reference"):
@@ -152,7 +152,7 @@ def test_diversity_is_the_mean_of_all_45_pairs_of_each_input(task):
                 pairs = list(combinations(next(asked)[2].tolist(), 2))
                 assert len(pairs) == 45
                 means.append(sum(3 / 2 * distance_of(p - q) for p, q in pairs) / 45)
-            assert figures[f"{there}/{how}/diversity"].value == pytest.approx(sum(means) / n)
+            assert metrics[f"{there}/{how}/diversity"].value == pytest.approx(sum(means) / n)
             assert next(labels) == pytest.approx(means, rel=1e-4)
 
 
@@ -197,7 +197,7 @@ def test_each_real_image_enters_a_comparison_once(task, monkeypatch):
     assert network.seen == {0.1: 8, 0.2: 9, 0.3: 6, 0.4: 7, 0: 260}
 
 
-def test_keys_are_those_of_the_figures(task):
+def test_keys_are_those_of_the_metrics(task):
     extractors = extractors_of(Colors())
     measured = measure(StarGANv2(), task, extractors)
     keys = [
@@ -207,39 +207,39 @@ def test_keys_are_those_of_the_figures(task):
         for name in MEASURES
     ]
     keys += [f"mean/{how}/{m}" for how in ("latent", "reference") for m in ("diversity", "fd")]
-    assert list(figures_of(measured)) == StarGANv2().keys(extractors, True) == keys
+    assert list(metrics_of(measured)) == StarGANv2().keys(extractors, True) == keys
 
 
 def test_means_are_over_both_directions(task):
-    figures = figures_of(measure(StarGANv2(), task, extractors_of(Colors())))
+    metrics = metrics_of(measure(StarGANv2(), task, extractors_of(Colors())))
     for how in ("latent", "reference"):
         for name in ("diversity", "fd"):
-            both = [figures[f"{there}/{how}/{name}"].value for there in ("a2b", "b2a")]
-            assert figures[f"mean/{how}/{name}"].value == sum(both) / 2
+            both = [metrics[f"{there}/{how}/{name}"].value for there in ("a2b", "b2a")]
+            assert metrics[f"mean/{how}/{name}"].value == sum(both) / 2
 
 
 def test_fid_is_called_so_only_if_inception_saw_it(task):
     by_lite0 = measure(StarGANv2(), task, extractors_of(Colors()))
     by_inception = measure(StarGANv2(), task, extractors_of(Original()))
-    labels = [[figure.label for figure in m.figures[:4]] for m in (by_lite0, by_inception)]
+    labels = [[metric.label for metric in m.metrics[:4]] for m in (by_lite0, by_inception)]
     diversity = "random styles: diversity, pixels"
     assert labels == [
         [diversity, *(f"random styles: {name} (lite0)" for name in ("FD", "KD", "IS"))],
         [diversity, *(f"random styles: {name}" for name in ("FID", "KID", "IS"))],
     ]
-    assert not [figure for figure in by_lite0.figures if "ID" in figure.label]
+    assert not [metric for metric in by_lite0.metrics if "ID" in metric.label]
 
 
 def test_real_values_are_those_of_test_images_of_the_target(task):
     extractors = extractors_of(Colors())
-    figures = figures_of(measure(StarGANv2(), task, extractors))
+    metrics = metrics_of(measure(StarGANv2(), task, extractors))
     frechet = FrechetInceptionDistance(feature=Given())
     for images, real in ((task.train[1], True), (task.test[1], False)):
         frechet.update(torch.stack(images.images).mean((2, 3)), real=real)
     expected = frechet.compute().item()
-    assert figures["a2b/latent/fd"].real == pytest.approx(expected, rel=1e-4)
-    assert figures["a2b/reference/fd"].real == figures["a2b/latent/fd"].real
-    assert figures["a2b/latent/diversity"].real is None
+    assert metrics["a2b/latent/fd"].real == pytest.approx(expected, rel=1e-4)
+    assert metrics["a2b/reference/fd"].real == metrics["a2b/latent/fd"].real
+    assert metrics["a2b/latent/diversity"].real is None
 
 
 def test_smaller_subsets_for_want_of_images_are_a_deviation(task):

@@ -93,4 +93,4 @@ def test_metrics_of_images_on_a_device_stay_there_until_they_are_numbers():
                 compute()
     assert not any(each.mixed for each in seen.values())
     reads = {name: len(each.reads) for name, each in seen.items() if each.reads}
-    assert reads == {"drawn a2b": 6, "drawn b2a": 2}  # each figure
+    assert reads == {"drawn a2b": 6, "drawn b2a": 2}  # each metric

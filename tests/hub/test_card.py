@@ -19,9 +19,9 @@ def checkpoint(tmp_path):
 
 
 def report(sha256):
-    figures = {"a2b/fid": {"value": 31.5, "label": "FID"}, "a2b/none": {"value": None}}
+    metrics = {"a2b/fid": {"value": 31.5, "label": "FID"}, "a2b/none": {"value": None}}
     checkpoint = {"checkpoint": "last.ckpt", "sha256": sha256}
-    return json.dumps({"protocol": "munit2018 v1", "checkpoint": checkpoint, "figures": figures})
+    return json.dumps({"protocol": "munit2018 v1", "checkpoint": checkpoint, "metrics": metrics})
 
 
 def test_nothing_beside_a_checkpoint_is_nothing_known(checkpoint):
@@ -34,7 +34,7 @@ def test_nothing_beside_a_checkpoint_is_nothing_known(checkpoint):
     assert "from_pretrained" not in card
 
 
-def test_a_run_on_drawn_shoes_tells_data_and_figures(checkpoint):
+def test_a_run_on_drawn_shoes_tells_data_and_metrics(checkpoint):
     (checkpoint.parents[1] / "drawn.json").write_text('{"a2b/silhouette_iou": 0.9613}')
     facts = facts_beside(checkpoint)
     assert facts.data == DRAWN
@@ -52,7 +52,7 @@ def test_a_report_on_this_very_file_is_quoted(checkpoint, where):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(report(hashlib.sha256(b"weights").hexdigest()))
     facts = facts_beside(checkpoint)
-    assert facts.figures == {"a2b/fid": 31.5}
+    assert facts.metrics == {"a2b/fid": 31.5}
     assert "protocol munit2018 v1" in facts.measured
     assert facts.data is None
 
@@ -62,19 +62,19 @@ def test_a_report_on_another_file_is_not(checkpoint):
     assert facts_beside(checkpoint) == Facts()
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000, '{"figures": "x"}', " " * (2 << 20)])
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000, '{"metrics": "x"}', " " * (2 << 20)])
 def test_a_broken_report_keeps_nobody_from_exporting(checkpoint, text):
     for path in (checkpoint.parent / "metrics.json", checkpoint.parents[1] / "drawn.json"):
         path.write_text(text)
     assert facts_beside(checkpoint) == Facts()
 
 
-def test_figures_of_another_shape_are_left_out(checkpoint):
+def test_metrics_of_another_shape_are_left_out(checkpoint):
     said = json.loads(report(hashlib.sha256(b"weights").hexdigest()))
-    for figures in (3, [], {"a": 3}, {"a": {"value": "high"}}):
-        text = json.dumps({**said, "figures": figures})
+    for metrics in (3, [], {"a": 3}, {"a": {"value": "high"}}):
+        text = json.dumps({**said, "metrics": metrics})
         (checkpoint.parent / "metrics.json").write_text(text)
-        assert not facts_beside(checkpoint).figures
+        assert not facts_beside(checkpoint).metrics
 
 
 def test_the_package_says_what_it_knows_of_its_own_model():
@@ -88,7 +88,7 @@ def test_the_package_says_what_it_knows_of_its_own_model():
 def test_nothing_of_a_report_means_anything_to_markdown_or_html(checkpoint):
     hostile = "x |\n\n## License\n\n<script>`[a](b)*\x1b[2J"
     said = json.loads(report(hashlib.sha256(b"weights").hexdigest()))
-    said |= {"protocol": hostile, "figures": {hostile: {"value": 1.5}}}
+    said |= {"protocol": hostile, "metrics": {hostile: {"value": 1.5}}}
     (checkpoint.parent / "metrics.json").write_text(json.dumps(said))
     facts = facts_beside(checkpoint)._replace(data=hostile, license=hostile)
     networks = {"gen_a": {"kind": hostile, "arguments": {hostile: hostile}}}

@@ -30,9 +30,9 @@ def test_it_keeps_shapes_and_follows_examples():
     datamodule = DrawnDataModule(size=(64, 64))
     domains = [datamodule.make_domains(split) for split in ("train", "test")]
     task = EvaluationTask(Translator.pretrained(device="cpu"), *domains)
-    figures = {f.key: f.value for f in measure(Drawn(inputs=16), task).figures}
-    assert figures["a2b/silhouette_iou"] > 0.6
-    assert figures["a2b/guided_error"] < 0.8 * figures["a2b/chance_error"]
+    metrics = {f.key: f.value for f in measure(Drawn(inputs=16), task).metrics}
+    assert metrics["a2b/silhouette_iou"] > 0.6
+    assert metrics["a2b/guided_error"] < 0.8 * metrics["a2b/chance_error"]
 
 
 def test_a_name_that_nothing_has_is_told_with_those_there_are():

@@ -62,8 +62,8 @@ def tuned():
 
 
 def test_three_colors_are_told_apart_without_an_error(patches):
-    classifier, figures = train_classifier(patches, MeanColor())
-    assert figures == (1.0, 24, 6)
+    classifier, metrics = train_classifier(patches, MeanColor())
+    assert metrics == (1.0, 24, 6)
     assert classifier.classes == ("blue", "green", "red")
     assert classifier.name == "mean color linear, 3 classes"
     for label, name in enumerate(classifier.classes):
@@ -87,9 +87,9 @@ def test_accuracy_is_that_on_images_held_out(tmp_path):
         for i in range(20):
             pixels = torch.randint(256, (4, 4, 3), dtype=torch.uint8)
             Image.fromarray(pixels.numpy()).save(tmp_path / name / f"{i}.png")
-    _, figures = train_classifier(tmp_path, Pixels(), test_share=0.5)
-    assert figures.train_images == figures.test_images == 20
-    assert 0.2 < figures.accuracy < 0.8
+    _, metrics = train_classifier(tmp_path, Pixels(), test_share=0.5)
+    assert metrics.train_images == metrics.test_images == 20
+    assert 0.2 < metrics.accuracy < 0.8
 
 
 def test_the_seed_alone_decides_what_is_held_out(patches):
@@ -103,9 +103,9 @@ def test_the_seed_alone_decides_what_is_held_out(patches):
 @pytest.mark.parametrize(("share", "held_out"), [(0.01, 3), (0.25, 6), (0.99, 27)])
 def test_each_class_keeps_one_image_to_train_on_and_one_to_test_with(patches, share, held_out):
     """Of ten a class: one at least, nine at most; and half to even, two of ten at a quarter."""
-    _, figures = train_classifier(patches, MeanColor(), test_share=share)
-    assert figures.test_images == held_out
-    assert figures.train_images == 30 - held_out
+    _, metrics = train_classifier(patches, MeanColor(), test_share=share)
+    assert metrics.test_images == held_out
+    assert metrics.train_images == 30 - held_out
 
 
 def test_two_points_are_split_as_the_penalty_allows():

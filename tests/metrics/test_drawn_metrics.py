@@ -43,8 +43,8 @@ def repainted(truth, other):
     return draw(replace(truth.shoe, body=other.shoe.body, sole=other.shoe.sole), (64, 64)).x_b
 
 
-def figures_of(translate, cycled=None, n=24, k=8):
-    """Figures of a -> b where ``translate(truth, other)`` makes a picture of each pair."""
+def metrics_of(translate, cycled=None, n=24, k=8):
+    """Metrics of a -> b where ``translate(truth, other)`` makes a picture of each pair."""
     drawings, shoes = truths("a", n), truths("b", n)
     styles = [[shoes[(k * i + j) % n] for j in range(k)] for i in range(n)]  # each as often
     pairs = list(zip(drawings, shoes, strict=True))
@@ -134,33 +134,33 @@ def test_black_is_as_far_from_white_as_can_be():
     assert mean_absolute_error(white, -white).tolist() == [255.0]
 
 
-def test_perfect_translations_to_b_have_perfect_figures():
-    figures = figures_of(repainted)
-    assert figures.silhouette_iou > 0.985
-    assert figures.guided_error < 2  # shading and seams differ a little from shape to shape
-    assert figures.chance_error > 40
-    assert figures.color_spread == pytest.approx(1, abs=0.15)  # by 8 colors of 24
-    assert figures.color_energy < 0.5
-    assert figures.cycle_error == 0
+def test_perfect_translations_to_b_have_perfect_metrics():
+    metrics = metrics_of(repainted)
+    assert metrics.silhouette_iou > 0.985
+    assert metrics.guided_error < 2  # shading and seams differ a little from shape to shape
+    assert metrics.chance_error > 40
+    assert metrics.color_spread == pytest.approx(1, abs=0.15)  # by 8 colors of 24
+    assert metrics.color_energy < 0.5
+    assert metrics.cycle_error == 0
 
 
-def test_ignoring_the_style_shows_in_all_figures_of_color():
-    figures = figures_of(lambda truth, _: truth.x_b)
-    assert figures.guided_error == pytest.approx(figures.chance_error, rel=0.25)
-    assert figures.guided_error > 40
-    assert figures.color_spread == 0
-    assert figures.color_energy > 2
+def test_ignoring_the_style_shows_in_all_metrics_of_color():
+    metrics = metrics_of(lambda truth, _: truth.x_b)
+    assert metrics.guided_error == pytest.approx(metrics.chance_error, rel=0.25)
+    assert metrics.guided_error > 40
+    assert metrics.color_spread == 0
+    assert metrics.color_energy > 2
 
 
 def test_losing_the_shape_shows_in_the_silhouette():
-    assert figures_of(lambda truth, _: truth.x_b.roll(16, -1)).silhouette_iou < 0.7
+    assert metrics_of(lambda truth, _: truth.x_b.roll(16, -1)).silhouette_iou < 0.7
 
 
 # 2 |X - Y| between two point masses, here white and red.
 def test_color_energy_is_that_of_the_body_colors(square):
     two = torch.cat([square, square])
     red = painted(two, (200.0, 0.0, 0.0))
-    figures = drawn_a2b(
+    metrics = drawn_a2b(
         translations=torch.ones(2, 3, 3, 8, 8),
         guided=red,
         cycled=red,
@@ -171,33 +171,33 @@ def test_color_energy_is_that_of_the_body_colors(square):
         example_uppers=two,
     )
     distance = ((255 - 200) ** 2 + 255**2 + 255**2) ** 0.5
-    assert figures.color_energy == pytest.approx(2 * distance, rel=1e-6)
+    assert metrics.color_energy == pytest.approx(2 * distance, rel=1e-6)
 
 
 def test_cycle_error_is_the_mean_difference_from_the_drawings():
     drawings = stacked(truths("a", 24), "x_a")
-    figures = figures_of(lambda truth, _: truth.x_b, cycled=drawings * 0.8 - 0.2)
+    metrics = metrics_of(lambda truth, _: truth.x_b, cycled=drawings * 0.8 - 0.2)
     # White falls by 0.4 to 0.6, black stays.
     cover = (drawings + 1).mean().item() / 2
-    assert figures.cycle_error == pytest.approx(0.4 * 127.5 * cover, rel=1e-4)
+    assert metrics.cycle_error == pytest.approx(0.4 * 127.5 * cover, rel=1e-4)
 
 
-def test_perfect_translations_to_a_have_perfect_figures():
+def test_perfect_translations_to_a_have_perfect_metrics():
     x_a = stacked(truths("b", 4), "x_a")
     assert drawn_b2a(x_a, x_a) == (1.0, 0.0)
 
 
-def test_figures_of_b2a_are_means_over_the_pictures():
+def test_metrics_of_b2a_are_means_over_the_pictures():
     x_a = stacked(truths("b", 2), "x_a")
     x_ba = torch.stack([x_a[0], torch.ones_like(x_a[1])])  # one perfect, one white
     ink_share = (1 - x_a[1]).mean().item() / 2
-    figures = drawn_b2a(x_ba, x_a)
-    assert figures.edge_f1 == 0.5
-    assert figures.paired_error == pytest.approx(255 * ink_share / 2)
+    metrics = drawn_b2a(x_ba, x_a)
+    assert metrics.edge_f1 == 0.5
+    assert metrics.paired_error == pytest.approx(255 * ink_share / 2)
 
 
 def test_a_drawing_one_pixel_off_is_not_the_true_one():
     x_a = stacked(truths("b", 4), "x_a")
-    figures = drawn_b2a(x_a.roll(1, -1), x_a)
-    assert 0.5 < figures.edge_f1 < 0.9
-    assert figures.paired_error > 5
+    metrics = drawn_b2a(x_a.roll(1, -1), x_a)
+    assert 0.5 < metrics.edge_f1 < 0.9
+    assert metrics.paired_error > 5

@@ -9,22 +9,22 @@ def line(*points):
     return torch.tensor(points)[:, None]
 
 
-def figures(pair):
+def metrics(pair):
     return [x.item() for x in pair]
 
 
-def test_figures_on_a_line():
+def test_metrics_on_a_line():
     """With k = 1 the real balls are [-1, 1], [0, 2], [1, 3], [-60, 0].
 
     Of the outputs 0.5 lies in two of them, 3 on the edge of one, 5 and 6 in none. Their own balls
     are [-2, 3], [1, 5], [4, 6], [5, 7], which leave out -30.
     """
     real, fake = line(0.0, 1.0, 2.0, -30.0), line(0.5, 3.0, 5.0, 6.0)
-    assert figures(precision_recall(real, fake, k=1)) == [2 / 4, 3 / 4]
-    assert figures(density_coverage(real, fake, k=1)) == [3 / 4, 3 / 4]
+    assert metrics(precision_recall(real, fake, k=1)) == [2 / 4, 3 / 4]
+    assert metrics(density_coverage(real, fake, k=1)) == [3 / 4, 3 / 4]
 
 
-def test_figures_in_the_plane():
+def test_metrics_in_the_plane():
     """Around each corner of a square two others lie at 1, so with k = 2 the balls have radius 1.
 
     The center lies in all four, (1.9, 0) in that of (1, 0), (9, 9) in none.
@@ -32,7 +32,7 @@ def test_figures_in_the_plane():
     real = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     fake = torch.tensor([[0.5, 0.5], [1.9, 0.0], [9.0, 9.0]])
     assert precision_recall(real, fake, k=2)[0].item() == pytest.approx(2 / 3)
-    assert figures(density_coverage(real, fake, k=2)) == pytest.approx([5 / 6, 1])
+    assert metrics(density_coverage(real, fake, k=2)) == pytest.approx([5 / 6, 1])
 
 
 def test_one_far_output_lifts_recall_but_not_coverage():
@@ -45,14 +45,14 @@ def test_one_far_output_lifts_recall_but_not_coverage():
 
 def test_a_set_covers_itself():
     x = torch.randn(50, 8)
-    assert figures(precision_recall(x, x)) == [1, 1]
+    assert metrics(precision_recall(x, x)) == [1, 1]
     # Each image lies in its own ball and, on average, in five more.
-    assert figures(density_coverage(x, x)) == pytest.approx([6 / 5, 1])
+    assert metrics(density_coverage(x, x)) == pytest.approx([6 / 5, 1])
 
 
 def test_sets_far_apart_share_nothing():
     x, y = torch.randn(50, 8), torch.randn(50, 8) + 1e4
-    assert figures(precision_recall(x, y)) + figures(density_coverage(x, y)) == [0, 0, 0, 0]
+    assert metrics(precision_recall(x, y)) + metrics(density_coverage(x, y)) == [0, 0, 0, 0]
 
 
 def test_balls_without_a_radius_hold_the_copies_of_their_image():
@@ -60,13 +60,13 @@ def test_balls_without_a_radius_hold_the_copies_of_their_image():
     images = 3 * torch.randn(97, 131)
     real = images.repeat(6, 1)
     fake = torch.cat([images[torch.randperm(97)] for _ in range(7)])
-    assert figures(precision_recall(real, fake)) == [1, 1]
-    assert figures(density_coverage(real, fake)) == pytest.approx([6 / 5, 1])
+    assert metrics(precision_recall(real, fake)) == [1, 1]
+    assert metrics(density_coverage(real, fake)) == pytest.approx([6 / 5, 1])
 
 
 @pytest.mark.parametrize("chunk", [7, 1024])
 @pytest.mark.parametrize("k", [1, 3, 5])
-def test_figures_are_those_of_loops_over_points(monkeypatch, chunk, k):
+def test_metrics_are_those_of_loops_over_points(monkeypatch, chunk, k):
     monkeypatch.setattr(precision_recall_file, "_CHUNK", chunk)
     real, fake = torch.randn(40, 6), 1.2 * torch.randn(30, 6) + 0.3
 
@@ -78,10 +78,10 @@ def test_figures_are_those_of_loops_over_points(monkeypatch, chunk, k):
         )
 
     in_real, in_fake = inside(fake, real), inside(real, fake)
-    assert figures(precision_recall(real, fake, k)) == pytest.approx(
+    assert metrics(precision_recall(real, fake, k)) == pytest.approx(
         [in_real.any(1).double().mean().item(), in_fake.any(1).double().mean().item()]
     )
-    assert figures(density_coverage(real, fake, k)) == pytest.approx(
+    assert metrics(density_coverage(real, fake, k)) == pytest.approx(
         [in_real.sum().item() / (k * 30), in_real.any(0).double().mean().item()]
     )
 

@@ -95,9 +95,9 @@ def test_a_metric_of_ones_own_stands_in_the_report_of_a_protocol():
     metric.update(torch.zeros(1, 3, 4, 4), torch.tensor([0.5, -0.1]).view(1, 2, 1, 1, 1))
     assert metric.compute().item() == pytest.approx(0.3 * 127.5)
     made = names["report"]("drawn-shoes", limit=2)
-    own = [figure for figure in made.figures if figure.key.endswith("/brightness")]
-    assert [figure.key for figure in own] == ["a2b/brightness", "b2a/brightness"]
-    assert all(0 < figure.value < 255 for figure in own)
+    own = [metric for metric in made.metrics if metric.key.endswith("/brightness")]
+    assert [metric.key for metric in own] == ["a2b/brightness", "b2a/brightness"]
+    assert all(0 < metric.value < 255 for metric in own)
     assert "brightness kept: error, of 255" in made.markdown()
 
 

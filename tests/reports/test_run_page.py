@@ -79,11 +79,11 @@ def test_nothing_of_a_run_becomes_markup(page):
     assert page.text.count(HOSTILE) == 4  # state, fact, override, settings
 
 
-def test_figures_curves_and_settings_are_told(page):
+def test_metrics_curves_and_settings_are_told(page):
     assert "demo/first" in page.text
     assert "MUNITModule" in page.text
-    for figure in ("6gen/total", "4eval/a2b/kid", "a2b/silhouette_iou0.95", "a 3", "b 5"):
-        assert figure in page.text, figure
+    for metric in ("6gen/total", "4eval/a2b/kid", "a2b/silhouette_iou0.95", "a 3", "b 5"):
+        assert metric in page.text, metric
     assert re.search(r"seed: 3\nname", page.text)
     assert [tag for tag, _ in page.tags].count("svg") == 3
 

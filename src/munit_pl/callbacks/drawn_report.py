@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image
 
 from munit_pl.callbacks.evaluate import task_of
-from munit_pl.callbacks.stopping import final_figures
+from munit_pl.callbacks.stopping import final_metrics
 from munit_pl.checks import Seed, checked
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.datamodules.drawn import DrawnDataModule
@@ -55,7 +55,7 @@ class DrawnReport(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure, log, draw and save."""
-        with final_figures(trainer):
+        with final_metrics(trainer):
             self._report(trainer, pl_module)
 
     def _report(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -63,13 +63,13 @@ class DrawnReport(Callback):
         task = task_of(trainer, pl_module, self.seed)
         test = datamodule.make_domains("test")
         protocol = Drawn(inputs=min(Drawn.inputs, *map(len, test)))
-        figures = {f.key: f.value for f in measure(protocol, task).figures}
+        metrics = {f.key: f.value for f in measure(protocol, task).metrics}
         if not trainer.is_global_zero:
             return
-        for line in _sentences(figures, task.translator, protocol.inputs):
+        for line in _sentences(metrics, task.translator, protocol.inputs):
             _log.info("%s", line)
         with surviving("the drawn report"):
-            (self.folder / "drawn.json").write_text(json.dumps(figures, indent=1))
+            (self.folder / "drawn.json").write_text(json.dumps(metrics, indent=1))
             self._picture(task.translator, *test).save(self.folder / "drawn.png")
 
     def _picture(
@@ -105,8 +105,8 @@ def _datamodule(trainer: Trainer) -> DrawnDataModule:
     return datamodule
 
 
-def _sentences(figures: dict[str, float], translator: Translator, inputs: int) -> list[str]:
-    a2b = {key.removeprefix("a2b/"): value for key, value in figures.items()}
+def _sentences(metrics: dict[str, float], translator: Translator, inputs: int) -> list[str]:
+    a2b = {key.removeprefix("a2b/"): value for key, value in metrics.items()}
     styled = translator.style_dim("b") > 0
     lines = [
         f"On {inputs} test drawings{f', {Drawn.styles} random styles each' if styled else ''}:",

@@ -15,7 +15,7 @@ from torch import Tensor
 from munit_pl.callbacks.checkpoint_io import Best, not_saved
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.ema import averaged
-from munit_pl.callbacks.stopping import final_figures
+from munit_pl.callbacks.stopping import final_metrics
 from munit_pl.checks import Arguments, ArgumentsOf, PositiveInt, Seed, checked
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.datamodules.drawn import DrawnDataModule
@@ -108,7 +108,7 @@ class Evaluate(Callback):
         if trainer.global_step != run_length(trainer):
             self._evaluate(trainer, pl_module)
             return
-        with final_figures(trainer):
+        with final_metrics(trainer):
             self._evaluate(trainer, pl_module)
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Checkpoints):
@@ -126,15 +126,15 @@ class Evaluate(Callback):
             {"iteration": str(trainer.global_step)},
             {"data": "test images of the run"},
         )
-        figures = {figure.key: figure.value for figure in report.figures}
+        metrics = {metric.key: metric.value for metric in report.metrics}
         for logger in trainer.loggers:
-            named = {f"eval/{key}": value for key, value in figures.items()}
+            named = {f"eval/{key}": value for key, value in metrics.items()}
             logger.log_metrics(named, trainer.global_step)
         if trainer.is_global_zero:
             with surviving("an evaluation's report"):
                 report.write(self.folder / f"{trainer.global_step:08d}")
         path = self.folder / "best.ckpt"
-        failure = self.best.keep(trainer, figures[self.best.monitor], path)
+        failure = self.best.keep(trainer, metrics[self.best.monitor], path)
         if failure is not None and trainer.is_global_zero:
             _log.error("%s; training goes on", not_saved(path, failure))
         since = self._worse_since(trainer.global_step)

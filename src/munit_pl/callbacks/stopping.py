@@ -101,7 +101,7 @@ class GracefulStop(Checkpoint):
         if isinstance(launcher := trainer.strategy.launcher, _SubprocessScriptLauncher):
             launcher.kill(signal.SIGTERM)  # those that it started have saved, too
         _forget_processes(trainer)
-        message = f"{request.message}: all {trainer.global_step} iterations are saved, no figures"
+        message = f"{request.message}: all {trainer.global_step} iterations are saved, no metrics"
         _log.warning("%s", message)
         raise RunStopped(request.code, message)
 
@@ -129,7 +129,7 @@ class GracefulStop(Checkpoint):
             self._end_at_once(self._at_once, self._request)
 
 
-def final_figures(trainer: Trainer) -> AbstractContextManager[None]:
+def final_metrics(trainer: Trainer) -> AbstractContextManager[None]:
     """Return the block in which metrics of a finished run are computed: a signal ends it."""
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     stops = [callback for callback in callbacks if isinstance(callback, GracefulStop)]

@@ -23,9 +23,9 @@ from munit_pl.commands.train import RunFailed, train
 from munit_pl.evaluation.comparison.measure import make_subject, measure, measure_losses
 from munit_pl.evaluation.comparison.results import (
     conclude,
-    figures_file,
     last_checkpoint,
-    write_figures,
+    metrics_file,
+    write_metrics,
 )
 from munit_pl.evaluation.comparison.rows import ROWS, STEPS
 from munit_pl.evaluation.comparison.subject import Subject
@@ -176,7 +176,7 @@ def _load_extractors() -> FeatureExtractors:
 def _run(cfg: DictConfig, options: argparse.Namespace, extractors: FeatureExtractors) -> None:
     """Train and measure one row under one seed, or what of that is still to be done."""
     folder = Path(cfg.output_dir)
-    if figures_file(folder).exists():
+    if metrics_file(folder).exists():
         return
     scale_to_budget(cfg)
     if "paired" in cfg.data:
@@ -186,18 +186,18 @@ def _run(cfg: DictConfig, options: argparse.Namespace, extractors: FeatureExtrac
     module: AdversarialModule = build(cfg.model)
     module.load_state_dict(read_checkpoint(last)["state_dict"])
     subject = make_subject(build(cfg.data), options.extent)
-    figures, real = measure(Translator.load(last), subject, extractors)
+    metrics, real = measure(Translator.load(last), subject, extractors)
     found = {
         "row": cfg.row,
         "seed": cfg.seed,
         "asked": _asked(options),
         "data": {"size": list(subject.size), "batch_size": cfg.data.batch_size},
-        "figures": figures,
+        "metrics": metrics,
         "real": real,
         "losses": measure_losses(module, subject),
         "seconds": seconds,
     }
-    write_figures(folder, found)
+    write_metrics(folder, found)
 
 
 def scale_to_budget(cfg: DictConfig) -> None:

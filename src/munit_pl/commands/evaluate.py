@@ -239,10 +239,10 @@ def _describe(datamodule: TwoDomains) -> dict[str, str]:
 def _write(report: Report, out: Path, options: argparse.Namespace, task: EvaluationTask) -> None:
     """Write all files of a report and print the table."""
     from munit_pl.evaluation.page import write_page  # these want the extra, as was checked
-    from munit_pl.evaluation.plots import plot_distributions, plot_figures
+    from munit_pl.evaluation.plots import plot_distributions, plot_metrics
 
     report.write(out)
-    plots = {"figures.png": plot_figures(report.figures)}
+    plots = {"metrics.png": plot_metrics(report.metrics)}
     if report.distributions:
         plots["distributions.png"] = plot_distributions(report.distributions)
     for name, png in plots.items():

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure as Sheet
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from munit_pl.evaluation.codes import Reading
@@ -17,8 +17,8 @@ def plot_readings(readings: Sequence[Reading]) -> bytes:
 
     Bars end at -0.25 to the left.
     """
-    sheet = Sheet(figsize=(9.5, 0.9 + 0.36 * len(readings)), dpi=110, layout="constrained")
-    axes = sheet.subplots()
+    figure = Figure(figsize=(9.5, 0.9 + 0.36 * len(readings)), dpi=110, layout="constrained")
+    axes = figure.subplots()
     places = np.arange(len(readings))
     for shift, part, color in ((-0.2, "content", BLUE), (0.2, "style", ORANGE)):
         values = [max(_LOWEST, getattr(reading, part)) for reading in readings]
@@ -30,13 +30,13 @@ def plot_readings(readings: Sequence[Reading]) -> bytes:
     axes.set(xlim=(_LOWEST, 1.02), ylim=(len(readings) - 0.5, -0.5))
     axes.tick_params(labelsize=SMALL)
     axes.spines[["top", "right"]].set_visible(False)
-    sheet.legend(loc="outside upper right", fontsize=SMALL, frameon=False, ncols=3)
-    return to_png(sheet)
+    figure.legend(loc="outside upper right", fontsize=SMALL, frameon=False, ncols=3)
+    return to_png(figure)
 
 
 def plot_style_histograms(styles: Tensor) -> bytes:
     """Draw a histogram of each dimension of styles ``(N, S)`` under the density of N(0, 1)."""
-    sheet, panels = make_panels(styles.shape[1], 4, (2.4, 1.7))
+    figure, panels = make_panels(styles.shape[1], 4, (2.4, 1.7))
     for i, (panel, values) in enumerate(zip(panels, styles.double().T.numpy(), strict=True)):
         low, high = min(-3.5, values.min()), max(3.5, values.max())
         bins = np.linspace(low, high, 29).tolist()
@@ -46,4 +46,4 @@ def plot_style_histograms(styles: Tensor) -> bytes:
         panel.set_yticks([])
         said = f"mean {values.mean():.2f}, variance {values.var(ddof=1):.2g}"
         panel.set_title(f"dimension {i}\n{said}", fontsize=SMALL)
-    return to_png(sheet)
+    return to_png(figure)

@@ -37,9 +37,9 @@ def evaluate(
     measured = measure(protocol, task, extractors, own_metrics)
     return Report(
         protocol=f"{protocol.name} v{protocol.version}",
-        numbers=asdict(protocol),
+        settings=asdict(protocol),
         deviations=[*protocol.altered(), *measured.deviations],
-        figures=measured.figures,
+        metrics=measured.metrics,
         distributions=measured.distributions,
         networks={} if extractors is None else extractors.names(),
         checkpoint=checkpoint,

@@ -16,12 +16,12 @@ class Measured(NamedTuple):
     """What a protocol measured.
 
     Attributes:
-        figures: The metrics' values.
+        metrics: The metrics, with their values.
         distributions: Single values behind some of them, by label: one per input.
         deviations: Where the data did not allow what the protocol asks, in words.
     """
 
-    figures: list[MetricValue]
+    metrics: list[MetricValue]
     distributions: dict[str, list[float]]
     deviations: list[str]
 
@@ -53,15 +53,15 @@ def measure(
         entries = [*protocol.metrics(direction, available), *own_metrics]
         running = _run(entries, protocol, direction, task, extractors)
         for entry in entries:
-            figures = _figures(entry, running, direction)
-            measured.figures.extend(figures)
-            for row, figure in zip(entry.rows, figures, strict=True):
+            metrics = _values(entry, running, direction)
+            measured.metrics.extend(metrics)
+            for row, metric in zip(entry.rows, metrics, strict=True):
                 if row.averaged:
-                    averaged.setdefault(f"mean/{row.key}", []).append(figure)
+                    averaged.setdefault(f"mean/{row.key}", []).append(metric)
             if entry.per_input is not None:
                 label = f"{direction}, {entry.per_input}"
                 measured.distributions[label] = running[id(entry)].values_per_input()
-    measured.figures.extend(
+    measured.metrics.extend(
         there._replace(key=key, value=(there.value + back.value) / 2, real=None)
         for key, (there, back) in averaged.items()
     )
@@ -115,7 +115,7 @@ def _run(
     return running
 
 
-def _figures(
+def _values(
     entry: MetricEntry, running: dict[int, _Running], direction: Direction
 ) -> list[MetricValue]:
     values = running[id(entry)].compute()

@@ -8,7 +8,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from munit_pl.checks import PositiveInt, checked
 from munit_pl.evaluation.codes_section import into_the_codes
 from munit_pl.evaluation.gallery import picture_of, picture_sections
-from munit_pl.evaluation.plots import plot_distributions, plot_figures, plot_style_map
+from munit_pl.evaluation.plots import plot_distributions, plot_metrics, plot_style_map
 from munit_pl.evaluation.report import Report
 from munit_pl.evaluation.style_space import map_styles
 from munit_pl.evaluation.task import DIRECTIONS, EvaluationTask
@@ -41,7 +41,7 @@ def write_page(
     Raises:
         ValueError: If a number is below 1.
     """
-    compared = [figure for figure in report.figures if figure.real is not None]
+    compared = [metric for metric in report.metrics if metric.real is not None]
     spread = report.distributions
     logs = read_logs(log_files(run_folder)) if run_folder else {}
     html = _template().render(
@@ -57,7 +57,7 @@ def write_page(
         curves=draw_sections(logs),
         style=files("munit_pl.reports").joinpath("page.css").read_text(encoding="utf-8"),
         overview=picture_of(
-            plot_figures(compared) if compared else None, "each figure beside that of real images"
+            plot_metrics(compared) if compared else None, "each metric beside that of real images"
         ),
         distributions=picture_of(
             plot_distributions(spread) if spread else None, "histograms of single inputs' values"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Sheet
+from matplotlib.figure import Figure
 from PIL import Image
 
 from munit_pl.evaluation.report import MetricValue
@@ -30,7 +30,7 @@ def plot_distributions(distributions: Mapping[str, Sequence[float]]) -> bytes:
     """
     if not distributions:
         raise ValueError("there are no values to draw a histogram of")
-    sheet, panels = make_panels(len(distributions), 2, (4.6, 2.3))
+    figure, panels = make_panels(len(distributions), 2, (4.6, 2.3))
     for panel, (label, values) in zip(panels, distributions.items(), strict=True):
         finite = [value for value in values if math.isfinite(value)]
         without = f", {len(values) - len(finite)} not finite" * (len(finite) < len(values))
@@ -42,44 +42,44 @@ def plot_distributions(distributions: Mapping[str, Sequence[float]]) -> bytes:
             said = f"mean {mean:.4g} of {said}"
         panel.set_title(f"{label}\n{said}", fontsize=SMALL)
         panel.set_ylabel("inputs", fontsize=SMALL)
-    return to_png(sheet)
+    return to_png(figure)
 
 
-def plot_figures(figures: Sequence[MetricValue]) -> bytes:
-    """Draw each figure and that of real images on one line, whose scale is its own.
+def plot_metrics(metrics: Sequence[MetricValue]) -> bytes:
+    """Draw each metric and that of real images on one line, whose scale is its own.
 
-    A scale goes from 0, or the lower of the two if that is below, to the higher of the two. Figures
+    A scale goes from 0, or the lower of the two if that is below, to the higher of the two. Metrics
     without a value of real images are left out.
     """
-    rows = [figure for figure in figures if figure.real is not None]
-    sheet = Sheet(figsize=(9.5, 0.7 + 0.34 * max(1, len(rows))), dpi=_DPI, layout="constrained")
-    axes = sheet.subplots()
+    rows = [metric for metric in metrics if metric.real is not None]
+    figure = Figure(figsize=(9.5, 0.7 + 0.34 * max(1, len(rows))), dpi=_DPI, layout="constrained")
+    axes = figure.subplots()
     axes.set_frame_on(False)
     axes.set_xlim(-0.03, 1.03)
     axes.set_ylim(max(1, len(rows)) - 0.4, -0.6)
     axes.set_xticks([])
-    names = [f"{figure.key.split('/')[0]}: {figure.label}" for figure in rows]
+    names = [f"{metric.key.split('/')[0]}: {metric.label}" for metric in rows]
     axes.set_yticks(range(len(rows)), names, fontsize=SMALL)
     axes.tick_params(length=0)
     if not rows:
-        axes.text(0.5, 0, "no figure has a value of real images beside it", ha="center")
-        return to_png(sheet)
-    for y, figure in enumerate(rows):
-        _draw_row(axes, y, figure)
+        axes.text(0.5, 0, "no metric has a value of real images beside it", ha="center")
+        return to_png(figure)
+    for y, metric in enumerate(rows):
+        _draw_row(axes, y, metric)
     _write_beside(axes, -0.75, "● model", "◆ real", "")
-    return to_png(sheet)
+    return to_png(figure)
 
 
-def _draw_row(axes: Axes, y: int, figure: MetricValue) -> None:
-    assert figure.real is not None
-    low, high = min(0, figure.value, figure.real), max(0, figure.value, figure.real)
-    value, real = ((x - low) / ((high - low) or 1) for x in (figure.value, figure.real))
+def _draw_row(axes: Axes, y: int, metric: MetricValue) -> None:
+    assert metric.real is not None
+    low, high = min(0, metric.value, metric.real), max(0, metric.value, metric.real)
+    value, real = ((x - low) / ((high - low) or 1) for x in (metric.value, metric.real))
     axes.plot([0, 1], [y, y], color=_PALE, linewidth=5, solid_capstyle="round", zorder=1)
     axes.plot([value, real], [y, y], color=BLUE, linewidth=2, alpha=0.6, zorder=2)
     axes.plot(real, y, "D", color=ORANGE, markersize=8, zorder=3)
     axes.plot(value, y, "o", color=BLUE, markersize=7, zorder=4)
-    better = {"higher": "more is better", "lower": "less is better", "": ""}[figure.better]
-    _write_beside(axes, y, f"{figure.value:.4g}", f"{figure.real:.4g}", better)
+    better = {"higher": "more is better", "lower": "less is better", "": ""}[metric.better]
+    _write_beside(axes, y, f"{metric.value:.4g}", f"{metric.real:.4g}", better)
 
 
 def _write_beside(axes: Axes, y: float, value: str, real: str, better: str) -> None:
@@ -108,8 +108,8 @@ def plot_style_map(styles: StyleMap) -> bytes:
 
     Where a picture has no room there is a dot.
     """
-    sheet = Sheet(figsize=(11, 7.6), dpi=_DPI, layout="constrained")
-    grid = sheet.add_gridspec(2, 2, height_ratios=(3.2, 1))
+    figure = Figure(figsize=(11, 7.6), dpi=_DPI, layout="constrained")
+    grid = figure.add_gridspec(2, 2, height_ratios=(3.2, 1))
     source, target = styles.direction
     titles = (
         f"real images of domain {target}, by their style",
@@ -118,7 +118,7 @@ def plot_style_map(styles: StyleMap) -> bytes:
     layers = styles.encoded, styles.sampled
     low, high = _square(np.concatenate([layer.points.numpy() for layer in layers]), styles.side)
     for column, (title, layer) in enumerate(zip(titles, layers, strict=True)):
-        axes = sheet.add_subplot(grid[0, column])
+        axes = figure.add_subplot(grid[0, column])
         x, y = layer.points.T.numpy()
         axes.scatter(x, y, s=9, color=_GRAY, alpha=0.7, linewidths=0)
         for i, picture in layer.pictures.items():
@@ -129,8 +129,8 @@ def plot_style_map(styles: StyleMap) -> bytes:
         axes.set_xlabel(f"first axis: {first:.0%} of the variance", fontsize=SMALL)
         axes.set_ylabel(f"second axis: {second:.0%}", fontsize=SMALL)
         axes.tick_params(labelsize=SMALL - 1)
-    _draw_moments(sheet.add_subplot(grid[1, :]), styles.found)
-    return to_png(sheet)
+    _draw_moments(figure.add_subplot(grid[1, :]), styles.found)
+    return to_png(figure)
 
 
 def _square(points: npt.NDArray[np.float64], side: float) -> npt.NDArray[np.float64]:
@@ -167,20 +167,20 @@ def _draw_moments(axes: Axes, found: Moments) -> None:
     axes.legend(fontsize=SMALL - 1, frameon=False, loc="upper right", ncols=2)
 
 
-def make_panels(n: int, columns: int, size: tuple[float, float]) -> tuple[Sheet, list[Axes]]:
+def make_panels(n: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
     """Return ``n`` panels of a size in inches, row by row."""
     columns = min(n, columns)
     rows = -(-n // columns)
-    sheet = Sheet(figsize=(columns * size[0], rows * size[1]), dpi=_DPI, layout="constrained")
-    panels = [sheet.add_subplot(rows, columns, i + 1) for i in range(n)]
+    figure = Figure(figsize=(columns * size[0], rows * size[1]), dpi=_DPI, layout="constrained")
+    panels = [figure.add_subplot(rows, columns, i + 1) for i in range(n)]
     for panel in panels:
         panel.tick_params(labelsize=SMALL - 1)
         panel.spines[["top", "right"]].set_visible(False)
-    return sheet, panels
+    return figure, panels
 
 
-def to_png(sheet: Sheet) -> bytes:
-    """Return a sheet as a PNG file; equal sheets give equal bytes."""
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file; equal figures give equal bytes."""
     file = io.BytesIO()
-    sheet.savefig(file, format="png", metadata={"Software": None})
+    figure.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()

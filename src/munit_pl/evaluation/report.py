@@ -39,9 +39,9 @@ class Report:
 
     Args:
         protocol: The protocol's name and version, such as "munit2018 v1".
-        numbers: All that the protocol fixes, as used.
-        deviations: Where ``numbers`` are not the protocol's own, in words.
-        figures: The metrics' values.
+        settings: All that the protocol fixes, as used.
+        deviations: Where ``settings`` are not the protocol's own, in words.
+        metrics: The metrics, with their values.
         distributions: Single values behind some metrics, by label: one per input.
         networks: The networks that took part, by what they were for.
         checkpoint: The model's file and its SHA-256.
@@ -54,9 +54,9 @@ class Report:
     """
 
     protocol: str
-    numbers: dict[str, Any]
+    settings: dict[str, Any]
     deviations: Sequence[str]
-    figures: Sequence[MetricValue]
+    metrics: Sequence[MetricValue]
     distributions: dict[str, list[float]]
     networks: dict[str, str]
     checkpoint: dict[str, str]
@@ -67,7 +67,7 @@ class Report:
     def __post_init__(self) -> None:
         if not self.protocol:
             raise ValueError("a report needs the name of its protocol")
-        if not self.figures:
+        if not self.metrics:
             raise ValueError(f"protocol {self.protocol} measured nothing")
 
     def write(self, folder: Path) -> None:
@@ -83,7 +83,7 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Return all of it as plain values, with the versions that it was measured with."""
         values = asdict(self)
-        values["figures"] = {figure.key: figure._asdict() for figure in self.figures}
+        values["metrics"] = {metric.key: metric._asdict() for metric in self.metrics}
         packages = ("munit-pl", "torch", "torchmetrics")
         values["versions"] = {package: version(package) for package in packages}
         values["device"] = {"threads": torch.get_num_threads()}
@@ -92,10 +92,10 @@ class Report:
     def markdown(self) -> str:
         """Return the metrics as a table, and below it what they mean."""
         rows = [
-            f"| {figure.key.split('/')[0]} | {figure.label} | {_short(figure.value)} | "
-            f"{'' if figure.real is None else _short(figure.real)} | "
-            f"{_ARROWS[figure.better]} |"
-            for figure in self.figures
+            f"| {metric.key.split('/')[0]} | {metric.label} | {_short(metric.value)} | "
+            f"{'' if metric.real is None else _short(metric.real)} | "
+            f"{_ARROWS[metric.better]} |"
+            for metric in self.metrics
         ]
         lines = [
             f"# {self.title}",
@@ -115,12 +115,12 @@ class Report:
 
     def notes(self) -> list[str]:
         """Say how the metrics came about, a line each."""
-        numbers = ", ".join(
-            f"{name} {'all' if value is None else value}" for name, value in self.numbers.items()
+        settings = ", ".join(
+            f"{name} {'all' if value is None else value}" for name, value in self.settings.items()
         )
         networks = [f"{use}: {name}" for use, name in self.networks.items()]
         return [
-            f"protocol {self.protocol}: {numbers}; seed {self.seed}",
+            f"protocol {self.protocol}: {settings}; seed {self.seed}",
             *(f"deviation: {line}" for line in self.deviations),
             *networks,
             *(f"{name}: {text}" for name, text in (self.checkpoint | self.data).items()),

@@ -22,13 +22,13 @@ class Facts(NamedTuple):
 
     Attributes:
         data: What it was trained on, in words.
-        figures: What was measured, by name.
-        measured: How the figures came about, in words.
+        metrics: What was measured, by name.
+        measured: How the metrics came about, in words.
         license: Under which license it may be used, by SPDX's name: "apache-2.0".
     """
 
     data: str | None = None
-    figures: Mapping[str, float] | None = None
+    metrics: Mapping[str, float] | None = None
     measured: str | None = None
     license: str | None = None
 
@@ -46,7 +46,7 @@ def facts_beside(checkpoint: Path) -> Facts:
     run = checkpoint.resolve().parent.parent
     facts = Facts()
     own = cache(partial(digest, checkpoint))  # which takes seconds
-    if drawn := _figures(_read(run / "drawn.json")):
+    if drawn := _metrics(_read(run / "drawn.json")):
         facts = Facts(DRAWN, drawn, "at the end of the run (drawn.json); protocol drawn")
     for folder in (run, checkpoint.parent):
         for path in (
@@ -54,13 +54,13 @@ def facts_beside(checkpoint: Path) -> Facts:
             *sorted(folder.glob("evaluation/*/metrics.json")),
         ):
             report = _read(path)
-            file, figures = report.get("checkpoint"), report.get("figures")
-            if not isinstance(file, dict) or not isinstance(figures, dict):
+            file, metrics = report.get("checkpoint"), report.get("metrics")
+            if not isinstance(file, dict) or not isinstance(metrics, dict):
                 continue
             if "sha256" in file and file["sha256"] == own():
-                values = {k: v.get("value") for k, v in figures.items() if isinstance(v, dict)}
+                values = {k: v.get("value") for k, v in metrics.items() if isinstance(v, dict)}
                 measured = f"by munit-evaluate, protocol {report.get('protocol')}"
-                facts = facts._replace(figures=_figures(values), measured=measured)
+                facts = facts._replace(metrics=_metrics(values), measured=measured)
     return facts
 
 
@@ -88,7 +88,7 @@ def model_card(networks: Mapping[str, Any], facts: Facts, whole: bool) -> str:
         whole=_WHOLE if whole else "",
         networks="\n".join(rows),
         data="; ".join([plain(facts.data or "not told"), *map(str, sizes), *whites]),
-        figures=_table(facts),
+        metrics=_table(facts),
         license=plain(facts.license or "") or "Not told: ask whoever trained it before you use it.",
     )
 
@@ -119,9 +119,9 @@ pictures = translator("photo.png", styles=10)
 
 Trained on: {data}.
 
-## Figures
+## Metrics
 
-{figures}
+{metrics}
 
 ## License
 
@@ -136,15 +136,15 @@ The discriminators are in it, too: `MUNIT.from_pretrained("FOLDER")`.
 def plain(text: str) -> str:
     """Return a text in which Markdown and HTML mean nothing, in one line.
 
-    Names of figures, protocols and arguments come from files beside a checkpoint, or from within.
+    Names of metrics, protocols and arguments come from files beside a checkpoint, or from within.
     """
     return re.sub(r"([\\`*\[\]<>|&~#!$])", r"\\\1", " ".join(_UNSEEN.sub(" ", text).split()))
 
 
 def _table(facts: Facts) -> str:
-    if not facts.figures:
+    if not facts.metrics:
         return "None are known."
-    rows = [f"| {plain(name)} | {value:.4g} |" for name, value in facts.figures.items()]
+    rows = [f"| {plain(name)} | {value:.4g} |" for name, value in facts.metrics.items()]
     measured = plain(facts.measured or "by whoever trained it")
     return "\n".join([f"Measured {measured}:", "", "| | |", "|---|---|", *rows])
 
@@ -163,5 +163,5 @@ def _read(path: Path) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _figures(values: Mapping[str, Any]) -> dict[str, float]:
+def _metrics(values: Mapping[str, Any]) -> dict[str, float]:
     return {str(k): float(v) for k, v in values.items() if isinstance(v, int | float)}

@@ -52,8 +52,8 @@ def choose_precision(device: torch.device, *, training: bool) -> Choice:
 
 def describe_ratio(ratio: float) -> str:
     """Say in words what `time_bf16_ratio` found."""
-    figure = f"{ratio:.2f}" if ratio < 1 else f"{ratio:.1f}"
-    return f"bf16 convolutions take {figure} times as long as fp32 ones on this processor"
+    times = f"{ratio:.2f}" if ratio < 1 else f"{ratio:.1f}"
+    return f"bf16 convolutions take {times} times as long as fp32 ones on this processor"
 
 
 @cache

@@ -17,7 +17,7 @@ from torchmetrics.utilities.data import dim_zero_cat
 from munit_pl.metrics.drawn_edges import edge_f1
 from munit_pl.metrics.energy_distance import energy_distance
 
-Figures = TypeVar("Figures")
+Values = TypeVar("Values")
 
 # The smallest channel, in [-1, 1]. A pixel half shoe, half ground lies between 0 and 0.53.
 _GROUND = 0.3
@@ -217,7 +217,7 @@ def drawn_b2a(translations: Tensor, truths: Tensor) -> DrawnB2A:
     )
 
 
-class DrawnMetric(Metric, Generic[Figures]):
+class DrawnMetric(Metric, Generic[Values]):
     """`drawn_a2b` or `drawn_b2a` over all batches and processes.
 
     Args:
@@ -226,7 +226,7 @@ class DrawnMetric(Metric, Generic[Figures]):
 
     full_state_update = False
 
-    def __init__(self, measure: Callable[..., Figures]) -> None:
+    def __init__(self, measure: Callable[..., Values]) -> None:
         super().__init__()
         self.measure = measure
         self.arguments = tuple(signature(measure).parameters)
@@ -238,6 +238,6 @@ class DrawnMetric(Metric, Generic[Figures]):
         for name, tensor in zip(self.arguments, tensors, strict=True):
             getattr(self, name).append(tensor.to(self.device))
 
-    def compute(self) -> Figures:
+    def compute(self) -> Values:
         """Return the metrics over all inputs so far."""
         return self.measure(**{name: dim_zero_cat(getattr(self, name)) for name in self.arguments})

@@ -1,6 +1,6 @@
 """EfficientNet-Lite0: a small network trained on ImageNet whose weights a Python package carries.
 
-So what needs features of photographs runs without a download. Figures made with it are no FID, KID
+So what needs features of photographs runs without a download. Metrics made with it are no FID, KID
 or LPIPS: those names stand for other networks.
 """
 

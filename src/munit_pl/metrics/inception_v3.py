@@ -30,7 +30,7 @@ class Inception(nn.Module):
 
     Images become bytes, as they would be saved, and are resized to 299 by 299 as TensorFlow 1 did
     it: bilinearly, without half-pixel centers and without antialiasing. (torchmetrics' own FID
-    resizes with both, so its figures differ a little.) It stays in evaluation mode.
+    resizes with both, so its values differ a little.) It stays in evaluation mode.
 
     Args:
         network: torch-fidelity's extractor of the features "2048" and "logits_unbiased".

@@ -101,16 +101,16 @@ def _cards(logs: Mapping[str, Points]) -> Iterator[str]:
 def _drawn(folder: Path) -> str:
     """Return what `DrawnReport` has left of a run on the drawn shoes."""
     try:
-        figures: dict[str, float] = json.loads(_read(folder / "drawn.json") or "{}")
+        metrics: dict[str, float] = json.loads(_read(folder / "drawn.json") or "{}")
     except ValueError:
-        figures = {}
-    if not figures:
+        metrics = {}
+    if not metrics:
         return ""
-    rows = "".join(_rows({key: f"{value:.4g}" for key, value in figures.items()}))
+    rows = "".join(_rows({key: f"{value:.4g}" for key, value in metrics.items()}))
     picture = '<a href="drawn.png"><img src="drawn.png" alt="test drawings, translated"></a>'
     return (
         '<section><h2>On test drawings</h2><div class="wide">'
-        f"{picture}</div><details><summary>Figures</summary><table>{rows}</table></details>"
+        f"{picture}</div><details><summary>Metrics</summary><table>{rows}</table></details>"
         "</section>"
     )
 

@@ -72,33 +72,33 @@ def unbiased_mmd(x, y):
 
 
 def test_the_kernel_distance_is_that_of_translations_and_other_real_shoes(unit, shoes, extractors):
-    figures, _ = measure(unit, shoes, extractors)
+    metrics, _ = measure(unit, shoes, extractors)
     drawings = torch.stack([shoes.datamodule.domains["test"][0].load(i) for i in range(8)])
     real = torch.stack([shoes.datamodule.domains["test"][1].load(i) for i in range(8)]).mean((2, 3))
     outputs = unit.translate(drawings, torch.empty(1, 0), "b")[:, 0].mean((2, 3))
     # Subsets of all eight images are the same set each time.
-    assert figures["kernel_distance"] == pytest.approx(unbiased_mmd(outputs, real), abs=1e-6)
+    assert metrics["kernel_distance"] == pytest.approx(unbiased_mmd(outputs, real), abs=1e-6)
 
 
 def test_a_method_without_styles_has_no_diversity_and_follows_no_example(unit, shoes, extractors):
-    figures, _ = measure(unit, shoes, extractors)
-    assert figures["pair_distance"] == 0
-    assert figures["color_spread"] == pytest.approx(0, abs=1e-6)
-    assert "guided_error" not in figures
-    assert figures["transfer_error"] > 0
+    metrics, _ = measure(unit, shoes, extractors)
+    assert metrics["pair_distance"] == 0
+    assert metrics["color_spread"] == pytest.approx(0, abs=1e-6)
+    assert "guided_error" not in metrics
+    assert metrics["transfer_error"] > 0
 
 
-def test_a_method_with_styles_has_all_figures(munit, shoes, extractors):
-    figures, _ = measure(munit, shoes, extractors)
-    assert figures["pair_distance"] > 0
-    assert figures["guided_error"] > 0
+def test_a_method_with_styles_has_all_metrics(munit, shoes, extractors):
+    metrics, _ = measure(munit, shoes, extractors)
+    assert metrics["pair_distance"] > 0
+    assert metrics["guided_error"] > 0
 
 
 def test_the_parameters_are_those_of_one_direction(unit, shoes, extractors):
-    figures, _ = measure(unit, shoes, extractors)
+    metrics, _ = measure(unit, shoes, extractors)
     # Half of both auto-encoders: an encoder of one, the decoder of the other.
     both = sum(p.numel() for gen in unit.generators for p in gen.parameters())
-    assert figures["parameters"] == both / 2
+    assert metrics["parameters"] == both / 2
 
 
 def test_following_by_statistics_is_measured_as_following_by_styles_is(
@@ -116,20 +116,20 @@ def test_following_by_statistics_is_measured_as_following_by_styles_is(
         return draw(colored, (16, 16)).x_b[None]
 
     monkeypatch.setattr(drawn_subject, "transfer_statistics", paint)
-    figures, real = measure(munit, shoes, extractors)
-    assert figures["transfer_error"] == pytest.approx(real["guided_error"])
+    metrics, real = measure(munit, shoes, extractors)
+    assert metrics["transfer_error"] == pytest.approx(real["guided_error"])
 
 
 def test_real_shoes_are_compared_with_other_real_shoes(shoes, extractors):
-    figures = measure_real(shoes, extractors)
+    metrics = measure_real(shoes, extractors)
     train, test = (
         torch.stack([shoes.datamodule.domains[split][1].load(i) for i in range(8)])
         for split in ("train", "test")
     )
     expected = unbiased_mmd(train.mean((2, 3)), test.mean((2, 3)))
-    assert figures["kernel_distance"] == pytest.approx(expected, abs=1e-6)
+    assert metrics["kernel_distance"] == pytest.approx(expected, abs=1e-6)
     distances = extractors.distance(train, test)
-    assert figures["pair_distance"] == pytest.approx(distances.mean().item(), rel=1e-5)
+    assert metrics["pair_distance"] == pytest.approx(distances.mean().item(), rel=1e-5)
 
 
 def test_losses_are_means_over_images_and_sums_over_domains(shoes):

@@ -21,7 +21,7 @@ def make_run(seed, iou, image=0.5, **more):
             "extent": {"inputs": 4, "styles": 2, "varied": 3, "pairs": 5, "compared": 8},
         },
         "data": {"size": [16, 32], "batch_size": 2},
-        "figures": {"silhouette_iou": iou, "parameters": 1234567, **more},
+        "metrics": {"silhouette_iou": iou, "parameters": 1234567, **more},
         "losses": {"image": image, "content": 1.0, "style": 2.0},
         "seconds": 90.0,
         "versions": {"torch": "9.9"},
@@ -43,12 +43,12 @@ def test_runs_are_summarized_by_mean_and_unbiased_deviation():
     assert summarize([0.25], 1) == "0.2"
 
 
-def test_a_figure_that_a_run_lacks_is_not_made_up():
+def test_a_metric_that_a_run_lacks_is_not_made_up():
     assert summarize([], 2) == "-"
     assert summarize([1.0, None], 2) == "-"
 
 
-def test_rows_come_in_the_papers_order_with_its_figures_beside():
+def test_rows_come_in_the_papers_order_with_its_metrics_beside():
     runs = {"munit": [make_run(0, 0.9), make_run(1, 0.7)], "unit": [make_run(0, 0.5)]}
     table = make_table(runs, {"silhouette_iou": 0.99})
     assert table.index("| UNIT |") < table.index("| MUNIT |") < table.index("| real shoes |")
@@ -85,11 +85,11 @@ def test_every_line_of_a_table_has_as_many_cells(rows):
         assert len({line.count("|") for line in lines}) <= 1
 
 
-def test_own_images_have_the_figures_that_there_are_and_not_the_papers():
+def test_own_images_have_the_metrics_that_there_are_and_not_the_papers():
     runs = {"unit": [make_run(0, None, color_energy=2.0)], "munit": [make_run(0, None)]}
     for name in runs:
-        del runs[name][0]["figures"]["silhouette_iou"]
-    runs["munit"][0]["figures"]["guided_error"] = 20.0
+        del runs[name][0]["metrics"]["silhouette_iou"]
+    runs["munit"][0]["metrics"]["guided_error"] = 20.0
     table = make_table(runs, {"color_energy": 1.0}, PHOTOS)
     assert table.startswith("# x: a to b\n")
     titles = table.splitlines()[2]

@@ -81,14 +81,14 @@ def test_colors_are_means_of_images_and_examples_those_of_other_inputs(tmp_path)
     for name, start in (("trainA", 0), ("trainB", 0), ("testA", 60), ("testB", 100)):
         write(tmp_path / name, 8, start=start)
     subject = make_subject(unpaired(tmp_path), EXTENT)
-    figures, real = subject.measure(Echo())
+    metrics, real = subject.measure(Echo())
     # Reds of 100 to 103 are followed in all channels; green is 100, and blue 200 - i.
     reds = torch.tensor([101.0, 102, 103, 100])
     wanted = torch.stack([reds, torch.full((4,), 100.0), 300 - reds], 1)
     error = (reds[:, None] - wanted).abs().mean()
-    assert figures["guided_error"] == pytest.approx(error.item(), abs=0.01)
-    assert figures["chance_error"] > figures["guided_error"]
-    assert figures["color_spread"] > 0
+    assert metrics["guided_error"] == pytest.approx(error.item(), abs=0.01)
+    assert metrics["chance_error"] > metrics["guided_error"]
+    assert metrics["color_spread"] > 0
     assert real["color_spread"] == pytest.approx(1, abs=1e-4)
     assert real["color_energy"] > 1  # the red of the training images is 100 lower
     same, _ = subject.measure(
@@ -96,7 +96,7 @@ def test_colors_are_means_of_images_and_examples_those_of_other_inputs(tmp_path)
             *(AdaINGenerator(dim=4, mlp_dim=8, num_res_blocks=1) for _ in "ab"), device="cpu"
         )
     )
-    assert same.keys() == {*figures, "transfer_error"}
+    assert same.keys() == {*metrics, "transfer_error"}
 
 
 def test_a_pairs_partner_stands_beside_it(tmp_path):

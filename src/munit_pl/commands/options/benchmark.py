@@ -12,7 +12,7 @@ from munit_pl.commands.config.spelling import spelled
 from munit_pl.commands.errors import InputError
 from munit_pl.evaluation.comparison.rows import ROWS, STEPS, Extent
 
-# All that a full comparison does, in as little time as it can be done in: the figures say nothing.
+# All that a full comparison does, in as little time as it can be done in: its numbers say nothing.
 _SMALL_STEPS = 20
 _SMALL_SETTINGS = (
     "model.generator.dim=4",

@@ -31,6 +31,6 @@ def check_sweep(cfg: DictConfig) -> None:
         cfg, "callbacks.checkpoints.monitor"
     ):
         raise InputError(
-            "the sweeper compares runs by a figure: choose callbacks=[default,evaluate], or give "
+            "the sweeper compares runs by a metric: choose callbacks=[default,evaluate], or give "
             "callbacks.checkpoints.monitor"
         )

@@ -9,7 +9,7 @@ from munit_pl.data.datamodules.drawn import DrawnDataModule
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.evaluation import measuring
 from munit_pl.evaluation.comparison.rows import SEED, Extent
-from munit_pl.evaluation.comparison.subject import Figures, Subject, Wording
+from munit_pl.evaluation.comparison.subject import Metrics, Subject, Wording
 from munit_pl.evaluation.protocols.drawn_ground_truth import Drawn
 from munit_pl.evaluation.style_transfer import transfer_statistics
 from munit_pl.evaluation.task import EvaluationTask
@@ -49,7 +49,7 @@ class DrawnSubject(Subject):
             published=True,
         )
 
-    def measure(self, translator: Translator) -> tuple[Figures, Figures]:
+    def measure(self, translator: Translator) -> tuple[Metrics, Metrics]:
         """Return "silhouette_iou", "color_energy" and "color_spread" of protocol drawn.
 
         And "guided_error" of the same if the method reads styles, "transfer_error", its like by
@@ -58,14 +58,14 @@ class DrawnSubject(Subject):
         domains = self.datamodule.domains
         task = EvaluationTask(translator, domains["train"], domains["test"], SEED)
         drawn = measuring.measure(Drawn(self.extent.inputs, self.extent.styles), task)
-        of_drawn = {figure.key: figure for figure in drawn.figures}
-        figures = {key: of_drawn[f"a2b/{key}"].value for key in _DRAWN}
+        of_drawn = {metric.key: metric for metric in drawn.metrics}
+        metrics = {key: of_drawn[f"a2b/{key}"].value for key in _DRAWN}
         real = {key: of_drawn[f"a2b/{key}"].real or 0.0 for key in _DRAWN}
         if not translator.reads_styles:
-            del figures["guided_error"]
+            del metrics["guided_error"]
         if translator.reconstructs:
-            figures["transfer_error"] = self._transfer_error(translator)
-        return figures, real
+            metrics["transfer_error"] = self._transfer_error(translator)
+        return metrics, real
 
     def show(self, n: int, beside: int) -> tuple[str, Tensor, Tensor]:
         """Return drawings, and beside each its shoe."""

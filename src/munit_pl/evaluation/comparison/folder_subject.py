@@ -1,4 +1,4 @@
-"""Images of files as what methods are compared on, by figures that need no truth."""
+"""Images of files as what methods are compared on, by metrics that need no truth."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from munit_pl.data.datamodules.unpaired import UnpairedDataModule
 from munit_pl.data.domain import DomainName
 from munit_pl.data.file_identity import files_of
 from munit_pl.evaluation.comparison.rows import SEED, Extent
-from munit_pl.evaluation.comparison.subject import Figures, Subject, Wording
+from munit_pl.evaluation.comparison.subject import Metrics, Subject, Wording
 from munit_pl.evaluation.style_transfer import transfer_statistics
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
@@ -22,7 +22,7 @@ from munit_pl.metrics.drawn import chance_error, color_error, color_spread
 from munit_pl.metrics.energy_distance import energy_distance
 from munit_pl.metrics.network_metric import to_rgb
 
-_FEWEST = 8  # images of a set: below, figures of sets tell nothing
+_FEWEST = 8  # images of a set: below, metrics of sets tell nothing
 
 
 class LoadedImages:
@@ -88,7 +88,7 @@ class FolderSubject(Subject):
         self._colors = mean_color(real[:compared]), mean_color(others[:compared])
         self.wording = self._wording(untested)
 
-    def measure(self, translator: Translator) -> tuple[Figures, Figures]:
+    def measure(self, translator: Translator) -> tuple[Metrics, Metrics]:
         """Return measures of images' mean colors, which need no truth.
 
         "color_energy", the energy distance of translations' colors to those of real images;
@@ -107,7 +107,7 @@ class FolderSubject(Subject):
             for i, x in enumerate(images)
         )
         colors = torch.stack(list(shown))
-        figures = {
+        metrics = {
             "color_energy": energy_distance(colors.flatten(0, 1), real).item(),
             "color_spread": (color_spread(colors) / color_spread(real)).item(),
         }
@@ -116,12 +116,12 @@ class FolderSubject(Subject):
         if translator.reads_styles:
             guided = [translator.translate(x, translator.encode_style(y, "b")) for x, y in pairs]
             followed = mean_color(torch.cat(guided)[:, 0])
-            figures["guided_error"] = color_error(followed, wanted).mean().item()
-            figures["chance_error"] = chance_error(followed, wanted)
+            metrics["guided_error"] = color_error(followed, wanted).mean().item()
+            metrics["chance_error"] = chance_error(followed, wanted)
         if translator.reconstructs:
             moved = torch.cat([transfer_statistics(translator, x, y, "b") for x, y in pairs])
-            figures["transfer_error"] = color_error(mean_color(moved), wanted).mean().item()
-        return figures, {
+            metrics["transfer_error"] = color_error(mean_color(moved), wanted).mean().item()
+        return metrics, {
             "color_energy": energy_distance(others, real).item(),
             "color_spread": (color_spread(others) / color_spread(real)).item(),
         }

@@ -12,7 +12,7 @@ from munit_pl.data.domain import Domain
 from munit_pl.evaluation.comparison.drawn_subject import DrawnSubject
 from munit_pl.evaluation.comparison.folder_subject import FolderSubject
 from munit_pl.evaluation.comparison.rows import SEED, Extent
-from munit_pl.evaluation.comparison.subject import Figures, Subject
+from munit_pl.evaluation.comparison.subject import Metrics, Subject
 from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.inference.styles import random_styles
 from munit_pl.inference.translator import Translator
@@ -41,7 +41,7 @@ def make_subject(datamodule: TwoDomains, extent: Extent) -> Subject:
 
 def measure(
     translator: Translator, subject: Subject, extractors: FeatureExtractors
-) -> tuple[Figures, Figures]:
+) -> tuple[Metrics, Metrics]:
     """Measure translations from domain a to domain b.
 
     Args:
@@ -50,23 +50,23 @@ def measure(
         extractors: The feature extractors.
 
     Returns:
-        The figures, and those among them of the real images. The figures are the subject's own;
+        The metrics, and those among them of the real images. The metrics are the subject's own;
         "kernel_distance" of translations under one random style each to real images;
         "pair_distance", the mean distance of translations of the same image; and "parameters" of
         the networks that a translation passes.
     """
-    figures, real = subject.measure(translator)
+    metrics, real = subject.measure(translator)
     outputs, n = _outputs(translator, subject), subject.extent.compared
-    figures["kernel_distance"] = _kernel_distance(
+    metrics["kernel_distance"] = _kernel_distance(
         outputs, _images(subject.real, n), extractors, subject.extent
     )
-    figures["pair_distance"] = _pair_distance(translator, subject, extractors)
+    metrics["pair_distance"] = _pair_distance(translator, subject, extractors)
     gen_a, gen_b = translator.generators
-    figures["parameters"] = _count(gen_a.content_encoder) + _count(gen_b.decoder)
-    return figures, real
+    metrics["parameters"] = _count(gen_a.content_encoder) + _count(gen_b.decoder)
+    return metrics, real
 
 
-def measure_real(subject: Subject, extractors: FeatureExtractors) -> Figures:
+def measure_real(subject: Subject, extractors: FeatureExtractors) -> Metrics:
     """Return "kernel_distance" of two sets of real images, and "pair_distance" of random pairs."""
     n, others, test = subject.extent.compared, subject.others, subject.real
     distance = PairDistance(extractors.distance).to(extractors.device)
@@ -77,7 +77,7 @@ def measure_real(subject: Subject, extractors: FeatureExtractors) -> Figures:
 
 
 @torch.no_grad()
-def measure_losses(module: AdversarialModule, subject: Subject) -> Figures:
+def measure_losses(module: AdversarialModule, subject: Subject) -> Metrics:
     """Return the generators' terms on test images, unweighted, the sums of both domains'.
 
     Args:
@@ -87,7 +87,7 @@ def measure_losses(module: AdversarialModule, subject: Subject) -> Figures:
     module.eval()
     inputs, images = subject.extent.inputs, subject.datamodule
     pairs = ValidationPairs(*images.batch_domains("test"), paired=images.paired)
-    sums: Figures = {}
+    sums: Metrics = {}
     for places in _batches(inputs):
         samples = [pairs[i] for i in places]
         x_a = torch.stack([sample.x_a for sample in samples]).to(module.device)

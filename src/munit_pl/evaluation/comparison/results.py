@@ -18,9 +18,9 @@ from munit_pl.inference.translator import Translator
 from munit_pl.io.files import write_whole
 
 
-def figures_file(run: Path) -> Path:
-    """Return where a run's figures are, once it is done."""
-    return run / "figures.json"
+def metrics_file(run: Path) -> Path:
+    """Return where a run's metrics are, once it is done."""
+    return run / "metrics.json"
 
 
 def last_checkpoint(run: Path) -> Path:
@@ -28,10 +28,10 @@ def last_checkpoint(run: Path) -> Path:
     return run / "checkpoints" / "last.ckpt"
 
 
-def write_figures(run: Path, found: Mapping[str, Any]) -> None:
-    """Write a run's figures, and with what they were found; from then on the run is done."""
+def write_metrics(run: Path, found: Mapping[str, Any]) -> None:
+    """Write a run's metrics, and with what they were found; from then on the run is done."""
     versions = {name: version(name) for name in ("munit-pl", "torch")}
-    _write_json(figures_file(run), {**found, "versions": versions})
+    _write_json(metrics_file(run), {**found, "versions": versions})
 
 
 def conclude(out: Path, extractors: FeatureExtractors, subject: Subject) -> str:
@@ -42,7 +42,7 @@ def conclude(out: Path, extractors: FeatureExtractors, subject: Subject) -> str:
         extractors: The feature extractors for real images, unless ``real.json`` tells of them.
         subject: What was compared on.
     """
-    files = {row: sorted(out.glob(f"{row}/*/figures.json"), key=_seed) for row in ROWS}
+    files = {row: sorted(out.glob(f"{row}/*/metrics.json"), key=_seed) for row in ROWS}
     runs = {row: [_read_json(file) for file in files[row]] for row in ROWS if files[row]}
     (first, *_), *_ = runs.values()
     if not (out / "real.json").exists():

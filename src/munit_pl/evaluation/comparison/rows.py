@@ -16,7 +16,7 @@ class Row(NamedTuple):
         lpips: Diversity: mean LPIPS distance of translations of the same image.
         dropped: The term of MUNIT's that it leaves out.
         paired: Whether it is trained on pairs.
-        checked: Which of the two figures of the paper were found quoted elsewhere, or follow from
+        checked: Which of the two numbers of the paper were found quoted elsewhere, or follow from
             what they mean. The others are as they were remembered.
     """
 

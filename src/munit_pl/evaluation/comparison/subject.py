@@ -10,7 +10,7 @@ from munit_pl.data.domain import Domain
 from munit_pl.evaluation.comparison.rows import Extent
 from munit_pl.inference.translator import Translator
 
-Figures = dict[str, float]
+Metrics = dict[str, float]
 
 
 class Wording(NamedTuple):
@@ -22,7 +22,7 @@ class Wording(NamedTuple):
         trained: What batches consist of.
         input: What is translated.
         notes: How colors and shapes were measured, and what the images are, in lines.
-        published: Whether the paper's figures stand beside.
+        published: Whether the paper's results stand beside.
     """
 
     title: str
@@ -58,8 +58,8 @@ class Subject(ABC):
         return self.datamodule.size
 
     @abstractmethod
-    def measure(self, translator: Translator) -> tuple[Figures, Figures]:
-        """Return figures that take no feature extractor, and those of real images among them."""
+    def measure(self, translator: Translator) -> tuple[Metrics, Metrics]:
+        """Return metrics that take no feature extractor, and those of real images among them."""
 
     @abstractmethod
     def show(self, n: int, beside: int) -> tuple[str, Tensor, Tensor]:

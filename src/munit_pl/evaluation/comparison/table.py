@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 from munit_pl.evaluation.comparison.rows import REAL, ROWS, Row
 from munit_pl.evaluation.comparison.subject import Wording
 
-Run = Mapping[str, Any]  # a run's figures.json
+Run = Mapping[str, Any]  # a run's metrics.json
 
 
 class Column(NamedTuple):
-    """A figure of the runs.
+    """A metric of the runs.
 
     Attributes:
-        key: Its key in a run's figures.
+        key: Its key in a run's metrics.
         title: What it is called.
         decimals: How it is rounded.
     """
@@ -42,7 +42,7 @@ _TERMS = ("image", "content", "style")
 
 
 def summarize(values: Sequence[float | None], decimals: int) -> str:
-    """Return mean ± standard deviation, unbiased, of runs; "-" where a run has no such figure."""
+    """Return mean ± standard deviation, unbiased, of runs; "-" where a run has no such metric."""
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
         return "-"
@@ -57,18 +57,18 @@ def make_table(
     """Return the page: the comparison, the ablations' losses, and what was run.
 
     Args:
-        runs: The ``figures.json`` of each row's seeds, at least one row's.
-        real: The figures of real images.
-        wording: How to speak of the images, and whether the paper's figures stand beside.
+        runs: The ``metrics.json`` of each row's seeds, at least one row's.
+        real: The metrics of real images.
+        wording: How to speak of the images, and whether the paper's results stand beside.
     """
-    found = {key for row in runs.values() for run in row for key in run["figures"]} | real.keys()
+    found = {key for row in runs.values() for run in row for key in run["metrics"]} | real.keys()
     columns = [column for column in _COLUMNS if column.key in found]
     titles = ["method", *(column.title for column in columns)]
     lines = [
         [
             ROWS[name].label,
             *(
-                summarize([run["figures"].get(column.key) for run in runs[name]], column.decimals)
+                summarize([run["metrics"].get(column.key) for run in runs[name]], column.decimals)
                 for column in columns
             ),
         ]
@@ -111,7 +111,7 @@ def _losses(runs: Mapping[str, Sequence[Run]]) -> list[str]:
 def _costs(runs: Mapping[str, Sequence[Run]]) -> list[str]:
     lines = []
     for name in (name for name in ROWS if name in runs):
-        parameters = runs[name][0]["figures"]["parameters"]
+        parameters = runs[name][0]["metrics"]["parameters"]
         minutes = [None if run["seconds"] is None else run["seconds"] / 60 for run in runs[name]]
         seeds = ", ".join(str(run["seed"]) for run in runs[name])
         cells = f"{parameters:,.0f}", summarize(minutes, 1), seeds
@@ -121,7 +121,7 @@ def _costs(runs: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def _notes(runs: Mapping[str, Sequence[Run]], wording: Wording) -> list[str]:
-    """Say how the figures came about."""
+    """Say how the numbers came about."""
     (first, *_), *_ = runs.values()
     asked, data = first["asked"], first["data"]
     height, width = data["size"]
@@ -142,7 +142,7 @@ def _notes(runs: Mapping[str, Sequence[Run]], wording: Wording) -> list[str]:
     ]
     if wording.published:
         notes.append(
-            "The paper's figures are of photographs, by people's choice and by LPIPS: compare the "
+            "The paper's results are of photographs, by people's choice and by LPIPS: compare the "
             "orders of rows, not the numbers. Those with a question mark are as remembered, not as "
             "checked against the publication."
         )

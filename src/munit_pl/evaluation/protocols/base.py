@@ -80,7 +80,7 @@ class Available(NamedTuple):
 class EvaluationProtocol:
     """A named list of metrics, with all that must be fixed for their values to be comparable.
 
-    A protocol is a subclass. Its fields are its numbers: reports name those that are not the
+    A protocol is a subclass. Its fields are its settings: reports name those that are not the
     defaults.
 
     Attributes:
@@ -140,7 +140,7 @@ class EvaluationProtocol:
         return []
 
     def altered(self) -> list[str]:
-        """Say which of its numbers are not the published ones."""
+        """Say which of its settings are not the published ones."""
         published: dict[str, Any] = asdict(type(self)())  # type: ignore[call-arg]
         return [
             f"{name} {value} instead of {'all' if published[name] is None else published[name]}"

@@ -71,7 +71,7 @@ class MUNIT(DomainPair):
 
         Args:
             folder: Where ``model.safetensors``, ``config.json`` and ``README.md`` go.
-            facts: Data, figures and license, for the card.
+            facts: Data, metrics and license, for the card.
             half: Store weights as float16.
 
         Raises:
