@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 import torch
@@ -125,13 +126,19 @@ def test_paths_in_what_a_trial_said_are_cut_to_their_ends(tmp_path, monkeypatch)
     assert [one["why"] for one in told] == ["no compiler in 'cc' or y.py: 1/2 as z.dll"] * 2
 
 
-def test_what_cannot_be_tried_is_refused(tmp_path, monkeypatch):
+def test_what_cannot_be_tried_is_refused(tmp_path):
     if not torch.cuda.is_available():
         with pytest.raises(SystemExit, match="finds no CUDA device here"):
             doctor.main(["--device", "cuda", "--out", str(tmp_path / "x")])
+
+
+def test_what_cannot_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    with pytest.raises(SystemExit, match="nothing can be written to"):
+    with pytest.raises(SystemExit, match=f"munit-doctor: {tmp_path / 'file' / 'x'}: Not a dir"):
         doctor.main(["--device", "cpu", "--out", str(tmp_path / "file" / "x")])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
+    with pytest.raises(SystemExit, match=f"munit-doctor: {tmp_path / 'file'}/.*: Not a directory"):
+        doctor.main(["--device", "cpu", "--out", str(tmp_path / "out")])
 
 
 @pytest.mark.process

@@ -36,7 +36,8 @@ def run(options: argparse.Namespace) -> None:
         options.out.mkdir(parents=True, exist_ok=True)
         done = _try_all(device, options.out)
     except OSError as error:
-        sys.exit(f"munit-doctor: nothing can be written to {options.out}: {error.strerror}")
+        # The folder for the report, or the one for temporary files.
+        sys.exit(f"munit-doctor: {error.filename or options.out}: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     print(f"\n{overall(done)}; the report: {options.out / 'report.html'}, report.json beside it")
@@ -65,10 +66,10 @@ def _try_all(device: str, out: Path) -> list[dict[str, Any]]:
 def attempt(trial: Trial) -> dict[str, Any]:
     """Return what comes of a trial in a process of its own; or "error", its last line."""
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder, "found.json")
+        result = Path(folder, "found.json")
         command = [sys.executable, "-m", "munit_pl.commands.diagnosis.training"]
         child = subprocess.Popen(
-            [*command, json.dumps(trial._asdict()), str(place)],
+            [*command, json.dumps(trial._asdict()), str(result)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -83,8 +84,8 @@ def attempt(trial: Trial) -> dict[str, Any]:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
-        if place.exists() and not child.returncode:
-            found: dict[str, Any] = json.loads(place.read_text())
+        if result.exists() and not child.returncode:
+            found: dict[str, Any] = json.loads(result.read_text())
             return found
         lines = [line for line in said.splitlines() if line.strip()]
         last = lines[-1].strip() if lines else "without a word"
