@@ -116,16 +116,10 @@ def _networks(module: AdversarialModule) -> Sequence[nn.Module]:
 
 def _differentiate(module: AdversarialModule, part: MicroBatch) -> None:
     """Compute both gradients, and throw them away."""
-    generators = [*module.gen_a.parameters(), *module.gen_b.parameters()]
-    discriminators = [*module.dis_a.parameters(), *module.dis_b.parameters()]
-    players: list[tuple[Callable[[MicroBatch], Terms], list[nn.Parameter], list[nn.Parameter]]] = [
-        (module.discriminator_terms, discriminators, []),
-        (module.generator_terms, generators, discriminators),
-    ]
-    for terms_of, learning, waiting in reversed(players) if module.generators_first else players:
-        with frozen(waiting):
-            loss = total(terms_of(part), module.term_weights)
-            torch.autograd.grad(loss, learning, allow_unused=True)
+    for player in module.order:
+        with frozen(module.parameters_of("dis") if player == "gen" else []):
+            loss = total(module.terms_of(player, part), module.term_weights)
+            torch.autograd.grad(loss, module.parameters_of(player), allow_unused=True)
 
 
 @contextmanager

@@ -127,15 +127,10 @@ def _iterate(module: AdversarialModule, images: list[Tensor]) -> None:
     """Compute both players' gradients; beyond two parts of a batch, all are alike."""
     x_a, x_b = images
     some = module.split((x_a, x_b, x_a[:, :1], x_b[:, :1]), "memory")[:2]
-    generators = [*module.gen_a.parameters(), *module.gen_b.parameters()]
-    discriminators = [*module.dis_a.parameters(), *module.dis_b.parameters()]
-    players = [
-        (module.discriminator_terms, discriminators, []),
-        (module.generator_terms, generators, discriminators),
-    ]
-    for terms_of, learning, waiting in reversed(players) if module.generators_first else players:
-        for parameter in learning:
+    for player in module.order:
+        for parameter in module.parameters_of(player):
             parameter.grad = None
+        waiting = module.parameters_of("dis") if player == "gen" else []
         with frozen(waiting), module.weights_cast_once():
             for part in some:
-                total(terms_of(part), module.term_weights).backward()  # type: ignore[no-untyped-call]
+                total(module.terms_of(player, part), module.term_weights).backward()  # type: ignore[no-untyped-call]

@@ -136,8 +136,7 @@ def _device(trainer: Trainer) -> str:
 
 def _parameters(module: DomainPair) -> str:
     generators, discriminators = (
-        sum(p.numel() for network in networks for p in network.parameters())
-        for networks in ((module.gen_a, module.gen_b), (module.dis_a, module.dis_b))
+        sum(p.numel() for p in module.parameters_of(player)) for player in ("gen", "dis")
     )
     return f"generators {generators:,}, discriminators {discriminators:,}"
 

@@ -182,6 +182,10 @@ class AdversarialModule(DomainPair, LightningModule):
         """Return what is to be logged of the method's codes in an iteration, scalars by name."""
         return {}
 
+    def terms_of(self, player: str, part: MicroBatch) -> Terms:
+        """Return the terms that "dis" or "gen" minimizes."""
+        return self.discriminator_terms(part) if player == "dis" else self.generator_terms(part)
+
     def weights_of(self, player: str) -> Mapping[str, float]:
         """Return the weights of the terms of "dis" or "gen", by name."""
         return self.term_weights
@@ -219,15 +223,19 @@ class AdversarialModule(DomainPair, LightningModule):
         step = self.trainer.global_step
         parts = self.split(batch, step)
         updates = {"dis": self._update_discriminators, "gen": self._update_generators}
-        order = ("gen", "dis") if self.generators_first else ("dis", "gen")
         with keep_finite(self.buffers()):
             for i in range(1, self.discriminator_steps):
                 further = self.split(batch, step, "further", i, alone=False)  # takes nothing over
                 self._update_discriminators(further)
                 if self._scaler is not None:
                     self._scaler.update()  # which takes one step of an optimizer between two
-            terms = {player: updates[player](parts) for player in order}
+            terms = {player: updates[player](parts) for player in self.order}
         return terms, parts
+
+    @property
+    def order(self) -> tuple[str, str]:
+        """The players in the order of their updates."""
+        return ("gen", "dis") if self.generators_first else ("dis", "gen")
 
     def split(self, batch: Batch, *where: int | str, alone: bool = True) -> list[MicroBatch]:
         """Split a batch as ``accumulate`` says and give each part its random numbers.
@@ -363,14 +371,13 @@ class AdversarialModule(DomainPair, LightningModule):
         skip a step of any other, the host would have to wait for the device in each iteration.
         """
         able = all(parameter.device.type in ("cuda", "cpu") for parameter in self.parameters())
-        pairs = {"dis": (self.dis_a, self.dis_b), "gen": (self.gen_a, self.gen_b)}
         optimizers = []
-        for player, (a, b) in pairs.items():
+        for player in ("dis", "gen"):
             arguments = self.optimizer_arguments(player)
             skips = arguments.get("name", "Adam") in ("Adam", "AdamW")
             if skips and arguments.get("fused") is None and not arguments.get("foreach"):
                 arguments["fused"] = able or None
-            optimizer = make_optimizer([*a.parameters(), *b.parameters()], **arguments)
+            optimizer = make_optimizer(self.parameters_of(player), **arguments)
             if self._scaler is not None and is_fused_adam(optimizer):
                 # A scaler tells it of overflows at the last moment, and so not of norms too large.
                 optimizer.register_step_pre_hook(partial(self._skip_again, player))
@@ -483,7 +490,7 @@ class AdversarialModule(DomainPair, LightningModule):
         optimizer = self.trainer.optimizers[0]
         optimizer.zero_grad()
         with self.weights_cast_once():
-            terms = [self._backward(self.discriminator_terms(part), part, "dis") for part in parts]
+            terms = [self._backward("dis", part) for part in parts]
         self._average_gradients(optimizer)
         self._step_discriminators(optimizer)
         return terms
@@ -510,7 +517,7 @@ class AdversarialModule(DomainPair, LightningModule):
         optimizer.zero_grad()
         # No gradients for the discriminators' weights.
         with self.toggled_optimizer(optimizer), self.weights_cast_once():
-            terms = [self._backward(self.generator_terms(part), part, "gen") for part in parts]
+            terms = [self._backward("gen", part) for part in parts]
         self._average_gradients(optimizer)
         if self._scaler is not None and is_fused_adam(optimizer):
             self._scaler.unscale_(optimizer)  # which Lightning leaves to the step, after all hooks
@@ -537,8 +544,9 @@ class AdversarialModule(DomainPair, LightningModule):
         if average is not None:
             average(optimizer)
 
-    def _backward(self, terms: Terms, part: MicroBatch, player: str) -> Terms:
+    def _backward(self, player: str, part: MicroBatch) -> Terms:
         """Add one part's share to the gradient and return its share of the terms."""
+        terms = self.terms_of(player, part)
         if part.fraction != 1:
             terms = {term: part.fraction * pair for term, pair in terms.items()}
         self.manual_backward(total(terms, self.weights_of(player)))

@@ -63,6 +63,11 @@ class DomainPair(nn.Module):
         """Length of a style code; 0 if the method has none."""
         return self.gen_a.style_dim
 
+    def parameters_of(self, player: str) -> list[nn.Parameter]:
+        """Return the parameters of both generators, "gen", or of both discriminators, "dis"."""
+        a, b = (self.gen_a, self.gen_b) if player == "gen" else (self.dis_a, self.dis_b)
+        return [*a.parameters(), *b.parameters()]
+
     def check_size(self, height: int, width: int) -> None:
         """Raise a `ValueError` if the networks cannot be trained on images of this size."""
         self.gen_a.check_size(height, width)
