@@ -36,6 +36,11 @@ def test_two_sound_domains_stop_no_run_and_skip_nothing():
     ]
 
 
+def test_of_as_many_images_in_both_domains_no_ratio_is_told():
+    assessment = assess([folder("train_a", 3, prefix="a"), folder("train_b", 3, prefix="b")])
+    assert not [note for note in assessment.notes if "epoch" in note]
+
+
 @pytest.mark.parametrize(
     ("good", "bad", "stopped"),
     [(1, 1, False), (99, 1, False), (98, 2, True), (198, 2, False), (197, 3, True)],

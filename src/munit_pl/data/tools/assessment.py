@@ -162,7 +162,7 @@ def _assess_domains(a: Inspection, b: Inspection, assessment: Assessment) -> Non
     """Compare the two domains of a split."""
     names = f"{a.name} and {b.name}"
     smaller, larger = sorted((a, b), key=lambda found: len(found.usable))
-    if smaller.usable and a.split == "train":
+    if a.split == "train" and 0 < len(smaller.usable) < len(larger.usable):
         ratio = len(larger.usable) / len(smaller.usable)
         assessment.notes.append(
             f"{names} have {len(a.usable)} and {_images(len(b.usable))}: in an epoch, a pass over "
