@@ -73,10 +73,10 @@ def test_sound_data_stop_no_run(data, capsys):
     assert "STOPS" not in out
     assert "\nNothing stops a run.\n\nTRY THIS\n  munit-train data=folder data.root=" in out
     assert out.endswith(
-        "model=munit_modern demo=munit_modern data.resize=64 'data.crop=[64,64]' data.batch_size=2 "
-        "trainer.precision=auto callbacks.grid.every_n_steps=100 +recipe=diffaugment name=trial\n"
-        "  2000 iterations of 0.5 s (CPU, 32-true): pictures to judge by after about 17 min; its "
-        "tensors take 0.25 GiB\n"
+        "model=munit_modern demo=munit_modern data.resize=64 data.crop=64 data.batch_size=2 "
+        "trainer.precision=auto +recipe=diffaugment name=trial run=first ckpt_path=auto\n"
+        "  2000 iterations of 0.5 s (CPU, 32-true): pictures to judge by after about 17 min; the "
+        "run's tensors take 0.25 GiB\n"
     )
     assert err == ""  # a bar only where somebody watches
 
@@ -463,8 +463,8 @@ def test_small_images_are_told_sizes_that_suit_them(tmp_path, capsys):
         (tmp_path / folder).mkdir()
         for n, side in enumerate((100, 120, 300)):
             picture(rng, side, side + 30).save(tmp_path / folder / f"{n}.png")
-    told = "at most 120 pixels and are {}: to train near their own size, in less time, give "
-    sizes = "data.resize=112 data.crop=[112,112]\n"
+    told = "at most 120 pixels and are {}: to train near their own size, in less time, "
+    sizes = "give a long run data.resize=112 data.crop=112\n"
     assert check(tmp_path) == 0
     assert told.format("enlarged to 256") + sizes in capsys.readouterr().out
     check(tmp_path, "--resize", "null")

@@ -55,21 +55,31 @@ def test_one_undoes_the_other(dtype, near):
     torch.testing.assert_close(again, codes, atol=near, rtol=near)
 
 
-def test_the_running_moments_are_those_of_the_equations():
-    """With m, C before, d = x - m, S = mean(d dT): 0.99 C + 0.01 (S + eps (1 + tr(S) / 3))."""
+def test_the_running_moments_are_those_of_batches_whose_weights_fall_by_a_hundredth():
     whitening = RunningWhitening(3).double()
-    mean, covariance = torch.zeros(3).double(), torch.eye(3).double()
-    for seed in range(5):
-        codes = draw(4, seed, torch.float64)
-        difference = codes - mean
-        second = difference.T @ difference / 4
-        second = second + EPSILON * (1 + second.trace() / 3) * torch.eye(3)
-        covariance = 0.99 * covariance + 0.01 * second
-        mean = mean + 0.01 * difference.mean(0)
+    batches = [draw(4, seed, torch.float64) for seed in range(5)]
+    for codes in batches:
         whitening.update(codes)
+    weights = torch.tensor([0.99 ** (4 - k) for k in range(5)], dtype=torch.float64)
+    weights = weights / weights.sum()
+    mean = sum(w * x.mean(0) for w, x in zip(weights, batches, strict=True))
+    differences = [x - mean for x in batches]
+    covariance = sum(w * d.T @ d / 4 for w, d in zip(weights, differences, strict=True))
     torch.testing.assert_close(whitening.mean, mean)
-    torch.testing.assert_close(whitening.scale @ whitening.scale.T, covariance)
+    found = whitening.scale @ whitening.scale.T
+    torch.testing.assert_close(found, covariance, rtol=0, atol=4 * EPSILON * covariance.trace())
+    assert not torch.allclose(found, covariance, rtol=0, atol=EPSILON / 10)  # which is added
     torch.testing.assert_close(whitening.inverse @ whitening.scale, torch.eye(3).double())
+
+
+def test_few_batches_are_enough():
+    """The identity that it begins with counts for nothing, however small the codes' variance."""
+    whitening = RunningWhitening(3)
+    for seed in range(40):
+        whitening.update(0.1 * draw(4, seed))
+    mean, covariance = moments(whitening.whiten(0.1 * draw(20_000, 99)))
+    torch.testing.assert_close(mean, torch.zeros(3), atol=0.3, rtol=0)
+    torch.testing.assert_close(covariance, torch.eye(3), atol=0.4, rtol=0)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, 3e19])

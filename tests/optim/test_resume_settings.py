@@ -86,6 +86,21 @@ def test_changes_are_told_by_the_names_of_the_settings():
     }
 
 
+def test_a_rate_that_a_longer_run_changes_is_told():
+    """What "linear" leaves open follows the run's length, which is no setting of the model."""
+    settings = [
+        {"optimizer": {"lr": 0.1}, "scheduler": {"kind": "linear", "iterations": length}}
+        for length in (8, 16)
+    ]
+    checkpoint, _ = saved(settings[0], 8)
+    for one in (*settings, checkpoint["hyper_parameters"]):
+        one["scheduler"].pop("iterations")  # a module's settings have no such thing
+    optimizer, _ = pair(settings[1])
+    longer = schedule(optimizer, kind="linear", iterations=16)
+    changes = adopt_settings(checkpoint, [optimizer], [longer], settings[1], MUNITModule)
+    assert changes == {"learning rate": (0.0, 0.1)}
+
+
 def test_recipes_that_were_added_or_left_out_are_told():
     had = {"optimizer": {}, "scheduler": STEPS, "recipes": {"r1": {"weight": 1.0, "every": 16}}}
     has = had | {"recipes": {"r1": {"weight": 2.0, "every": 16}, "ada": {"target": 0.6}}}

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hydra import compose, initialize_config_module
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from munit_pl import MUNITModule
 from munit_pl.commands.config.overrides import check_overrides
 from munit_pl.commands.config.validation import check_config
 from munit_pl.commands.errors import InputError
@@ -191,6 +193,17 @@ def test_python_on_a_page_imports_what_exists():
                     assert [
                         name.name for name in node.names if not hasattr(module, name.name)
                     ] == []
+
+
+def test_munit_modern_in_python_is_that_of_the_configuration():
+    (code,) = fences(ROOT / "docs/choosing.md", "python")
+    made = {}
+    exec(code.replace("module = MUNITModule(", "given = dict("), made)
+    MUNITModule(**made["given"])
+    with initialize_config_module("munit_pl.conf", version_base="1.3"):
+        munit, modern = (compose("train", [f"model={x}"]) for x in ("munit", "munit_modern"))
+    assert OmegaConf.merge(munit.model, made["given"]) == modern.model
+    assert [c.decay for c in made["callbacks"]] == [modern.callbacks.ema.decay]
 
 
 def test_links_to_files_lead_to_files():

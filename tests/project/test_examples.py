@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 from training import fit, make_trainer, moved, weights
 
 from munit_pl import MUNITModule, Recipe, Translator
+from munit_pl.callbacks.ema import averages
 from munit_pl.recipes.base import GeneratorPass
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -108,6 +110,14 @@ def test_a_project_with_a_configuration_of_its_own_finds_this_packages_groups(
     quiet = ["hydra/job_logging=none", "hydra/hydra_logging=none", f"hydra.run.dir={tmp_path}"]
     run(monkeypatch, "own_project/train.py", "trainer.max_steps=2", "trainer=cpu", *quiet)
     assert "2 iterations" in capsys.readouterr().out
+
+
+def test_such_a_project_averages_the_weights_of_munit_modern(monkeypatch, tmp_path):
+    fitted = []
+    monkeypatch.setattr(Trainer, "fit", lambda trainer, *_: fitted.append(trainer))
+    quiet = ["hydra/job_logging=none", "hydra/hydra_logging=none", f"hydra.run.dir={tmp_path}"]
+    run(monkeypatch, "own_project/train.py", "model=munit_modern", "trainer=cpu", *quiet)
+    assert len(averages(fitted[0])) == 1
 
 
 @pytest.mark.process

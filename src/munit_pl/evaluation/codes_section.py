@@ -93,8 +93,9 @@ def _against_prior(task: EvaluationTask, domain: DomainName) -> Block:
     n, dimensions = encoded.shape
     whitened = task.translator.generators[DOMAINS.index(domain)].arguments.get("whiten_styles")
     training = (
-        "They are whitened, so that both columns are alike whatever training did: see style/mean_* "
-        "and style/var_* in the logs."
+        "They are whitened by the training images' mean and covariance: what is left between the "
+        "columns is how test images differ from those, and what no mean or covariance tells. What "
+        "training did is in style/mean_* and style/var_* in the logs."
         if whitened
         else "Where training brought them to the prior, as it does at its optimum, both columns "
         "are alike."

@@ -173,6 +173,9 @@ def _adopt_schedule(
         if name in saved and name in settings and saved[name] != settings[name]
     }
     state["_last_lr"] = rates_at(scheduler, saved["last_epoch"])
+    if saved["base_lrs"] == state["base_lrs"] and saved["_last_lr"] != state["_last_lr"]:
+        # Which no setting of the model need have done: "linear" follows the run's length.
+        changes["learning rate"] = saved["_last_lr"][0], state["_last_lr"][0]
     for group, rate in zip(groups, state["_last_lr"], strict=True):
         group["lr"] = rate
     return state, changes

@@ -20,7 +20,7 @@ def settings(a, b, device="cpu"):
 def test_size_channels_and_recipe_follow_from_the_images():
     found = settings(inspection("a", 300, 2000), inspection("b", 300, 50))
     assert found["data.resize"] == "64"
-    assert found["data.crop"] == "[64,64]"
+    assert found["data.crop"] == "64"
     assert "+recipe" not in found
     assert "model.input_channels_a" not in found
     found = settings(inspection("a", 300, 2000), inspection("b", 300, 49, (False,)), "cuda")

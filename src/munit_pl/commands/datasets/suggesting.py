@@ -46,7 +46,7 @@ class TrialRun(NamedTuple):
         minutes = max(1, round(self.steps * self.seconds / 60))
         return (
             f"{self.steps} iterations of {self.seconds:.2g} s ({self.where}): pictures to judge "
-            f"by after about {minutes} min; its tensors take {self.peak / 2**30:.2g} GiB"
+            f"by after about {minutes} min; the run's tensors take {self.peak / 2**30:.2g} GiB"
         )
 
 
@@ -63,7 +63,8 @@ def suggest(inspections: Sequence[Inspection], data: Sequence[str]) -> list[str]
         tried = str(try_out(settings, device))
     except Exception as error:  # of whatever kind: it is told, and the report stands
         tried = f"could not be tried: {' '.join(str(error).split())[:300]}"
-    return [shlex.join(["munit-train", *settings, "name=trial"]), tried]
+    run = "name=trial", "run=first", "ckpt_path=auto"  # the same command again goes on with it
+    return [shlex.join(["munit-train", *settings, *run]), tried]
 
 
 def suggest_settings(
@@ -81,8 +82,8 @@ def suggest_settings(
     sides = sorted(side for found in inspections for side in found.shortest_sides)
     median = sides[len(sides) // 2]
     side = max(_SMALLEST, min(_LARGEST[device], median // 16 * 16))
-    settings = [*data, *_METHOD, f"data.resize={side}", f"data.crop=[{side},{side}]"]
-    settings += ["data.batch_size=2", "trainer.precision=auto", "callbacks.grid.every_n_steps=100"]
+    settings = [*data, *_METHOD, f"data.resize={side}", f"data.crop={side}"]
+    settings += ["data.batch_size=2", "trainer.precision=auto"]
     gray = [domain for domain in "ab" if not _has_color(inspections, domain)]
     settings += [f"model.input_channels_{domain}=1" for domain in gray]
     if min(len(found.usable) for found in inspections if found.split == "train") < _FEW:
@@ -140,8 +141,8 @@ def try_out(settings: Sequence[str], device: str) -> TrialRun:
             **quiet,  # type: ignore[arg-type]
         ).fit(module, build(cfg.data))
     spans = [end - start for start, end in zip(clock.ends, clock.ends[1:], strict=False)]
-    height, width = cfg.data.crop
-    peak = predict_peak(module, height, width, cfg.data.batch_size, precision, device)
+    side = cfg.data.crop  # of a square
+    peak = predict_peak(module, side, side, cfg.data.batch_size, precision, device)
     seconds = statistics.median(spans[_WARM_UP:])
     where = f"{device.upper()}, {precision}"
     return TrialRun(where, seconds, cfg.trainer.max_steps, peak)

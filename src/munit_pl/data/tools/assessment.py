@@ -64,8 +64,8 @@ def advise(inspections: Sequence[Inspection], use: ImageSettings) -> list[str]:
     how = "too small" if use.resize is None else f"enlarged to {wanted}"
     return [
         f"half of the images have a shortest side of at most {median} pixels and are {how}: to "
-        f"train near their own size, in less time, give data.resize={side} "
-        f"data.crop=[{side},{side}]"
+        f"train near their own size, in less time, give a long run data.resize={side} "
+        f"data.crop={side}"
     ]
 
 
