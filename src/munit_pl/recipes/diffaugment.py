@@ -1,7 +1,7 @@
 """Augmentations of all that discriminators see, through which the generators' gradient passes.
 
 Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training", NeurIPS 2020. With few
-images a discriminator learns them by heart; augmented real ones alone would teach generators to
+images a discriminator memorizes them; augmented real ones alone would teach generators to
 augment, so translations are augmented alike.
 """
 
