@@ -25,7 +25,7 @@ from munit_pl.hub.model_lookup import find_checkpoint, holds_checkpoints, newest
 from munit_pl.io.checkpoint_files import check_schema, verify
 from munit_pl.io.safe_reading import read_checkpoint
 from munit_pl.io.training_state import check_training_state
-from munit_pl.models.base.description import method_of
+from munit_pl.models.base.description import arguments_of, method_of
 from munit_pl.models.base.module import AdversarialModule
 
 
@@ -99,7 +99,8 @@ def check_checkpoint(path: Path, module: LightningModule) -> None:
         if theirs.get(name) != ours.get(name):
             raise InputError(
                 f"{path} is a checkpoint of another model: {str(name)[:100]!r} is "
-                f"{theirs.get(name)} there and {ours.get(name)} here; give the same model settings"
+                f"{theirs.get(name)} there and {ours.get(name)} here; "
+                + _give(checkpoint.get("generators"), module)
             )
     if isinstance(module, AdversarialModule):
         optimizers, _ = cast(Any, module.configure_optimizers())
@@ -107,6 +108,15 @@ def check_checkpoint(path: Path, module: LightningModule) -> None:
             check_training_state(checkpoint, optimizers)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{path} cannot be resumed from: {error}") from error
+
+
+def _give(description: Any, module: LightningModule) -> str:
+    """Return what setting a module is to be given to be the model that `describe` described."""
+    had = arguments_of("gen_b", description)
+    for name, now in getattr(getattr(module, "gen_b", None), "arguments", {}).items():
+        if name in had and had[name] != now:
+            return f"give model.generator.{name}={had[name]!r:.60}, as there"
+    return "give the same model settings"
 
 
 def _read_whole(path: Path) -> Mapping[str, Any]:

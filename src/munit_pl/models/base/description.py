@@ -73,6 +73,12 @@ def method_of(description: Any) -> str | None:
     return known.method if known else None
 
 
+def arguments_of(name: str, description: Any) -> dict[str, Any]:
+    """Return the arguments of a network as `describe` noted them, none where it noted none."""
+    arguments = _said_of(name, description).get("arguments")
+    return arguments if isinstance(arguments, dict) else {}
+
+
 def _said_of(name: str, description: Any) -> dict[str, Any]:
     """Return what a file says of a network, nothing where it says nothing of use."""
     said = description.get(name) if isinstance(description, dict) else None
