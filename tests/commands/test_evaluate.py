@@ -18,6 +18,7 @@ from torch import nn
 from munit_pl import Translator
 from munit_pl.commands import evaluate as evaluate_file
 from munit_pl.commands.evaluate import main
+from munit_pl.commands.runtime.evaluation_data import _take_white
 from munit_pl.data.drawn.dataset import DrawnShoes
 from munit_pl.data.images.tensors import to_pil_image
 from munit_pl.data.sizes import ImageSize
@@ -235,9 +236,9 @@ def test_white_of_16_bits_is_that_of_training_unless_another_is_asked_for(sized)
     translator.generators[1].max_value = 4095
     for settings, white_b in (([], 4095), (["data.max_value_b=1023"], 1023)):
         data = OmegaConf.create({"max_value_a": "auto", "max_value_b": 1023})
-        evaluate_file._take_white(data, settings, translator)
+        _take_white(data, settings, translator)
         assert data == {"max_value_a": 65535, "max_value_b": white_b}
-    evaluate_file._take_white(drawn := OmegaConf.create({"size": 64}), [], translator)
+    _take_white(drawn := OmegaConf.create({"size": 64}), [], translator)
     assert drawn == {"size": 64}
 
 

@@ -7,22 +7,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from omegaconf import DictConfig
-
-from munit_pl.commands.config.building import build
-from munit_pl.commands.config.overrides import check_overrides, failing_as_input_error
-from munit_pl.commands.config.validation import check_config
+from munit_pl.commands.config.overrides import failing_as_input_error
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.evaluate import parse
+from munit_pl.commands.runtime.evaluation_data import describe_data, read_data
 from munit_pl.commands.runtime.process_group import gpu_of, join_processes
 from munit_pl.commands.runtime.processes import Place, find_place, tell
 from munit_pl.commands.runtime.translator_loading import load_translator
-from munit_pl.data.datamodules.aligned import AlignedDataModule
 from munit_pl.data.datamodules.base import TwoDomains
-from munit_pl.data.datamodules.huggingface import HuggingFaceDataModule
-from munit_pl.data.datamodules.unpaired import UnpairedDataModule
-from munit_pl.data.image_folder import ImageFolder
-from munit_pl.data.sizes import ImageSize, height_and_width
 from munit_pl.evaluation.evaluate import evaluate
 from munit_pl.evaluation.feature_extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.evaluation.protocols.base import EvaluationProtocol
@@ -92,7 +84,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             translator = load_translator(options.precision, load, place)
             for domain in DOMAINS:
                 translator.check_target(domain)
-            datamodule = _read_data(options, translator)
+            datamodule = read_data(options.data, translator)
             task = _make_task(options, translator, datamodule, place)
             protocol.check(task)
             extractors = _load_extractors(options, task) if protocol.needs_extractors else None
@@ -101,7 +93,7 @@ def _evaluate(options: argparse.Namespace) -> None:
                 "sha256": digest(options.checkpoint),
                 "computed": f"{translator.precision} on {translator.device}",
             }
-            report = evaluate(protocol, task, extractors, file, _describe(datamodule))
+            report = evaluate(protocol, task, extractors, file, describe_data(datamodule))
         if place.rank == 0:
             _write(report, out, options, task)
 
@@ -151,56 +143,6 @@ def _make_task(
     return task
 
 
-def _read_data(options: argparse.Namespace, translator: Translator) -> TwoDomains:
-    """Find the images that the settings name."""
-    channels = [
-        f"model.input_channels_{domain}={translator.channels(domain)}" for domain in DOMAINS
-    ]
-    settings = [*options.data, *channels]
-    cfg = check_overrides(settings, "evaluate")
-    if translator.image_size:
-        _take_size(cfg.data, options.data, translator.image_size)
-        _take_white(cfg.data, options.data, translator)
-    check_config(cfg, "evaluate")
-    datamodule: TwoDomains = build(cfg.data)
-    datamodule.setup()
-    return datamodule
-
-
-def _take_size(data: DictConfig, settings: Sequence[str], trained: ImageSize) -> None:
-    """Take over the size of training where ``settings`` ask for no other, and say what it is."""
-    given = _names(settings)
-    crop = list(trained.crop)
-    sizes = {"resize": trained.resize, "crop": crop, "size": crop}  # the last where images are made
-    others = []
-    for key, value in sizes.items():
-        if key in data and f"data.{key}" not in given:
-            data[key] = value
-        elif key in data and _sides(data[key]) != _sides(value):
-            others.append(f"data.{key}={data[key]}")
-    if others:
-        tell(f"{' '.join(others)}: this model was trained on {trained}")
-    else:
-        tell(f"evaluated as trained, on {trained}")
-
-
-def _sides(size: int | Sequence[int] | None) -> Sequence[int] | None:
-    """Return a size as it compares: of a square one side may be given."""
-    return None if size is None else height_and_width(size)
-
-
-def _take_white(data: DictConfig, settings: Sequence[str], translator: Translator) -> None:
-    """Take over what was white in 16-bit files in training, where ``settings`` do not say it."""
-    for domain in DOMAINS:
-        key = f"max_value_{domain}"
-        if key in data and f"data.{key}" not in _names(settings):
-            data[key] = translator.max_value(domain)
-
-
-def _names(settings: Sequence[str]) -> set[str]:
-    return {setting.lstrip("+").split("=")[0] for setting in settings}
-
-
 def _load_extractors(options: argparse.Namespace, task: EvaluationTask) -> FeatureExtractors:
     return load_feature_extractors(
         options.features,
@@ -213,27 +155,6 @@ def _load_extractors(options: argparse.Namespace, task: EvaluationTask) -> Featu
         options.download,
         task.device,
     )
-
-
-def _describe(datamodule: TwoDomains) -> dict[str, str]:
-    """Say in words what images there are."""
-    sizes = "x".join(map(str, datamodule.size))
-    counts = {
-        split: " and ".join(str(len(domain)) for domain in domains)
-        for split, domains in datamodule.domains.items()
-    }
-    name = "drawn shoes"
-    if isinstance(datamodule, UnpairedDataModule | AlignedDataModule):
-        name = datamodule.root.resolve().name
-    elif isinstance(datamodule, HuggingFaceDataModule):
-        name = datamodule.path
-    text = f"{name}, {sizes}; training images {counts['train']}, test images {counts['test']}"
-    for domain, train, test in zip(DOMAINS, *datamodule.domains.values(), strict=True):
-        if isinstance(train, ImageFolder) and isinstance(test, ImageFolder):
-            text += f"; those of {domain} are the same" if train.files == test.files else ""
-            if bad := {**train.bad, **test.bad}:
-                text += f"; {len(bad)} bad files of {domain} skipped"
-    return {"data": text}
 
 
 def _write(report: Report, out: Path, options: argparse.Namespace, task: EvaluationTask) -> None:

@@ -1,0 +1,99 @@
+"""The images that ``munit-evaluate`` measures a model on."""
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig
+
+from munit_pl.commands.config.building import build
+from munit_pl.commands.config.overrides import check_overrides
+from munit_pl.commands.config.validation import check_config
+from munit_pl.commands.runtime.processes import tell
+from munit_pl.data.datamodules.aligned import AlignedDataModule
+from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.datamodules.huggingface import HuggingFaceDataModule
+from munit_pl.data.datamodules.unpaired import UnpairedDataModule
+from munit_pl.data.image_folder import ImageFolder
+from munit_pl.data.sizes import ImageSize, height_and_width
+from munit_pl.evaluation.task import DOMAINS
+from munit_pl.inference.translator import Translator
+
+
+def read_data(given: Sequence[str], translator: Translator) -> TwoDomains:
+    """Find the images that settings name, of the size that the model was trained on.
+
+    Args:
+        given: The settings that were typed.
+        translator: The model.
+
+    Raises:
+        InputError: If a setting is wrong.
+        OSError: If a folder is missing.
+        ValueError: If there are no images that can be used.
+    """
+    channels = [
+        f"model.input_channels_{domain}={translator.channels(domain)}" for domain in DOMAINS
+    ]
+    settings = [*given, *channels]
+    cfg = check_overrides(settings, "evaluate")
+    if translator.image_size:
+        _take_size(cfg.data, given, translator.image_size)
+        _take_white(cfg.data, given, translator)
+    check_config(cfg, "evaluate")
+    datamodule: TwoDomains = build(cfg.data)
+    datamodule.setup()
+    return datamodule
+
+
+def _take_size(data: DictConfig, settings: Sequence[str], trained: ImageSize) -> None:
+    """Take over the size of training where ``settings`` ask for no other, and say what it is."""
+    given = _names(settings)
+    crop = list(trained.crop)
+    sizes = {"resize": trained.resize, "crop": crop, "size": crop}  # the last where images are made
+    others = []
+    for key, value in sizes.items():
+        if key in data and f"data.{key}" not in given:
+            data[key] = value
+        elif key in data and _sides(data[key]) != _sides(value):
+            others.append(f"data.{key}={data[key]}")
+    if others:
+        tell(f"{' '.join(others)}: this model was trained on {trained}")
+    else:
+        tell(f"evaluated as trained, on {trained}")
+
+
+def _sides(size: int | Sequence[int] | None) -> Sequence[int] | None:
+    """Return a size as it compares: of a square one side may be given."""
+    return None if size is None else height_and_width(size)
+
+
+def _take_white(data: DictConfig, settings: Sequence[str], translator: Translator) -> None:
+    """Take over what was white in 16-bit files in training, where ``settings`` do not say it."""
+    for domain in DOMAINS:
+        key = f"max_value_{domain}"
+        if key in data and f"data.{key}" not in _names(settings):
+            data[key] = translator.max_value(domain)
+
+
+def _names(settings: Sequence[str]) -> set[str]:
+    return {setting.lstrip("+").split("=")[0] for setting in settings}
+
+
+def describe_data(datamodule: TwoDomains) -> dict[str, str]:
+    """Say in words what images there are."""
+    sizes = "x".join(map(str, datamodule.size))
+    counts = {
+        split: " and ".join(str(len(domain)) for domain in domains)
+        for split, domains in datamodule.domains.items()
+    }
+    name = "drawn shoes"
+    if isinstance(datamodule, UnpairedDataModule | AlignedDataModule):
+        name = datamodule.root.resolve().name
+    elif isinstance(datamodule, HuggingFaceDataModule):
+        name = datamodule.path
+    text = f"{name}, {sizes}; training images {counts['train']}, test images {counts['test']}"
+    for domain, train, test in zip(DOMAINS, *datamodule.domains.values(), strict=True):
+        if isinstance(train, ImageFolder) and isinstance(test, ImageFolder):
+            text += f"; those of {domain} are the same" if train.files == test.files else ""
+            if bad := {**train.bad, **test.bad}:
+                text += f"; {len(bad)} bad files of {domain} skipped"
+    return {"data": text}
