@@ -213,6 +213,18 @@ def test_a_report_goes_to_the_folder_of_its_protocol(evaluated, drawn_folder, tm
     assert {path.name for path in (tmp_path / "evaluation").iterdir()} == {"drawn", "starganv2"}
 
 
+@pytest.mark.usefixtures("_quick")
+def test_nothing_of_an_earlier_evaluation_stays_beside_new_numbers(
+    evaluated, drawn_folder, tmp_path
+):
+    evaluated(*of_folder(drawn_folder), "--out", "x")
+    (tmp_path / "x" / "report.html").touch()
+    (tmp_path / "x" / "notes.txt").touch()  # the user's own
+    evaluated(*TINY, "--limit", "2", "--out", "x")
+    names = {"metrics.json", "metrics.md", "metrics.png", "notes.txt"}
+    assert {path.name for path in (tmp_path / "x").iterdir()} == names
+
+
 @pytest.fixture
 def sized(tmp_path):
     """A run's folder with a checkpoint of a model that was trained on 24-pixel images."""

@@ -29,6 +29,8 @@ from munit_pl.metrics.classifier import save_classifier
 from munit_pl.metrics.classifier_training import train_classifier
 from munit_pl.metrics.efficientnet_lite0 import load_lite0
 
+_NOT_ALWAYS_WRITTEN = ("distributions.png", "report.html")  # beside metrics.*, which always are
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run as the command line says; ends with one line and exit code 1 on bad input."""
@@ -162,6 +164,8 @@ def _write(report: Report, out: Path, options: argparse.Namespace, task: Evaluat
     from munit_pl.evaluation.page import write_page  # these want the extra, as was checked
     from munit_pl.evaluation.plots import plot_distributions, plot_metrics
 
+    for name in _NOT_ALWAYS_WRITTEN:  # an earlier evaluation's would contradict the new numbers
+        (out / name).unlink(missing_ok=True)
     report.write(out)
     plots = {"metrics.png": plot_metrics(report.metrics)}
     if report.distributions:
