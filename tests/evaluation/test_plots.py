@@ -88,6 +88,14 @@ def test_the_scale_of_a_negative_metric_starts_there():
     assert left(0.0, -0.3, MODEL) == left(0.1, -0.3, MODEL) == one
 
 
+def test_long_numbers_stand_apart():
+    picture = opened(plot_metrics([metric(-1.234e-05, -1.882e-05), metric(144.4, -1.882e-05)]))
+    beside = picture[:, 2 * picture.shape[1] // 3 :]
+    redder = beside[:, :, 0] - beside[:, :, 2]  # thin strokes are pale: a minus, an e
+    model, real = (np.flatnonzero((hue > 30).any(0)) for hue in (-redder, redder))
+    assert real.min() - model.max() > 8
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0])
 def test_odd_values_can_be_drawn(value):
     opened(plot_metrics([metric(value, 0.0), metric(1.0, 2.0)]))

@@ -17,6 +17,7 @@ _DPI = 110
 BLUE, ORANGE = "#2563a8", "#d97706"
 _GRAY, _PALE = "#6f757d", "#e3e6ea"
 SMALL = 8  # points
+_COLUMN = 64  # points: holds -1.882e-05 and the like in small letters, and a gap
 
 
 def plot_distributions(distributions: Mapping[str, Sequence[float]]) -> bytes:
@@ -85,9 +86,9 @@ def _draw_row(axes: Axes, y: int, metric: MetricValue) -> None:
 def _write_beside(axes: Axes, y: float, value: str, real: str, better: str) -> None:
     """Write a row's three columns right of the axes, in points, for the layout to make room."""
     columns = (
-        (50, value, "right", BLUE),
-        (95, real, "right", ORANGE),
-        (105, better, "left", _GRAY),
+        (_COLUMN, value, "right", BLUE),
+        (2 * _COLUMN, real, "right", ORANGE),
+        (2 * _COLUMN + 10, better, "left", _GRAY),
     )
     for points, text, side, color in columns:
         axes.annotate(
