@@ -2,6 +2,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import shutil
 import socket
 import sys
 from contextlib import redirect_stdout
@@ -366,13 +367,39 @@ def test_images_that_are_too_small_are_told(refused, folder):
     assert "an image of 1x1 is too small for this model" in refused(*tiny)
 
 
+def cut_short(file):
+    file.write_bytes(file.read_bytes()[:-30])
+
+
+@pytest.mark.usefixtures("_quick")
+def test_images_that_cannot_be_read_are_skipped_and_told_unless_they_are_many(
+    exported, drawn_folder, tmp_path, capsys
+):
+    folder = tmp_path / "data"
+    shutil.copytree(drawn_folder, folder)
+    cut_short(folder / "trainA" / "3.png")
+    cut_short(folder / "testB" / "0.png")  # which is read first
+    data = [str(exported), *of_folder(folder), "--out", str(tmp_path / "x")]
+    main(data)
+    line = capsys.readouterr().err
+    assert len(line.splitlines()) == 1
+    for name in ("trainA/3.png", "testB/0.png"):
+        assert f"cannot read image '{folder / name}'" in line
+    assert line.endswith("; `munit-data check` lists all such\n")
+    told = read(tmp_path / "x")["data"]["data"]
+    assert told.endswith("; 1 bad files of a skipped; 1 bad files of b skipped")
+    cut_short(folder / "testB" / "1.png")
+    with pytest.raises(SystemExit, match=r"2 of 13 images cannot be used, .*: repair or remove"):
+        main(data)
+
+
 @pytest.mark.usefixtures("_quick")
 @pytest.mark.parametrize("place", [0, 1])
-def test_an_image_that_cannot_be_read_is_told_whenever_it_is_met(refused, folder, place):
-    file = folder / "testB" / f"{place}.png"
-    file.write_bytes(file.read_bytes()[:-30])
-    line = refused(*of_folder(folder), "--limit", "2", "--protocol", "munit2018")
+def test_no_other_image_stands_in_for_one_of_a_pair(refused, folder, place):
+    cut_short(file := folder / "testB" / f"{place}.png")
+    line = refused(*of_folder(folder), "--limit", "2", "--paired")
     assert f"cannot read image '{file}'" in line
+    assert "repair it, or remove it and its partner" in line
 
 
 def test_weights_that_are_missing_are_told(refused, folder, monkeypatch, tmp_path):

@@ -20,8 +20,7 @@ from munit_pl.checks import Arguments, ArgumentsOf, PositiveInt, Seed, checked
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.datamodules.drawn import DrawnDataModule
 from munit_pl.data.domain import Domain, DomainName
-from munit_pl.data.image_folder import ImageFolder
-from munit_pl.data.replacement import WithReplacement
+from munit_pl.data.replacement import with_replacement
 from munit_pl.evaluation.evaluate import evaluate
 from munit_pl.evaluation.feature_extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.evaluation.protocols.registry import find_protocol
@@ -184,18 +183,9 @@ def task_of(trainer: Trainer, pl_module: LightningModule, seed: int) -> Evaluati
         gens = [deepcopy(gen).float() for gen in (pl_module.gen_a, pl_module.gen_b)]
     return EvaluationTask(
         Translator(*gens, device=pl_module.device),
-        _usable(datamodule.domains["train"]),
-        _usable(datamodule.domains["test"]),
+        with_replacement(datamodule.domains["train"]),
+        with_replacement(datamodule.domains["test"]),
         seed,
         trainer.global_rank,
         trainer.world_size,
-    )
-
-
-def _usable(domains: tuple[Domain, Domain]) -> tuple[Domain, Domain]:
-    """Let other images stand in for bad files: one of them is no reason to end a run."""
-    a, b = domains
-    return (
-        WithReplacement(a, "a") if isinstance(a, ImageFolder) else a,
-        WithReplacement(b, "b") if isinstance(b, ImageFolder) else b,
     )

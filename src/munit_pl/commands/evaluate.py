@@ -3,18 +3,22 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from munit_pl.commands.config.overrides import failing_as_input_error
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.evaluate import parse
-from munit_pl.commands.runtime.evaluation_data import describe_data, read_data
+from munit_pl.commands.runtime.evaluation_data import describe_data, read_data, share_skipped
 from munit_pl.commands.runtime.process_group import gpu_of, join_processes
 from munit_pl.commands.runtime.processes import Place, find_place, tell
 from munit_pl.commands.runtime.translator_loading import load_translator
 from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.replacement import with_replacement
+from munit_pl.data.skipped_files import DataError
 from munit_pl.evaluation.evaluate import evaluate
 from munit_pl.evaluation.feature_extractors import FeatureExtractors, load_feature_extractors
 from munit_pl.evaluation.protocols.base import EvaluationProtocol
@@ -44,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
             _train_classifier(options)
         else:
             _evaluate(options)
-    except InputError as error:
+    except (InputError, DataError) as error:
         sys.exit(f"munit-evaluate: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
@@ -95,7 +99,10 @@ def _evaluate(options: argparse.Namespace) -> None:
                 "sha256": digest(options.checkpoint),
                 "computed": f"{translator.precision} on {translator.device}",
             }
-            report = evaluate(protocol, task, extractors, file, describe_data(datamodule))
+            with _explaining_pairs(options.paired):
+                report = evaluate(protocol, task, extractors, file, {})
+            share_skipped(datamodule.skipped_files, place)
+            report = replace(report, data=describe_data(datamodule))
         if place.rank == 0:
             _write(report, out, options, task)
 
@@ -129,20 +136,40 @@ def _check_folder(folder: Path) -> None:
 def _make_task(
     options: argparse.Namespace, translator: Translator, datamodule: TwoDomains, place: Place
 ) -> EvaluationTask:
-    """Bring model and data together, and try one image of each domain."""
+    """Bring model and data together, and try one image of each domain.
+
+    Another image stands in for one that cannot be read, except in pairs.
+    """
+    test = datamodule.domains["test"]
+    if not options.paired:
+        test = with_replacement(test, datamodule.skipped_files)
     task = EvaluationTask(
         translator,
-        datamodule.domains["train"],
-        datamodule.domains["test"],
+        with_replacement(datamodule.domains["train"], datamodule.skipped_files),
+        test,
         options.seed,
         place.rank,
         place.world_size,
         options.paired,
         progress=True,
     )
-    for domain in DOMAINS:
-        translator.check(task.test_images(domain).load(0, None)[None], domain)
+    with _explaining_pairs(options.paired):
+        for domain in DOMAINS:
+            translator.check(task.test_images(domain).load(0, None)[None], domain)
     return task
+
+
+@contextmanager
+def _explaining_pairs(paired: bool) -> Iterator[None]:
+    """Say what to do about an image that cannot be read where no other can stand in for it."""
+    try:
+        yield
+    except OSError as error:
+        if not paired:
+            raise
+        raise OSError(
+            f"{error}: repair it, or remove it and its partner (`munit-data check` lists all such)"
+        ) from error
 
 
 def _load_extractors(options: argparse.Namespace, task: EvaluationTask) -> FeatureExtractors:

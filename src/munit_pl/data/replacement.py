@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from munit_pl.data.cropping import BlankCrop
-from munit_pl.data.domain import LoadedImage, SampleDomain
-from munit_pl.data.skipped_files import BadFile, DataError, StopReason
+from munit_pl.data.domain import Domain, LoadedImage, SampleDomain
+from munit_pl.data.file_identity import files_of
+from munit_pl.data.skipped_files import BadFile, DataError, SkippedFiles, StopReason
 from munit_pl.data.worker_processes import note_reading
 from munit_pl.exits import ExitCode
 
@@ -69,11 +70,15 @@ class WithReplacement:
     Args:
         domain: The domain.
         name: What it is called.
+        skipped: Notes the files that cannot be read, and says when they are too many.
     """
 
-    def __init__(self, domain: SampleDomain, name: str) -> None:
+    def __init__(
+        self, domain: SampleDomain, name: str, skipped: SkippedFiles | None = None
+    ) -> None:
         self.domain = domain
         self.name = name
+        self.skipped = skipped
 
     def __len__(self) -> int:
         return len(self.domain)
@@ -82,11 +87,31 @@ class WithReplacement:
         """Return an image, ``(C, H, W)`` in [-1, 1].
 
         Raises:
-            DataError: As `first_readable` does.
+            DataError: As `first_readable` does, and where too many files cannot be read.
         """
         source = Source(self.domain, self.name, candidates_from(index, len(self.domain), rng))
-        (image,), _ = first_readable([source], index)
+        (image,), bad = first_readable([source], index)
+        if self.skipped is not None:
+            self.skipped.add(bad)
+            if self.skipped.stop_reason:
+                raise DataError(self.skipped.stop_reason)
         return image.x
+
+
+def with_replacement(
+    domains: tuple[Domain, Domain], skipped: SkippedFiles | None = None
+) -> tuple[Domain, Domain]:
+    """Return domains a and b, in which other images stand in for files that cannot be read.
+
+    Args:
+        domains: Both domains, of files or drawn.
+        skipped: As of `WithReplacement`.
+    """
+    a, b = (
+        WithReplacement(domain, name, skipped) if files_of(domain) else domain
+        for name, domain in zip("ab", domains, strict=True)
+    )
+    return a, b
 
 
 def candidates_from(index: int, n: int, rng: torch.Generator | None = None) -> list[Candidate]:

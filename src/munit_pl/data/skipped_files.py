@@ -1,6 +1,6 @@
 """Image files that were skipped because they cannot be used, and when they are too many."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,7 +61,7 @@ class BadFile(NamedTuple):
 
 
 class SkippedFiles:
-    """The files that were skipped, by domain.
+    """The files that were skipped, by domain; as text, the first of them.
 
     Args:
         totals: Files of each domain, the bad ones included.
@@ -83,6 +83,9 @@ class SkippedFiles:
         self._replaced = 0
         self._news: list[BadFile] = []
         self._met: set[tuple[str, str]] = set()  # since this process started
+
+    def __str__(self) -> str:
+        return _named([*self.found.values()])
 
     @property
     def count(self) -> int:
@@ -130,14 +133,18 @@ class SkippedFiles:
         total = self.totals[domain]
         if self.stop_reason or len(bad) <= max(1, self.max_fraction * total):
             return
-        others = f", and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         where = "`munit-data check` lists" if self.list_file is None else f"{self.list_file} has"
         self.stop_reason = StopReason(
             ExitCode.BAD_DATA,
             f"domain {domain}: {len(bad)} of {total} images cannot be used, more than "
             f"data.max_bad_fraction={self.max_fraction:g} allows: repair or remove them, or raise "
-            f"it ({where} all of them): {'; '.join(map(str, bad[:_NAMED]))}{others}",
+            f"it ({where} all of them): {_named(bad)}",
         )
+
+
+def _named(files: Sequence[BadFile]) -> str:
+    others = f", and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+    return f"{'; '.join(map(str, files[:_NAMED]))}{others}"
 
 
 def skipped_when_listed(

@@ -1,19 +1,22 @@
 """The images that ``munit-evaluate`` measures a model on."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from omegaconf import DictConfig
+from torch import distributed
 
 from munit_pl.commands.config.building import build
 from munit_pl.commands.config.overrides import check_overrides
 from munit_pl.commands.config.validation import check_config
-from munit_pl.commands.runtime.processes import tell
+from munit_pl.commands.runtime.processes import Place, tell
 from munit_pl.data.datamodules.aligned import AlignedDataModule
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.datamodules.huggingface import HuggingFaceDataModule
 from munit_pl.data.datamodules.unpaired import UnpairedDataModule
 from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.sizes import ImageSize, height_and_width
+from munit_pl.data.skipped_files import SkippedFiles
 from munit_pl.evaluation.task import DOMAINS
 from munit_pl.inference.translator import Translator
 
@@ -78,8 +81,18 @@ def _names(settings: Sequence[str]) -> set[str]:
     return {setting.lstrip("+").split("=")[0] for setting in settings}
 
 
+def share_skipped(skipped: SkippedFiles, place: Place) -> None:
+    """Note which files any process skipped, and say so."""
+    if place.world_size > 1:
+        everyone: list[Any] = [None] * place.world_size
+        distributed.all_gather_object(everyone, [*skipped.found.values()])
+        skipped.add(file for files in everyone for file in files)
+    if skipped.found:
+        tell(f"images are skipped: {skipped}; `munit-data check` lists all such")
+
+
 def describe_data(datamodule: TwoDomains) -> dict[str, str]:
-    """Say in words what images there are."""
+    """Say in words what images there are, and how many were skipped."""
     sizes = "x".join(map(str, datamodule.size))
     counts = {
         split: " and ".join(str(len(domain)) for domain in domains)
@@ -94,6 +107,6 @@ def describe_data(datamodule: TwoDomains) -> dict[str, str]:
     for domain, train, test in zip(DOMAINS, *datamodule.domains.values(), strict=True):
         if isinstance(train, ImageFolder) and isinstance(test, ImageFolder):
             text += f"; those of {domain} are the same" if train.files == test.files else ""
-            if bad := {**train.bad, **test.bad}:
-                text += f"; {len(bad)} bad files of {domain} skipped"
+        bad = [file for file in datamodule.skipped_files.found.values() if file.domain == domain]
+        text += f"; {len(bad)} bad files of {domain} skipped" if bad else ""
     return {"data": text}
