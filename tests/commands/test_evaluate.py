@@ -295,8 +295,22 @@ def test_training_images_that_stand_in_for_test_images_are_told(evaluated, folde
         file.rename(folder / "trainB" / f"more_{file.name}")
     (folder / "testB").rmdir()
     evaluated(*of_folder(folder), "--limit", "2", "--protocol", "munit2018")
-    text = "data, 16x16; training images 2 and 4, test images 2 and 4; those of b are the same"
-    assert read(tmp_path / "evaluation" / "munit2018")["data"] == {"data": text}
+    said = "data, 16x16; training images 2 and 4, test images 2 and 4; the test images of b are its"
+    folder = tmp_path / "evaluation" / "munit2018"
+    assert read(folder)["data"] == {"data": f"{said} training images"}
+
+
+@pytest.mark.usefixtures("_quick")
+def test_without_test_images_nothing_stands_beside_the_models_values(
+    evaluated, drawn_folder, tmp_path
+):
+    for name in ("trainA", "trainB"):
+        shutil.copytree(drawn_folder / name, tmp_path / "data" / name)
+    evaluated(*of_folder(tmp_path / "data"))
+    report = read(tmp_path / "evaluation" / "starganv2")
+    said = "no test images: all metrics are of the training images"
+    assert report["data"] == {"data": f"data, 16x16; training images 7 and 7, {said}"}
+    assert {metric["real"] for metric in report["metrics"].values()} == {None}
 
 
 def test_a_size_that_the_networks_do_not_halve_evenly_is_padded(evaluated, tmp_path):

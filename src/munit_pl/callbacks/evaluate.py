@@ -20,6 +20,7 @@ from munit_pl.checks import Arguments, ArgumentsOf, PositiveInt, Seed, checked
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.datamodules.drawn import DrawnDataModule
 from munit_pl.data.domain import Domain, DomainName
+from munit_pl.data.file_identity import files_of
 from munit_pl.data.replacement import with_replacement
 from munit_pl.evaluation.evaluate import evaluate
 from munit_pl.evaluation.feature_extractors import FeatureExtractors, load_feature_extractors
@@ -165,6 +166,7 @@ class _Some:
 
     def __init__(self, images: Domain, most: int) -> None:
         self._images = images
+        self.files = files_of(images)  # what they are some of
         self._step = max(1, -(-len(images) // most))
 
     def __len__(self) -> int:

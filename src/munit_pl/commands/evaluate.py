@@ -102,7 +102,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             with _explaining_pairs(options.paired):
                 report = evaluate(protocol, task, extractors, file, {})
             share_skipped(datamodule.skipped_files, place)
-            report = replace(report, data=describe_data(datamodule))
+            report = replace(report, data=describe_data(datamodule, task))
         if place.rank == 0:
             _write(report, out, options, task)
 

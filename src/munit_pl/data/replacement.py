@@ -79,6 +79,7 @@ class WithReplacement:
         self.domain = domain
         self.name = name
         self.skipped = skipped
+        self.files = files_of(domain)
 
     def __len__(self) -> int:
         return len(self.domain)

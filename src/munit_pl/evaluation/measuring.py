@@ -9,7 +9,7 @@ from torchmetrics.aggregation import CatMetric
 from munit_pl.evaluation.feature_extractors import FeatureExtractors
 from munit_pl.evaluation.protocols.base import Available, EvaluationProtocol, MetricEntry, Sample
 from munit_pl.evaluation.report import MetricValue
-from munit_pl.evaluation.task import DIRECTIONS, Direction, EvaluationTask
+from munit_pl.evaluation.task import DIRECTIONS, DOMAINS, Direction, EvaluationTask
 
 
 class Measured(NamedTuple):
@@ -46,7 +46,8 @@ def measure(
     """
     for entry in own_metrics:
         _check_inputs(entry, protocol)
-    available = Available(extractors, task.translator.reads_styles, task.paired)
+    tested = [domain for domain in DOMAINS if task.has_test_images(domain)]
+    available = Available(extractors, task.translator.reads_styles, task.paired, tested)
     measured = Measured([], {}, protocol.deviations(task))
     averaged: dict[str, list[MetricValue]] = {}
     for direction in DIRECTIONS:

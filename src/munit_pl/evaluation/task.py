@@ -9,6 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from munit_pl.data.domain import Domain, DomainName
+from munit_pl.data.file_identity import files_of
 from munit_pl.inference.translator import Translator
 from munit_pl.randomness import rng_for
 
@@ -84,6 +85,11 @@ class EvaluationTask:
     def train_images(self, domain: DomainName) -> Domain:
         """Return a domain's training images."""
         return self.train[DOMAINS.index(domain)]
+
+    def has_test_images(self, domain: DomainName) -> bool:
+        """Return whether a domain's test images are others than its training images."""
+        train, test = files_of(self.train_images(domain)), files_of(self.test_images(domain))
+        return not train or train != test
 
     def share(self, n: int, what: str) -> Iterable[int]:
         """Return which of ``n`` samples this process takes; ``what`` is shown meanwhile."""

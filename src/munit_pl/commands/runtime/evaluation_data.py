@@ -14,10 +14,9 @@ from munit_pl.data.datamodules.aligned import AlignedDataModule
 from munit_pl.data.datamodules.base import TwoDomains
 from munit_pl.data.datamodules.huggingface import HuggingFaceDataModule
 from munit_pl.data.datamodules.unpaired import UnpairedDataModule
-from munit_pl.data.image_folder import ImageFolder
 from munit_pl.data.sizes import ImageSize, height_and_width
 from munit_pl.data.skipped_files import SkippedFiles
-from munit_pl.evaluation.task import DOMAINS
+from munit_pl.evaluation.task import DOMAINS, EvaluationTask
 from munit_pl.inference.translator import Translator
 
 
@@ -91,7 +90,7 @@ def share_skipped(skipped: SkippedFiles, place: Place) -> None:
         tell(f"images are skipped: {skipped}; `munit-data check` lists all such")
 
 
-def describe_data(datamodule: TwoDomains) -> dict[str, str]:
+def describe_data(datamodule: TwoDomains, task: EvaluationTask) -> dict[str, str]:
     """Say in words what images there are, and how many were skipped."""
     sizes = "x".join(map(str, datamodule.size))
     counts = {
@@ -103,10 +102,14 @@ def describe_data(datamodule: TwoDomains) -> dict[str, str]:
         name = datamodule.root.resolve().name
     elif isinstance(datamodule, HuggingFaceDataModule):
         name = datamodule.path
-    text = f"{name}, {sizes}; training images {counts['train']}, test images {counts['test']}"
-    for domain, train, test in zip(DOMAINS, *datamodule.domains.values(), strict=True):
-        if isinstance(train, ImageFolder) and isinstance(test, ImageFolder):
-            text += f"; those of {domain} are the same" if train.files == test.files else ""
+    text = f"{name}, {sizes}; training images {counts['train']}, "
+    untested = [domain for domain in DOMAINS if not task.has_test_images(domain)]
+    if len(untested) == len(DOMAINS):
+        text += "no test images: all metrics are of the training images"
+    else:
+        text += f"test images {counts['test']}"
+        text += f"; the test images of {untested[0]} are its training images" if untested else ""
+    for domain in DOMAINS:
         bad = [file for file in datamodule.skipped_files.found.values() if file.domain == domain]
         text += f"; {len(bad)} bad files of {domain} skipped" if bad else ""
     return {"data": text}

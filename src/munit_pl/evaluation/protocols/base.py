@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from torch import Tensor
 from torchmetrics import Metric
 
+from munit_pl.data.domain import DomainName
 from munit_pl.evaluation.feature_extractors import FeatureExtractors
-from munit_pl.evaluation.task import DIRECTIONS, Direction, EvaluationTask
+from munit_pl.evaluation.task import DIRECTIONS, DOMAINS, Direction, EvaluationTask
 
 
 class Row(NamedTuple):
@@ -69,11 +70,13 @@ class Available(NamedTuple):
         extractors: The feature extractors, if there are any.
         reads_styles: Whether the model's method reads styles from images.
         paired: Whether equal places in the test domains show the same thing.
+        tested: Domains whose test images are others than their training images.
     """
 
     extractors: FeatureExtractors | None = None
     reads_styles: bool = True
     paired: bool = False
+    tested: Sequence[DomainName] = DOMAINS
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class StarGANv2(EvaluationProtocol):
     of the target domain, drawn at random ("reference"). Diversity is the mean distance over all
     pairs of an input's translations, realism FID against the target domain's training images;
     KID, IS, precision, recall, density and coverage stand beside it. The real images' values are
-    those of the target domain's test images.
+    those of the target domain's test images, if there are any.
 
     Args:
         inputs: Test images of each domain that are translated, at most; None takes all.
@@ -80,7 +80,9 @@ class StarGANv2(EvaluationProtocol):
         def make(task: EvaluationTask) -> DistributionMetrics:
             return DistributionMetrics(self._subset(direction, task), task.seed)
 
-        real = MetricEntry(make, distances, _rows("random", extractors))
+        real = None
+        if direction.target in available.tested:  # training images are no measure of themselves
+            real = MetricEntry(make, distances, _rows("random", extractors))
         entries = []
         for source in _sources(available.reads_styles):
             label = f"{_LABELS[source]}: diversity, {extractors.distance.name}"
