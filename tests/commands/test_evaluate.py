@@ -357,10 +357,51 @@ def test_checkpoints_that_are_none_are_told_in_one_line(refused, exported, tmp_p
 
 def test_a_checkpoint_of_other_channels_than_the_data_is_told(refused, tmp_path, drawn_folder):
     checkpoint = _checkpoint(tmp_path, 1)
-    expected = "domain a are (N, 1, H, W) for this model, but these are (1, 3, 16, 16)"
-    assert expected in refused(*TINY, "--limit", "2", checkpoint=checkpoint)
+    expected = "images of domain a have 1 channels, but these have 3: "
+    line = refused(*TINY, "--limit", "2", checkpoint=checkpoint)
+    assert f"{expected}measure it on images of its own (data=folder data.root=FOLDER)" in line
     data = [*of_folder(drawn_folder), "data.channels_a=3", "data.channels_b=3"]
-    assert expected in refused(*data, "--limit", "2", checkpoint=checkpoint)
+    line = refused(*data, "--limit", "2", checkpoint=checkpoint)
+    assert f"{expected}leave out data.channels_a" in line
+
+
+def _trained_on(run, module, settings=""):
+    """Have the checkpoint of a run say that it was trained by a data module of this name."""
+    (file,) = (run / "checkpoints").iterdir()
+    torch.save(torch.load(file) | {module: {}}, file)
+    if settings:
+        (run / ".hydra").mkdir()
+        (run / ".hydra" / "config.yaml").write_text(settings)
+
+
+def test_a_model_of_other_data_is_not_measured_on_drawn_shoes_unasked(refused, sized):
+    _trained_on(sized, "UnpairedDataModule")
+    line = refused(*TINY, checkpoint=sized)
+    assert "was trained on data=folder data.root=FOLDER, but without data= it is measured" in line
+    _trained_on(sized, "UnpairedDataModule", "data: {root: my data}")
+    line = refused(*TINY, checkpoint=sized)
+    assert "give data=folder 'data.root=my data', or data=drawn if drawn shoes are meant" in line
+    (sized / ".hydra" / "config.yaml").write_text("data: {root: '${nothing:}'}")
+    assert "data.root=FOLDER" in refused(*TINY, checkpoint=sized)
+
+
+@pytest.mark.usefixtures("_quick")
+def test_data_of_another_kind_than_the_trainings_are_told(
+    sized, exported, drawn_folder, tmp_path, capsys
+):
+    _trained_on(sized, "HuggingFaceDataModule")
+    folder, out = of_folder(drawn_folder), ["--out", str(tmp_path / "x"), "--limit", "2"]
+    drawn = "measured on drawn shoes: data=folder data.root=FOLDER measures on images of yours"
+    hub = "trained on data=huggingface data.path=USER/SET, measured on data="
+    for checkpoint, data, told in (
+        (sized, ["data=drawn", *TINY], f"{hub}drawn"),
+        (sized, folder, f"{hub}folder"),
+        (exported, TINY, drawn),
+    ):
+        main([str(checkpoint), *data, *out])
+        assert capsys.readouterr().err.splitlines()[-1] == told
+    main([str(exported), "data=drawn", *TINY, *out])
+    assert capsys.readouterr().err == ""
 
 
 def test_folders_without_images_are_told(refused, folder):

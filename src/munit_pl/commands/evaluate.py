@@ -12,7 +12,12 @@ from pathlib import Path
 from munit_pl.commands.config.overrides import failing_as_input_error
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.evaluate import parse
-from munit_pl.commands.runtime.evaluation_data import describe_data, read_data, share_skipped
+from munit_pl.commands.runtime.evaluation_data import (
+    compare_with_training,
+    describe_data,
+    read_data,
+    share_skipped,
+)
 from munit_pl.commands.runtime.process_group import gpu_of, join_processes
 from munit_pl.commands.runtime.processes import Place, find_place, tell
 from munit_pl.commands.runtime.translator_loading import load_translator
@@ -73,6 +78,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     with failing_as_input_error(None):
         protocol = _find_protocol(options)
         options.checkpoint = find_model(options.checkpoint, tell)
+        notice = compare_with_training(options.data, options.checkpoint)
         out = options.out or _folder_beside(options.checkpoint) / "evaluation" / protocol.name
         _check_folder(out)
         for module in ("matplotlib", "jinja2") if options.report else ("matplotlib",):
@@ -99,6 +105,8 @@ def _evaluate(options: argparse.Namespace) -> None:
                 "sha256": digest(options.checkpoint),
                 "computed": f"{translator.precision} on {translator.device}",
             }
+            if notice:
+                tell(notice)
             with _explaining_pairs(options.paired):
                 report = evaluate(protocol, task, extractors, file, {})
             share_skipped(datamodule.skipped_files, place)

@@ -1,10 +1,15 @@
 """The images that ``munit-evaluate`` measures a model on."""
 
+import shlex
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import distributed
+from yaml import YAMLError
 
 from munit_pl.commands.config.building import build
 from munit_pl.commands.config.overrides import check_overrides
@@ -12,12 +17,83 @@ from munit_pl.commands.config.validation import check_config
 from munit_pl.commands.runtime.processes import Place, tell
 from munit_pl.data.datamodules.aligned import AlignedDataModule
 from munit_pl.data.datamodules.base import TwoDomains
+from munit_pl.data.datamodules.drawn import DrawnDataModule
 from munit_pl.data.datamodules.huggingface import HuggingFaceDataModule
 from munit_pl.data.datamodules.unpaired import UnpairedDataModule
 from munit_pl.data.sizes import ImageSize, height_and_width
 from munit_pl.data.skipped_files import SkippedFiles
 from munit_pl.evaluation.task import DOMAINS, EvaluationTask
+from munit_pl.hub.model_lookup import run_of
 from munit_pl.inference.translator import Translator
+from munit_pl.io.safe_reading import read_checkpoint
+
+_GROUPS = {
+    "UnpairedDataModule": "folder",
+    "AlignedDataModule": "aligned",
+    "HuggingFaceDataModule": "huggingface",
+    "DrawnDataModule": "drawn",
+}  # of settings, by the name that a checkpoint has for the data module
+_PLACES = {"folder": "root", "aligned": "root", "huggingface": "path"}
+
+
+def compare_with_training(given: Sequence[str], checkpoint: Path) -> str | None:
+    """Return a line if a model was trained on data of another kind, as far as its file knows.
+
+    Args:
+        given: The settings that were typed.
+        checkpoint: The model's file.
+
+    Raises:
+        ValueError: If such a model would be measured on drawn shoes without being asked to.
+    """
+    named = [setting.partition("=")[2] for setting in given if setting.startswith("data=")]
+    trained = _trained_on(checkpoint)
+    if trained is None:
+        hint = "measured on drawn shoes: data=folder data.root=FOLDER measures on images of yours"
+        return None if named else hint
+    if trained.split()[0] == f"data={named[-1] if named else 'drawn'}":
+        return None
+    if not named:
+        raise ValueError(
+            f"this model was trained on {trained}, but without data= it is measured on drawn "
+            f"shoes: give {trained}, or data=drawn if drawn shoes are meant"
+        )
+    return f"trained on {trained}, measured on data={named[-1]}"
+
+
+def _trained_on(checkpoint: Path) -> str | None:
+    """Return the settings that name a checkpoint's training data; None if it does not know them."""
+    content = read_checkpoint(checkpoint) if checkpoint.suffix == ".ckpt" else None
+    known = content if isinstance(content, dict) else {}
+    group = next((group for name, group in _GROUPS.items() if name in known), None)
+    if group not in _PLACES:
+        return group and f"data={group}"
+    key, run = _PLACES[group], run_of(checkpoint)
+    place = None
+    if run is not None:  # whose settings help, but may be gone, or be written by hand
+        with suppress(OSError, YAMLError, OmegaConfBaseException):
+            config = OmegaConf.load(run / ".hydra" / "config.yaml")
+            place = OmegaConf.select(config, f"data.{key}")
+    example = "FOLDER" if key == "root" else "USER/SET"
+    return f"data={group} {shlex.quote(f'data.{key}={place or example}')}"
+
+
+def check_channels(translator: Translator, datamodule: TwoDomains) -> None:
+    """Refuse images of other channels than the model's.
+
+    Raises:
+        ValueError: If there are any; the message says what to give.
+    """
+    for domain in DOMAINS:
+        channels, there = translator.channels(domain), datamodule.channels[domain]
+        if channels != there:
+            cure = f"leave out data.channels_{domain}"
+            if isinstance(datamodule, DrawnDataModule):
+                cure = "measure it on images of its own (data=folder data.root=FOLDER)"
+            raise ValueError(
+                f"this model's images of domain {domain} have {channels} channels, but these have "
+                f"{there}: {cure}"
+            )
 
 
 def read_data(given: Sequence[str], translator: Translator) -> TwoDomains:
@@ -42,6 +118,7 @@ def read_data(given: Sequence[str], translator: Translator) -> TwoDomains:
         _take_white(cfg.data, given, translator)
     check_config(cfg, "evaluate")
     datamodule: TwoDomains = build(cfg.data)
+    check_channels(translator, datamodule)
     datamodule.setup()
     return datamodule
 
