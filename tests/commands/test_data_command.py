@@ -174,6 +174,17 @@ def test_a_missing_training_folder_stops_a_run_and_a_missing_test_does_not(data,
     assert "shortest side, least" in out
 
 
+def test_domains_in_folders_of_other_names_are_told_by_name(data, capsys):
+    (data / "trainA").rename(data / "photos")
+    (data / "trainB").rename(data / "paintings")
+    with pytest.raises(SystemExit, match="2"):
+        check(data)
+    assert capsys.readouterr().err == (
+        f"munit-data: there is no folder {str(data / 'trainA')!r}: name each domain's folder, as "
+        f"munit-data check {data} --train-a paintings --train-b photos\n"
+    )
+
+
 def test_aligned_files_are_judged_by_their_halves(tmp_path, capsys):
     rng = np.random.default_rng(0)
     for folder, count in (("train", 3), ("val", 1)):
@@ -393,12 +404,14 @@ def test_what_is_wrong_with_the_naming_of_a_data_set_is_one_line(data, tmp_path,
     saved = save_set(data, tmp_path / "set")
     for arguments, message in [
         ((saved, "--train-a", "x"), "--train-a is for folders: of a data set name"),
-        ((data, "data=folder"), "data=folder: .* holds folders of images, for which there are"),
-        ((data, "data.max_images=9"), "data.max_images=9: .* holds folders of images"),
+        ((data, "data=folder"), f"data=folder: folders of images are checked as .* {data}, with"),
+        ((data, "data.max_images=9"), "data.max_images=9: folders of images are checked as "),
         (
-            ("data=folder", f"data.root={data}"),
-            "data=folder: give folders as munit-data check ROOT",
+            ("data=folder", "data.root=.", "data.train_a=photos", "data.train_b=paintings"),
+            "as munit-data check . --train-a photos --train-b paintings, without settings",
         ),
+        (("data=aligned", "data.root=x"), "as munit-data check x --aligned, without settings"),
+        ((tmp_path, "data.train_a=y"), "data.train_a=y: folders .* --train-a y, without"),
         ((saved, "data.domain_a.train=x"), "data.domain_a.train=x: .* has .*trainA"),
         ((saved, "data.paired=true"), "data.paired=true takes both images of a pair"),
         ((data / "trainA/0.png",), "holds no parquet files, no tar shards"),

@@ -14,7 +14,8 @@ def settings_for(root: str | Path) -> str:
 
     What is an image is decided by endings here, by the first bytes later.
     """
-    return shlex.join([f"data={_kind(Path(root))}", f"data.root={root}", *_domains(Path(root))])
+    domains = _settings(domain_folders(Path(root)))
+    return shlex.join([f"data={_kind(Path(root))}", f"data.root={root}", *domains])
 
 
 def missing_folder(data: Any) -> Iterator[str]:
@@ -36,7 +37,7 @@ def missing_folder(data: Any) -> Iterator[str]:
             found = "images, but no folders" if _holds_images(root, False) else "no images"
         kind = _kind(root)
         cure = [*([] if str(data["_target_"]).endswith(_CLASSES[kind]) else [f"data={kind}"])]
-        cure += _domains(root)
+        cure += _settings(domain_folders(root))
         end = f"add {shlex.join(cure)}" if cure else _TWO_FOLDERS
         yield f"there is no folder {str(root / folder)!r}, but {str(root)!r} holds {found}: {end}"
         return
@@ -50,18 +51,25 @@ def _kind(root: Path) -> str:
     return "aligned" if _holds_images(root / "train", below=False) else "folder"
 
 
-def _domains(root: Path) -> list[str]:
-    """Return settings that name each domain's folder, where two of other names are found."""
+def domain_folders(root: Path) -> dict[str, str]:
+    """Return each domain's folder below ``root``, by "train_a" and "train_b".
+
+    Empty where folders have the usual names, or not two of other names are found.
+    """
     # With one of the usual names there is no guessing which folder was meant for the other.
     if _kind(root) == "aligned" or any((root / name).is_dir() for name in ("trainA", "trainB")):
-        return []
+        return {}
     classes = _folders(root / "train")
     found = classes if len(classes) == 2 else _folders(root)
     found = [path for path in found if not re.match("test|.*_masks$", path.name)]
     if len(found) != 2:
-        return []
+        return {}
     names = [path.relative_to(root).as_posix() for path in found]
-    return [f"data.train_{domain}={name}" for domain, name in zip("ab", names, strict=True)]
+    return dict(zip(("train_a", "train_b"), names, strict=True))
+
+
+def _settings(folders: Mapping[str, str]) -> list[str]:
+    return [f"data.{name}={folder}" for name, folder in folders.items()]
 
 
 def _folders(root: Path) -> list[Path]:

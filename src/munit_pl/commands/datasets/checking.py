@@ -2,10 +2,14 @@
 
 import argparse
 import json
+import re
+import shlex
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
+from munit_pl.commands.config.own_folders import domain_folders
 from munit_pl.commands.datasets.check_report import conclusion, details, table
 from munit_pl.commands.errors import InputError
 from munit_pl.commands.options.data import ALIGNED, FOLDERS
@@ -19,6 +23,7 @@ from munit_pl.data.tools.inspection import ImageSettings, Inspection, inspect_im
 from munit_pl.io.files import write_whole
 
 _OF_SETS = "data=huggingface"
+_OF_FOLDERS = ("root", *FOLDERS, *ALIGNED)  # settings
 
 
 class _Images(NamedTuple):
@@ -111,6 +116,7 @@ def _suggest(inspections: Sequence[Inspection], settings: Sequence[str]) -> list
 
 def _find_folders(options: argparse.Namespace) -> _Images:
     names = ALIGNED if options.aligned else FOLDERS
+    _check_named(options)
     settings = ["data=aligned", "data.paired=false"] if options.aligned else ["data=folder"]
     settings.append(f"data.root={short_path(options.root)}")
     parts, absent = [], []
@@ -127,6 +133,35 @@ def _find_folders(options: argparse.Namespace) -> _Images:
     return _Images(options.root, parts, absent, use, settings)
 
 
+def _check_named(options: argparse.Namespace) -> None:
+    """Refuse a folder whose domains have other names than it was asked for, and say which."""
+    folders = [options.root / options.train_a, options.root / options.train_b]
+    if options.aligned or any(folder.exists() for folder in folders):
+        return
+    if found := domain_folders(options.root):
+        raise InputError(
+            f"there is no folder {str(folders[0])!r}: name each domain's folder, as "
+            f"{_command(options.root, found)}"
+        )
+
+
+def _command(root: object, folders: Mapping[str, str]) -> str:
+    """Return the command line that checks folders."""
+    named = [(f"--{name.replace('_', '-')}", folder) for name, folder in folders.items()]
+    return shlex.join(["munit-data", "check", str(root), *chain.from_iterable(named)])
+
+
+def _refuse_settings(options: argparse.Namespace) -> NoReturn:
+    """Say which command line names the same folders as settings do."""
+    given = dict(word.removeprefix("data.").split("=", 1) for word in options.settings)
+    named = {name: given[name] for name in (*FOLDERS, *ALIGNED) if name in given}
+    aligned = " --aligned" if given.get("data") == "aligned" else ""
+    raise InputError(
+        f"{options.settings[0]}: folders of images are checked as "
+        f"{_command(options.root or given.get('root', 'ROOT'), named)}{aligned}, without settings"
+    )
+
+
 def _names_a_set(options: argparse.Namespace) -> bool:
     """Tell whether a data set is to be checked, and not folders of images."""
     if not options.root or not options.root.is_dir() or is_saved(options.root):
@@ -135,10 +170,7 @@ def _names_a_set(options: argparse.Namespace) -> bool:
     if not any((options.root / getattr(options, name)).exists() for name in names):
         return bool(options.settings) or holds_shards(options.root)
     if options.settings:
-        raise InputError(
-            f"{options.settings[0]}: {str(options.root)!r} holds folders of images, for which "
-            "there are options in place of settings: see munit-data check --help"
-        )
+        _refuse_settings(options)
     return False
 
 
@@ -155,8 +187,8 @@ def _find_rows(options: argparse.Namespace) -> _Images:
                 "settings, such as data.domain_a.train=SPLIT"
             )
     given = [word for word in options.settings if word != _OF_SETS]
-    if other := [word for word in given if word.startswith("data=")]:
-        raise InputError(f"{other[0]}: give folders as munit-data check ROOT, without settings")
+    if any(re.match(rf"data(\.({'|'.join(_OF_FOLDERS)}))?=", word) for word in given):
+        _refuse_settings(options)
     named = [_OF_SETS, *([f"data.path={short_path(options.root)}"] if options.root else []), *given]
     height, width = options.crop
     sizes = [f"data.resize={options.resize or 'null'}", f"data.crop=[{height},{width}]"]
