@@ -36,6 +36,13 @@ def test_two_sound_domains_stop_no_run_and_skip_nothing():
     ]
 
 
+def test_a_ratio_of_domains_is_of_images_that_can_be_used():
+    smaller = folder("train_b", 25, bad=1, blank=1, prefix="b")
+    notes = assess([folder("train_a", 50, prefix="a"), smaller]).notes
+    assert "train_a and train_b have 50 and 25 images: " in notes[0]
+    assert notes[0].endswith("each of train_b is seen 2 times")
+
+
 def test_of_as_many_images_in_both_domains_no_ratio_is_told():
     assessment = assess([folder("train_a", 3, prefix="a"), folder("train_b", 3, prefix="b")])
     assert not [note for note in assessment.notes if "epoch" in note]

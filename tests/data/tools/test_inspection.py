@@ -254,7 +254,7 @@ def test_processes_find_what_one_finds(tmp_path, photo):
     plain(1, 2, 3).save(tmp_path / "c.png")
     alone = inspected(tmp_path)
     assert inspect_images("train", "a", tmp_path, SMALL, workers=2) == alone
-    assert names(alone.usable) == ["a.png", "c.png"]
+    assert names(alone.decoded) == ["a.png", "c.png"]
 
 
 def test_what_takes_all_memory_stops_a_run(tmp_path, photo, monkeypatch):

@@ -87,17 +87,15 @@ def _assess_folder(found: Inspection, assessment: Assessment) -> None:
         assessment.stops.append(
             f"{found.name}: {_images(len(found.fatal))} that may end the run: repair or remove"
         )
-    # Only training images are drawn from until a crop shows something.
-    blank = set(found.blank) - found.bad.keys() if found.split == "train" else set()
-    if found.bad.keys() | blank == found.files:
+    if not found.usable:
         assessment.stops.append(f"{found.name}: none of its {len(found.files)} images can be used")
         return
     if found.bad:
         assessment.skips.append(
             f"{found.name}: {len(found.bad)} of {_images(len(found.files))} that cannot be used"
         )
-    if blank:
-        assessment.skips.append(f"{found.name}: {_images(len(blank))} of one color")
+    if blank := len(found.files) - len(found.bad) - len(found.usable):
+        assessment.skips.append(f"{found.name}: {_images(blank)} of one color")
     if copies := sum(len(group) - 1 for group in found.duplicates):
         assessment.notes.append(f"{found.name}: exact copies of other images there: {copies}")
     _assess_range(found, assessment)

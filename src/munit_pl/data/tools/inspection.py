@@ -84,8 +84,10 @@ class Inspection:
 
     @property
     def usable(self) -> list[ImageFile]:
-        """The files that are images which fit the settings."""
-        return [path for path in self.decoded if path not in self.bad]
+        """The images that a run uses."""
+        # Only training images are drawn from until a crop shows something.
+        skipped = {*self.bad, *(self.blank if self.split == "train" else ())}
+        return [path for path in self.decoded if path not in skipped]
 
     def having(self, what: Callable[[DecodedImage], bool]) -> list[ImageFile]:
         """Return the decoded images of which something is true."""
