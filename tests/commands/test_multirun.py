@@ -13,6 +13,8 @@ from training import make_trainer
 
 from munit_pl.callbacks.checkpoints import Checkpoints
 from munit_pl.callbacks.evaluate import Evaluate
+from munit_pl.commands.errors import InputError
+from munit_pl.commands.runtime import sweep
 from munit_pl.commands.runtime.sweep import swept_metric
 
 METRIC = "callbacks.evaluate.monitor=a2b/silhouette_iou"
@@ -76,6 +78,44 @@ def test_sweepers_compare_the_best_of_the_metric_that_is_monitored(tmp_path):
     assert metrics(evaluate, checkpoints) == 12.0
 
 
+@pytest.fixture
+def check_folder(tmp_path):
+    """Check the folder of a run, which holds one of ``there``, for one of ``here``."""
+    (tmp_path / "1/.hydra").mkdir(parents=True)
+    (tmp_path / "1/checkpoints").mkdir()
+    (tmp_path / "1/checkpoints/last.ckpt").touch()
+
+    def check(there, here, asked, sweeper="BasicSweeper"):
+        OmegaConf.save(OmegaConf.create(there), tmp_path / "1/.hydra/overrides.yaml")
+        asked = {"hydra": {"overrides": {"task": asked}}}
+        OmegaConf.save(OmegaConf.create(asked), tmp_path / "multirun.yaml")
+        own = {
+            "sweep": {"dir": str(tmp_path)},
+            "sweeper": {"_target_": f"x.{sweeper}", "params": None},
+            "overrides": {"task": here},
+        }
+        sweep._check_folder(tmp_path / "1", OmegaConf.create(own))
+
+    return check
+
+
+def test_a_run_of_a_sweep_does_not_go_on_with_one_of_other_values(check_folder):
+    steps = ["trainer.max_steps=2", "run=x"]
+    more = ["trainer.max_steps=3", "run=x"]  # what all runs share may change
+    ten = ["model.weights.cycle=10.0", "~callbacks.bar=null"]
+    check_folder(
+        [*steps, *ten], [*more, "model.weights.cycle=10"], [*more, "model.weights.cycle=0,10"]
+    )
+    line = "holds a run of model.weights.cycle=10.0, and this one is of model.weights.cycle=5: name"
+    five = [*more, "model.weights.cycle=5"]
+    with pytest.raises(InputError, match=line):
+        check_folder([*steps, *ten], five, [*more, "model.weights.cycle=0,5"])
+    with pytest.raises(InputError, match="holds a run of no model"):
+        check_folder(steps, five, [*more, "model.weights.cycle=0,5"])
+    with pytest.raises(InputError, match=line):  # other sweepers choose values of their own
+        check_folder([*more, *ten], five, more, "OptunaSweeper")
+
+
 @pytest.mark.process
 @pytest.mark.slow
 def test_runs_of_a_multirun_have_folders_locks_and_settings_of_their_own(multirun, tmp_path):
@@ -95,6 +135,9 @@ def test_runs_of_a_multirun_have_folders_locks_and_settings_of_their_own(multiru
     for number in "01":
         assert f"x/{number}/checkpoints/00000002.ckpt" in on.stdout
         assert (runs / number / "checkpoints/00000003.ckpt").exists()
+    other = multirun("seed=3,9,4", "trainer.max_steps=3", "ckpt_path=auto")
+    assert other.returncode == 2
+    assert "x/1 holds a run of seed=4, and this one is of seed=9: name " in other.stderr
 
 
 OPTUNA = [
