@@ -17,6 +17,10 @@ from munit_pl.checks import (
 )
 
 
+def layer(width: PositiveInt = 1, **further):
+    pass
+
+
 @checked
 def made(
     dim: PositiveInt = 1,
@@ -25,7 +29,7 @@ def made(
     size: HeightWidth = 8,
     norm: Literal["none", "batch"] = "none",
     tensor: torch.Tensor | None = None,
-    inner: Annotated[Arguments, ArgumentsOf(checked)] = None,
+    inner: Annotated[Arguments, ArgumentsOf(layer)] = None,
 ):
     """A docstring."""
     return dim, size
@@ -56,6 +60,8 @@ def test_an_argument_out_of_bounds_is_told_in_one_line_with_what_it_must_be():
         ({"size": (4, 0)}, "size[1] is 0, but must be at least 1"),
         ({"size": (4,)}, "size is (4,), but must be a list of 2 or more"),
         ({"size": "big"}, "size is 'big', but must be a whole number or a list"),
+        ({"inner": {"width": 0}}, "inner.width is 0, but must be at least 1"),
+        ({"inner": 3}, "inner is 3, but must be a dict of arguments"),
         ({"norm": "nrom"}, "norm is 'nrom', but must be one of none, batch"),
     ]:
         with pytest.raises(ValueError, match=f"^{re.escape(line)}$"):

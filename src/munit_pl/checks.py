@@ -5,9 +5,11 @@ A signature says its bounds once, ``dim: PositiveInt``. `checked` holds calls to
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache, wraps
+from itertools import chain
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeVar, get_type_hints
 
@@ -90,11 +92,14 @@ def checked(function: Callable[Parameters, Result]) -> Callable[Parameters, Resu
 def check_arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
     """Refuse arguments outside of the bounds and choices that a signature names.
 
+    So are those in mappings, held to the signatures of what they are arguments of.
+
     Args:
         function: Whose signature it is.
         given: Arguments by their names; others than its own are ignored.
 
     Raises:
+        TypeError: If a mapping has a name that is no argument.
         ValueError: The first that is wrong: "dim is 0, but must be at least 1".
     """
     for name, adapter in _bounded(function).items():
@@ -106,6 +111,55 @@ def check_arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> N
                 told = explain(error, value)  # type: ignore[arg-type]
                 place, words = next(iter(told.items()))
                 raise ValueError(fault((name, *place), at(value, place), words)) from None
+    for name, said in _mappings(function).items():
+        if given.get(name) is not None:
+            _check_mapping(name, said, given[name])
+
+
+def _check_mapping(name: str, said: ArgumentsOf | ArgumentsByName, given: Any) -> None:
+    if not isinstance(given, Mapping):
+        words = "arguments" if isinstance(said, ArgumentsOf) else "each one's arguments, by name"
+        raise ValueError(fault((name,), given, f"a dict of {words}"))
+    if isinstance(said, ArgumentsByName):  # what they are made by knows their names
+        for key, inner in given.items():
+            if not isinstance(inner, Mapping | None):
+                raise ValueError(fault((name, key), inner, "a dict of arguments"))
+        return
+    try:
+        check_arguments(said.what, given)
+    except ValueError as error:
+        raise ValueError(f"{name}.{error}") from None
+    known = _names_of(said, given)  # after the values, which choose what else takes names
+    for key in given if known else ():
+        if key not in known:
+            raise TypeError(unknown_argument(name, key, known))
+
+
+def _names_of(said: ArgumentsOf, given: Mapping[str, Any]) -> list[str]:
+    """Return the names that a mapping may have; none where it may have any."""
+    further = said.further(given) if said.further else None
+    takers = [said.what, *([further] if further else [])]
+    try:
+        taken = [inspect.signature(what).parameters.values() for what in takers]
+    except ValueError:  # as of some that are written in C
+        return []
+    if any(p.kind is p.VAR_KEYWORD for p in taken[-1]) and (further or not said.further):
+        return []
+    named = (p for p in chain.from_iterable(taken) if p.kind is not p.VAR_KEYWORD)
+    return [
+        name for name in dict.fromkeys(p.name for p in named) if name not in ("self", *said.without)
+    ]
+
+
+def unknown_argument(where: str, name: str, known: Collection[str]) -> str:
+    """Return the line that says that there is no such argument, and which there are."""
+    return f"{where} has no argument {name}{nearest(name, known)} (known: {', '.join(known)})"
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return the end of a line that says that there is no ``name``: what was meant, if it shows."""
+    near = get_close_matches(name, list(known), 1)
+    return f": did you mean {near[0]}?" if near else ""
 
 
 def plain(value: Any) -> Any:
@@ -219,6 +273,17 @@ def _bounded(function: Callable[..., Any]) -> "dict[str, TypeAdapter[Any]]":
     config = ConfigDict(strict=True, allow_inf_nan=False)
     hints = hints_of(function)
     return {name: TypeAdapter(kind, config=config) for name, kind in hints.items() if _tells(kind)}
+
+
+@cache
+def _mappings(function: Callable[..., Any]) -> dict[str, ArgumentsOf | ArgumentsByName]:
+    """Return what each argument that is a mapping holds the arguments of."""
+    return {
+        name: said
+        for name, kind in hints_of(function).items()
+        for said in getattr(kind, "__metadata__", ())
+        if isinstance(said, ArgumentsOf | ArgumentsByName)
+    }
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:

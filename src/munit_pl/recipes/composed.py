@@ -1,13 +1,12 @@
 """All recipes of a module, in order, as one."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping, Sequence
 from inspect import signature
 from typing import Annotated, Any
 
 from torch import Tensor
 
-from munit_pl.checks import Arguments, ArgumentsByName
+from munit_pl.checks import Arguments, ArgumentsByName, nearest, unknown_argument
 from munit_pl.losses.terms import Terms
 from munit_pl.recipes.base import (
     DiscriminatorPass,
@@ -100,18 +99,10 @@ class Recipes:
 def _make(name: str, arguments: Mapping[str, Any]) -> Recipe:
     if name not in Recipe.kinds:
         raise TypeError(
-            f"there is no recipe {name}{_nearest(name, Recipe.kinds)} (known: "
+            f"there is no recipe {name}{nearest(name, Recipe.kinds)} (known: "
             f"{', '.join(sorted(Recipe.kinds))}; a recipe of your own must have been imported)"
         )
     known = signature(Recipe.kinds[name]).parameters
     for argument in arguments.keys() - known.keys():
-        raise TypeError(
-            f"recipe {name} has no argument {argument}{_nearest(argument, known)} (known: "
-            f"{', '.join(known)})"
-        )
+        raise TypeError(unknown_argument(f"recipe {name}", argument, known))
     return Recipe.kinds[name](**arguments)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), 1)
-    return f": did you mean {near[0]}?" if near else ""

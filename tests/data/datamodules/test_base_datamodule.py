@@ -57,6 +57,15 @@ class Two(TwoDomains):
         return self.numbers
 
 
+def test_without_a_trainer_the_batches_are_the_first_that_a_trainer_gets(root):
+    datamodule = unpaired(root, batch_size=2)
+    for alone, (x_a, x_b) in zip(
+        datamodule.train_dataloader(), batches(datamodule, 2), strict=False
+    ):
+        assert torch.equal(alone[0], x_a)
+        assert torch.equal(alone[1], x_b)
+
+
 # Bad files
 
 

@@ -70,6 +70,27 @@ def observe(monkeypatch, module, look):
     return seen
 
 
+def test_a_mapping_is_held_to_what_it_holds_the_arguments_of_when_a_module_is_made(method):
+    for arguments, kind, line in [
+        ({"weights": {"gan": -5}}, ValueError, "weights.gan is -5, but must be at least 0"),
+        ({"scheduler": {"kind": "linaer"}}, ValueError, "scheduler.kind is 'linaer', but must be"),
+        ({"generator": {"dim": 0}}, ValueError, "generator.dim is 0, but must be at least 1"),
+        ({"generator": [1]}, ValueError, r"generator is \[1\], but must be a dict of arguments"),
+        ({"recipes": ["r1"]}, ValueError, r"recipes is \['r1'\], but must be a dict of each one's"),
+        ({"recipes": {"r1": 3}}, ValueError, "recipes.r1 is 3, but must be a dict of arguments"),
+        ({"weights": {"gna": 1}}, TypeError, r"weights has no argument gna: .* \(known: gan, "),
+        (
+            {"scheduler": {"stepsize": 3}},
+            TypeError,
+            "no argument stepsize: did you mean step_size?",
+        ),
+        ({"optimizer": {"name": "SGD", "x": 1}}, TypeError, r"has no argument x .*, momentum, "),
+    ]:
+        with pytest.raises(kind, match=line):
+            type(method.make())(**arguments)
+    method.make(optimizer={"name": "SGD", "momentum": 0.5}, scheduler={"kind": "ConstantLR"})
+
+
 def test_one_iteration_is_one_step(method):
     assert fit(method.make(), steps=4).global_step == 4
 

@@ -166,17 +166,19 @@ class TwoDomains(LightningDataModule):
         self.domains = domains
 
     def train_dataloader(self) -> PairLoader:
-        """Return the stream of training batches, from the trainer's current iteration on."""
+        """Return the stream of training batches, from the trainer's current iteration on.
+
+        Without a trainer, as to look at some, from the start.
+        """
         domains = as_uint8(self.batch_domains("train"))
         pairs = TrainingPairs(*domains, seed=self.seed, paired=self.paired)
         trainer = self.trainer
-        assert trainer is not None
         sampler = StreamSampler(
             pairs,
             self.batch_size,
-            lambda: trainer.global_step,
-            num_replicas=trainer.world_size,
-            rank=trainer.global_rank,
+            lambda: trainer.global_step if trainer else 0,
+            num_replicas=trainer.world_size if trainer else 1,
+            rank=trainer.global_rank if trainer else 0,
         )
         height, width = self.size
         values = (sum(self.channels.values()) + 2 * self.masks) * height * width

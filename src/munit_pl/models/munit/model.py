@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from munit_pl.checks import Arguments, ArgumentsOf, PositiveInt
+from munit_pl.checks import Arguments, ArgumentsOf, PositiveInt, checked
 from munit_pl.hub import huggingface as hub
 from munit_pl.hub.card import Facts
 from munit_pl.hub.folder import write_folder
@@ -44,6 +44,7 @@ class MUNIT(DomainPair):
     dis_a: MultiScaleDiscriminator
     dis_b: MultiScaleDiscriminator
 
+    @checked
     def __init__(
         self,
         input_channels_a: PositiveInt = 3,
