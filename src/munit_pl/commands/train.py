@@ -35,7 +35,7 @@ from munit_pl.commands.runtime.resume import (
     refuse_used_folder,
 )
 from munit_pl.commands.runtime.run_log import logged
-from munit_pl.commands.runtime.run_summary import StartSummary, summarize_end
+from munit_pl.commands.runtime.run_summary import StartSummary, summarize_end, tell_if_done
 from munit_pl.commands.runtime.saved_config import save_config, typed_settings
 from munit_pl.commands.runtime.sweep import check_sweep, swept_metric
 from munit_pl.commands.runtime.training_precision import (
@@ -128,7 +128,9 @@ def _fit(cfg: DictConfig, folder: Path) -> Trainer:
         with finishing(loggers), explained, explaining_restore(ckpt_path):
             trainer.fit(module, datamodule, ckpt_path=ckpt_path, weights_only=True)
     finally:
-        if started.yes:
+        if trainer.state.finished and not started.yes:
+            tell_if_done(trainer)
+        if started.yes or trainer.state.finished:
             typed = typed_settings() if HydraConfig.initialized() else None
             summarize_end(trainer, datamodule, folder, typed, cfg.name)
     return trainer

@@ -77,6 +77,13 @@ def test_what_is_told_works_as_it_stands(tmp_path, monkeypatch, capsys, typed):
     assert "seed=1 " in rows["resume"]
     assert rows["resume"].endswith(" ckpt_path=last trainer.max_steps=4")
 
+    record = (folder / ".hydra/overrides.yaml").read_text()
+    typed(*shlex.split(rows["resume"])[1:], "trainer.max_steps=2")
+    again = told(capsys.readouterr().out)
+    assert again["done already"] == "iteration 2 of 2"
+    assert again["resume"] == rows["resume"]
+    assert (folder / ".hydra/overrides.yaml").read_text() == record
+
 
 def test_a_run_whose_rate_has_fallen_to_0_is_not_sent_on(tmp_path, monkeypatch, capsys, typed):
     monkeypatch.chdir(tmp_path)

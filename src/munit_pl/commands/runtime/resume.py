@@ -218,9 +218,9 @@ def _has_annealed(trainer: Trainer) -> bool:
 def _as_many_again(trainer: Trainer) -> list[str]:
     """Return what a run that is through must be given to go on: as many iterations again."""
     if 0 < trainer.max_steps <= trainer.global_step:
-        return [f"trainer.max_steps={2 * trainer.max_steps}"]
-    epochs = trainer.max_epochs or -1
-    return [f"trainer.max_epochs={2 * epochs}"] if 0 < epochs <= trainer.current_epoch else []
+        return [f"trainer.max_steps={trainer.global_step + trainer.max_steps}"]
+    epochs, done = trainer.max_epochs or -1, trainer.current_epoch
+    return [f"trainer.max_epochs={done + epochs}"] if 0 < epochs <= done else []
 
 
 def _quoted(value: str) -> str:

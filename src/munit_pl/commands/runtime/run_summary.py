@@ -99,6 +99,18 @@ def summarize_end(
     _log_rows(rows)
 
 
+def tell_if_done(trainer: Trainer) -> None:
+    """Say of a run that was not trained that it was through before, if that is why."""
+    done = {
+        "iteration": (trainer.global_step, trainer.max_steps),
+        "epoch": (trainer.current_epoch, trainer.max_epochs or -1),
+    }
+    for name, (n, most) in done.items():
+        if 0 < most <= n:
+            _log_rows({"done already": f"{name} {n} of {most}"})
+            return
+
+
 def translate_line(checkpoint: Path, inputs: Path, folder: Path) -> str:
     """Return a command line that translates images; what it made before, it makes again."""
     out = folder / "translations"
