@@ -99,6 +99,7 @@ class PairLoader(DataLoader[Any]):
                     self.skipped_files.stop_reason or next_one.stop_reason
                 )
             self.skipped_files.add(batch.skipped, batch.replaced if training else 0)
+            self.skipped_files.warn_unless_listed()
             yield batch.images
             batch = following
 

@@ -1,5 +1,6 @@
 """Image files that were skipped because they cannot be used, and when they are too many."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -82,6 +83,7 @@ class SkippedFiles:
         self.list_file: Path | None = None
         self._replaced = 0
         self._news: list[BadFile] = []
+        self._untold: list[BadFile] = []
         self._met: set[tuple[str, str]] = set()  # since this process started
 
     def __str__(self) -> str:
@@ -106,6 +108,7 @@ class SkippedFiles:
             if place not in self.found:
                 self.found[place] = bad
                 self._news.append(bad)
+                self._untold.append(bad)
             if place not in self._met:
                 self._met.add(place)
                 changed[bad.domain] = None
@@ -126,6 +129,12 @@ class SkippedFiles:
         news = self._news, self._replaced
         self._news, self._replaced = [], 0
         return news
+
+    def warn_unless_listed(self) -> None:
+        """Warn of the files that were found since the last call, unless they are listed."""
+        untold, self._untold = self._untold, []
+        for bad in untold if self.list_file is None else ():
+            warnings.warn(f"an image of domain {bad.domain} is skipped: {bad}", stacklevel=2)
 
     def _check(self, domain: str) -> None:
         met = (file for place, file in self.found.items() if place in self._met)

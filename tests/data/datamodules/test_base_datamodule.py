@@ -78,6 +78,23 @@ def test_bad_files_that_were_listed_count_from_the_start(root):
     assert datamodule.skipped_files.totals == {"a": 10, "b": 10}
 
 
+def test_files_are_warned_of_once_each_where_no_callback_lists_them(root):
+    (root / "trainA" / "empty.png").touch()
+    tear(root / "trainB" / "0001.png")
+    datamodule = unpaired(root)
+    with pytest.warns(UserWarning, match="an image of domain . is skipped: ") as warned:
+        batches(datamodule, 7)
+    told = sorted(str(warning.message) for warning in warned)
+    assert len(told) == 2
+    assert f"domain a is skipped: {str(root / 'trainA/empty.png')!r} is empty" in told[0]
+    assert "trainB/0001.png" in told[1]
+    datamodule = unpaired(root)
+    datamodule.skipped_files.list_file = root / "bad_files.jsonl"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        batches(datamodule, 7)
+
+
 def test_test_images_that_are_the_training_ones_count_once(tmp_path):
     save(tmp_path / "trainA", 3)
     save(tmp_path / "trainB", 4)
