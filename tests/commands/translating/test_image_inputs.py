@@ -319,6 +319,8 @@ def test_a_page_for_every_sixteen_inputs(translated, photo, tmp_path, capsys):
         left = 6 + column * 26
         output = pixels(tmp_path / f"translations/16_{style}.png")
         assert np.array_equal(shown[:, left : left + 20], output)
+    translated("in/00.png")  # beside what it translated, a sheet of others would mislead
+    assert [*(tmp_path / "translations").glob("sheet_*.png")] == [first]
 
 
 def test_a_run_that_is_stopped_leaves_whole_files_that_the_next_knows(

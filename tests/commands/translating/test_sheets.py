@@ -71,6 +71,18 @@ def test_a_sheet_knows_what_it_shows_and_the_same_is_not_written_again(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["sheet_0001.png"]
 
 
+def test_sheets_of_an_earlier_command_are_removed_and_no_other_files(tmp_path):
+    sheets, rows = Sheets(tmp_path, "sheet_"), [[("x", plain((30, 50)))]]
+    for page in range(3):
+        sheets.save(page, rows, "earlier")
+    Sheets(tmp_path, "sheet_r1_").save(0, rows, "another process")
+    plain((9, 9)).save(tmp_path / "sheet_0009.png")
+    sheets.save(0, rows, "now")
+    sheets.remove_all_but({0})
+    left = sorted(file.name for file in tmp_path.iterdir())
+    assert left == ["sheet_0001.png", "sheet_0009.png", "sheet_r1_0001.png"]
+
+
 def test_the_header_stands_above_the_outputs(tmp_path):
     Sheets(tmp_path, "s", [("shoe", plain((20, 20), "blue"))]).save(
         1, [[("x", plain((30, 30))), ("like-shoe", plain((20, 20), "lime"))]], ""

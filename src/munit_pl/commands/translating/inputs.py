@@ -85,6 +85,7 @@ class Images:
 
     def make(self, tally: Tally) -> None:
         """Make what is missing, page by page."""
+        shown = {page.number for page in self.pages if not page.wanted}
         finished = self.batches.make(self._read(tally), tally)
         for page, jobs in groupby(finished, lambda job: job.page):
             rows = []
@@ -94,6 +95,9 @@ class Images:
                     self._animate(job.input, styles)
                 rows.append(self._row(job, styles))
             self.sheets.save(page.number, rows, page.shows)
+            shown.add(page.number)
+        if self.pages:
+            self.sheets.remove_all_but(shown)
 
     def _look_up_page(self, number: int, sources: Sequence[Source]) -> Page:
         inputs, shown = [], []

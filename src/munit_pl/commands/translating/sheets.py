@@ -1,7 +1,7 @@
 """Contact sheets: small pictures of inputs and outputs, a page for every few inputs."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, PngImagePlugin
@@ -75,7 +75,7 @@ def _fitting(text: str, width: int) -> str:
 
 
 class Sheets:
-    """The contact sheets of a run.
+    """The contact sheets of a run, which take the place of an earlier one's.
 
     Args:
         folder: Where they go.
@@ -109,14 +109,17 @@ class Sheets:
         path = self.path(page)
         if not path.exists():
             return False
-        try:
-            with Image.open(path, formats=["PNG"]) as sheet:
-                shown = sheet.info.get(_KEY)
-        except OSError:
-            shown = None
+        shown = _shown_by(path)
         if shown is None:
             raise InputError(f"{path} is not of munit-translate: move it, or give another --out")
         return bool(shown == shows)
+
+    def remove_all_but(self, pages: Collection[int]) -> None:
+        """Remove the sheets of an earlier command, beside which these pages would mislead."""
+        kept = {self.path(page) for page in pages}
+        for path in self.folder.glob(f"{self.prefix}[0-9]*.png"):
+            if path not in kept and _shown_by(path) is not None:
+                path.unlink()
 
     def save(self, page: int, rows: Sequence[Sequence[Cell]], shows: str) -> None:
         """Save a page with a note of what it shows; one that is there and the same stays.
@@ -134,3 +137,13 @@ class Sheets:
         path = self.path(page)
         if not path.exists() or path.read_bytes() != buffer.getvalue():
             write_whole(path, buffer.getvalue())
+
+
+def _shown_by(path: Path) -> str | None:
+    """Return the note of what a sheet shows; None if the file is none."""
+    try:
+        with Image.open(path, formats=["PNG"]) as sheet:
+            shown: str | None = sheet.info.get(_KEY)
+            return shown
+    except OSError:
+        return None
