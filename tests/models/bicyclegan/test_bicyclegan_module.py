@@ -144,16 +144,16 @@ def test_sizes_are_checked_for_generator_and_discriminators():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"generator": {"dmi": 4}}, TypeError, "BicycleGANGenerator.*'dmi'"),
-        ({"discriminator": {"dmi": 4}}, TypeError, "BranchDiscriminators.*'dmi'"),
-        ({"weights": {"style": 1.0}}, TypeError, "LossWeights.*'style'"),
+        ({"generator": {"dmi": 4}}, TypeError, "generator has no argument dmi"),
+        ({"discriminator": {"dmi": 4}}, TypeError, "discriminator has no argument dmi"),
+        ({"weights": {"style": 1.0}}, TypeError, "weights has no argument style"),
         (
             {"gan_loss": "wgan"},
             ValueError,
             "gan_loss is 'wgan', but must be one of lsgan, nsgan",
         ),
         ({"accumulate": 0}, ValueError, "accumulate is 0, but must be at least 1"),
-        ({"initialization": {"generator": "he"}}, ValueError, "initialization is 'he'"),
+        ({"initialization": {"generator": "he"}}, ValueError, "initialization.generator is 'he'"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, error, message):
@@ -203,5 +203,6 @@ def test_bicyclegan_yaml_lists_every_setting_with_its_default():
 def test_the_demo_passes_its_images():
     demo = yaml.safe_load((CONF / "demo/bicyclegan.yaml").read_text())
     assert demo["data"] == {"paired": True}
-    module = BicycleGANModule(**demo["model"])
+    # Without what hangs on the trainer's settings.
+    module = BicycleGANModule(**demo["model"] | {"scheduler": {}})
     module.check_size(64, 64)

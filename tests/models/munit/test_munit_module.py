@@ -161,8 +161,8 @@ def test_encoded_styles_are_logged_against_the_prior(tiny):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"generator": {"dmi": 4}}, TypeError, "AdaINGenerator.*'dmi'"),
-        ({"weights": {"cylce": 1.0}}, TypeError, "LossWeights.*'cylce'"),
+        ({"generator": {"dmi": 4}}, TypeError, "generator has no argument dmi: did you mean dim"),
+        ({"weights": {"cylce": 1.0}}, TypeError, "weights has no argument cylce: did you"),
         (
             {"gan_loss": "wgan"},
             ValueError,
@@ -170,7 +170,7 @@ def test_encoded_styles_are_logged_against_the_prior(tiny):
         ),
         ({"accumulate": 0}, ValueError, "accumulate is 0, but must be at least 1"),
         ({"input_channels_a": 1, "recipes": {"perceptual": {}}}, ValueError, "3 channels"),
-        ({"initialization": {"generator": "he"}}, ValueError, "initialization is 'he'"),
+        ({"initialization": {"generator": "he"}}, ValueError, "initialization.generator is 'he'"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, error, message):
