@@ -164,6 +164,13 @@ def test_anything_else_is_told_in_one_line(module, tmp_path, content, message):
     assert_one_line(error)
 
 
+def test_channels_are_told_as_no_setting_of_the_generators(tiny, module, tmp_path):
+    described = describe({"gen_a": module.gen_a, "gen_b": module.gen_b})
+    path = save(tmp_path / "x.ckpt", state_dict=module.state_dict(), generators=described)
+    with pytest.raises(InputError, match="here; give the same model settings"):
+        check_checkpoint(path, MUNITModule(**tiny, input_channels_b=1))
+
+
 def test_a_checkpoint_of_another_method_is_told_with_both(module, tmp_path):
     unit = METHODS["unit"].make()
     described = describe({"gen_a": unit.gen_a, "gen_b": unit.gen_b})

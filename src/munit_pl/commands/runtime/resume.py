@@ -113,7 +113,8 @@ def check_checkpoint(path: Path, module: LightningModule) -> None:
 def _give(description: Any, module: LightningModule) -> str:
     """Return what setting a module is to be given to be the model that `describe` described."""
     had = arguments_of("gen_b", description)
-    for name, now in getattr(getattr(module, "gen_b", None), "arguments", {}).items():
+    # Not all that the network has: its channels are no settings of `generator`.
+    for name, now in (module.hparams.get("generator") or {}).items():
         if name in had and had[name] != now:
             return f"give model.generator.{name}={had[name]!r:.60}, as there"
     return "give the same model settings"
