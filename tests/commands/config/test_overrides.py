@@ -87,6 +87,40 @@ def test_a_run_lies_in_outputs_whatever_its_name():
     assert check_overrides(["run=a/..b", "name=my.name"]).run == "a/..b"
 
 
+@pytest.mark.parametrize(
+    ("words", "faults"),
+    [
+        (
+            ["model.weights.cycle=0,10,-1", "seed=0,x"],
+            [
+                "2 settings are wrong:",
+                "  seed is 'x', but must be a whole number",
+                "  model.weights.cycle is -1, but must be at least 0",
+            ],
+        ),
+        (  # that of the second run alone is unknown to its method
+            ["model=munit,unit", "model.weights.style=1"],
+            ["Could not override 'model.weights.style'. To append to your config use +"],
+        ),
+        (
+            ["model=glob(mun*)", "seed=range(0,2)", "model.optimizer.lr=-1"],
+            ["model.optimizer.lr is -1, but must be"],
+        ),
+    ],
+)
+def test_a_value_of_a_sweep_that_is_wrong_is_told_before_its_first_run(words, faults):
+    with pytest.raises(InputError) as error:
+        read_command_line(["--multirun", *words])
+    lines = str(error.value).splitlines()
+    assert len(lines) == len(faults)
+    assert all(line.startswith(fault) for line, fault in zip(lines, faults, strict=True))
+
+
+def test_of_a_sweep_what_is_known_later_is_not_looked_at():
+    words = ["run=s${hydra:job.num}", "model.optimizer.lr=interval(1e-4,1e-3)", "seed=choice(0,1)"]
+    assert read_command_line(["--multirun", *words])[: len(words)] == words
+
+
 def test_thirty_mistakes_are_told_at_once_each_in_one_line():
     words = ["callbacks=[default,evaluate]", "+recipe=[r1]", *MISSPELT, *MUST_BE]
     with pytest.raises(InputError) as error:

@@ -10,10 +10,11 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
 from munit_pl import __version__
-from munit_pl.commands.config.overrides import check_spelled, leading_out
+from munit_pl.commands.config.overrides import check_spelled
 from munit_pl.commands.config.quoting import quoted
 from munit_pl.commands.config.resolving import resolve
 from munit_pl.commands.config.spelling import setting_for, spelled
+from munit_pl.commands.config.sweep_runs import check_runs
 from munit_pl.commands.config.trainer_arguments import refused_by_machine
 from munit_pl.commands.errors import InputError, all_of
 from munit_pl.commands.runtime.processes import find_place
@@ -88,12 +89,9 @@ def _settings(asked: argparse.Namespace) -> list[str]:
     if asked.multirun and looked_at.faults:
         raise InputError(all_of(looked_at.faults))
     overrides = looked_at.taken
-    for override in overrides if asked.multirun else ():  # whose folder is there before any run
-        name, _, values = override.lstrip("+").partition("=")
-        for value in re.split(r"[,()\[\]'\" ]", values) if name in ("name", "run") else ():
-            for fault in leading_out(name, value):
-                raise InputError(fault)
-    if not asked.multirun:  # of which each run is looked at by itself
+    if asked.multirun:
+        check_runs(overrides)
+    else:
         cfg = check_spelled(looked_at)
         for fault in refused_by_machine(resolve(cfg).tree["trainer"]) if not asked.cfg else ():
             raise InputError(fault)
