@@ -37,10 +37,8 @@ def check_runs(overrides: Sequence[str]) -> None:
 def _runs(overrides: Sequence[str]) -> Iterator[list[str]]:
     """Yield overrides of as many runs as the longest list has values; shorter ones repeat."""
     read = [parse(override) for override in overrides]
-    known = [
-        one for one in read if not one.is_interval_sweep() and "${hydra:" not in one.input_line
-    ]
-    lists = [_each(one) for one in known]
+    later = [one.is_interval_sweep() or "${hydra:" in str(one.input_line) for one in read]
+    lists = [_each(one) for one, unknown in zip(read, later, strict=True) if not unknown]
     for i in range(max(map(len, lists), default=0)):
         yield [values[i % len(values)] for values in lists]
 
