@@ -106,6 +106,9 @@ def test_a_run_lies_in_outputs_whatever_its_name():
             ["model=glob(mun*)", "seed=range(0,2)", "model.optimizer.lr=-1"],
             ["model.optimizer.lr is -1, but must be"],
         ),
+        (["seed=range(0,0)"], ["seed=range(0,0) stands for no value"]),
+        (["model=glob(xyz*)", "seed=0,1"], ["model=glob(xyz*) stands for no value"]),
+        (["seed=glob(*)"], ["seed=glob(*) stands for no value"]),
     ],
 )
 def test_a_value_of_a_sweep_that_is_wrong_is_told_before_its_first_run(words, faults):

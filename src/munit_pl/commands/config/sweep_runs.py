@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from hydra.core.override_parser.types import Glob, Override
 
-from munit_pl.commands.config.listing import names_in_group
+from munit_pl.commands.config.listing import names_in_group, names_of_groups
 from munit_pl.commands.config.overrides import check_spelled
 from munit_pl.commands.config.quoting import parse
 from munit_pl.commands.config.spelling import Spelled
@@ -21,7 +21,7 @@ def check_runs(overrides: Sequence[str]) -> None:
         overrides: As Hydra takes them.
 
     Raises:
-        InputError: A line for each fault.
+        InputError: A line for each fault, or for the first list that is empty.
     """
     from munit_pl.commands.config.validation import faults_of_config  # which takes PyTorch
 
@@ -48,9 +48,10 @@ def _each(override: Override) -> list[str]:
     if not override.is_discrete_sweep():
         return [str(override.input_line)]
     value, group = override.value(), override.key_or_group
-    names = (
-        value.filter(names_in_group(group))
-        if isinstance(value, Glob)
-        else override.sweep_string_iterator()
-    )
+    if isinstance(value, Glob):
+        names = value.filter(names_in_group(group) if group in names_of_groups() else [])
+    else:
+        names = [*override.sweep_string_iterator()]
+    if not names:
+        raise InputError(f"{override.input_line} stands for no value: a sweep of it has no runs")
     return [f"{override.get_key_element()}={name}" for name in names]
